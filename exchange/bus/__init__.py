@@ -1,0 +1,1 @@
+"""How the parts talk: one interface, several carriers."""

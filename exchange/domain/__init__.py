@@ -1,0 +1,1 @@
+"""The language inside: frozen values without I/O, clock or floats. Import the modules, not the package."""

@@ -1,0 +1,272 @@
+"""What may be asked of the engine. Everything that can differ between two runs enters as one of these, journaled.
+
+Commands are frozen values; `exchange.domain.packing` gives each its 64-byte record and attachments. Addresses are 20
+bytes, digests 32, signatures 65. Times in `_s` are Unix seconds, in `_ns` nanoseconds. Subaccounts are account indices.
+"""
+
+from enum import IntEnum, IntFlag
+
+import msgspec
+
+from exchange.domain.instrument import Instrument
+
+__all__ = [
+    "Amend",
+    "BatchCut",
+    "Cancel",
+    "CancelMany",
+    "ChainRequest",
+    "ChainRequestKind",
+    "Clock",
+    "Command",
+    "CommandKind",
+    "EpochStart",
+    "ExpiryRow",
+    "ListInstrument",
+    "MarkRow",
+    "OrderFlag",
+    "Place",
+    "Replace",
+    "SessionClose",
+    "SessionOpen",
+    "SetPrices",
+    "Side",
+    "TimeInForce",
+    "UnderlyingRow",
+]
+
+
+class CommandKind(IntEnum):
+    """First byte of a record. Numbers are never reused."""
+
+    PLACE = 1
+    CANCEL = 2
+    AMEND = 3
+    REPLACE = 4
+    CANCEL_MANY = 5
+    CLOCK = 20
+    EPOCH_START = 21
+    SESSION_OPEN = 22
+    SESSION_CLOSE = 23
+    CHAIN_REQUEST = 30
+    BATCH_CUT = 31
+    SET_PRICES = 40
+    LIST_INSTRUMENT = 41
+
+
+class Side(IntEnum):
+    """Direction of an order."""
+
+    BUY = 0
+    SELL = 1
+
+
+class TimeInForce(IntEnum):
+    """How long an order lives. GTD is GTC with `expires_at_s`; every order ends with its signature."""
+
+    GTC = 0
+    IOC = 1
+    FOK = 2
+    GTD = 3
+
+
+class OrderFlag(IntFlag):
+    """Options of an order (u16)."""
+
+    NONE = 0
+    POST_ONLY = 1
+    SLIDE = 2
+    """With POST_ONLY: slide one tick behind the opposite best instead of a refusal."""
+    REDUCE_ONLY = 4
+    MARKET = 8
+    """The limit price is the signed worst price; executes as IOC."""
+    MMP = 16
+    CANCEL_ON_DISCONNECT = 32
+    STP_CANCEL_MAKER = 256
+    STP_CANCEL_BOTH = 512
+    STP_DECREMENT_BOTH = 768
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A new order. `max_fee_e18` is the signed fee cap in 1e-18 USDC per unit of underlying; `digest` its EIP-712 digest."""
+
+    subaccount: int
+    instrument: int
+    side: Side
+    time_in_force: TimeInForce
+    flags: OrderFlag
+    price_ticks: int
+    quantity_lots: int
+    nonce: int
+    expiry_s: int
+    signer: bytes
+    max_fee_e18: int = 0
+    expires_at_s: int = 0
+    reject_after_ms: int = 0
+    """Refused when journal time is later; 0: never."""
+    domain: int = 0
+    """Index of the accepted signing domain that matched."""
+    session: int = 0
+    digest: bytes = b""
+    signature: bytes = b""
+    client_order_id: str = ""
+    label: str = ""
+
+
+class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Cancel `target_order` and place `order` in one step; nothing happens when the filled quantity is not as expected."""
+
+    target_order: int
+    order: Place
+    expected_filled_lots: int = -1
+    """-1: not compared."""
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Cancel one order, named by exactly one of number, client order id or nonce."""
+
+    subaccount: int
+    order: int = 0
+    nonce: int = 0
+    client_order_id: str = ""
+    instrument: int = 0
+    """0: any; else a mismatch is ORDER_NOT_FOUND."""
+
+
+class CancelMany(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Cancel all open orders of a subaccount that fit every filter given (0 or "" = any)."""
+
+    subaccount: int
+    instrument: int = 0
+    label: str = ""
+
+
+class Amend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Lower the total quantity of an open order at its price; keeps number and priority and needs no new signature."""
+
+    subaccount: int
+    order: int
+    quantity_lots: int
+    """New total, filled part included; at or below the filled part closes the order as filled."""
+
+
+class Clock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Time passes: timers that are due fire in (deadline, id) order, at most MAX_TIMERS_PER_CLOCK of them."""
+
+
+class EpochStart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """First command of a writer: sessions of the previous life end."""
+
+    epoch: int
+
+
+class SessionOpen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A login on a socket. The engine answers with the session's number."""
+
+    owner: bytes
+    signer: bytes
+
+
+class SessionClose(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A session ended; `logged_out` suppresses cancel-on-disconnect."""
+
+    session: int
+    logged_out: bool = False
+
+
+class ChainRequestKind(IntEnum):
+    """Kinds of the contract's request queue (ISettlement.sol has the same numbers)."""
+
+    DEPOSIT = 1
+    WITHDRAW = 2
+    CLOSE_ALL = 3
+    CANCEL_ALL = 4
+    SET_KEY = 5
+    LOCK = 6
+
+
+class ChainRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Entry `index` of the contract's queue, confirmed. Accepted only as last + 1 and at the start of a batch."""
+
+    index: int
+    kind: ChainRequestKind
+    account: int
+    amount_e6: int = 0
+    owner: bytes = b""
+    """DEPOSIT: owner of the account (a new account is created for it)."""
+    key: bytes = b""
+    """SET_KEY: the session key's address."""
+    valid_to_s: int = 0
+    """SET_KEY: end of validity; at or before journal time revokes."""
+    scopes: int = 0
+    """SET_KEY: bit mask of scope codes (api.md 4.6)."""
+    accounts: tuple[int, ...] = ()
+    """SET_KEY: accounts the key acts for; empty: all, present and future."""
+
+
+class BatchCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Close the open settlement batch (if it has content) and open the next one."""
+
+
+class UnderlyingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Index price of an underlying in 1e-9 USDC."""
+
+    underlying: str
+    index_e9: int
+
+
+class ExpiryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Forward price of one expiry of an underlying in 1e-9 USDC."""
+
+    underlying: str
+    expiry_s: int
+    forward_e9: int
+
+
+class MarkRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Mark of an instrument, 1e-9 USDC per unit; for options the model values shown to users (units of risk.md 5.2).
+
+    `delta_e9` per 1 USD, `gamma_e12` per USD^2, `vega_e9` per vol point, `theta_e9` per day, `rho_e9` per 1 %,
+    `volatility_e9` as a fraction.
+    """
+
+    instrument: int
+    mark_e9: int
+    volatility_e9: int = 0
+    delta_e9: int = 0
+    gamma_e12: int = 0
+    vega_e9: int = 0
+    theta_e9: int = 0
+    rho_e9: int = 0
+
+
+class SetPrices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One round of prices. `round` rises; rows may be partial, what is not named keeps its value."""
+
+    round: int
+    underlyings: tuple[UnderlyingRow, ...] = ()
+    expiries: tuple[ExpiryRow, ...] = ()
+    marks: tuple[MarkRow, ...] = ()
+
+
+class ListInstrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Open a new instrument; its id must be unused."""
+
+    instrument: Instrument
+
+
+Command = (
+    Place
+    | Replace
+    | Cancel
+    | CancelMany
+    | Amend
+    | Clock
+    | EpochStart
+    | SessionOpen
+    | SessionClose
+    | ChainRequest
+    | BatchCut
+    | SetPrices
+    | ListInstrument
+)

@@ -1,0 +1,59 @@
+"""Every limit has a name here, and the relations between them are checked at import."""
+
+from typing import Final
+
+__all__ = [
+    "MAX_ACCOUNTS_PER_BATCH",
+    "MAX_CLIENT_ORDER_ID_CHARACTERS",
+    "MAX_FRAME_BYTES",
+    "MAX_GROUP_COMMANDS",
+    "MAX_INBOX_COMMANDS",
+    "MAX_INSTRUMENTS_PER_BATCH",
+    "MAX_LABEL_CHARACTERS",
+    "MAX_MONEY_E6",
+    "MAX_OPEN_ORDERS_PER_SUBACCOUNT",
+    "MAX_POSITIONS_PER_SUBACCOUNT",
+    "MAX_PRICE_TICKS",
+    "MAX_QUANTITY_LOTS",
+    "MAX_SESSION_KEYS_PER_OWNER",
+    "MAX_SIGNATURE_LIFE_S",
+    "MAX_STAGED_BYTES",
+    "MAX_STAGED_COMMANDS",
+    "MAX_SUBACCOUNTS_PER_OWNER",
+    "MAX_TIMERS_PER_CLOCK",
+    "MIN_SIGNATURE_LIFE_S",
+    "NONCE_WINDOW_NS",
+    "RECENT_CLOSED_ORDERS",
+]
+
+MAX_PRICE_TICKS: Final = 1 << 40
+MAX_QUANTITY_LOTS: Final = (1 << 47) - 1
+"""One order; also the widest position delta of the batch format."""
+MAX_MONEY_E6: Final = 1 << 62
+MAX_OPEN_ORDERS_PER_SUBACCOUNT: Final = 1_000
+MAX_POSITIONS_PER_SUBACCOUNT: Final = 128
+MAX_SUBACCOUNTS_PER_OWNER: Final = 64
+MAX_SESSION_KEYS_PER_OWNER: Final = 64
+MAX_LABEL_CHARACTERS: Final = 64
+MAX_CLIENT_ORDER_ID_CHARACTERS: Final = 36
+NONCE_WINDOW_NS: Final = 600_000_000_000
+"""An order nonce, read as nanoseconds, lies within this distance of journal time (api.md 4.5)."""
+MIN_SIGNATURE_LIFE_S: Final = 10
+MAX_SIGNATURE_LIFE_S: Final = 10_368_000
+RECENT_CLOSED_ORDERS: Final = 100_000
+"""Closed orders the engine remembers in all; older ones are history."""
+MAX_TIMERS_PER_CLOCK: Final = 256
+MAX_ACCOUNTS_PER_BATCH: Final = 126
+MAX_INSTRUMENTS_PER_BATCH: Final = 255
+MAX_GROUP_COMMANDS: Final = 1_024
+MAX_INBOX_COMMANDS: Final = 65_536
+MAX_STAGED_COMMANDS: Final = 65_536
+MAX_STAGED_BYTES: Final = 64 << 20
+MAX_FRAME_BYTES: Final = 1 << 20
+
+if MAX_PRICE_TICKS * MAX_QUANTITY_LOTS >= 1 << 127:
+    raise ValueError("a notional must fit the settlement ledger's int128")
+if MAX_SIGNATURE_LIFE_S <= MIN_SIGNATURE_LIFE_S:
+    raise ValueError("the signature window is empty")
+if MAX_GROUP_COMMANDS > MAX_STAGED_COMMANDS:
+    raise ValueError("a full tick must fit the staging area")

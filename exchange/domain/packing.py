@@ -1,0 +1,294 @@
+"""Bytes of commands and events: the 64-byte record of architecture.md 12, attachments, and event blobs.
+
+Everything hot is a fixed struct; rare content (prices, chain requests, listings) is one msgpack attachment, because it
+is canonical too and needs no layout of its own. Event blobs are msgpack arrays of tagged arrays (D-003).
+"""
+
+from collections.abc import Iterator, Sequence
+from struct import Struct
+from typing import Any, Final
+
+import msgspec
+
+from exchange.domain.commands import (
+    Amend,
+    BatchCut,
+    Cancel,
+    CancelMany,
+    ChainRequest,
+    Clock,
+    Command,
+    CommandKind,
+    EpochStart,
+    ListInstrument,
+    OrderFlag,
+    Place,
+    Replace,
+    SessionClose,
+    SessionOpen,
+    SetPrices,
+    Side,
+    TimeInForce,
+)
+from exchange.domain.events import Event
+
+__all__ = [
+    "EVENT_FORMAT",
+    "RECORD_BYTES",
+    "BadRecord",
+    "CommandEvents",
+    "pack_command",
+    "pack_events",
+    "unpack_commands",
+    "unpack_events",
+]
+
+RECORD_BYTES: Final = 64
+EVENT_FORMAT: Final = 1
+_RECORD: Final = Struct("<BBHIIIqqQQIIII")
+_ATTACHMENT: Final = Struct("<HHI")
+_SIGNED: Final = Struct("<20s32s65sB16sQQqQ")
+_ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY = 1, 2, 3, 4
+
+
+class BadRecord(ValueError):
+    """Bytes that are no command or event of this format."""
+
+
+class CommandEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All events of one command."""
+
+    sequence: int
+    timestamp_ns: int
+    events: list[Event]
+
+
+_encode_events = msgspec.msgpack.Encoder().encode
+_decode_events = msgspec.msgpack.Decoder(list[CommandEvents]).decode
+_encode_body = msgspec.msgpack.Encoder().encode
+_decoders: Final[dict[int, Any]] = {
+    CommandKind.CHAIN_REQUEST: msgspec.msgpack.Decoder(ChainRequest).decode,
+    CommandKind.SET_PRICES: msgspec.msgpack.Decoder(SetPrices).decode,
+    CommandKind.LIST_INSTRUMENT: msgspec.msgpack.Decoder(ListInstrument).decode,
+    CommandKind.SESSION_OPEN: msgspec.msgpack.Decoder(SessionOpen).decode,
+}
+_body_kinds: Final[dict[type, CommandKind]] = {
+    ChainRequest: CommandKind.CHAIN_REQUEST,
+    SetPrices: CommandKind.SET_PRICES,
+    ListInstrument: CommandKind.LIST_INSTRUMENT,
+    SessionOpen: CommandKind.SESSION_OPEN,
+}
+
+
+def pack_events(commands: Sequence[CommandEvents]) -> bytes:
+    """Canonical bytes of the events of consecutive commands."""
+    return _encode_events(commands)
+
+
+def unpack_events(blob: bytes) -> list[CommandEvents]:
+    """Inverse of `pack_events`. Raises BadRecord."""
+    try:
+        return _decode_events(blob)
+    except msgspec.MsgspecError as error:
+        raise BadRecord(f"event blob: {error}") from error
+
+
+def pack_command(command: Command) -> tuple[bytes, bytes]:
+    """(64-byte record, attachments) of a command."""
+    if isinstance(command, Place):
+        return _pack_order(CommandKind.PLACE, command, 0, -1)
+    if isinstance(command, Replace):
+        return _pack_order(CommandKind.REPLACE, command.order, command.target_order, command.expected_filled_lots)
+    kind = _body_kinds.get(type(command))
+    if kind is not None:
+        attachment = _attachment(_BODY, _encode_body(command))
+        return _record(kind, attachment_bytes=len(attachment)), attachment
+    return _pack_small(command)
+
+
+def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:
+    """The commands of consecutive records. Raises BadRecord when lengths or kinds do not fit."""
+    if len(records) % RECORD_BYTES:
+        raise BadRecord("records are not a multiple of 64 bytes")
+    at = 0
+    for fields in _RECORD.iter_unpack(records):
+        size = fields[13]
+        yield _unpack(fields, attachments[at : at + size])
+        at += size
+    if at > len(attachments):
+        raise BadRecord("attachments are shorter than their records say")
+
+
+def _record(
+    kind: CommandKind,
+    *,
+    side: int = 0,
+    flags: int = 0,
+    subaccount: int = 0,
+    instrument: int = 0,
+    price_ticks: int = 0,
+    quantity_lots: int = 0,
+    nonce: int = 0,
+    target: int = 0,
+    session: int = 0,
+    expiry_s: int = 0,
+    attachment_bytes: int = 0,
+) -> bytes:
+    return _RECORD.pack(
+        kind, side, flags, subaccount, instrument, 0, price_ticks, quantity_lots, nonce, target, session, 0, expiry_s,
+        attachment_bytes,
+    )  # fmt: skip
+
+
+def _attachment(kind: int, body: bytes) -> bytes:
+    return _ATTACHMENT.pack(kind, 0, len(body)) + body + bytes(-len(body) % 8)
+
+
+def _pack_order(kind: CommandKind, order: Place, target: int, expected_filled_lots: int) -> tuple[bytes, bytes]:
+    signed = _SIGNED.pack(
+        order.signer,
+        order.digest,
+        order.signature,
+        order.domain,
+        order.max_fee_e18.to_bytes(16, "little"),
+        order.expires_at_s,
+        order.reject_after_ms,
+        expected_filled_lots,
+        len(order.digest) | len(order.signature) << 8,
+    )
+    attachments = _attachment(_ACTION_SIGNATURE, signed)
+    if order.client_order_id:
+        attachments += _attachment(_CLIENT_ORDER_ID, order.client_order_id.encode())
+    if order.label:
+        attachments += _attachment(_LABEL, order.label.encode())
+    record = _RECORD.pack(
+        kind, order.side | order.time_in_force << 1, order.flags, order.subaccount, order.instrument, 0,
+        order.price_ticks, order.quantity_lots, order.nonce, target, order.session, 0, order.expiry_s,
+        len(attachments),
+    )  # fmt: skip
+    return record, attachments
+
+
+def _pack_small(command: Command) -> tuple[bytes, bytes]:
+    match command:
+        case Cancel():
+            attachment = (
+                _attachment(_CLIENT_ORDER_ID, command.client_order_id.encode()) if command.client_order_id else b""
+            )
+            record = _record(
+                CommandKind.CANCEL,
+                subaccount=command.subaccount,
+                instrument=command.instrument,
+                nonce=command.nonce,
+                target=command.order,
+                attachment_bytes=len(attachment),
+            )
+            return record, attachment
+        case CancelMany():
+            attachment = _attachment(_LABEL, command.label.encode()) if command.label else b""
+            record = _record(
+                CommandKind.CANCEL_MANY,
+                subaccount=command.subaccount,
+                instrument=command.instrument,
+                attachment_bytes=len(attachment),
+            )
+            return record, attachment
+        case Amend():
+            record = _record(
+                CommandKind.AMEND,
+                subaccount=command.subaccount,
+                target=command.order,
+                quantity_lots=command.quantity_lots,
+            )
+            return record, b""
+        case EpochStart():
+            return _record(CommandKind.EPOCH_START, target=command.epoch), b""
+        case SessionClose():
+            return _record(CommandKind.SESSION_CLOSE, session=command.session, flags=int(command.logged_out)), b""
+        case Clock():
+            return _record(CommandKind.CLOCK), b""
+        case BatchCut():
+            return _record(CommandKind.BATCH_CUT), b""
+    raise BadRecord(f"no record for {type(command).__name__}")
+
+
+def _attachments(raw: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(raw):
+        kind, _, size = _ATTACHMENT.unpack_from(raw, at)
+        found[kind] = raw[at + 8 : at + 8 + size]
+        at += 8 + size + (-size % 8)
+    if at != len(raw):
+        raise BadRecord("attachment lengths do not add up")
+    return found
+
+
+def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
+    kind = fields[0]
+    extra = _attachments(raw)
+    try:
+        if kind in (CommandKind.PLACE, CommandKind.REPLACE):
+            return _unpack_order(fields, extra)
+        decoder = _decoders.get(kind)
+        if decoder is not None:
+            command: Command = decoder(extra[_BODY])
+            return command
+        return _unpack_small(fields, extra)
+    except (KeyError, ValueError) as error:
+        raise BadRecord(f"command kind {kind}: {error}") from error
+
+
+def _unpack_order(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
+    signer, digest, signature, domain, max_fee, expires_at_s, reject_after_ms, expected_filled, lengths = (
+        _SIGNED.unpack(extra[_ACTION_SIGNATURE])
+    )
+    order = Place(
+        subaccount=fields[3],
+        instrument=fields[4],
+        side=Side(fields[1] & 1),
+        time_in_force=TimeInForce(fields[1] >> 1),
+        flags=OrderFlag(fields[2]),
+        price_ticks=fields[6],
+        quantity_lots=fields[7],
+        nonce=fields[8],
+        expiry_s=fields[12],
+        signer=signer,
+        max_fee_e18=int.from_bytes(max_fee, "little"),
+        expires_at_s=expires_at_s,
+        reject_after_ms=reject_after_ms,
+        domain=domain,
+        session=fields[10],
+        digest=digest[: lengths & 0xFF],
+        signature=signature[: lengths >> 8],
+        client_order_id=extra.get(_CLIENT_ORDER_ID, b"").decode(),
+        label=extra.get(_LABEL, b"").decode(),
+    )
+    if fields[0] == CommandKind.PLACE:
+        return order
+    return Replace(target_order=fields[9], order=order, expected_filled_lots=expected_filled)
+
+
+def _unpack_small(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
+    match fields[0]:
+        case CommandKind.CANCEL:
+            return Cancel(
+                subaccount=fields[3],
+                order=fields[9],
+                nonce=fields[8],
+                client_order_id=extra.get(_CLIENT_ORDER_ID, b"").decode(),
+                instrument=fields[4],
+            )
+        case CommandKind.CANCEL_MANY:
+            return CancelMany(subaccount=fields[3], instrument=fields[4], label=extra.get(_LABEL, b"").decode())
+        case CommandKind.AMEND:
+            return Amend(subaccount=fields[3], order=fields[9], quantity_lots=fields[7])
+        case CommandKind.EPOCH_START:
+            return EpochStart(epoch=fields[9])
+        case CommandKind.SESSION_CLOSE:
+            return SessionClose(session=fields[10], logged_out=bool(fields[2]))
+        case CommandKind.CLOCK:
+            return Clock()
+        case CommandKind.BATCH_CUT:
+            return BatchCut()
+    raise BadRecord(f"unknown command kind {fields[0]}")

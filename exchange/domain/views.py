@@ -1,0 +1,214 @@
+"""What may be read: questions to the exchange and the frozen answers. A question changes nothing and is not journaled."""
+
+import msgspec
+
+from exchange.domain.commands import MarkRow, OrderFlag, Side, TimeInForce
+from exchange.domain.events import Event
+from exchange.domain.instrument import Instrument
+from exchange.domain.result_codes import CloseReason, OrderStatus
+
+__all__ = [
+    "AccountView",
+    "Answer",
+    "BookView",
+    "GetAccount",
+    "GetBook",
+    "GetInstruments",
+    "GetOpenOrders",
+    "GetOrder",
+    "GetPrices",
+    "GetSummary",
+    "GetWallet",
+    "OrderView",
+    "Output",
+    "PositionView",
+    "PricesView",
+    "Query",
+    "SessionKeyView",
+    "SummaryView",
+    "WalletView",
+]
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order as it is now. `filled_notional_e6` / filled size is the average price; `fee_e6` all fees so far."""
+
+    order: int
+    subaccount: int
+    instrument: int
+    side: Side
+    time_in_force: TimeInForce
+    flags: OrderFlag
+    price_ticks: int
+    quantity_lots: int
+    filled_lots: int
+    filled_notional_e6: int
+    fee_e6: int
+    status: OrderStatus
+    reason: CloseReason
+    nonce: int
+    expiry_s: int
+    expires_at_s: int
+    max_fee_e18: int
+    signer: bytes
+    signature: bytes
+    client_order_id: str
+    label: str
+    created_ns: int
+    updated_ns: int
+    version: int
+    replaces: int
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A position. `cost_e6`: signed notional paid for what is open (entry price = cost / size)."""
+
+    instrument: int
+    position_lots: int
+    cost_e6: int
+    mark_e9: int
+    realized_pnl_e6: int
+    fee_e6: int
+    initial_requirement_e6: int
+    maintenance_requirement_e6: int
+    opened_ns: int
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """A subaccount. Requirements are positive; `initial_requirement_e6` excludes the open orders' part."""
+
+    subaccount: int
+    owner: bytes
+    cash_e6: int
+    ledger_cash_e6: int
+    equity_e6: int
+    positions_value_e6: int
+    initial_requirement_e6: int
+    maintenance_requirement_e6: int
+    open_orders_requirement_e6: int
+    positions: tuple[PositionView, ...]
+    account_seq: int
+    opened_ns: int
+
+
+class SessionKeyView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A registered key of an owner."""
+
+    key: bytes
+    valid_to_s: int
+    scopes: int
+    accounts: tuple[int, ...]
+    registered_ns: int
+
+
+class WalletView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything of one owner address."""
+
+    owner: bytes
+    subaccounts: tuple[int, ...]
+    keys: tuple[SessionKeyView, ...]
+
+
+class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    """Levels best first: (price_ticks, quantity_lots, order count)."""
+
+    instrument: int
+    bids: tuple[tuple[int, int, int], ...]
+    asks: tuple[tuple[int, int, int], ...]
+
+
+class PricesView(msgspec.Struct, frozen=True, kw_only=True):
+    """Latest prices: index by underlying, forward by (underlying, expiry_s), mark row by instrument."""
+
+    round: int
+    timestamp_ns: int
+    index_e9: dict[str, int]
+    forward_e9: dict[tuple[str, int], int]
+    marks: dict[int, MarkRow]
+
+
+class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """The state in numbers, for status lines, hashes and the bridge's start."""
+
+    sequence: int
+    timestamp_ns: int
+    state_hash: bytes
+    open_order_count: int
+    account_count: int
+    trade_count: int
+    open_batch: int
+    """Number of the batch that is being filled."""
+    open_batch_fill_count: int
+    request_index: int
+    price_round: int
+
+
+class GetOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> OrderView | None. By number, client order id or nonce; also closed orders that are still remembered."""
+
+    subaccount: int
+    order: int = 0
+    client_order_id: str = ""
+    nonce: int = 0
+
+
+class GetOpenOrders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[OrderView, ...] by ascending number."""
+
+    subaccount: int
+
+
+class GetAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> AccountView | None."""
+
+    subaccount: int
+
+
+class GetWallet(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> WalletView | None."""
+
+    owner: bytes
+
+
+class GetBook(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> BookView | None (unknown instrument)."""
+
+    instrument: int
+    levels: int = 20
+
+
+class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[Instrument, ...] by ascending id."""
+
+
+class GetPrices(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> PricesView."""
+
+
+class GetSummary(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> SummaryView. `with_hash` computes the state hash (slow)."""
+
+    with_hash: bool = False
+
+
+Query = GetOrder | GetOpenOrders | GetAccount | GetWallet | GetBook | GetInstruments | GetPrices | GetSummary
+Answer = (
+    OrderView
+    | tuple[OrderView, ...]
+    | AccountView
+    | WalletView
+    | BookView
+    | tuple[Instrument, ...]
+    | PricesView
+    | SummaryView
+    | None
+)
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command produced. `orders` holds, right after the command, every order it touched."""
+
+    sequence: int
+    timestamp_ns: int
+    events: tuple[Event, ...]
+    orders: dict[int, OrderView]
