@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {BatchData} from "./libraries/BatchData.sol";
+import {Parameters} from "./Parameters.sol";
+
+/// @title Netted batches: accepted by the sums they must keep, chained by hash, final after a window
+abstract contract Batches is Parameters {
+    uint256 internal constant MAX_LISTED = 126;
+    uint256 internal constant MAX_DATA = 65_536;
+    uint256 internal constant MAX_REQUESTS = 64;
+    uint256 internal constant MAX_LAG = 24 hours;
+
+    function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external {
+        HeadSlot memory top = _head;
+        require(msg.sender == top.operator, NotOperator());
+        require(seq == uint256(top.head) + 1, BadSeq());
+        ProgressSlot memory progress = _progress;
+        uint256 done = progress.reqDone;
+        uint256 upTo = h >> 192;
+        _checkQueue(done, upTo, progress.reqHead);
+        _checkTimes(h, progress.lastMatchTo);
+        uint256 tail = _checkData(data, h);
+        if (upTo != done) tail = _consume(done, upTo, seq, tail);
+        uint256 end;
+        assembly ("memory-safe") {
+            end := add(data.offset, data.length)
+        }
+        require(tail == end, BadLength());
+
+        bytes32 dataHash = keccak256(data);
+        _batchHash[seq] = _headerHash(Header({
+            prevBatchHash: _batchHash[seq - 1],
+            prevRoot: _root,
+            newRoot: newRoot,
+            ordersRoot: ordersRoot,
+            dataHash: dataHash,
+            h: h,
+            blockTime: uint64(block.timestamp),
+            blockNumber: uint64(block.number),
+            collateral: _collateral.atHead
+        }));
+        _root = newRoot;
+        top.head = uint48(seq);
+        _head = top;
+        progress.lastPost = uint40(block.timestamp);
+        progress.lastMatchTo = uint40(h >> 64);
+        progress.reqDone = uint56(upTo);
+        _progress = progress;
+        emit BatchPosted(seq, newRoot, ordersRoot, dataHash, h);
+    }
+
+    function finalize(uint64 seq, Header calldata header) external {
+        HeadSlot memory top = _head;
+        require(seq == uint256(top.finalized) + 1 && seq <= top.head, BadSeq());
+        require(_headerHash(header) == _batchHash[seq], BadHeader());
+        require(block.timestamp >= uint256(header.blockTime) + finalityWindow, WindowOpen());
+        uint64 upTo = uint64(header.h >> 192);
+        _head.finalized = uint48(seq);
+        _final.collateral = header.collateral;
+        _final.reqFinal = upTo;
+        emit Finalized(seq, upTo, header.collateral);
+    }
+
+    function _headerHash(Header memory header) private pure returns (bytes32) {
+        return keccak256(abi.encode(header));
+    }
+
+    /// @dev the batch must take what is overdue, or as much as the cap allows
+    function _checkQueue(uint256 done, uint256 upTo, uint256 last) private view {
+        require(upTo >= done && upTo <= last && upTo <= done + MAX_REQUESTS, BadQueue());
+        if (upTo == last || upTo == done + MAX_REQUESTS) return;
+        require(block.timestamp <= uint256(_requests[upTo + 1].time) + forceDelay, RequestOverdue());
+    }
+
+    function _checkTimes(uint256 h, uint256 lastTo) private view {
+        uint256 matchFrom = uint40(h >> 104);
+        uint256 matchTo = uint40(h >> 64);
+        require(uint48(h >> 144) == 0, BadRound());
+        require(lastTo <= matchFrom && matchFrom <= matchTo && matchTo <= block.timestamp, BadTime());
+        require(matchTo + MAX_LAG >= block.timestamp, BadTime());
+    }
+
+    /// @return tail calldata offset of the approved amounts
+    function _checkData(bytes calldata data, uint256 h) private pure returns (uint256 tail) {
+        require(data.length <= MAX_DATA, BadSize());
+        (uint256 accounts, int256 cash, uint256 next, uint256 faults) = BatchData.readAccounts(data);
+        require(accounts <= MAX_LISTED, BadSize());
+        uint256 more;
+        (tail, more) = BatchData.checkInstruments(data, next);
+        faults |= more;
+        if (faults != 0) _refuse(faults);
+        require(cash + BatchData.unzigzag(uint64(h)) == 0, BadCash());
+    }
+
+    function _refuse(uint256 faults) private pure {
+        if (faults & BatchData.BAD_COUNT != 0) revert BadSize();
+        if (faults & BatchData.BAD_ORDER != 0) revert BadOrder();
+        revert NotZeroSum();
+    }
+
+    /// @dev moves the collateral by requests (done, upTo] and notes each approval in its row
+    /// @return calldata offset after the approved amounts
+    function _consume(uint256 done, uint256 upTo, uint64 seq, uint256 tail) private returns (uint256) {
+        uint96 collateral_ = _collateral.atHead;
+        for (uint256 id = done + 1; id <= upTo; ++id) {
+            Request memory row = _requests[id];
+            if (row.kind == uint8(Kind.DEPOSIT)) {
+                collateral_ += row.amount;
+            } else if (row.kind == uint8(Kind.WITHDRAW)) {
+                uint64 approved;
+                assembly ("memory-safe") {
+                    approved := shr(192, calldataload(tail))
+                    tail := add(tail, 8)
+                }
+                require(approved <= row.amount && approved <= collateral_, BadApproval());
+                collateral_ -= approved;
+                _requests[id].aux = (uint104(approved) << 40) | seq;
+            }
+        }
+        _collateral.atHead = collateral_;
+        return tail;
+    }
+}

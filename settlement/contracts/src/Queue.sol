@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
+import {Parameters} from "./Parameters.sol";
+
+/// @title Deposits and withdrawal requests: rows of the queue that every batch must consume in order
+abstract contract Queue is Parameters, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    function deposit(uint32 acct, uint64 amount) external nonReentrant returns (uint32 index, uint64 id) {
+        return _deposit(acct, amount);
+    }
+
+    function depositWithPermit(uint32 acct, uint64 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s)
+        external
+        nonReentrant
+        returns (uint32 index, uint64 id)
+    {
+        // a stranger can spend the permit first; the allowance is then there already
+        try IERC20Permit(token).permit(msg.sender, address(this), amount, deadline, v, r, s) {} catch {}
+        return _deposit(acct, amount);
+    }
+
+    function requestWithdraw(uint32 acct, uint64 amount) external returns (uint64 id) {
+        require(_accounts[acct].owner == msg.sender, NotOwner());
+        return _queueWithdraw(acct, amount);
+    }
+
+    function _queueWithdraw(uint32 acct, uint64 amount) internal returns (uint64) {
+        require(amount > 0, ZeroAmount());
+        return _enqueueOnce(acct, Kind.WITHDRAW, amount, 0);
+    }
+
+    /// @dev one open request per (account, kind): a flood needs many funded accounts
+    function _enqueueOnce(uint32 acct, Kind kind, uint64 amount, uint104 aux) internal returns (uint64 id) {
+        uint64 last = _lastRequest[acct][uint8(kind)];
+        require(last <= _progress.reqDone, RequestOpen(last));
+        id = _enqueue(acct, kind, amount, aux);
+        _lastRequest[acct][uint8(kind)] = id;
+    }
+
+    function _enqueue(uint32 acct, Kind kind, uint64 amount, uint104 aux) internal returns (uint64 id) {
+        id = _progress.reqHead + 1;
+        _progress.reqHead = uint56(id);
+        _requests[id] = Request(acct, uint8(kind), amount, uint40(block.timestamp), aux);
+        emit Requested(id, acct, kind, kind == Kind.SET_KEY ? 0 : amount, _accounts[acct].owner);
+    }
+
+    function _deposit(uint32 acct, uint64 amount) private returns (uint32 index, uint64 id) {
+        require(acct == 0 || _accounts[acct].owner != address(0), NoAccount());
+        uint64 received = _pull(amount);
+        index = acct == 0 ? _openAccount(msg.sender) : acct;
+        id = _enqueue(index, Kind.DEPOSIT, received, 0);
+    }
+
+    /// @dev credits what arrived, so a fee on transfer is the depositor's
+    function _pull(uint64 amount) private returns (uint64) {
+        IERC20 coin = IERC20(token);
+        uint256 before = coin.balanceOf(address(this));
+        coin.safeTransferFrom(msg.sender, address(this), amount);
+        uint256 received = coin.balanceOf(address(this)) - before;
+        require(received >= minimumDeposit && received <= type(uint64).max, BadAmount());
+        return uint64(received);
+    }
+
+    function _openAccount(address owner) private returns (uint32 index) {
+        index = _final.nextAccount;
+        require(index < MAX_ACCOUNTS, TooManyAccounts());
+        _final.nextAccount = index + 1;
+        _accounts[index] = Account(owner, uint40(block.timestamp));
+        _accountsOf[owner].push(index);
+    }
+}
