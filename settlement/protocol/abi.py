@@ -60,7 +60,7 @@ def bytes32_word(value: bytes) -> bytes:
     return value
 
 
-def bool_word(value: bool) -> bytes:  # noqa: FBT001 - mirrors the ABI type
+def bool_word(value: bool) -> bytes:
     """Encode a boolean as 0 or 1."""
     return _TRUE if value else _FALSE
 

@@ -48,28 +48,32 @@ def encode_trade(
     is_bid: bool,
 ) -> bytes:
     """Encode an order (224 bytes); `max_fee_e18` is per unit of the base asset."""
-    return b"".join((
-        address_word(asset),
-        uint_word(sub_id),
-        int_word(limit_price_e18),
-        int_word(amount_e18),
-        uint_word(max_fee_e18),
-        uint_word(recipient_subaccount_id),
-        bool_word(is_bid),
-    ))
+    return b"".join(
+        (
+            address_word(asset),
+            uint_word(sub_id),
+            int_word(limit_price_e18),
+            int_word(amount_e18),
+            uint_word(max_fee_e18),
+            uint_word(recipient_subaccount_id),
+            bool_word(is_bid),
+        )
+    )
 
 
 def encode_withdraw(
     *, asset: bytes, max_fee_usd_e18: int, recipient: bytes, amount_native: int, force_batch: bool = False
 ) -> bytes:
     """Encode a withdrawal; `amount_native` is in the token's own decimals (USDC: 1e-6)."""
-    return b"".join((
-        address_word(asset),
-        uint_word(max_fee_usd_e18),
-        address_word(recipient),
-        uint_word(amount_native),
-        bool_word(force_batch),
-    ))
+    return b"".join(
+        (
+            address_word(asset),
+            uint_word(max_fee_usd_e18),
+            address_word(recipient),
+            uint_word(amount_native),
+            bool_word(force_batch),
+        )
+    )
 
 
 def encode_set_session_key(
@@ -93,14 +97,16 @@ def encode_transfer_spot(
     *, to_subaccount_id: int, manager: int, asset: bytes, sub_id: int, amount_e18: int, max_fee_usd_e18: int
 ) -> bytes:
     """Encode a transfer between subaccounts of one owner; `manager` names the manager of a new one, else 0."""
-    return b"".join((
-        uint_word(to_subaccount_id),
-        uint_word(manager),
-        address_word(asset),
-        uint_word(sub_id),
-        uint_word(amount_e18),
-        uint_word(max_fee_usd_e18),
-    ))
+    return b"".join(
+        (
+            uint_word(to_subaccount_id),
+            uint_word(manager),
+            address_word(asset),
+            uint_word(sub_id),
+            uint_word(amount_e18),
+            uint_word(max_fee_usd_e18),
+        )
+    )
 
 
 def encode_transfer_spot_external(
@@ -145,34 +151,40 @@ def encode_liquidate(
     merge_account: bool,
 ) -> bytes:
     """Encode a bid in a liquidation auction."""
-    return b"".join((
-        uint_word(liquidated_subaccount_id),
-        uint_word(cash_transfer_e18),
-        uint_word(percent_e18),
-        int_word(price_limit_e18),
-        uint_word(last_seen_trade_id),
-        bool_word(merge_account),
-    ))
+    return b"".join(
+        (
+            uint_word(liquidated_subaccount_id),
+            uint_word(cash_transfer_e18),
+            uint_word(percent_e18),
+            int_word(price_limit_e18),
+            uint_word(last_seen_trade_id),
+            bool_word(merge_account),
+        )
+    )
 
 
 def encode_mass_quote(
     *, settlement_contract: bytes, packed_lines: bytes, line_count: int, max_fee_e18: int, subaccount_id: int
 ) -> bytes:
     """Encode a mass quote over `packed_lines` (36 bytes per line, hashed here)."""
-    return b"".join((
-        address_word(settlement_contract),
-        bytes32_word(keccak256(packed_lines)),
-        uint_word(line_count),
-        uint_word(max_fee_e18),
-        uint_word(subaccount_id),
-    ))
+    return b"".join(
+        (
+            address_word(settlement_contract),
+            bytes32_word(keccak256(packed_lines)),
+            uint_word(line_count),
+            uint_word(max_fee_e18),
+            uint_word(subaccount_id),
+        )
+    )
 
 
 def _legs(legs: Sequence[RfqLeg]) -> bytes:
-    return word_array([
-        address_word(leg.asset) + uint_word(leg.sub_id) + uint_word(leg.price_e18) + int_word(leg.amount_e18)
-        for leg in legs
-    ])
+    return word_array(
+        [
+            address_word(leg.asset) + uint_word(leg.sub_id) + uint_word(leg.price_e18) + int_word(leg.amount_e18)
+            for leg in legs
+        ]
+    )
 
 
 def _offsets(static_words: int, first_tail: bytes) -> bytes:

@@ -167,7 +167,7 @@ def digest(separator: bytes, action: Action) -> bytes:
     return keccak256(_DIGEST_PREFIX + bytes32_word(separator) + action_hash(action))
 
 
-def trade_digest(  # noqa: PLR0913 - the fields of one signed order
+def trade_digest(
     separator: bytes,
     *,
     asset: bytes,
@@ -192,16 +192,18 @@ def trade_digest(  # noqa: PLR0913 - the fields of one signed order
         recipient_subaccount_id=subaccount_id,
         is_bid=is_bid,
     )
-    struct = b"".join((
-        ACTION_TYPEHASH,
-        uint_word(subaccount_id),
-        uint_word(nonce),
-        _TRADE_MODULE_WORD,
-        keccak256(data),
-        uint_word(expiry_s),
-        address_word(owner),
-        address_word(signer),
-    ))
+    struct = b"".join(
+        (
+            ACTION_TYPEHASH,
+            uint_word(subaccount_id),
+            uint_word(nonce),
+            _TRADE_MODULE_WORD,
+            keccak256(data),
+            uint_word(expiry_s),
+            address_word(owner),
+            address_word(signer),
+        )
+    )
     return keccak256(_DIGEST_PREFIX + separator + keccak256(struct))
 
 

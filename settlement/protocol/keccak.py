@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import sha3  # type: ignore[import-untyped]
+import sha3
 
 __all__ = ["COMPILED", "HASH_BYTES", "keccak256", "reference_keccak256"]
 

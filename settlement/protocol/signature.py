@@ -157,7 +157,7 @@ def checksum_address(address: bytes) -> str:
         raise BadAddress(f"an address has 20 bytes, got {len(address)}")
     digits = address.hex()
     nibbles = keccak256(digits.encode()).hex()
-    cased = (digit.upper() if int(nibble, 16) >= 8 else digit for digit, nibble in zip(digits, nibbles, strict=False))  # noqa: PLR2004
+    cased = (digit.upper() if int(nibble, 16) >= 8 else digit for digit, nibble in zip(digits, nibbles, strict=False))
     return "0x" + "".join(cased)
 
 

@@ -1,0 +1,31 @@
+"""Limits of batch format v1 and of the state; the contract enforces the same numbers where it reads the bytes."""
+
+__all__ = [
+    "CLEARING_ACCOUNT",
+    "FIRST_USER_ACCOUNT",
+    "FUND_ACCOUNT",
+    "MAX_CALLDATA_BYTES",
+    "MAX_DATA_BYTES",
+    "MAX_INSTRUMENTS",
+    "MAX_LEAVES",
+    "MAX_LISTED",
+    "MAX_ORACLE_ROWS",
+    "MAX_POSITIONS",
+    "MAX_REQUESTS",
+    "MAX_TOUCHED",
+    "PERP_BIT",
+]
+
+FUND_ACCOUNT = 0
+CLEARING_ACCOUNT = 1
+FIRST_USER_ACCOUNT = 2
+MAX_TOUCHED = 128
+MAX_LISTED = MAX_TOUCHED - 2  # accounts 0 and 1 count as touched and are never listed
+MAX_INSTRUMENTS = 255
+MAX_DATA_BYTES = 65_536
+MAX_CALLDATA_BYTES = 120_000
+MAX_ORACLE_ROWS = 2_048
+MAX_LEAVES = 4_480
+MAX_POSITIONS = 128
+MAX_REQUESTS = 64
+PERP_BIT = 1 << 31
