@@ -1,0 +1,399 @@
+"""The exchange's door for the other processes of the host: a unix socket with length-prefixed msgpack frames.
+
+    frame  length u32 (little endian) | msgpack array tagged by its kind
+
+One server lives in the exchange process and forwards to its `ExchangePort`; `UnixPort` is the same interface on the
+client's side, plus awaitable forms. A reply carries the events of the caller's own commands. The doorbell tells every
+client the committed sequence after each commit, at most every 5 ms of commits merged into one; consumers then read the
+event log. A connection that sends garbage is closed; nobody else notices.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from exchange.bus.interface import AnswerCallback, Busy, ExchangePort, OutputListener, ReplyCallback
+from exchange.domain.commands import Command
+from exchange.domain.instrument import Instrument
+from exchange.domain.packing import BadRecord, CommandEvents, pack_command, unpack_commands
+from exchange.domain.views import (
+    AccountView,
+    Answer,
+    BookView,
+    GetAccount,
+    GetBook,
+    GetInstruments,
+    GetOpenOrders,
+    GetOrder,
+    GetPrices,
+    GetSummary,
+    GetWallet,
+    OrderView,
+    Output,
+    PricesView,
+    Query,
+    SummaryView,
+    WalletView,
+)
+
+__all__ = ["LinkClosed", "TopicHandler", "UnixPort", "UnixSocketServer"]
+
+MAX_LINK_FRAME_BYTES: Final = 8 << 20
+MAX_UNANSWERED: Final = 4_096
+_LENGTH: Final = struct.Struct("<I")
+
+
+class LinkClosed(ConnectionError):
+    """The other side of the socket is gone; what was unanswered may or may not have happened."""
+
+
+class _Submit(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    number: int
+    records: bytes
+    attachments: bytes
+
+
+class _Ask(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    number: int
+    query: Query
+
+
+class _Reply(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    number: int
+    history: list[CommandEvents]
+
+
+class _Answer(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    number: int
+    body: bytes
+
+
+class _Busy(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    number: int
+    retry_after_ms: int
+
+
+class _Doorbell(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    committed_sequence: int
+
+
+class _Topic(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """News between processes that is no command: batch states, chain health, requests to relay. Either direction."""
+
+    topic: str
+    body: bytes
+
+
+TopicHandler = Callable[[bytes], None]
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_request: Final = msgspec.msgpack.Decoder(_Submit | _Ask | _Topic).decode
+_decode_response: Final = msgspec.msgpack.Decoder(_Reply | _Answer | _Busy | _Doorbell | _Topic).decode
+_answer_decoders: Final[dict[type, Callable[[bytes], Any]]] = {
+    GetOrder: msgspec.msgpack.Decoder(OrderView | None).decode,
+    GetOpenOrders: msgspec.msgpack.Decoder(tuple[OrderView, ...]).decode,
+    GetAccount: msgspec.msgpack.Decoder(AccountView | None).decode,
+    GetWallet: msgspec.msgpack.Decoder(WalletView | None).decode,
+    GetBook: msgspec.msgpack.Decoder(BookView | None).decode,
+    GetInstruments: msgspec.msgpack.Decoder(tuple[Instrument, ...]).decode,
+    GetPrices: msgspec.msgpack.Decoder(PricesView).decode,
+    GetSummary: msgspec.msgpack.Decoder(SummaryView).decode,
+}
+
+
+class _FrameReader:
+    """Cuts a byte stream into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """All complete frames. Raises BadRecord for a length beyond the limit."""
+        self._buffer += data
+        frames: list[bytes] = []
+        at = 0
+        while len(self._buffer) - at >= _LENGTH.size:
+            (size,) = _LENGTH.unpack_from(self._buffer, at)
+            if size > MAX_LINK_FRAME_BYTES:
+                raise BadRecord(f"a frame of {size} bytes; the limit is {MAX_LINK_FRAME_BYTES}")
+            if len(self._buffer) - at - _LENGTH.size < size:
+                break
+            frames.append(bytes(self._buffer[at + _LENGTH.size : at + _LENGTH.size + size]))
+            at += _LENGTH.size + size
+        del self._buffer[:at]
+        return frames
+
+
+def _frame(message: object) -> bytes:
+    body = _encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class _ServerLink(asyncio.Protocol):
+    """One connected process."""
+
+    def __init__(self, port: ExchangePort, links: set["_ServerLink"], topics: dict[str, TopicHandler]) -> None:
+        self._port = port
+        self._links = links
+        self._topics = topics
+        self._reader = _FrameReader()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio promises it for stream sockets
+        self._transport = transport
+        self._links.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._links.discard(self)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._reader.feed(data):
+                self._serve(_decode_request(frame))
+        except (BadRecord, msgspec.MsgspecError, ValueError):
+            self.close()
+
+    def send(self, message: object) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_frame(message))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _serve(self, request: _Submit | _Ask | _Topic) -> None:
+        if isinstance(request, _Topic):
+            handler = self._topics.get(request.topic)
+            if handler is not None:
+                handler(request.body)
+            return
+        number = request.number
+        try:
+            if isinstance(request, _Ask):
+                self._port.ask(request.query, lambda answer: self.send(_Answer(number, _encode(answer))))
+                return
+            commands = list(unpack_commands(request.records, request.attachments))
+            self._port.submit_together(commands, lambda outputs: self.send(_Reply(number, _history(outputs))))
+        except Busy as busy:
+            self.send(_Busy(number, busy.retry_after_ms))
+
+
+class UnixSocketServer:
+    """Listens on a path (mode 0600) and rings the doorbell after commits."""
+
+    def __init__(self, port: ExchangePort, path: Path) -> None:
+        """`path` is replaced when it exists; the directory must be private to the operator."""
+        self._port = port
+        self._path = path
+        self._links: set[_ServerLink] = set()
+        self._topics: dict[str, TopicHandler] = {}
+        self._server: asyncio.Server | None = None
+        self._rung = 0
+        self._ring_at: asyncio.TimerHandle | None = None
+        self._committed = 0
+
+    async def start(self) -> None:
+        """Bind and listen."""
+        self._path.unlink(missing_ok=True)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(
+            lambda: _ServerLink(self._port, self._links, self._topics), str(self._path)
+        )
+        self._path.chmod(0o600)
+        self._port.listen(self._on_outputs)
+
+    async def stop(self) -> None:
+        """Close the listener and all links."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.close()
+        self._path.unlink(missing_ok=True)
+
+    def on_topic(self, topic: str, handler: TopicHandler) -> None:
+        """Call `handler` with the body of each message on `topic` from any link."""
+        self._topics[topic] = handler
+
+    def publish(self, topic: str, body: bytes) -> int:
+        """Send to every connected process; returns to how many."""
+        links = list(self._links)
+        for link in links:
+            link.send(_Topic(topic, body))
+        return len(links)
+
+    def _on_outputs(self, outputs: Sequence[Output]) -> None:
+        self._committed = outputs[-1].sequence
+        if self._ring_at is None:
+            self._ring_at = asyncio.get_running_loop().call_later(0.005, self._ring)
+
+    def _ring(self) -> None:
+        self._ring_at = None
+        for link in list(self._links):
+            link.send(_Doorbell(self._committed))
+
+
+class UnixPort(asyncio.Protocol):
+    """`ExchangePort` over the socket. Create with `connect`; all calls belong to one event loop."""
+
+    def __init__(self) -> None:
+        """Use `connect`."""
+        self.committed_sequence = 0
+        self.closed = asyncio.Event()
+        self.doorbell = asyncio.Event()
+        self._reader = _FrameReader()
+        self._topics: dict[str, TopicHandler] = {}
+        self._transport: asyncio.WriteTransport | None = None
+        self._number = 0
+        self._replies: dict[int, Callable[[list[CommandEvents] | Exception], None]] = {}
+        self._answers: dict[int, tuple[type, Callable[[Answer | Exception], None]]] = {}
+
+    @classmethod
+    async def connect(cls, path: Path) -> "UnixPort":
+        """Connect; raises OSError when nobody listens."""
+        loop = asyncio.get_running_loop()
+        _, port = await loop.create_unix_connection(cls, str(path))
+        return port
+
+    def close(self) -> None:
+        """Close the link."""
+        if self._transport is not None:
+            self._transport.close()
+
+    async def execute(self, *commands: Command) -> list[CommandEvents]:
+        """Sequence `commands` together; their events once durable. Raises Busy, LinkClosed."""
+        future: asyncio.Future[list[CommandEvents]] = asyncio.get_running_loop().create_future()
+        self._submit(commands, lambda result: _resolve(future, result))
+        return await future
+
+    async def query(self, query: Query) -> Answer:
+        """Answer of a question. Raises Busy, LinkClosed."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._ask(query, lambda result: _resolve(future, result))
+        return await future
+
+    def submit(self, command: Command, reply: ReplyCallback | None = None) -> None:
+        """As ExchangePort; a refusal by the server for overload shows as a command without reply."""
+        self.submit_together((command,), None if reply is None else lambda outputs: reply(outputs[0]))
+
+    def submit_together(
+        self, commands: Sequence[Command], reply: Callable[[Sequence[Output]], None] | None = None
+    ) -> None:
+        """As ExchangePort; outputs carry events, no order views."""
+
+        def deliver(result: list[CommandEvents] | Exception) -> None:
+            if reply is not None and not isinstance(result, Exception):
+                reply([_output(item) for item in result])
+
+        self._submit(commands, deliver)
+
+    def ask(self, query: Query, answer: AnswerCallback) -> None:
+        """As ExchangePort."""
+
+        def deliver(result: Answer | Exception) -> None:
+            if not isinstance(result, Exception):
+                answer(result)
+
+        self._ask(query, deliver)
+
+    def listen(self, listener: OutputListener) -> None:
+        """Not carried: other processes read the event log, rung by `doorbell`."""
+        raise NotImplementedError("read the event log; `doorbell` says when")
+
+    def on_topic(self, topic: str, handler: TopicHandler) -> None:
+        """Call `handler` with the body of each message on `topic`."""
+        self._topics[topic] = handler
+
+    def publish(self, topic: str, body: bytes) -> None:
+        """Send to the exchange process. Raises LinkClosed."""
+        self._write(_Topic(topic, body))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio callback."""
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio promises it for stream sockets
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio callback: everything unanswered fails with LinkClosed."""
+        self._transport = None
+        gone = LinkClosed("the exchange closed the link")
+        replies, self._replies = self._replies, {}
+        answers, self._answers = self._answers, {}
+        for deliver in replies.values():
+            deliver(gone)
+        for _, deliver_answer in answers.values():
+            deliver_answer(gone)
+        self.closed.set()
+        self.doorbell.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio callback."""
+        for frame in self._reader.feed(data):
+            self._take(_decode_response(frame))
+
+    def _take(self, message: _Reply | _Answer | _Busy | _Doorbell | _Topic) -> None:
+        if isinstance(message, _Topic):
+            handler = self._topics.get(message.topic)
+            if handler is not None:
+                handler(message.body)
+        elif isinstance(message, _Doorbell):
+            self.committed_sequence = message.committed_sequence
+            self.doorbell.set()
+        elif isinstance(message, _Reply):
+            self._replies.pop(message.number)(message.history)
+        elif isinstance(message, _Answer):
+            kind, deliver = self._answers.pop(message.number)
+            deliver(_answer_decoders[kind](message.body))
+        else:
+            busy = Busy(message.retry_after_ms)
+            if message.number in self._replies:
+                self._replies.pop(message.number)(busy)
+            else:
+                self._answers.pop(message.number)[1](busy)
+
+    def _submit(self, commands: Sequence[Command], deliver: Callable[[list[CommandEvents] | Exception], None]) -> None:
+        packed = [pack_command(command) for command in commands]
+        number = self._next_number()
+        self._replies[number] = deliver
+        records = b"".join(record for record, _ in packed)
+        self._write(_Submit(number, records, b"".join(attachments for _, attachments in packed)))
+
+    def _ask(self, query: Query, deliver: Callable[[Answer | Exception], None]) -> None:
+        number = self._next_number()
+        self._answers[number] = (type(query), deliver)
+        self._write(_Ask(number, query))
+
+    def _next_number(self) -> int:
+        if self._transport is None:
+            raise LinkClosed("the exchange is not connected")
+        if len(self._replies) + len(self._answers) >= MAX_UNANSWERED:
+            raise Busy
+        self._number += 1
+        return self._number
+
+    def _write(self, message: object) -> None:
+        if self._transport is None:
+            raise LinkClosed("the exchange is not connected")
+        self._transport.write(_frame(message))
+
+
+def _resolve(future: "asyncio.Future[Any]", result: object) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _history(outputs: Sequence[Output]) -> list[CommandEvents]:
+    return [CommandEvents(output.sequence, output.timestamp_ns, list(output.events)) for output in outputs]
+
+
+def _output(item: CommandEvents) -> Output:
+    return Output(sequence=item.sequence, timestamp_ns=item.timestamp_ns, events=tuple(item.events), orders={})
