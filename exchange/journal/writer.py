@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exchange.journal.disk import Disk, write_durably
+from exchange.journal.disk import Disk
 from exchange.journal.errors import JournalError, JournalFailed, JournalFull
 from exchange.journal.group import (
     BLOCK_BYTES,
@@ -347,11 +347,16 @@ class JournalWriter:
         return header.first_sequence
 
     def _fail(self, error: OSError) -> None:
-        """Remember the failure and mark the journal suspect, as far as this disk still lets us."""
+        """Remember the failure and mark the journal suspect for the next start.
+
+        The mark need not be durable: it matters only while the page cache, which it shares with the data, lives.
+        """
         self._failure = error
-        text = f"{self._path}: offset {self._offset}: {error}\n"
         with contextlib.suppress(OSError):
-            write_durably(self._disk, self._directory, SUSPECT_NAME, text.encode())
+            mark = self._disk.open(f"{self._directory}/{SUSPECT_NAME}", create=True)
+            mark.pwrite(f"{self._path}: offset {self._offset}: {error}\n".encode(), 0)
+            mark.fdatasync()
+            mark.close()
 
 
 class CommitThread:
