@@ -109,18 +109,24 @@ MODULES = {
 ORDER_DIGESTS = {
     1: (
         "73c6425353d90ac66974304fcc28e01c46eb780201944695d18dfd357cc8c84c",
-        "6ff6391b671062b46b5027d1a4597ccab5ce1c021787af19d60e5ab845b85c42"
-        "2df421a2e22f6061770d3b76d8a9465bdc71312351da6bdf7a08d7fa62dd5ffa1c",
+        (
+            "6ff6391b671062b46b5027d1a4597ccab5ce1c021787af19d60e5ab845b85c42"
+            "2df421a2e22f6061770d3b76d8a9465bdc71312351da6bdf7a08d7fa62dd5ffa1c"
+        ),
     ),
     11155111: (
         "f0e4effe26bb259a76977a8b503f885db28ecda6aa93a51b9e9722ec189f87fc",
-        "f18cec69951ad3655ee3dde6cfb3273bc0dc49a03e45a9d629350f8bc8688e27"
-        "29695751cac37b67eaee7ebaae6d4795b8317075081c55886ceda364fe802c7c1c",
+        (
+            "f18cec69951ad3655ee3dde6cfb3273bc0dc49a03e45a9d629350f8bc8688e27"
+            "29695751cac37b67eaee7ebaae6d4795b8317075081c55886ceda364fe802c7c1c"
+        ),
     ),
     VECTOR_CHAIN: (
         "d4e1975dd093d7aa93fb7452425eeb11d7372a513daff264bff6156667aceba9",
-        "a31f63466fac6756734291503212b0d9caabd2cee185d385151988bb7ec4535c"
-        "35cc1c88ba40a93c7efde14fa85ce0a0c81b151eed83717cc2310a98de8ee8821c",
+        (
+            "a31f63466fac6756734291503212b0d9caabd2cee185d385151988bb7ec4535c"
+            "35cc1c88ba40a93c7efde14fa85ce0a0c81b151eed83717cc2310a98de8ee8821c"
+        ),
     ),
 }
 
