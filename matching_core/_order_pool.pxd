@@ -1,0 +1,290 @@
+# cython: language_level=3
+"""C structs of the compiled book and the pools they live in.
+
+Index 0 of every pool means "none", so zeroed memory is an empty book. Orders and levels are allocated once for the
+whole capacity (untouched pages cost nothing); trie nodes and cells grow between commands, never inside one.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+
+
+cdef struct Command:                 # one packed command; the last eight bytes are a handle for cancel and amend
+    uint8_t kind
+    uint8_t side
+    uint16_t flags
+    uint32_t instrument
+    int64_t price
+    int64_t quantity
+    uint32_t owner
+    uint32_t cell
+
+cdef struct Event:                   # one packed event
+    uint8_t kind
+    uint8_t side
+    uint16_t code
+    uint32_t instrument
+    uint64_t handle
+    int64_t price
+    int64_t quantity
+
+cdef struct Order:                   # 32 bytes, the hot record; the cell stands beside it in Core.order_cell
+    int64_t quantity                 # remaining lots; 0: the slot is free
+    uint32_t generation              # upper half of the handle
+    uint32_t next                    # younger order of the level, or next free slot
+    uint32_t prev
+    uint32_t level
+    uint32_t owner
+    uint32_t flags                   # flags of the command
+
+cdef struct Level:                   # 40 bytes, all orders of one side at one price
+    int64_t price
+    int64_t total
+    uint32_t head                    # oldest order, or next free level
+    uint32_t tail
+    uint32_t count
+    uint32_t leaf                    # trie node that holds the level
+    uint32_t ladder
+
+cdef struct Node:                    # trie node: bit set = child present; children are levels in a leaf
+    uint64_t bits
+    uint32_t parent                  # or next free node
+    uint32_t digit                   # own position in the parent
+    uint32_t child[64]
+
+cdef struct Ladder:                  # one side of one instrument; offset = (price - base) * sign, 0 is the best price
+    int64_t base
+    int64_t sign
+    int64_t open_lots                # resting quantity of the side
+    uint64_t leaf_key                # offset >> 6 of the leaf used last
+    uint32_t leaf                    # that leaf; 0: nothing remembered
+    uint32_t root
+    uint32_t best                    # best level, 0 when empty
+    uint32_t height                  # digits of six bits that index the band
+    uint32_t level_count
+    uint32_t instrument
+
+cdef struct Instrument:              # ladders stand at 2 * index (bids) and 2 * index + 1 (asks)
+    int64_t price_min
+    int64_t price_max
+    uint32_t id
+    uint32_t is_listed
+
+cdef struct Cell:
+    int64_t position
+    int64_t scratch                  # position inside the dry walk number `walk`
+    uint64_t walk
+    uint32_t id
+
+cdef struct Taker:                   # the order being matched; lives in the core so that a full buffer can pause it
+    int64_t price
+    int64_t remaining
+    int64_t own_price[2]             # touched levels of its own side with their totals
+    int64_t own_total[2]
+    uint32_t slot
+    uint32_t ladder
+    uint32_t instrument
+    uint32_t owner
+    uint32_t cell
+    uint32_t flags
+    uint32_t touched_count           # levels touched on the other side, prices in Core.touched
+    uint32_t depth_index             # next DEPTH event to write
+    uint16_t end
+    uint8_t side
+    uint8_t own_count
+    bint has_traded
+
+cdef struct Core:
+    Event* out
+    uint32_t out_count
+    uint32_t out_capacity
+    uint32_t phase                   # PHASE_ values: what is left of the current command
+    uint32_t order_capacity
+    uint32_t order_top               # slots ever used
+    uint32_t order_free
+    uint32_t order_count             # slots in use
+    uint32_t level_top
+    uint32_t level_free
+    uint32_t node_capacity
+    uint32_t node_top
+    uint32_t node_free
+    uint32_t node_free_count
+    uint32_t instrument_capacity
+    uint32_t instrument_top
+    uint32_t cell_capacity
+    uint32_t cell_top
+    uint32_t instrument_shift        # hash shift of the two id maps
+    uint32_t cell_shift
+    uint64_t walk
+    Order* orders
+    uint32_t* order_cell             # index of the cell, by slot
+    Level* levels
+    Node* nodes
+    Instrument* instruments
+    Ladder* ladders
+    Cell* cells
+    uint32_t* instrument_map         # open addressing: id -> index
+    uint32_t* cell_map
+    int64_t* touched
+    Taker taker
+
+cdef enum:
+    HEIGHT_MAX = 10
+    PHASE_IDLE = 0
+    PHASE_WALK = 1
+    PHASE_DEPTH = 2
+
+
+cdef inline uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
+    return <uint64_t>core.orders[slot].generation << 32 | slot
+
+
+cdef inline uint32_t find_slot(const Core* core, uint64_t handle) noexcept nogil:
+    """Slot of a resting order, 0 for a handle that is stale, free or was never given out."""
+    cdef uint32_t slot = <uint32_t>handle
+    if slot == 0 or slot > core.order_top or core.orders[slot].quantity == 0:
+        return 0
+    return slot if core.orders[slot].generation == <uint32_t>(handle >> 32) else 0
+
+
+cdef inline bint has_slot(const Core* core) noexcept nogil:
+    return core.order_free != 0 or core.order_top < core.order_capacity
+
+
+cdef inline uint32_t take_slot(Core* core) noexcept nogil:
+    """Last freed slot first; the caller has checked has_slot."""
+    cdef uint32_t slot = core.order_free
+    core.order_count += 1
+    if slot:
+        core.order_free = core.orders[slot].next
+        return slot
+    core.order_top += 1
+    core.orders[core.order_top].generation = 1
+    return core.order_top
+
+
+cdef inline void release_slot(Core* core, uint32_t slot) noexcept nogil:
+    """Free a slot and age its generation (0 is skipped), so that the old handle never resolves again."""
+    cdef Order* order = &core.orders[slot]
+    order.quantity = 0
+    order.generation += 1
+    if order.generation == 0:
+        order.generation = 1
+    order.next = core.order_free
+    core.order_free = slot
+    core.order_count -= 1
+
+
+cdef inline uint32_t take_level(Core* core) noexcept nogil:
+    """A level record; there is one for each slot, so this cannot run dry."""
+    cdef uint32_t index = core.level_free
+    if index:
+        core.level_free = core.levels[index].head
+        return index
+    core.level_top += 1
+    return core.level_top
+
+
+cdef inline uint32_t take_node(Core* core, uint32_t parent, uint32_t digit) noexcept nogil:
+    """An empty trie node under `parent`; reserve_nodes has made sure that there is one."""
+    cdef uint32_t index = core.node_free
+    if index:
+        core.node_free = core.nodes[index].parent
+        core.node_free_count -= 1
+    else:
+        core.node_top += 1
+        index = core.node_top
+    core.nodes[index].bits = 0
+    core.nodes[index].parent = parent
+    core.nodes[index].digit = digit
+    return index
+
+
+cdef inline void release_node(Core* core, uint32_t index) noexcept nogil:
+    core.nodes[index].parent = core.node_free
+    core.node_free = index
+    core.node_free_count += 1
+
+
+cdef inline bint reserve_nodes(Core* core) noexcept nogil:
+    """Make sure the next level finds its trie nodes; False when the machine has no memory."""
+    cdef uint32_t capacity
+    cdef Node* grown
+    if core.node_free_count + (core.node_capacity - 1 - core.node_top) >= HEIGHT_MAX:
+        return True
+    capacity = core.node_capacity * 2
+    grown = <Node*>realloc(core.nodes, <size_t>capacity * sizeof(Node))
+    if grown == NULL:
+        return False
+    core.nodes = grown
+    core.node_capacity = capacity
+    return True
+
+
+cdef inline uint32_t find_instrument(const Core* core, uint32_t instrument) noexcept nogil:
+    """Index of a listed instrument, 0 when unknown."""
+    cdef uint32_t mask = (<uint32_t>1 << (32 - core.instrument_shift)) - 1
+    cdef uint32_t place = (instrument * <uint32_t>2654435769) >> core.instrument_shift
+    while core.instrument_map[place]:
+        if core.instruments[core.instrument_map[place]].id == instrument:
+            return core.instrument_map[place]
+        place = (place + 1) & mask
+    return 0
+
+
+cdef inline uint32_t find_cell(const Core* core, uint32_t cell) noexcept nogil:
+    """Index of a cell, 0 when it was never set or moved."""
+    cdef uint32_t mask = (<uint32_t>1 << (32 - core.cell_shift)) - 1
+    cdef uint32_t place = (cell * <uint32_t>2654435769) >> core.cell_shift
+    while core.cell_map[place]:
+        if core.cells[core.cell_map[place]].id == cell:
+            return core.cell_map[place]
+        place = (place + 1) & mask
+    return 0
+
+
+cdef inline void map_cell(Core* core, uint32_t index) noexcept nogil:
+    cdef uint32_t mask = (<uint32_t>1 << (32 - core.cell_shift)) - 1
+    cdef uint32_t place = (core.cells[index].id * <uint32_t>2654435769) >> core.cell_shift
+    while core.cell_map[place]:
+        place = (place + 1) & mask
+    core.cell_map[place] = index
+
+
+cdef inline uint32_t take_cell(Core* core, uint32_t cell) noexcept nogil:
+    """Index of a cell, made when new; reserve_cell has made sure of the room."""
+    cdef uint32_t index = find_cell(core, cell)
+    if index:
+        return index
+    core.cell_top += 1
+    index = core.cell_top
+    core.cells[index].id = cell
+    core.cells[index].position = 0
+    core.cells[index].walk = 0
+    map_cell(core, index)
+    return index
+
+
+cdef inline bint reserve_cell(Core* core) noexcept nogil:
+    """Make sure one more cell fits at half load; False when the machine has no memory."""
+    cdef uint32_t capacity, index
+    cdef Cell* cells
+    cdef uint32_t* places
+    if core.cell_top + 1 < core.cell_capacity:
+        return True
+    capacity = core.cell_capacity * 2
+    cells = <Cell*>realloc(core.cells, <size_t>capacity * sizeof(Cell))
+    if cells == NULL:
+        return False
+    core.cells = cells
+    places = <uint32_t*>realloc(core.cell_map, <size_t>capacity * 2 * sizeof(uint32_t))
+    if places == NULL:
+        return False
+    core.cell_map = places
+    core.cell_capacity = capacity
+    core.cell_shift -= 1
+    for index in range(capacity * 2):
+        places[index] = 0
+    for index in range(1, core.cell_top + 1):
+        map_cell(core, index)
+    return True

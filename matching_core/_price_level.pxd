@@ -1,0 +1,189 @@
+# cython: language_level=3
+"""Price ladder (a 64-ary bitmap trie per side), levels and the line of orders in each."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from matching_core._order_pool cimport (
+    Core, Ladder, Level, Node, Order, release_node, take_level, take_node,
+)
+
+cdef extern from *:
+    """
+    #define offbook_lowest_bit(bits) ((uint32_t)__builtin_ctzll(bits))
+    """
+    uint32_t lowest_bit "offbook_lowest_bit" (uint64_t bits) noexcept nogil
+
+
+cdef inline uint64_t offset_of(const Ladder* ladder, int64_t price) noexcept nogil:
+    return <uint64_t>((price - ladder.base) * ladder.sign)
+
+
+cdef inline uint32_t first_level(const Core* core, uint32_t node, uint32_t depth) noexcept nogil:
+    """Best level under a non-empty node that stands `depth` digits above the leaves."""
+    while depth:
+        node = core.nodes[node].child[lowest_bit(core.nodes[node].bits)]
+        depth -= 1
+    return core.nodes[node].child[lowest_bit(core.nodes[node].bits)]
+
+
+cdef inline uint32_t find_leaf(Core* core, Ladder* ladder, uint64_t offset) noexcept nogil:
+    """Leaf for an offset, 0 when absent."""
+    cdef uint32_t node = ladder.root
+    cdef uint32_t digit
+    cdef uint32_t shift = 6 * (ladder.height - 1)
+    if ladder.leaf and ladder.leaf_key == offset >> 6:
+        return ladder.leaf
+    while shift:
+        digit = (offset >> shift) & 63
+        if not core.nodes[node].bits >> digit & 1:
+            return 0
+        node = core.nodes[node].child[digit]
+        shift -= 6
+    return node
+
+
+cdef inline uint32_t make_leaf(Core* core, Ladder* ladder, uint64_t offset) noexcept nogil:
+    """Leaf for an offset with every node above it."""
+    cdef uint32_t node = ladder.root
+    cdef uint32_t child, digit
+    cdef uint32_t shift = 6 * (ladder.height - 1)
+    while shift:
+        digit = (offset >> shift) & 63
+        if not core.nodes[node].bits >> digit & 1:
+            child = take_node(core, node, digit)
+            core.nodes[node].bits |= <uint64_t>1 << digit
+            core.nodes[node].child[digit] = child
+        node = core.nodes[node].child[digit]
+        shift -= 6
+    ladder.leaf = node
+    ladder.leaf_key = offset >> 6
+    return node
+
+
+cdef inline uint32_t find_level(Core* core, uint32_t ladder_index, int64_t price) noexcept nogil:
+    """Level at a price, 0 when nothing rests there."""
+    cdef Ladder* ladder = &core.ladders[ladder_index]
+    cdef uint64_t offset = offset_of(ladder, price)
+    cdef uint32_t leaf = find_leaf(core, ladder, offset)
+    if leaf == 0 or not core.nodes[leaf].bits >> (offset & 63) & 1:
+        return 0
+    return core.nodes[leaf].child[offset & 63]
+
+
+cdef inline uint32_t make_level(Core* core, uint32_t ladder_index, int64_t price) noexcept nogil:
+    """Level at a price, opened when nothing rests there; reserve_nodes has run in this command."""
+    cdef Ladder* ladder = &core.ladders[ladder_index]
+    cdef uint64_t offset = offset_of(ladder, price)
+    cdef uint32_t digit = offset & 63
+    cdef uint32_t leaf = find_leaf(core, ladder, offset)
+    cdef uint32_t index
+    cdef Level* level
+    if leaf == 0:
+        leaf = make_leaf(core, ladder, offset)
+    if core.nodes[leaf].bits >> digit & 1:
+        return core.nodes[leaf].child[digit]
+    index = take_level(core)
+    level = &core.levels[index]
+    level.price = price
+    level.total = 0
+    level.head = level.tail = level.count = 0
+    level.leaf = leaf
+    level.ladder = ladder_index
+    core.nodes[leaf].bits |= <uint64_t>1 << digit
+    core.nodes[leaf].child[digit] = index
+    ladder.level_count += 1
+    if ladder.best == 0 or price * ladder.sign < core.levels[ladder.best].price * ladder.sign:
+        ladder.best = index
+    return index
+
+
+cdef inline uint32_t next_level(const Core* core, uint32_t index) noexcept nogil:
+    """Next worse level of the same side, 0 after the last."""
+    cdef const Level* level = &core.levels[index]
+    cdef const Ladder* ladder = &core.ladders[level.ladder]
+    cdef uint32_t node = level.leaf
+    cdef uint32_t digit = offset_of(ladder, level.price) & 63
+    cdef uint32_t depth = 0
+    cdef uint64_t above
+    while True:
+        above = core.nodes[node].bits & ~((<uint64_t>2 << digit) - 1)
+        if above:
+            break
+        if node == ladder.root:
+            return 0
+        digit = core.nodes[node].digit
+        node = core.nodes[node].parent
+        depth += 1
+    node = core.nodes[node].child[lowest_bit(above)]
+    return node if depth == 0 else first_level(core, node, depth - 1)
+
+
+cdef inline void drop_level(Core* core, uint32_t index) noexcept nogil:
+    """Close an empty level: clear its bit, free the nodes left empty, find the next best from where it stood."""
+    cdef Level* level = &core.levels[index]
+    cdef Ladder* ladder = &core.ladders[level.ladder]
+    cdef uint32_t node = level.leaf
+    cdef uint32_t digit = offset_of(ladder, level.price) & 63
+    cdef uint32_t depth = 0
+    cdef uint32_t parent
+    core.nodes[node].bits &= ~(<uint64_t>1 << digit)
+    while core.nodes[node].bits == 0 and node != ladder.root:
+        if node == ladder.leaf:
+            ladder.leaf = 0
+        digit = core.nodes[node].digit
+        parent = core.nodes[node].parent
+        release_node(core, node)
+        node = parent
+        core.nodes[node].bits &= ~(<uint64_t>1 << digit)
+        depth += 1
+    ladder.level_count -= 1
+    if ladder.best == index:
+        # Everything left lies above the gone best, so the surviving ancestor holds the new one, if any is left.
+        ladder.best = 0 if core.nodes[node].bits == 0 else first_level(core, node, depth)
+    level.head = core.level_free
+    core.level_free = index
+
+
+cdef inline void push_order(Core* core, uint32_t slot, uint32_t index, int64_t quantity) noexcept nogil:
+    """Rest an order at the back of a level."""
+    cdef Level* level = &core.levels[index]
+    cdef Order* order = &core.orders[slot]
+    order.quantity = quantity
+    order.level = index
+    order.next = 0
+    order.prev = level.tail
+    if level.tail:
+        core.orders[level.tail].next = slot
+    else:
+        level.head = slot
+    level.tail = slot
+    level.count += 1
+    level.total += quantity
+    core.ladders[level.ladder].open_lots += quantity
+
+
+cdef inline void reduce_order(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
+    """Take quantity off a resting order; it keeps its place."""
+    cdef Order* order = &core.orders[slot]
+    cdef Level* level = &core.levels[order.level]
+    order.quantity -= quantity
+    level.total -= quantity
+    core.ladders[level.ladder].open_lots -= quantity
+
+
+cdef inline void unlink_order(Core* core, uint32_t slot) noexcept nogil:
+    """Take a resting order out of its level with all it has left; the level goes with its last order."""
+    cdef Order* order = &core.orders[slot]
+    cdef Level* level = &core.levels[order.level]
+    reduce_order(core, slot, order.quantity)
+    if order.prev:
+        core.orders[order.prev].next = order.next
+    else:
+        level.head = order.next
+    if order.next:
+        core.orders[order.next].prev = order.prev
+    else:
+        level.tail = order.prev
+    level.count -= 1
+    if level.count == 0:
+        drop_level(core, order.level)
