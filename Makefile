@@ -1,0 +1,97 @@
+# Offbook: `make run` starts an exchange with a demo market, `make test` runs every test that needs pip alone.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8700
+DATA ?= .offbook
+SEED ?= 1
+SIZE ?= full
+GOALS ?=
+PYTEST := $(BIN)/python -m pytest
+SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
+
+.PHONY: help setup dev build run reset test check bench lint fmt types architecture contracts node browser sim clean lock
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "offbook needs Python 3.11 or newer: install it or name one, e.g. make PYTHON=python3.12 run"; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "offbook needs a C compiler for its matching core: install gcc or clang (Debian: apt-get install gcc python3-dev)"; exit 1; }
+	@$(PYTHON) -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' || { echo "offbook needs the Python headers: install python3-dev (Debian) or python3-devel (Fedora)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot create $(VENV): install python3-venv"; exit 1; }
+
+$(VENV)/.setup: requirements.lock pyproject.toml $(SOURCES) | $(VENV)/bin/python
+	@echo "setup: installing the locked dependencies"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "setup: compiling the matching core"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
+	@echo "setup: installing the locked test tools"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
+dev: $(VENV)/.dev ## setup and the test tools
+build: setup ## compile the extensions again when a source changed
+
+run: setup ## a live exchange with a demo market on http://127.0.0.1:8700
+	@exec $(BIN)/offbook up --demo --data $(DATA) --port $(PORT) --seed $(SEED)
+
+reset: setup ## clear the data directory
+	@$(BIN)/offbook reset --data $(DATA)
+
+test: dev ## every test that needs pip alone
+	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 tests
+
+check: dev lint types architecture sim canary contracts node browser bench-smoke ## lint, types, architecture and what needs more tools
+	@.ci/skipped
+
+lint: dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/cython-lint $(SOURCES) && echo "lint: green"
+
+fmt: dev ## format the Python code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+types: dev
+	@$(BIN)/mypy && echo "types: green"
+
+architecture: dev
+	@$(BIN)/lint-imports && $(PYTEST) -q tests/architecture && echo "architecture: green"
+
+sim: dev ## the whole exchange on fixed seeds
+	@for seed in 1 2 3; do $(BIN)/python -m tests.simulation --seed $$seed || exit 1; done && echo "sim: green"
+
+canary: dev ## each deliberate defect must be caught
+	@for name in early-ack lost-fill unbalanced; do \
+	  if $(BIN)/python -m tests.simulation --seed 1 --canary $$name > $(VENV)/canary.out 2>&1; then \
+	    echo "canary $$name was not caught"; cat $(VENV)/canary.out; exit 1; fi; \
+	  grep -q "caught" $(VENV)/canary.out || { echo "canary $$name failed for another reason"; cat $(VENV)/canary.out; exit 1; }; \
+	  echo "canary $$name: caught"; done
+
+contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)
+	@.ci/with node "contracts" settlement/contracts/tools/setup settlement/contracts/tools/check
+
+node: dev contracts
+	@.ci/with node "tests on anvil" "$(PYTEST) -q -m needs_node --timeout 300 tests"
+
+browser: dev ## the page in a real browser (needs chromium)
+	@.ci/with chromium "page in a browser" "$(PYTEST) -q -m needs_browser --timeout 300 tests"
+
+bench: dev ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
+	@$(BIN)/python -m bench --size $(SIZE) --goals "$(GOALS)"
+
+bench-smoke: dev
+	@$(BIN)/python -m bench --size small --goals "$(GOALS)"
+
+lock: dev ## resolve the lock files again
+	@.ci/lock
+
+clean: ## remove what was built, keep .venv
+	@rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results
+	@find matching_core exchange settlement -name '*.so' -delete -o -name '*.c' -delete -o -name __pycache__ -prune -exec rm -rf {} +
+	@rm -f $(VENV)/.setup $(VENV)/.dev

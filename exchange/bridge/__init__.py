@@ -1,0 +1,1 @@
+"""Between exchange and chain: committed events become batches, confirmed chain requests become commands."""

@@ -1,0 +1,201 @@
+"""Committed events in, batch inputs out: a pure fold over the event stream.
+
+The engine decides where a batch ends (BatchClosed), so what is in batch n follows from the journal alone and two
+readers of the same events build the same batch. The fold needs three things from the past: the units of instruments,
+the digests of orders that may still fill, and what the open batch holds so far; `dump` and `load` carry them over a
+restart.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from exchange.domain.commands import ChainRequestKind, Side
+from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, OrderClosed, RequestApplied, Trade
+from exchange.domain.packing import CommandEvents
+from settlement.protocol.batch import BatchInput, Fill, order_fills_of
+from settlement.protocol.transition import ChainRequest, RequestKind
+
+__all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
+
+_FORMAT: Final = 1
+
+
+class BadEvents(ValueError):
+    """The event stream contradicts itself: a batch out of order, a fill of an unknown order or instrument."""
+
+
+class AssembledBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One complete batch and the journal range it comes from (sequences, inclusive)."""
+
+    input: BatchInput
+    first_sequence: int
+    last_sequence: int
+
+
+class _FillRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    buyer: int
+    seller: int
+    instrument: int
+    quantity_lots: int
+    notional_e6: int
+    buyer_fee_e6: int
+    seller_fee_e6: int
+    buyer_ref: bytes
+    seller_ref: bytes
+
+
+class _Saved(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    sequence: int
+    next_batch: int
+    units: list[tuple[int, int]]
+    refs: list[tuple[int, bytes]]
+    fills: list[_FillRow]
+    requests: list[RequestApplied]
+
+
+class BatchAssembler:
+    """The fold. `sequence` is the last command whose events it took."""
+
+    def __init__(self) -> None:
+        """Start before the first event."""
+        self.sequence = 0
+        self.next_batch = 1
+        self._units: dict[int, int] = {}
+        self._refs: dict[int, bytes] = {}
+        self._fills: list[Fill] = []
+        self._requests: list[RequestApplied] = []
+
+    @property
+    def open_fill_count(self) -> int:
+        """Fills that wait for the next BatchClosed."""
+        return len(self._fills)
+
+    def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
+        """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
+        if item.sequence <= self.sequence:
+            raise BadEvents(f"events of sequence {item.sequence} come after those of {self.sequence}")
+        for event in item.events:
+            if isinstance(event, Trade):
+                self._fills.append(self._fill(event))
+            elif isinstance(event, OrderAccepted):
+                self._refs[event.order] = event.digest
+            elif isinstance(event, OrderClosed):
+                self._refs.pop(event.order, None)
+            elif isinstance(event, InstrumentListed):
+                self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+            elif isinstance(event, RequestApplied):
+                self._requests.append(event)
+            elif isinstance(event, BatchClosed):
+                yield self._close(event)
+        self.sequence = item.sequence
+
+    def dump(self) -> bytes:
+        """Everything the fold remembers, canonical."""
+        return msgspec.msgpack.encode(
+            _Saved(
+                _FORMAT,
+                self.sequence,
+                self.next_batch,
+                sorted(self._units.items()),
+                sorted(self._refs.items()),
+                [_row(fill) for fill in self._fills],
+                self._requests,
+            )
+        )
+
+    @classmethod
+    def load(cls, saved: bytes) -> "BatchAssembler":
+        """Inverse of `dump`. Raises BadEvents for bytes of another format."""
+        try:
+            state = msgspec.msgpack.decode(saved, type=_Saved)
+        except msgspec.MsgspecError as error:
+            raise BadEvents(f"saved assembler: {error}") from error
+        if state.version != _FORMAT:
+            raise BadEvents(f"saved assembler has format {state.version}, this build reads {_FORMAT}")
+        assembler = cls()
+        assembler.sequence = state.sequence
+        assembler.next_batch = state.next_batch
+        assembler._units = dict(state.units)
+        assembler._refs = dict(state.refs)
+        assembler._fills = [_fill(row) for row in state.fills]
+        assembler._requests = list(state.requests)
+        return assembler
+
+    def _fill(self, trade: Trade) -> Fill:
+        try:
+            unit_e6 = self._units[trade.instrument]
+            maker_ref, taker_ref = self._refs[trade.maker.order], self._refs[trade.taker.order]
+        except KeyError as error:
+            raise BadEvents(f"trade {trade.trade} names {error.args[0]}, which no event introduced") from error
+        maker, taker = (trade.maker, maker_ref), (trade.taker, taker_ref)
+        (buyer, buyer_ref), (seller, seller_ref) = (taker, maker) if trade.taker_side is Side.BUY else (maker, taker)
+        return Fill(
+            buyer=buyer.subaccount,
+            seller=seller.subaccount,
+            instrument=trade.instrument,
+            quantity_lots=trade.quantity_lots,
+            notional_e6=trade.quantity_lots * trade.price_ticks * unit_e6,
+            buyer_fee_e6=buyer.fee_e6,
+            seller_fee_e6=seller.fee_e6,
+            buyer_ref=buyer_ref,
+            seller_ref=seller_ref,
+        )
+
+    def _close(self, event: BatchClosed) -> AssembledBatch:
+        if event.batch != self.next_batch or event.fill_count != len(self._fills):
+            raise BadEvents(
+                f"batch {event.batch} with {event.fill_count} fills was closed; "
+                f"expected batch {self.next_batch} with {len(self._fills)}"
+            )
+        fills, self._fills = self._fills, []
+        requests, self._requests = self._requests, []
+        self.next_batch += 1
+        return AssembledBatch(
+            input=BatchInput(
+                seq=event.batch,
+                match_from_s=event.match_from_s,
+                match_to_s=event.match_to_s,
+                fills=fills,
+                order_fills=order_fills_of(fills),
+                requests=[_request(applied) for applied in requests],
+                approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
+                request_up_to=event.request_up_to,
+                fee_e6=event.fee_e6,
+            ),
+            first_sequence=event.first_sequence,
+            last_sequence=event.last_sequence,
+        )
+
+
+def _request(applied: RequestApplied) -> ChainRequest:
+    return ChainRequest(
+        index=applied.index,
+        kind=RequestKind(int(applied.kind)),
+        account=applied.account,
+        amount_e6=applied.amount_e6,
+        owner=applied.owner,
+    )
+
+
+def _row(fill: Fill) -> _FillRow:
+    return _FillRow(
+        fill.buyer, fill.seller, fill.instrument, fill.quantity_lots, fill.notional_e6, fill.buyer_fee_e6,
+        fill.seller_fee_e6, fill.buyer_ref, fill.seller_ref,
+    )  # fmt: skip
+
+
+def _fill(row: _FillRow) -> Fill:
+    return Fill(
+        buyer=row.buyer,
+        seller=row.seller,
+        instrument=row.instrument,
+        quantity_lots=row.quantity_lots,
+        notional_e6=row.notional_e6,
+        buyer_fee_e6=row.buyer_fee_e6,
+        seller_fee_e6=row.seller_fee_e6,
+        buyer_ref=row.buyer_ref,
+        seller_ref=row.seller_ref,
+    )
