@@ -1,0 +1,1 @@
+"""The chain side of settlement: the only home of web3."""

@@ -1,0 +1,336 @@
+"""The embedded chain: py-evm with its blocks on disk; one transaction makes one block.
+
+No reorganization can happen here and a transaction is acknowledged after its block is durable, so `safe` and
+`finalized` are counted as confirmations (`safe_depth`, `final_depth` blocks behind the head; 0 by default). Gas rules are Prague's.
+`python -m settlement.onchain.local_chain --data DIR --port N --seed S` serves it over JSON-RPC.
+"""
+
+import fcntl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from eth.chains.base import MiningChain
+from eth.db.atomic import AtomicDB
+from eth.exceptions import HeaderNotFound, TransactionNotFound
+from eth.vm.forks.prague import PragueVM
+from eth.vm.spoof import SpoofTransaction
+from eth_hash.auto import keccak
+from eth_keys.datatypes import PrivateKey
+
+from settlement.onchain.chain_store import ChainStore, LogRow
+from settlement.onchain.errors import CallReverted, ChainDataCorrupt, NonceTooHigh, NonceTooLow, RpcRefused
+
+__all__ = [
+    "BLOCK_GAS_LIMIT",
+    "DEFAULT_CHAIN_ID",
+    "DEPLOYER_INDEX",
+    "FUNDED_ACCOUNTS",
+    "OPERATOR_INDEX",
+    "LocalChain",
+    "LocalSettings",
+    "account_address",
+    "account_key",
+]
+
+DEFAULT_CHAIN_ID: Final = 31337
+BLOCK_GAS_LIMIT: Final = 30_000_000
+FUNDED_ACCOUNTS: Final = 12
+DEPLOYER_INDEX: Final = 10
+OPERATOR_INDEX: Final = 11
+_BALANCE_WEI = 10**24
+_ZERO_ADDRESS = bytes(20)
+_GENESIS_TIMESTAMP_S = 1_767_225_600
+_EIP7623_FLOOR_GAS = 21_000
+
+
+def account_key(seed: int, index: int) -> bytes:
+    """Private key of funded account `index`: keccak(seed u64 | index u32). 0-9 are users, 10 deploys, 11 operates."""
+    return bytes(keccak(seed.to_bytes(8, "big") + index.to_bytes(4, "big")))
+
+
+def account_address(private_key: bytes) -> bytes:
+    """20-byte address of a private key."""
+    return bytes(PrivateKey(private_key).public_key.to_canonical_address())
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """What fixes the genesis (chain_id, seed) and how tags are counted (depths in blocks)."""
+
+    chain_id: int = DEFAULT_CHAIN_ID
+    seed: int = 1
+    safe_depth: int = 0
+    final_depth: int = 0
+
+
+class _DiskChain(MiningChain):
+    """Prague from block 0, constant gas limit."""
+
+    vm_configuration: Any = ((0, PragueVM),)
+
+    def create_header_from_parent(self, parent_header: Any, **params: Any) -> Any:
+        return super().create_header_from_parent(parent_header, **{**params, "gas_limit": parent_header.gas_limit})
+
+
+def _chain_class(chain_id: int) -> type[_DiskChain]:
+    return type("_DiskChain", (_DiskChain,), {"chain_id": chain_id})
+
+
+def _genesis_state(seed: int) -> dict[bytes, dict[str, object]]:
+    addresses = [account_address(account_key(seed, index)) for index in range(FUNDED_ACCOUNTS)]
+    return {a: {"balance": _BALANCE_WEI, "nonce": 0, "code": b"", "storage": {}} for a in addresses}
+
+
+def _genesis_params() -> dict[str, object]:
+    return {
+        "coinbase": _ZERO_ADDRESS,
+        "difficulty": 0,
+        "extra_data": b"",
+        "gas_limit": BLOCK_GAS_LIMIT,
+        "mix_hash": bytes(32),
+        "nonce": bytes(8),
+        "timestamp": _GENESIS_TIMESTAMP_S,
+    }
+
+
+class LocalChain:
+    """One writer, one thread. `clock` gives seconds since 1970 and only moves block times forward.
+
+    Raises `ChainDataCorrupt` when the directory is in use or was made with another chain id or seed.
+    """
+
+    def __init__(
+        self, directory: Path, settings: LocalSettings | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.settings = settings or LocalSettings()
+        self._clock = clock
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock_directory(directory)
+        self.store = ChainStore(directory / "chain.sqlite")
+        self._chain: Any = self._open()
+
+    def _open(self) -> Any:
+        chain_class: Any = _chain_class(self.settings.chain_id)
+        identity = f"chain_id={self.settings.chain_id} seed={self.settings.seed}"
+        stored = self.store.read_meta("identity")
+        if stored is None:
+            genesis = chain_class.from_genesis(
+                AtomicDB(self.store), _genesis_params(), _genesis_state(self.settings.seed)
+            )
+            self.store.write_meta("identity", identity)
+            self.store.commit()
+            return genesis
+        if stored != identity:
+            raise ChainDataCorrupt(f"chain data was made with {stored}, asked for {identity}: run `offbook reset`")
+        return chain_class(AtomicDB(self.store))
+
+    def close(self) -> None:
+        """Release the file and the directory lock."""
+        self.store.close()
+        self._lock.close()
+
+    # Blocks
+
+    @property
+    def head_number(self) -> int:
+        """Number of the newest block."""
+        return int(self._chain.get_canonical_head().block_number)
+
+    def header_by_number(self, number: int) -> Any:
+        """Header, None beyond the head."""
+        try:
+            return self._chain.get_canonical_block_header_by_number(number)
+        except HeaderNotFound:
+            return None
+
+    def header_by_hash(self, block_hash: bytes) -> Any:
+        """Header, None when the hash is unknown."""
+        try:
+            return self._chain.get_block_header_by_hash(block_hash)
+        except HeaderNotFound:
+            return None
+
+    def block_of(self, header: Any) -> Any:
+        """The block with its transactions."""
+        return self._chain.get_block_by_header(header)
+
+    def tagged_number(self, tag: str) -> int:
+        """Block number of latest, pending, safe, finalized or earliest. Raises `RpcRefused` on another word."""
+        head = self.head_number
+        depths = {"latest": 0, "pending": 0, "safe": self.settings.safe_depth, "finalized": self.settings.final_depth}
+        if tag == "earliest":
+            return 0
+        if tag not in depths:
+            raise RpcRefused(f"unknown block tag {tag!r}")
+        return max(0, head - depths[tag])
+
+    def mine(self, transactions: tuple[Any, ...] = ()) -> Any:
+        """Append one block and make it durable. An invalid transaction raises py-evm's error and nothing is kept."""
+        parent = self._chain.get_canonical_head()
+        timestamp_s = max(parent.timestamp + 1, int(self._clock()))
+        self._chain.header = self._chain.create_header_from_parent(parent, timestamp=timestamp_s)
+        try:
+            result, receipts, _ = self._chain.mine_all(transactions, mix_hash=bytes(keccak(parent.hash)))
+            header = result.imported_block.header
+            self.store.add_logs(_log_rows(header, transactions, receipts))
+        except BaseException:
+            self.store.rollback()
+            raise
+        self.store.commit()
+        return header
+
+    # Transactions
+
+    def send_raw(self, raw: bytes) -> bytes:
+        """Mine a signed transaction in a block of its own; returns the hash.
+
+        Raises `NonceTooLow`, `NonceTooHigh`, `RpcRefused`.
+        """
+        try:
+            transaction: Any = PragueVM.get_transaction_builder().decode(raw)
+            sender = transaction.sender
+        except Exception as error:
+            raise RpcRefused(f"cannot decode transaction: {error}") from error
+        nonce = self.nonce(sender, self.head_number)
+        if transaction.nonce < nonce:
+            raise NonceTooLow(f"nonce too low: next nonce {nonce}, tx nonce {transaction.nonce}")
+        if transaction.nonce > nonce:
+            raise NonceTooHigh(f"nonce too high: next nonce {nonce}, tx nonce {transaction.nonce}")
+        try:
+            self.mine((transaction,))
+        except Exception as error:
+            raise RpcRefused(f"transaction refused: {error}") from error
+        return bytes(transaction.hash)
+
+    def find_transaction(self, tx_hash: bytes) -> tuple[Any, int] | None:
+        """Header and index of a mined transaction."""
+        try:
+            number, index = self._chain.get_canonical_transaction_index(tx_hash)
+        except TransactionNotFound:
+            return None
+        return self._chain.get_canonical_block_header_by_number(number), index
+
+    def receipts_of(self, header: Any) -> tuple[Any, ...]:
+        """Receipts of one block, in order."""
+        builder = self._chain.get_vm_class(header).get_receipt_builder()
+        return tuple(self._chain.chaindb.get_receipts(header, builder))
+
+    # State
+
+    def _state(self, number: int) -> Any:
+        header = self.header_by_number(number)
+        if header is None:
+            raise RpcRefused(f"unknown block {number}")
+        return self._chain.get_vm(self._next_header(header)).state
+
+    def _next_header(self, parent: Any) -> Any:
+        timestamp_s = max(parent.timestamp + 1, int(self._clock()))
+        return self._chain.create_header_from_parent(parent, timestamp=timestamp_s)
+
+    def nonce(self, address: bytes, number: int) -> int:
+        """Next nonce of an account after block `number`."""
+        return int(self._state(number).get_nonce(address))
+
+    def balance(self, address: bytes, number: int) -> int:
+        """Balance in wei after block `number`."""
+        return int(self._state(number).get_balance(address))
+
+    def code(self, address: bytes, number: int) -> bytes:
+        """Deployed code after block `number`."""
+        return bytes(self._state(number).get_code(address))
+
+    def storage(self, address: bytes, slot: int, number: int) -> int:
+        """Storage word after block `number`."""
+        return int(self._state(number).get_storage(address, slot))
+
+    def next_base_fee(self) -> int:
+        """Base fee in wei of the block that would be mined now."""
+        return int(self._next_header(self._chain.get_canonical_head()).base_fee_per_gas)
+
+    def call(self, request: Mapping[str, Any], number: int) -> bytes:
+        """Run a call without keeping anything; returns its output. Raises `CallReverted`."""
+        return bytes(self._execute(request, number, BLOCK_GAS_LIMIT).output)
+
+    def _execute(self, request: Mapping[str, Any], number: int, gas: int) -> Any:
+        header = self.header_by_number(number)
+        if header is None:
+            raise RpcRefused(f"unknown block {number}")
+        free = self._next_header(header).copy(base_fee_per_gas=0)
+        state = self._chain.get_vm(free).state
+        builder: Any = PragueVM.get_transaction_builder()
+        unsigned = builder.new_unsigned_dynamic_fee_transaction(
+            chain_id=self.settings.chain_id,
+            nonce=state.get_nonce(request["from"]),
+            max_priority_fee_per_gas=0,
+            max_fee_per_gas=0,
+            gas=gas,
+            to=request["to"],
+            value=request["value"],
+            data=request["data"],
+            access_list=(),
+        )
+        spoofed: Any = SpoofTransaction(unsigned, from_=request["from"], gas_price=0)
+        try:
+            computation = state.apply_transaction(spoofed)
+        except Exception as error:
+            raise RpcRefused(f"call refused: {error}") from error
+        if computation.is_error:
+            raise CallReverted(f"execution reverted: {type(computation.error).__name__}", bytes(computation.output))
+        return computation
+
+    def estimate_gas(self, request: Mapping[str, Any], number: int) -> int:
+        """Smallest gas limit (within 2 %) that succeeds, never below the EIP-7623 floor. Raises `CallReverted`."""
+        computation = self._execute(request, number, BLOCK_GAS_LIMIT)
+        low = max(_floor_gas(request["data"]), int(computation.get_gas_used()))
+        if self._succeeds(request, number, low):
+            return low
+        high = low
+        while high < BLOCK_GAS_LIMIT:
+            low, high = high, min(BLOCK_GAS_LIMIT, high * 2)
+            if self._succeeds(request, number, high):
+                break
+        while high - low > high // 50:
+            middle = (high + low) // 2
+            low, high = (low, middle) if self._succeeds(request, number, middle) else (middle, high)
+        return high
+
+    def _succeeds(self, request: Mapping[str, Any], number: int, gas: int) -> bool:
+        try:
+            self._execute(request, number, gas)
+        except RpcRefused:
+            return False
+        return True
+
+
+def _lock_directory(directory: Path) -> IO[str]:
+    handle = (directory / "chain.lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise ChainDataCorrupt(f"{directory} is in use by another chain process: stop it first") from error
+    return handle
+
+
+def _floor_gas(data: bytes) -> int:
+    zeros = data.count(0)
+    return _EIP7623_FLOOR_GAS + 10 * zeros + 40 * (len(data) - zeros)
+
+
+def _log_rows(header: Any, transactions: tuple[Any, ...], receipts: tuple[Any, ...]) -> list[LogRow]:
+    rows: list[LogRow] = []
+    for tx_index, (transaction, receipt) in enumerate(zip(transactions, receipts, strict=True)):
+        for log in receipt.logs:
+            topics = b"".join(topic.to_bytes(32, "big") for topic in log.topics)
+            place = (header.block_number, len(rows), tx_index, bytes(transaction.hash), bytes(header.hash))
+            rows.append(LogRow(*place, bytes(log.address), topics, bytes(log.data)))
+    return rows
+
+
+if __name__ == "__main__":
+    from settlement.onchain.local_rpc import main
+
+    raise SystemExit(main())
