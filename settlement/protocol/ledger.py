@@ -159,5 +159,7 @@ def _read_account(body: bytes, at: int, count: int) -> tuple[Account, int]:
         else:
             fund_index = 0
             at += _OPTION_ENTRY.size
+        if not lots:
+            raise BadSnapshot(f"instrument {instrument}: zero position")
         positions[instrument] = (lots, fund_index)
     return Account(owner, int.from_bytes(cash, "big", signed=True), positions), at
