@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {Fixture} from "./support/Fixture.sol";
+import {Packed} from "./support/Packed.sol";
+
+/// @dev every rule of `post` and `finalize`, refusals first
+contract PostTest is Fixture {
+    function trade(int256 cash, int256 lots) private pure returns (bytes memory) {
+        return bytes.concat(
+            Packed.head(1, 2), Packed.account(2, cash), Packed.account(3, -cash), Packed.pair(1, lots, false)
+        );
+    }
+
+    function test_refuses_a_stranger() public {
+        uint256 h = word(2, 0);
+        vm.expectRevert(ISettlement.NotOperator.selector);
+        vm.prank(alice);
+        vault.post(1, 0, 0, h, EMPTY);
+    }
+
+    function test_refuses_a_wrong_sequence() public {
+        eq(bytes32(ISettlement.BadSeq.selector), bytes32(bytes4(0xd21fff71)));
+        refuse(0xd21fff71, 0, word(2, 0), EMPTY);
+        refuse(0xd21fff71, 2, word(2, 0), EMPTY);
+        post(word(2, 0), EMPTY);
+        refuse(0xd21fff71, 1, word(2, 0), EMPTY);
+    }
+
+    function test_refuses_an_oracle_round() public {
+        refuse(ISettlement.BadRound.selector, 1, Packed.h(2, 1, 0, START, 0), EMPTY);
+    }
+
+    function test_refuses_times_out_of_order() public {
+        bytes4 bad = ISettlement.BadTime.selector;
+        refuse(bad, 1, Packed.h(2, 0, 0, START + 1, 0), EMPTY);
+        refuse(bad, 1, Packed.h(2, 0, START, START - 1, 0), EMPTY);
+        refuse(bad, 1, Packed.h(2, 0, 0, START - 24 hours - 1, 0), EMPTY);
+        post(Packed.h(2, 0, 0, START - 24 hours, 0), EMPTY);
+        refuse(bad, 2, Packed.h(2, 0, START - 24 hours - 1, START, 0), EMPTY);
+    }
+
+    function test_refuses_a_queue_jump() public {
+        refuse(ISettlement.BadQueue.selector, 1, word(3, 0), EMPTY);
+        post(word(2, 0), EMPTY);
+        refuse(ISettlement.BadQueue.selector, 2, word(1, 0), EMPTY);
+        for (uint256 i = 0; i < 65; ++i) {
+            fund(alice, 2, MINIMUM);
+        }
+        refuse(ISettlement.BadQueue.selector, 2, word(67, 0), EMPTY);
+        post(word(66, 0), EMPTY);
+    }
+
+    function test_refuses_to_leave_an_overdue_request() public {
+        vm.warp(START + DELAY);
+        post(word(0, 0), EMPTY);
+        vm.warp(START + DELAY + 1);
+        refuse(ISettlement.RequestOverdue.selector, 2, word(1, 0), EMPTY);
+        post(word(2, 0), EMPTY);
+    }
+
+    function test_a_full_share_of_requests_is_enough() public {
+        for (uint256 i = 0; i < 70; ++i) {
+            fund(alice, 2, MINIMUM);
+        }
+        vm.warp(START + DELAY + 1);
+        refuse(ISettlement.RequestOverdue.selector, 1, word(63, 0), EMPTY);
+        post(word(64, 0), EMPTY);
+    }
+
+    function test_refuses_accounts_out_of_order() public {
+        bytes4 bad = ISettlement.BadOrder.selector;
+        bytes memory fund_ = bytes.concat(Packed.head(0, 1), Packed.account(1, 0));
+        refuse(bad, 1, word(2, 0), fund_);
+        refuse(bad, 1, word(2, 0), bytes.concat(Packed.head(0, 2), Packed.account(3, 0), Packed.account(2, 0)));
+        refuse(bad, 1, word(2, 0), bytes.concat(Packed.head(0, 2), Packed.account(3, 0), Packed.account(3, 0)));
+    }
+
+    function test_refuses_instruments_out_of_order() public {
+        bytes memory two = bytes.concat(Packed.head(2, 2), Packed.account(2, 0), Packed.account(3, 0));
+        bytes memory row = Packed.pair(7, 1, false);
+        refuse(ISettlement.BadOrder.selector, 1, word(2, 0), bytes.concat(two, row, row));
+        refuse(ISettlement.BadOrder.selector, 1, word(2, 0), bytes.concat(two, row, Packed.pair(6, 1, true)));
+        refuse(ISettlement.BadOrder.selector, 1, word(2, 0), bytes.concat(two, Packed.pair(0, 1, true), row));
+    }
+
+    function test_refuses_unequal_deltas() public {
+        int256[] memory deltas = new int256[](2);
+        (deltas[0], deltas[1]) = (5, -4);
+        bytes memory accounts = bytes.concat(Packed.head(1, 2), Packed.account(2, 0), Packed.account(3, 0));
+        bytes4 bad = ISettlement.NotZeroSum.selector;
+        refuse(bad, 1, word(2, 0), bytes.concat(accounts, Packed.instrument(1, deltas, false)));
+        refuse(bad, 1, word(2, 0), bytes.concat(accounts, Packed.instrument(1, deltas, true)));
+    }
+
+    function test_refuses_cash_that_is_not_minus_the_fee() public {
+        refuse(ISettlement.BadCash.selector, 1, word(2, 1), EMPTY);
+        refuse(ISettlement.BadCash.selector, 1, word(2, -1), trade(0, 5));
+        bytes memory printed = bytes.concat(Packed.head(0, 1), Packed.account(2, 1));
+        refuse(ISettlement.BadCash.selector, 1, word(2, 0), printed);
+        refuse(ISettlement.BadCash.selector, 1, word(2, 1), printed);
+        post(word(2, -1), printed);
+    }
+
+    function test_refuses_wrong_length() public {
+        bytes memory data = trade(7, 5);
+        refuse(ISettlement.BadLength.selector, 1, word(2, 0), bytes.concat(data, hex"00"));
+        refuse(ISettlement.BadLength.selector, 1, word(2, 0), "");
+        bytes memory cut = new bytes(data.length - 1);
+        for (uint256 i = 0; i < cut.length; ++i) {
+            cut[i] = data[i];
+        }
+        refuse(ISettlement.BadLength.selector, 1, word(2, 0), cut);
+    }
+
+    function test_refuses_sizes_above_the_caps() public {
+        bytes memory accounts = Packed.head(0, 127);
+        for (uint256 i = 2; i < 129; ++i) {
+            accounts = bytes.concat(accounts, Packed.account(i, 0));
+        }
+        bytes4 bad = ISettlement.BadSize.selector;
+        refuse(bad, 1, word(2, 0), accounts);
+        refuse(bad, 1, word(2, 0), new bytes(65_537));
+        refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100070000"));
+        refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100000002"));
+        refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100880000"));
+        refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100000084"));
+    }
+
+    function test_refuses_an_approval_above_the_request() public {
+        vm.prank(alice);
+        vault.requestWithdraw(2, 50e6);
+        bytes memory data = bytes.concat(EMPTY, abi.encodePacked(uint64(50e6 + 1)));
+        refuse(ISettlement.BadApproval.selector, 1, word(3, 0), data);
+    }
+
+    function test_refuses_an_approval_above_the_collateral() public {
+        vm.prank(alice);
+        vault.requestWithdraw(2, 3_000e6);
+        bytes memory data = bytes.concat(EMPTY, abi.encodePacked(uint64(2_000e6 + 1)));
+        refuse(ISettlement.BadApproval.selector, 1, word(3, 0), data);
+        postApproval(2_000e6);
+        eq(vault.collateral(), 0);
+    }
+
+    function test_post_chains_the_batch() public {
+        bytes memory data = trade(-501, 5);
+        uint64 seq = post(word(2, 0), data);
+        eq(seq, vault.head());
+        eq(vault.root(), headers[1].newRoot);
+        eq(vault.batchHash(1), keccak256(abi.encode(headers[1])));
+        eq(headers[1].prevBatchHash, bytes32(0));
+        eq(vault.collateral(), 2_000e6);
+        eq(vault.reqDone(), 2);
+        eq(vault.lastMatchTo(), START);
+        post(word(2, 0), EMPTY);
+        eq(headers[2].prevBatchHash, vault.batchHash(1));
+    }
+
+    function test_post_notes_the_approval_in_its_row() public {
+        vm.prank(alice);
+        vault.requestWithdraw(2, 50e6);
+        postApproval(40e6);
+        eq(vault.request(3).aux, uint256(40e6) << 40 | 1);
+        eq(vault.collateral(), 1_960e6);
+    }
+
+    function test_finalize_refuses_what_is_not_next() public {
+        post(word(2, 0), EMPTY);
+        post(word(2, 0), EMPTY);
+        vm.warp(START + WINDOW);
+        vm.expectRevert(ISettlement.BadSeq.selector);
+        vault.finalize(2, headers[2]);
+        vault.finalize(1, headers[1]);
+        vault.finalize(2, headers[2]);
+        vm.expectRevert(ISettlement.BadSeq.selector);
+        vault.finalize(3, headers[2]);
+    }
+
+    function test_finalize_refuses_another_header() public {
+        post(word(2, 0), EMPTY);
+        vm.warp(START + WINDOW);
+        ISettlement.Header memory header = headers[1];
+        header.collateral += 1;
+        vm.expectRevert(ISettlement.BadHeader.selector);
+        vault.finalize(1, header);
+    }
+
+    function test_finalize_refuses_before_the_window_ends() public {
+        post(word(2, 0), EMPTY);
+        vm.warp(START + WINDOW - 1);
+        vm.expectRevert(ISettlement.WindowOpen.selector);
+        vault.finalize(1, headers[1]);
+        vm.warp(START + WINDOW);
+        vm.prank(bob);
+        vault.finalize(1, headers[1]);
+        eq(vault.finalized(), 1);
+        eq(vault.reqFinal(), 2);
+        eq(vault.collateralFinal(), 2_000e6);
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
+import {DemoUSDC} from "../../src/DemoUSDC.sol";
+import {ISettlement} from "../../src/interfaces/ISettlement.sol";
+import {Settlement} from "../../src/Settlement.sol";
+import {Packed} from "./Packed.sol";
+import {Checks} from "./Vm.sol";
+
+/// @dev a deployed vault with two funded accounts, 2 of alice and 3 of bob, whose deposits wait in the queue
+abstract contract Fixture is Checks {
+    uint256 internal constant ALICE_KEY = 0xA11CE;
+    uint256 internal constant BOB_KEY = 0xB0B;
+    uint64 internal constant BASE = 5_000_000;
+    uint40 internal constant WINDOW = 60;
+    uint40 internal constant DELAY = 600;
+    uint64 internal constant MINIMUM = 10e6;
+    uint256 internal constant START = 1_800_000_000;
+    bytes internal constant EMPTY = hex"000000";
+
+    address internal alice = vm.addr(ALICE_KEY);
+    address internal bob = vm.addr(BOB_KEY);
+    DemoUSDC internal token;
+    Settlement internal vault;
+    mapping(uint64 seq => ISettlement.Header) internal headers;
+
+    function setUp() public virtual {
+        vm.warp(START);
+        token = new DemoUSDC();
+        vault = new Settlement(IERC20(address(token)), address(this), BASE, WINDOW, DELAY, MINIMUM);
+        fund(alice, 0, 1_000e6);
+        fund(bob, 0, 1_000e6);
+    }
+
+    function fund(address who, uint32 acct, uint64 amount) internal {
+        token.mint(who, amount);
+        vm.prank(who);
+        token.approve(address(vault), amount);
+        vm.prank(who);
+        vault.deposit(acct, amount);
+    }
+
+    function word(uint256 upTo, int256 fee) internal view returns (uint256) {
+        return Packed.h(upTo, 0, vault.lastMatchTo(), block.timestamp, fee);
+    }
+
+    /// @dev posts the next batch and keeps its header
+    function post(uint256 h, bytes memory data) internal returns (uint64 seq) {
+        seq = vault.head() + 1;
+        ISettlement.Header memory header;
+        header.prevBatchHash = vault.batchHash(seq - 1);
+        header.prevRoot = vault.root();
+        header.newRoot = keccak256(abi.encode("root", seq));
+        header.dataHash = keccak256(data);
+        header.h = h;
+        header.blockTime = uint64(block.timestamp);
+        header.blockNumber = uint64(block.number);
+        vault.post(seq, header.newRoot, header.ordersRoot, h, data);
+        header.collateral = vault.collateral();
+        headers[seq] = header;
+    }
+
+    /// @dev consumes the whole queue with `approved` for its only withdrawal
+    function postApproval(uint64 approved) internal returns (uint64) {
+        return post(word(vault.reqHead(), 0), bytes.concat(EMPTY, abi.encodePacked(approved)));
+    }
+
+    function refuse(bytes4 selector, uint64 seq, uint256 h, bytes memory data) internal {
+        vm.expectRevert(selector);
+        vault.post(seq, 0, 0, h, data);
+    }
+
+    function finalizeAll() internal {
+        vm.warp(block.timestamp + WINDOW);
+        while (vault.finalized() < vault.head()) {
+            uint64 seq = vault.finalized() + 1;
+            vault.finalize(seq, headers[seq]);
+        }
+    }
+
+    function signature(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function one(uint64 id) internal pure returns (uint64[] memory ids) {
+        ids = new uint64[](1);
+        ids[0] = id;
+    }
+}

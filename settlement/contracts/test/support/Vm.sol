@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+/// @dev the cheat codes of forge that these tests use
+interface Vm {
+    function warp(uint256 timestamp) external;
+    function prank(address sender) external;
+    function expectRevert(bytes4 selector) external;
+    function expectRevert(bytes calldata data) external;
+    function assume(bool condition) external pure;
+    function addr(uint256 privateKey) external pure returns (address);
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+}
+
+/// @dev checks that fail the running test
+abstract contract Checks {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    error NotEqual(uint256 got, uint256 expected);
+    error NotTrue();
+
+    function eq(uint256 got, uint256 expected) internal pure {
+        if (got != expected) revert NotEqual(got, expected);
+    }
+
+    function eq(address got, address expected) internal pure {
+        eq(uint160(got), uint160(expected));
+    }
+
+    function eq(bytes32 got, bytes32 expected) internal pure {
+        eq(uint256(got), uint256(expected));
+    }
+
+    function yes(bool condition) internal pure {
+        if (!condition) revert NotTrue();
+    }
+
+    function within(uint256 x, uint256 low, uint256 high) internal pure returns (uint256) {
+        return low + x % (high - low + 1);
+    }
+}
