@@ -1,0 +1,142 @@
+"""Twins of the settlement protocol: compiled and reference keccak, tree and netting, and random ledgers."""
+
+import random
+
+import pytest
+
+from settlement.protocol.batch import BatchInput, build_batch, order_fills_of
+from settlement.protocol.encoding import decode_batch
+from settlement.protocol.keccak import COMPILED, keccak256, reference_keccak256
+from settlement.protocol.ledger import LedgerState
+from settlement.protocol.merkle import CompiledTree, ReferenceTree, fold_multiproof
+from settlement.protocol.netting import Fill, legs_of, net, net_fills
+from settlement.protocol.transition import ChainRequest, RequestKind, apply_batch
+
+needs_compiled = pytest.mark.skipif(not COMPILED, reason="settlement.protocol._keccak is not built (run make setup)")
+INSTRUMENTS = (1, 2, 3, 0x80000001, 0x80000002)
+
+
+@needs_compiled
+def test_keccak_agrees_on_every_length_up_to_four_blocks() -> None:
+    """Lengths around the block limits are where padding goes wrong."""
+    rng = random.Random(1)
+    for length in range(4 * 136 + 2):
+        data = rng.randbytes(length)
+        assert keccak256(data) == reference_keccak256(data)
+
+
+def random_indices(rng: random.Random, depth: int, count: int) -> list[int]:
+    """Return ascending indices: dense ones, far ones, and often the first and the last leaf."""
+    size = 1 << depth
+    pool = {rng.randrange(min(size, 200)) for _ in range(count)} | {rng.randrange(size) for _ in range(count // 4)}
+    if rng.random() < 0.5:
+        pool |= {0, size - 1}
+    return sorted(pool)
+
+
+@needs_compiled
+@pytest.mark.parametrize("depth", [1, 2, 7, 20])
+def test_trees_agree(depth: int) -> None:
+    """Same roots and proofs after each of many random updates, cleared leaves included."""
+    rng = random.Random(depth)
+    compiled, reference = CompiledTree(depth), ReferenceTree(depth)
+    for _ in range(60):
+        indices = random_indices(rng, depth, rng.randint(1, 24))
+        leaves = {index: rng.choice((bytes(32), rng.randbytes(32))) for index in indices}
+        compiled.set_leaves(leaves)
+        reference.set_leaves(leaves)
+        assert compiled.root == reference.root
+        asked = random_indices(rng, depth, rng.randint(1, 12))
+        proof = compiled.multiproof(asked)
+        assert proof == reference.multiproof(asked)
+        proven = {index: reference.leaf(index) for index in asked}
+        assert proven == {index: compiled.leaf(index) for index in asked}
+        assert fold_multiproof(depth, proven, proof) == compiled.root
+
+
+@needs_compiled
+@pytest.mark.parametrize("count", [0, 1, 5, 128])
+def test_build_equals_single_updates(count: int) -> None:
+    """Building from a buffer gives the tree that updates give."""
+    from settlement.protocol._keccak import DenseTree  # noqa: PLC0415 - absent without a compiler
+
+    leaves = [random.Random(count).randbytes(32) for _ in range(count)]
+    dense, reference = DenseTree(7), ReferenceTree(7)
+    dense.build(b"".join(leaves))
+    reference.set_leaves(dict(enumerate(leaves)))
+    assert dense.root == reference.root
+
+
+def random_fill(rng: random.Random, accounts: list[int]) -> Fill:
+    """Return a fill between two different accounts, now and then too big for a narrow row."""
+    buyer, seller = rng.sample(accounts, 2)
+    lots = rng.choice((rng.randint(1, 50), rng.randint(1, 1 << 23)))
+    notional_e6 = lots * rng.randint(1, 10_000)
+    return Fill(
+        buyer=buyer,
+        seller=seller,
+        instrument=rng.choice(INSTRUMENTS),
+        quantity_lots=lots,
+        notional_e6=notional_e6,
+        buyer_fee_e6=notional_e6 // 2_000,
+        seller_fee_e6=-(notional_e6 // 10_000),
+        buyer_ref=rng.randbytes(32),
+        seller_ref=rng.randbytes(32),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_netting_of_fills_equals_netting_of_legs(seed: int) -> None:
+    """The fast path and the plain one agree."""
+    rng = random.Random(seed)
+    fills = [random_fill(rng, list(range(2, 12))) for _ in range(500)]
+    assert net_fills(fills) == net(leg for fill in fills for leg in legs_of(fill))
+
+
+def random_requests(rng: random.Random, state: LedgerState) -> list[ChainRequest]:
+    """Return up to 8 requests that continue the queue: deposits to old and new accounts, withdrawals, keys."""
+    requests = []
+    for index in range(state.request_done + 1, state.request_done + 1 + rng.randint(0, 8)):
+        kind = rng.choice((RequestKind.DEPOSIT, RequestKind.DEPOSIT, RequestKind.WITHDRAW, RequestKind.SET_KEY))
+        known = [account for account in state.accounts if account >= 2]
+        account = rng.randint(2, 30) if kind is RequestKind.DEPOSIT or not known else rng.choice(known)
+        kind = kind if known else RequestKind.DEPOSIT
+        amount_e6 = 0 if kind is RequestKind.SET_KEY else rng.randint(1, 10**9)
+        requests.append(
+            ChainRequest(index=index, kind=kind, account=account, amount_e6=amount_e6, owner=bytes([account]) * 20)
+        )
+    return requests
+
+
+def random_input(rng: random.Random, state: LedgerState) -> BatchInput:
+    """Return an input that the ledger accepts."""
+    requests = random_requests(rng, state)
+    accounts = [account for account in state.accounts if account >= 2]
+    fills = [random_fill(rng, accounts) for _ in range(rng.randint(0, 60))] if len(accounts) >= 2 else []
+    withdrawals = [request for request in requests if request.kind is RequestKind.WITHDRAW]
+    return BatchInput(
+        seq=state.seq + 1,
+        match_from_s=state.last_match_to_s,
+        match_to_s=state.last_match_to_s + rng.randint(0, 5),
+        fills=fills,
+        order_fills=order_fills_of(fills),
+        requests=requests,
+        approvals_e6=[rng.randint(0, request.amount_e6) for request in withdrawals],
+        request_up_to=state.request_done + len(requests),
+        fee_e6=sum(fill.buyer_fee_e6 + fill.seller_fee_e6 for fill in fills),
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ledger_rebuilt_from_posted_bytes_equals_the_builder(seed: int) -> None:
+    """Replaying header, data and requests alone reaches the same root; lots and cash balance after each batch."""
+    rng = random.Random(seed)
+    builder, watcher = LedgerState(), LedgerState(ReferenceTree())
+    for _ in range(60):
+        batch_input = random_input(rng, builder)
+        batch = build_batch(builder, batch_input)
+        data = decode_batch(batch.data, batch.withdraws)
+        watcher.commit(apply_batch(watcher, batch.header, data, batch_input.requests))
+        builder.check()
+        assert batch.new_root == builder.root == watcher.root
+        assert builder.to_bytes() == watcher.to_bytes()
