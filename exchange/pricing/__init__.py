@@ -1,0 +1,1 @@
+"""Option models: the only package of the exchange where floats and the C math library are allowed."""

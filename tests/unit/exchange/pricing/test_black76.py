@@ -1,0 +1,198 @@
+"""Black-76 against printed numbers: textbooks retyped here, and the vector file of the design documents."""
+
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from exchange.domain.commands import MarkRow
+from exchange.pricing.black76 import Greeks, Option, greeks, implied_volatility, price, quantise
+
+SHARED = Path(os.environ.get("OFFBOOK_SHARED", Path(__file__).parents[4] / ".." / "shared"))
+VECTORS = SHARED / "vectors" / "risk_vectors.json"
+
+
+def vectors(area):
+    """Vectors of an area as pytest parameters, or one visible skip."""
+    if not VECTORS.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason=f"{VECTORS} is absent"))]
+    rows = json.loads(VECTORS.read_text())["vectors"]
+    return [pytest.param(row, id=row["id"]) for row in rows if row["area"] == area]
+
+
+def black(inputs, *, is_call):
+    """Our option, volatility and spot from any of the files' input families."""
+    years = inputs.get("T", 1.0)
+    strike, spot = inputs["K"], inputs.get("S", inputs.get("spot"))
+    if "df" in inputs:
+        forward, discount = inputs["F"], inputs["df"]
+    else:
+        rate = inputs.get("r", 0.0)
+        discount = math.exp(-rate * years)
+        forward = inputs.get("F") or inputs["S"] * math.exp((rate - inputs.get("q", 0.0)) * years)
+    volatility = inputs["vol"] if "vol" in inputs else inputs["stddev"] / math.sqrt(years)
+    option = Option(is_call=is_call, forward=forward, strike=strike, years=years, discount=discount)
+    return option, volatility, spot
+
+
+def is_call(inputs):
+    """Every spelling of the type in the file."""
+    return str(inputs.get("type", inputs.get("q", 1))).lower() in ("1", "call", "c")
+
+
+def close(expected, got, row):
+    """Compare within the file's own tolerance."""
+    scale = max(1.0, abs(expected)) if row["tolerance_kind"] == "rel" else 1.0
+    assert abs(expected - got) <= row["tolerance"] * scale
+
+
+@pytest.mark.parametrize("row", vectors("options.pricing"))
+def test_prices_equal_the_printed_ones(row):
+    """Haug 1998, Hull, the Derive contract tests and QuantLib's Black calculator."""
+    inputs, expected = row["inputs"], row["expected"]
+    if isinstance(expected, dict):
+        for side in ("call", "put"):
+            option, volatility, _ = black(inputs, is_call=side == "call")
+            close(expected[side], price(option, volatility), row)
+        return
+    option, volatility, _ = black(inputs, is_call=is_call(inputs) and "put" not in row["id"])
+    if row["id"] == "hull-black76-d1":
+        close(expected, volatility * math.sqrt(option.years) / 2, row)
+        return
+    close(expected, price(option, volatility), row)
+
+
+@pytest.mark.parametrize("row", vectors("options.greeks"))
+def test_greeks_equal_the_printed_ones(row):
+    """Those of spot models follow from ours by the chain rule through the forward."""
+    inputs, name = row["inputs"], row["id"]
+    option, volatility, spot = black(inputs, is_call=is_call(inputs))
+    values = greeks(option, volatility, spot=spot)
+    carry = inputs.get("r", 0.0) - inputs.get("q", 0.0)
+    forward_delta = values.forward_delta * option.forward
+    by_name = {
+        "delta": values.delta,
+        "gamma": values.gamma,
+        "vega": values.vega * 100,
+        "vanna": values.vanna * 100,
+        "volga": values.volga * 1e4,
+        "theta": values.theta * 365 - carry * forward_delta,
+        "rho_1pct": values.rho + option.years * forward_delta * 0.01,
+        "rho": values.rho * 100 + option.years * forward_delta,
+        "drho": -option.years * forward_delta,
+    }
+    kind = name.split("-")[2] if "greek" in name or "blackcalc" in name else name.split("-")[1]
+    if kind not in by_name:
+        pytest.skip(f"{kind} is not shown by the exchange")
+    close(row["expected"], by_name[kind], row)
+
+
+@pytest.mark.parametrize("row", vectors("options.iv"))
+def test_implied_volatilities_equal_the_printed_ones(row):
+    """Price and volatility of the reference implementation of Jaeckel's method."""
+    inputs, expected = row["inputs"], row["expected"]
+    if "x" in inputs:
+        option = Option(is_call=False, forward=math.exp(inputs["x"] / 2), strike=math.exp(-inputs["x"] / 2), years=1.0)
+        close(expected, price(option, inputs["s"]), row)
+        return
+    option, volatility, _ = black(inputs, is_call=inputs["q"] == 1)
+    close(expected["price"], price(option, volatility), row)
+    close(expected["iv"], implied_volatility(option, expected["price"]), row)
+
+
+@pytest.mark.parametrize(
+    ("forward", "value", "lowest"),
+    [
+        (100.0, 0.0, 0.0),
+        (100.0, -1.0, 0.0),
+        (120.0, 20.0, 0.0),
+        (120.0, 19.0, 0.0),
+        (100.0, 100.0, 0.0),
+        (80.0, 0.4, 0.5),
+    ],
+)
+def test_prices_without_a_volatility_give_none(forward, value, lowest):
+    """At or below intrinsic, at the forward, or a time value below half a tick."""
+    option = Option(is_call=True, forward=forward, strike=100.0, years=0.5)
+    assert implied_volatility(option, value, lowest_value=lowest) is None
+
+
+def test_expired_options_have_no_volatility():
+    """Without time there is only intrinsic value."""
+    assert implied_volatility(Option(is_call=True, forward=120.0, strike=100.0, years=0.0), 21.0) is None
+
+
+def test_textbook_example_of_hull():
+    """Hull, Options, Futures and Other Derivatives: put on a future, F = K = 20, 9 %, 25 %, four months: 1.12."""
+    option = Option(is_call=False, forward=20.0, strike=20.0, years=4 / 12, discount=math.exp(-0.09 * 4 / 12))
+    assert round(price(option, 0.25), 2) == 1.12
+
+
+@pytest.mark.parametrize(
+    ("is_call", "strike", "volatility", "years", "expected"),
+    [
+        (True, 90.0, 0.0, 1.0, 10.0),
+        (False, 90.0, 0.0, 1.0, 0.0),
+        (False, 110.0, 0.5, 0.0, 10.0),
+        (True, 0.0, 0.5, 1.0, 100.0),
+        (True, 90.0, 30.0, 1.0, 100.0),
+        (False, 90.0, 30.0, 1.0, 90.0),
+    ],
+)
+def test_price_at_the_edges(is_call, strike, volatility, years, expected):
+    """No volatility, no time, no strike, more volatility than matters."""
+    option = Option(is_call=is_call, forward=100.0, strike=strike, years=years)
+    assert price(option, volatility) == expected
+
+
+@pytest.mark.parametrize("deviations", [-3.0, -1.0, -0.1, 0.0, 0.1, 1.0, 3.0])
+@pytest.mark.parametrize("volatility", [0.05, 0.5, 1.5])
+def test_round_trip_of_the_volatility(deviations, volatility):
+    """Pricing and inverting gives the volatility back within three standard deviations."""
+    strike = 84000.0 * math.exp(deviations * volatility * 0.5)
+    option = Option(is_call=deviations > 0, forward=84000.0, strike=strike, years=0.25)
+    assert implied_volatility(option, price(option, volatility)) == pytest.approx(volatility, rel=1e-11)
+
+
+@pytest.mark.parametrize("is_call", [True, False])
+def test_greeks_are_the_slopes_of_the_price(is_call):
+    """Finite differences of our own price, which has vectors of its own."""
+    option = Option(is_call=is_call, forward=84000.0, strike=90000.0, years=0.2)
+    values = greeks(option, 0.55)
+
+    def bumped(*, forward=0.0, years=0.0, volatility=0.0):
+        moved = Option(is_call=is_call, forward=84000.0 + forward, strike=90000.0, years=0.2 + years)
+        return price(moved, 0.55 + volatility)
+
+    assert values.delta == pytest.approx((bumped(forward=1) - bumped(forward=-1)) / 2, rel=1e-6)
+    assert values.gamma == pytest.approx(bumped(forward=1) + bumped(forward=-1) - 2 * values.price, rel=1e-3)
+    assert values.vega == pytest.approx((bumped(volatility=1e-4) - bumped(volatility=-1e-4)) * 50, rel=1e-5)
+    assert values.theta == pytest.approx((bumped(years=-1e-5) - bumped(years=1e-5)) / 2e-5 / 365, rel=1e-5)
+
+
+@pytest.mark.parametrize(("forward", "is_call", "delta"), [(120.0, True, 1.0), (80.0, True, 0.0), (80.0, False, -1.0)])
+def test_greeks_at_expiry(forward, is_call, delta):
+    """Delta is the exercise, everything else is gone."""
+    values = greeks(Option(is_call=is_call, forward=forward, strike=100.0, years=0.0), 0.5)
+    assert (values.delta, values.gamma, values.vega, values.theta) == (delta, 0.0, 0.0, 0.0)
+
+
+def test_quantise_rounds_once_to_the_nearest():
+    """Units of MarkRow; ties go to the even neighbor."""
+    values = Greeks(
+        price=1250.4999999996, delta=-0.25, forward_delta=0.0, gamma=1.25e-5, vega=2.5e-9, theta=-31.5, rho=0.1,
+        vanna=0.0, volga=0.0,
+    )  # fmt: skip
+    assert quantise(5, values, 0.55) == MarkRow(
+        instrument=5, mark_e9=1250500000000, volatility_e9=550000000, delta_e9=-250000000, gamma_e12=12500000,
+        vega_e9=2, theta_e9=-31500000000, rho_e9=100000000,
+    )  # fmt: skip
+
+
+def test_quantise_refuses_what_is_not_finite():
+    """A NaN must never become a price."""
+    values = greeks(Option(is_call=True, forward=math.nan, strike=100.0, years=1.0), 0.5)
+    with pytest.raises(ValueError, match="no finite value"):
+        quantise(5, values, 0.5)
