@@ -1,0 +1,198 @@
+"""Index prices in, SetPrices commands out: marks of perpetuals and of every option, once per second.
+
+The mark of a perpetual is its index (thin: no basis, no funding). The forward of an expiry is the index as well
+(no carry), and options are marked by Black-76 on a seeded smile. The pricer owns no clock and never sleeps: whoever
+runs it calls `tick(now_ns)`. At most one round is under way; a tick that finds one is skipped.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from exchange.bus.interface import Busy, ExchangePort
+from exchange.domain.commands import ExpiryRow, ListInstrument, MarkRow, SetPrices, UnderlyingRow
+from exchange.domain.events import CommandRefused
+from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.views import Answer, GetInstruments, GetPrices, Output, PricesView
+from exchange.feeds.synthetic import SyntheticIndex
+from exchange.feeds.volatility import SeededSurface
+from exchange.pricing.black76 import Option, greeks, quantise
+
+__all__ = ["Pricer"]
+
+_NS_PER_S: Final = 1_000_000_000
+_SECONDS_PER_YEAR: Final = 365 * 86_400
+_E9: Final = 1e9
+Chain = tuple[str, int]
+"""Underlying and expiry in Unix seconds."""
+
+
+class Pricer:
+    """Lists what is missing of `catalogue`, then prices everything that is listed.
+
+    `chains_per_tick` option chains are marked each second in turn (0: all of them); index prices and perpetuals are
+    always. `failures` counts refused or unanswered submissions.
+    """
+
+    def __init__(
+        self,
+        port: ExchangePort,
+        index: SyntheticIndex,
+        surface: SeededSurface,
+        catalogue: Callable[[int], list[Instrument]],
+        *,
+        chains_per_tick: int = 2,
+    ) -> None:
+        self._port = port
+        self._index = index
+        self._surface = surface
+        self._catalogue = catalogue
+        self._chains_per_tick = chains_per_tick
+        self._listed: dict[int, Instrument] = {}
+        self._wanted: list[Instrument] | None = None
+        self._round = 0
+        self._has_prices = False
+        self._waiting = False
+        self._last_ns = 0
+        self._turn = 0
+        self.failures = 0
+
+    @property
+    def round(self) -> int:
+        """Number of the last round that took effect."""
+        return self._round
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every instrument of the catalogue is listed and the first full round took effect."""
+        return self._wanted == [] and self._has_prices
+
+    def restart(self) -> None:
+        """Ask everything again at the next tick: the port lost its connection, answers may never come."""
+        self._wanted = None
+        self._waiting = False
+        self._has_prices = False
+
+    def tick(self, now_ns: int) -> None:
+        """Do the next step if none is under way: learn the state, list what is missing, or publish a round."""
+        if self._waiting:
+            return
+        try:
+            self._step(now_ns)
+        except Busy:
+            self._waiting = False
+            self.failures += 1
+
+    def _step(self, now_ns: int) -> None:
+        if self._wanted is None:
+            self._learn(now_ns)
+        elif self._wanted:
+            self._list_missing()
+        elif now_ns // _NS_PER_S > self._last_ns // _NS_PER_S:
+            self._publish(now_ns)
+
+    def _learn(self, now_ns: int) -> None:
+        self._waiting = True
+
+        def on_prices(answer: Answer) -> None:
+            if isinstance(answer, PricesView):
+                self._round = answer.round
+                self._index.resume(answer.index_e9)
+
+        def on_instruments(answer: Answer) -> None:
+            rows = answer if isinstance(answer, tuple) else ()
+            self._listed = {row.instrument_id: row for row in rows if isinstance(row, Instrument)}
+            wanted = self._catalogue(now_ns // _NS_PER_S)
+            self._wanted = [row for row in wanted if row.instrument_id not in self._listed]
+            self._waiting = False
+
+        self._port.ask(GetPrices(), on_prices)
+        self._port.ask(GetInstruments(), on_instruments)
+
+    def _list_missing(self) -> None:
+        rows = list(self._wanted or ())
+        self._waiting = True
+
+        def on_reply(outputs: Sequence[Output]) -> None:
+            for row, output in zip(rows, outputs, strict=True):
+                if _refused(output):
+                    self.failures += 1
+                else:
+                    self._listed[row.instrument_id] = row
+            self._wanted = []
+            self._waiting = False
+
+        self._port.submit_together([ListInstrument(instrument=row) for row in rows], on_reply)
+
+    def _publish(self, now_ns: int) -> None:
+        elapsed_s = (now_ns - self._last_ns) / _NS_PER_S if self._last_ns else 1.0
+        self._last_ns = now_ns
+        self._index.advance(elapsed_s)
+        self._surface.advance(elapsed_s)
+        self._waiting = True
+        prices = self._prices(now_ns)
+
+        def on_reply(output: Output) -> None:
+            self._waiting = False
+            if _refused(output):
+                self.failures += 1
+                self._wanted = None
+                return
+            self._round = prices.round
+            self._has_prices = True
+
+        self._port.submit(prices, on_reply)
+
+    def _prices(self, now_ns: int) -> SetPrices:
+        index_e9 = self._index.prices_e9
+        chains = self._chains(now_ns // _NS_PER_S)
+        due = chains if not self._has_prices else self._due(chains)
+        marks = [
+            MarkRow(instrument=row.instrument_id, mark_e9=index_e9[row.underlying])
+            for row in self._listed.values()
+            if row.is_perpetual and row.underlying in index_e9
+        ]
+        for chain in due:
+            marks += self._chain_marks(chain, chains[chain], index_e9[chain[0]], now_ns)
+        return SetPrices(
+            round=self._round + 1,
+            underlyings=tuple(UnderlyingRow(underlying=name, index_e9=price) for name, price in index_e9.items()),
+            expiries=tuple(
+                ExpiryRow(underlying=name, expiry_s=expiry_s, forward_e9=index_e9[name]) for name, expiry_s in due
+            ),
+            marks=tuple(marks),
+        )
+
+    def _chains(self, now_s: int) -> dict[Chain, list[Instrument]]:
+        """Group the listed options that have not expired by chain."""
+        known = self._index.prices_e9
+        chains: dict[Chain, list[Instrument]] = {}
+        for row in self._listed.values():
+            if row.is_option and row.expiry_s > now_s and row.underlying in known:
+                chains.setdefault((row.underlying, row.expiry_s), []).append(row)
+        return dict(sorted(chains.items()))
+
+    def _due(self, chains: dict[Chain, list[Instrument]]) -> list[Chain]:
+        names = list(chains)
+        if not self._chains_per_tick or self._chains_per_tick >= len(names):
+            return names
+        self._turn %= len(names)
+        due = (names * 2)[self._turn : self._turn + self._chains_per_tick]
+        self._turn += self._chains_per_tick
+        return due
+
+    def _chain_marks(self, chain: Chain, rows: list[Instrument], forward_e9: int, now_ns: int) -> list[MarkRow]:
+        underlying, expiry_s = chain
+        years = (expiry_s - now_ns / _NS_PER_S) / _SECONDS_PER_YEAR
+        forward = forward_e9 / _E9
+        smile = self._surface.slice(underlying, years)
+        marks = []
+        for row in rows:
+            strike = row.strike_e9 / _E9
+            volatility = smile.volatility(strike=strike, forward=forward)
+            option = Option(is_call=row.kind is InstrumentKind.CALL, forward=forward, strike=strike, years=years)
+            marks.append(quantise(row.instrument_id, greeks(option, volatility), volatility))
+        return marks
+
+
+def _refused(output: Output) -> bool:
+    return any(isinstance(event, CommandRefused) for event in output.events)

@@ -1,0 +1,209 @@
+"""The pricer against a port that keeps prices and instruments in two dictionaries."""
+
+import asyncio
+
+import pytest
+
+from exchange.bus.interface import Busy
+from exchange.domain.commands import ListInstrument, SetPrices
+from exchange.domain.events import CommandRefused, InstrumentListed, PricesSet
+from exchange.domain.result_codes import ResultCode
+from exchange.domain.views import GetPrices, Output, PricesView
+from exchange.feeds.catalogue import demo_catalogue
+from exchange.feeds.pacing import run_pricer
+from exchange.feeds.pricer import Pricer
+from exchange.feeds.synthetic import START_PRICES_E9, SyntheticIndex
+from exchange.feeds.volatility import SeededSurface
+
+START_NS = 1_795_363_200 * 10**9
+SECOND_NS = 10**9
+
+
+class DictionaryPort:
+    """Answers at once, in the exchange's terms; `held` keeps replies back, `busy` refuses."""
+
+    def __init__(self):
+        self.instruments = {}
+        self.prices = PricesView(round=0, timestamp_ns=0, index_e9={}, forward_e9={}, marks={})
+        self.rounds = []
+        self.busy = False
+        self.holding = False
+        self.held = []
+
+    def ask(self, query, answer):
+        """Answer the two questions of a pricer."""
+        if self.busy:
+            raise Busy
+        if isinstance(query, GetPrices):
+            answer(self.prices)
+        else:
+            answer(tuple(self.instruments.values()))
+
+    def submit(self, command, reply=None):
+        """Take one round of prices."""
+        if self.busy:
+            raise Busy
+        output = self._apply(command)
+        if self.holding:
+            self.held.append((reply, output))
+        else:
+            reply(output)
+
+    def submit_together(self, commands, reply=None):
+        """Take listings."""
+        reply([self._apply(command) for command in commands])
+
+    def _apply(self, command):
+        event = CommandRefused(code=ResultCode.PRICE_OUT_OF_ORDER)
+        if isinstance(command, ListInstrument):
+            self.instruments[command.instrument.instrument_id] = command.instrument
+            event = InstrumentListed(instrument=command.instrument)
+        elif isinstance(command, SetPrices) and command.round > self.prices.round:
+            self.rounds.append(command)
+            index = {row.underlying: row.index_e9 for row in command.underlyings}
+            marks = self.prices.marks | {row.instrument: row for row in command.marks}
+            self.prices = PricesView(round=command.round, timestamp_ns=0, index_e9=index, forward_e9={}, marks=marks)
+            event = PricesSet(prices=command)
+        return Output(sequence=1, timestamp_ns=0, events=(event,), orders={})
+
+
+def pricer_on(port, **options):
+    """Build a seeded pricer."""
+    return Pricer(port, SyntheticIndex.seeded(1), SeededSurface.seeded(1), demo_catalogue, **options)
+
+
+def run(pricer, seconds, start_ns=START_NS):
+    """Tick once per second."""
+    for second in range(seconds):
+        pricer.tick(start_ns + second * SECOND_NS)
+
+
+def test_a_busy_exchange_is_tried_again():
+    """Nothing is lost and nothing waits for ever."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    port.busy = True
+    run(pricer, 3)
+    port.busy = False
+    run(pricer, 4)
+    assert pricer.failures == 3
+    assert pricer.is_ready
+
+
+def test_a_round_out_of_order_is_learned_again():
+    """Another writer was ahead: ask for its round and go on from there."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 4)
+    port.prices = PricesView(round=100, timestamp_ns=0, index_e9={"BTC": 90_000 * 10**9}, forward_e9={}, marks={})
+    run(pricer, 5, START_NS + 10 * SECOND_NS)
+    assert pricer.failures == 1
+    assert pricer.round > 100
+    assert abs(port.prices.index_e9["BTC"] - 90_000 * 10**9) < 1_000 * 10**9
+
+
+def test_one_round_at_a_time():
+    """A tick that finds a round under way is skipped."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 3)
+    port.holding = True
+    run(pricer, 5, START_NS + 10 * SECOND_NS)
+    assert len(port.held) == 1
+    reply, output = port.held.pop()
+    reply(output)
+    run(pricer, 1, START_NS + 20 * SECOND_NS)
+    assert len(port.held) == 1
+
+
+def test_restart_asks_again():
+    """After a lost connection nothing is waited for."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 3)
+    port.holding = True
+    run(pricer, 1, START_NS + 10 * SECOND_NS)
+    port.holding = False
+    pricer.restart()
+    run(pricer, 3, START_NS + 20 * SECOND_NS)
+    assert pricer.is_ready
+    assert pricer.failures == 0
+
+
+def test_lists_the_catalogue_then_marks_everything():
+    """Every instrument has a mark after the first round; options carry model values."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 3)
+    assert pricer.is_ready
+    assert len(port.instruments) == len(port.prices.marks) == 134
+    assert set(port.prices.index_e9) == set(START_PRICES_E9)
+    for row in port.instruments.values():
+        mark = port.prices.marks[row.instrument_id]
+        if row.is_perpetual:
+            assert mark.mark_e9 == port.prices.index_e9[row.underlying]
+        else:
+            assert mark.mark_e9 > 0
+            assert mark.volatility_e9 > 100_000_000
+
+
+@pytest.mark.parametrize(("per_tick", "rows"), [(0, 134), (1, 24), (2, 46)])
+def test_chains_take_turns(per_tick, rows):
+    """Later rounds mark the perpetuals and the chains whose turn it is."""
+    port = DictionaryPort()
+    pricer = pricer_on(port, chains_per_tick=per_tick)
+    run(pricer, 9)
+    assert [len(command.marks) for command in port.rounds] == [134] + [rows] * 6
+    assert [command.round for command in port.rounds] == list(range(1, 8))
+
+
+def test_one_round_per_second():
+    """Four ticks in a second give one round."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 3)
+    before = len(port.rounds)
+    for quarter in range(8):
+        pricer.tick(START_NS + 10 * SECOND_NS + quarter * SECOND_NS // 4)
+    assert len(port.rounds) == before + 2
+
+
+def test_a_second_run_continues():
+    """Round numbers and prices go on from what the exchange remembers; nothing is listed twice."""
+    port = DictionaryPort()
+    run(pricer_on(port), 20)
+    last = port.prices
+    again = pricer_on(port)
+    run(again, 2, START_NS + 100 * SECOND_NS)
+    assert again.round == last.round + 1
+    assert abs(port.prices.index_e9["BTC"] / last.index_e9["BTC"] - 1) < 0.001
+
+
+def test_expired_options_are_left_alone():
+    """After expiry a chain gets no mark."""
+    port = DictionaryPort()
+    run(pricer_on(port), 3)
+    late = pricer_on(port, chains_per_tick=0)
+    run(late, 3, START_NS + 20 * 86_400 * SECOND_NS)
+    marked = {row.instrument for row in port.rounds[-1].marks}
+    until_s = START_NS // SECOND_NS + 20 * 86_400
+    expired = {row.instrument_id for row in port.instruments.values() if 0 < row.expiry_s <= until_s}
+    assert len(expired) == 88
+    assert not marked & expired
+
+
+def test_runs_until_stopped():
+    """The pacing loop ticks by the clock it is given and ends with its event."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    stop = asyncio.Event()
+    times = iter(range(1_000))
+
+    def clock_ns():
+        second = next(times)
+        if second == 2:
+            stop.set()
+        return START_NS + second * SECOND_NS
+
+    asyncio.run(run_pricer(pricer, clock_ns, stop))
+    assert pricer.is_ready
