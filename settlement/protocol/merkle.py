@@ -25,6 +25,7 @@ __all__ = [
     "Tree",
     "empty_roots",
     "fold_multiproof",
+    "reference_root_of_prefix",
     "root_of_prefix",
 ]
 
@@ -154,8 +155,21 @@ def fold_multiproof(depth: int, leaves: Mapping[int, bytes], proof: Sequence[byt
 
 def root_of_prefix(leaves: Sequence[bytes], depth: int = TREE_DEPTH) -> bytes:
     """Return the root of a tree whose first leaves are `leaves` and whose others are empty."""
-    if len(leaves) > 1 << depth:
-        raise ValueError(f"{len(leaves)} leaves do not fit a tree of depth {depth}")
+    if not COMPILED or len(leaves) <= 1:
+        return reference_root_of_prefix(leaves, depth)
+    _check_prefix(leaves, depth)
+    low_depth = (len(leaves) - 1).bit_length()
+    low = DenseTree(low_depth)
+    low.build(b"".join(leaves))
+    root = low.root
+    for empty in empty_roots(depth)[low_depth:depth]:
+        root = keccak256(root + empty)
+    return root
+
+
+def reference_root_of_prefix(leaves: Sequence[bytes], depth: int = TREE_DEPTH) -> bytes:
+    """Return the same root in plain Python, the twin of the compiled build."""
+    _check_prefix(leaves, depth)
     empty = empty_roots(depth)
     level_nodes = list(leaves)
     for level in range(depth):
@@ -178,6 +192,13 @@ def _fold_level(nodes: Mapping[int, bytes], siblings: Iterator[bytes]) -> dict[i
             raise BadProof("the proof lacks siblings")
         above[index >> 1] = keccak256(other + node if index & 1 else node + other)
     return above
+
+
+def _check_prefix(leaves: Sequence[bytes], depth: int) -> None:
+    if len(leaves) > 1 << depth:
+        raise ValueError(f"{len(leaves)} leaves do not fit a tree of depth {depth}")
+    if any(len(leaf) != HASH_BYTES for leaf in leaves):
+        raise ValueError(f"a leaf has {HASH_BYTES} bytes")
 
 
 def _check_index(depth: int, index: int) -> None:

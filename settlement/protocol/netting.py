@@ -11,7 +11,25 @@ from dataclasses import dataclass
 
 from settlement.protocol.orders import OrderFill, OrderKind
 
-__all__ = ["Fill", "Leg", "NetDeltas", "Unbalanced", "legs_of", "net", "net_fills", "order_fills_of"]
+try:
+    from settlement.protocol import _netting
+except ImportError:  # the extension is optional
+    COMPILED = False
+else:
+    COMPILED = True
+
+__all__ = [
+    "COMPILED",
+    "Fill",
+    "Leg",
+    "NetDeltas",
+    "Unbalanced",
+    "legs_of",
+    "net",
+    "net_fills",
+    "order_fills_of",
+    "reference_net_fills",
+]
 
 
 class Unbalanced(ArithmeticError):  # noqa: N818 - the name callers match on
@@ -103,8 +121,18 @@ def net(legs: Iterable[Leg]) -> NetDeltas:
     return _without_zeros(cash, positions)
 
 
-def net_fills(fills: Iterable[Fill]) -> NetDeltas:
+def net_fills(fills: Sequence[Fill]) -> NetDeltas:
     """Net `fills` without building their legs; the result equals net() over legs_of() of each fill."""
+    if COMPILED:
+        try:
+            return _without_zeros(*_netting.sum_fills(fills))
+        except OverflowError:  # a sum outside int64: rare, and the reference has no limit
+            return reference_net_fills(fills)
+    return reference_net_fills(fills)
+
+
+def reference_net_fills(fills: Sequence[Fill]) -> NetDeltas:
+    """Net `fills` in plain Python, the twin of the compiled sums."""
     cash: defaultdict[int, int] = defaultdict(int)
     positions: defaultdict[tuple[int, int], int] = defaultdict(int)
     for fill in fills:

@@ -1,6 +1,7 @@
 """Twins of the settlement protocol: compiled and reference keccak, tree and netting, and random ledgers."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from settlement.protocol.encoding import decode_batch
 from settlement.protocol.keccak import COMPILED, keccak256, reference_keccak256
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.merkle import CompiledTree, ReferenceTree, fold_multiproof
-from settlement.protocol.netting import Fill, legs_of, net, net_fills
+from settlement.protocol.netting import Fill, legs_of, net, net_fills, reference_net_fills
 from settlement.protocol.transition import ChainRequest, RequestKind, apply_batch
 
 needs_compiled = pytest.mark.skipif(not COMPILED, reason="settlement.protocol._keccak is not built (run make setup)")
@@ -90,7 +91,25 @@ def test_netting_of_fills_equals_netting_of_legs(seed: int) -> None:
     """The fast path and the plain one agree."""
     rng = random.Random(seed)
     fills = [random_fill(rng, list(range(2, 12))) for _ in range(500)]
-    assert net_fills(fills) == net(leg for fill in fills for leg in legs_of(fill))
+    expected = net(leg for fill in fills for leg in legs_of(fill))
+    assert expected == reference_net_fills(fills)
+    assert expected == net_fills(fills)
+    assert list(expected.positions_lots) == list(net_fills(fills).positions_lots)
+
+
+@pytest.mark.parametrize("field", ["quantity_lots", "notional_e6", "buyer_fee_e6", "seller_fee_e6"])
+@pytest.mark.parametrize("value", [(1 << 62) + 1, (1 << 63) - 1, 1 << 63, -(1 << 63), 1 << 200])
+def test_netting_agrees_at_the_edge_of_the_machine_word(field: str, value: int) -> None:
+    """Sums beyond int64 fall back to the reference and stay exact."""
+    fill = replace(random_fill(random.Random(1), [2, 3]), **{field: value})
+    assert net_fills([fill] * 3) == reference_net_fills([fill] * 3)
+
+
+def test_netting_agrees_on_many_cells() -> None:
+    """Far more cells than the compiled table begins with."""
+    rng = random.Random(9)
+    fills = [random_fill(rng, [0, 1, *range(2, 3_000), (1 << 32) - 1]) for _ in range(5_000)]
+    assert net_fills(fills) == reference_net_fills(fills)
 
 
 def random_requests(rng: random.Random, state: LedgerState) -> list[ChainRequest]:

@@ -101,6 +101,12 @@ def test_multiproof_folds_to_the_root(make_tree, indices: list[int]) -> None:
     assert merkle.fold_multiproof(20, changed, tree.multiproof(indices)) != tree.root
 
 
+def test_prefix_of_short_leaves_is_refused() -> None:
+    """A leaf has 32 bytes, also where many are hashed in one call."""
+    with pytest.raises(ValueError, match="32 bytes"):
+        merkle.root_of_prefix([LEAF, LEAF[1:], LEAF + LEAF[:1]])
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8])
 def test_prefix_root_equals_the_tree(count: int) -> None:
     """A prefix of leaves has the root of the tree that holds them."""
@@ -108,3 +114,4 @@ def test_prefix_root_equals_the_tree(count: int) -> None:
     tree = merkle.ReferenceTree(3)
     tree.set_leaves(dict(enumerate(leaves)))
     assert tree.root == merkle.root_of_prefix(leaves, depth=3)
+    assert tree.root == merkle.reference_root_of_prefix(leaves, depth=3)
