@@ -26,6 +26,3 @@ cdef class OrderBook:
     cdef tuple order_row(self, uint32_t slot)
     cdef list side_depth(self, uint32_t ladder, levels)
     cdef int hash_side(self, digest, uint32_t ladder) except -1
-    cdef uint32_t check_side(self, uint32_t ladder_index) except? 0
-    cdef uint32_t check_level(self, uint32_t index) except? 0
-    cdef uint32_t check_node(self, uint32_t index, uint32_t height) except? 0

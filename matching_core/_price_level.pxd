@@ -3,9 +3,8 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from matching_core._order_pool cimport (
-    Core, Ladder, Level, Node, Order, release_node, take_level, take_node,
-)
+from matching_core._order_pool cimport Core, Ladder, Level, Order, release_node, take_level, take_node
+
 
 cdef extern from *:
     """

@@ -5,7 +5,8 @@ Both books take packed 32-byte commands and answer with packed 32-byte events (l
     command  kind u8 | side u8 | flags u16 | instrument u32 | price_ticks i64 | quantity_lots i64 | owner u32 | cell u32
     event    kind u8 | side u8 | code u16  | instrument u32 | handle u64     | price_ticks i64  | quantity_lots i64
 
-CANCEL and AMEND name their order by `handle` (u64) in the last eight bytes of the command, where NEW has owner and cell.
+CANCEL and AMEND name their order by `handle` (u64) in the last eight bytes of the command, where NEW has owner and
+cell.
 """
 
 from struct import Struct
@@ -67,7 +68,7 @@ class CoreCommand:
     NEW: Final = 1
     CANCEL: Final = 2
     AMEND: Final = 3
-    """`quantity_lots` is the new remaining quantity; down at the same price keeps priority, anything else goes to the back."""
+    """`quantity_lots` is the new remaining; down at the same price keeps priority, anything else goes to the back."""
 
 
 class CoreEvent:

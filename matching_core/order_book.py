@@ -180,7 +180,7 @@ class ReferenceOrderBook(BookState):
             _move(cells, maker, quantity)
             _move(cells, taker, quantity)
             left -= quantity
-            if left == 0 or taker.is_reduce_only and _room_of(cells, taker) == 0:
+            if left == 0 or (taker.is_reduce_only and _room_of(cells, taker) == 0):
                 break
         return taker.remaining_lots - left
 

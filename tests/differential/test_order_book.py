@@ -14,7 +14,7 @@ COMMANDS_PER_SEED = 25_000
 
 @pytest.fixture
 def compiled_book_class():
-    """The compiled book; without it the comparison is skipped, and fails when STRICT=1."""
+    """Give the compiled book; without it the comparison is skipped, and fails when STRICT=1."""
     if not matching_core.COMPILED:
         reason = "matching_core._order_book is not built: make build"
         if os.environ.get("STRICT") == "1":
@@ -24,6 +24,7 @@ def compiled_book_class():
 
 
 def build_book(book_class, **options):
+    """Make a book with the stream's instruments and five cells that hold a position."""
     book = book_class(**options)
     for instrument, (low, high) in INSTRUMENTS.items():
         book.list_instrument(instrument, price_min_ticks=low, price_max_ticks=high)
@@ -33,6 +34,7 @@ def build_book(book_class, **options):
 
 
 def assert_same_state(reference, compiled, step):
+    """Compare everything both books show, and the soundness of each."""
     for instrument in INSTRUMENTS:
         assert reference.depth(instrument, 1000) == compiled.depth(instrument, 1000), step
         assert reference.orders(instrument) == compiled.orders(instrument), step

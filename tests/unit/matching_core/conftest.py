@@ -9,7 +9,7 @@ import matching_core
 
 @pytest.fixture(params=["reference", "compiled"])
 def order_book_class(request):
-    """A book class; the compiled one is skipped while it is not built, and fails when STRICT=1."""
+    """Give a book class; the compiled one is skipped while it is not built, and fails when STRICT=1."""
     if request.param == "reference":
         return matching_core.ReferenceOrderBook
     if not matching_core.COMPILED:
