@@ -1,0 +1,185 @@
+"""Requests of the contract's queue: the only way money, keys and orders of the chain's will enter the engine.
+
+They come in order, each exactly once, as the first things of a batch (settlement.md 3.5).
+"""
+
+from typing import Final
+
+from exchange.domain.commands import ChainRequest, ChainRequestKind
+from exchange.domain.events import AccountOpened, CashMoved, CommandRefused, RequestApplied, SessionKeySet
+from exchange.domain.ids import FIRST_USER_ACCOUNT
+from exchange.domain.limits import MAX_SESSION_KEYS_PER_OWNER
+from exchange.domain.result_codes import CloseReason, ResultCode
+from exchange.engine import batches
+from exchange.engine.authority import find_key
+from exchange.engine.matching import cancel_orders
+from exchange.engine.records import Account, KeyRow
+from exchange.engine.sessions import close_sessions_of
+from exchange.engine.state import State
+from exchange.engine.turn import Turn
+from exchange.engine.valuation import value_account
+from exchange.risk.standard import withdrawable
+
+__all__ = ["apply_request", "withdrawable_e6"]
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
+    """Take the next entry of the queue; a wrong index or a batch that already has fills refuses it."""
+    if request.index != state.request_index + 1:
+        code, detail = ResultCode.REQUEST_OUT_OF_ORDER, state.request_index + 1
+    elif state.batch.fill_count:
+        code, detail = ResultCode.REQUEST_NOT_AT_BATCH_START, state.batch.number
+    else:
+        code, detail = _check_content(state, request), request.account
+    if code:
+        turn.events.append(CommandRefused(code=code, detail=detail))
+        return
+    batches.make_room_for_request(state, turn, request.account)
+    state.request_index = request.index
+    approved_e6 = _apply_kind(state, turn, request)
+    turn.flush_closes(state)
+    batches.add_request(state, request.account)
+    account = state.accounts.get(request.account)
+    turn.events.append(
+        RequestApplied(
+            index=request.index,
+            kind=request.kind,
+            account=request.account,
+            amount_e6=request.amount_e6,
+            approved_e6=approved_e6,
+            owner=request.owner or (account.owner if account else b""),
+        )
+    )
+
+
+def withdrawable_e6(state: State, account: Account) -> int:
+    """What the account could take out now if it had no open orders, in 1e-6 USDC, rounded down."""
+    value = value_account(state, account)
+    return withdrawable(
+        # Its perpetuals count as realized at their marks, as the chain will see them.
+        cash_e6=value.realized_cash_e6,
+        equity_e6=value.equity_e6,
+        initial_requirement_e6=value.requirement.initial_e6,
+        perpetual_notional_e6=value.perpetual_notional_e6,
+    )
+
+
+def _check_content(state: State, request: ChainRequest) -> ResultCode:
+    """A deposit for a new account must name its owner; amounts are not negative."""
+    is_new = request.kind is ChainRequestKind.DEPOSIT and request.account not in state.accounts
+    if request.amount_e6 < 0 or (is_new and len(request.owner) != 20):
+        return ResultCode.PARAMETER_INVALID
+    return ResultCode.OK
+
+
+def _apply_kind(state: State, turn: Turn, request: ChainRequest) -> int:
+    """Effect of a request; returns the amount approved for a withdrawal, else 0."""
+    if request.kind is ChainRequestKind.DEPOSIT:
+        _deposit(state, turn, request)
+        return 0
+    if request.kind is ChainRequestKind.SET_KEY:
+        _set_key(state, turn, request)
+        return 0
+    account = state.accounts.get(request.account)
+    if account is None or account.index < FIRST_USER_ACCOUNT:
+        return 0
+    if request.kind is ChainRequestKind.WITHDRAW:
+        return _withdraw(state, turn, account, request)
+    _cancel_all(state, turn, account, CloseReason.USER_REQUEST)
+    account.cancel_all_ns = state.timestamp_ns
+    account.is_locked |= request.kind is ChainRequestKind.LOCK
+    account.is_close_all_requested |= request.kind is ChainRequestKind.CLOSE_ALL
+    return 0
+
+
+def _deposit(state: State, turn: Turn, request: ChainRequest) -> None:
+    account = state.accounts.get(request.account)
+    if account is None:
+        account = Account(
+            index=request.account, owner=request.owner, opened_ns=state.timestamp_ns, positions={}
+        )
+        state.accounts[account.index] = account
+        state.index_account(account)
+        turn.events.append(AccountOpened(subaccount=account.index, owner=account.owner))
+    _move_cash(state, turn, account, request, request.amount_e6)
+
+
+def _withdraw(state: State, turn: Turn, account: Account, request: ChainRequest) -> int:
+    _cancel_all(state, turn, account, CloseReason.WITHDRAWAL)
+    turn.flush_closes(state)
+    approved_e6 = min(request.amount_e6, withdrawable_e6(state, account))
+    if approved_e6:
+        _move_cash(state, turn, account, request, -approved_e6)
+    return approved_e6
+
+
+def _move_cash(state: State, turn: Turn, account: Account, request: ChainRequest, amount_e6: int) -> None:
+    account.ledger_cash_e6 += amount_e6
+    state.collateral_e6 += amount_e6
+    state.cash_sum_e6 += amount_e6
+    turn.moved_cash = True
+    turn.events.append(
+        CashMoved(
+            subaccount=account.index,
+            account_seq=account.next_seq(),
+            request_index=request.index,
+            amount_e6=amount_e6,
+            cash_e6=account.cash_e6,
+            ledger_cash_e6=account.ledger_cash_e6,
+        )
+    )
+
+
+def _cancel_all(state: State, turn: Turn, account: Account, reason: CloseReason) -> None:
+    orders = [order for _, order in sorted(state.account_orders[account.index].items())]
+    cancel_orders(state, turn, orders, reason)
+
+
+def _set_key(state: State, turn: Turn, request: ChainRequest) -> None:
+    """Register or revoke. A row that exists can only be revoked, and stays revoked (api.md 4.6)."""
+    account = state.accounts.get(request.account)
+    owner = request.owner or (account.owner if account else b"")
+    rows = state.keys.setdefault(owner, {})
+    revokes = request.valid_to_s <= state.timestamp_ns // _SECOND_NS
+    row = find_key(state, owner, request.key)
+    if row is None:
+        if len(rows) >= MAX_SESSION_KEYS_PER_OWNER:
+            return
+        row = rows[request.key] = KeyRow(
+            key=request.key,
+            valid_to_s=request.valid_to_s,
+            scopes=request.scopes,
+            accounts=request.accounts,
+            registered_ns=state.timestamp_ns,
+            is_revoked=revokes,
+        )
+    elif revokes and not row.is_revoked:
+        row.is_revoked, row.valid_to_s = True, request.valid_to_s
+    else:
+        return
+    if revokes:
+        _revoke(state, turn, owner, request.key)
+    turn.events.append(
+        SessionKeySet(
+            owner=owner,
+            key=row.key,
+            valid_to_s=row.valid_to_s,
+            scopes=row.scopes,
+            accounts=row.accounts,
+            request_index=request.index,
+        )
+    )
+
+
+def _revoke(state: State, turn: Turn, owner: bytes, key: bytes) -> None:
+    orders = [
+        order
+        for index in state.owner_accounts.get(owner, ())
+        for _, order in sorted(state.account_orders[index].items())
+        if order.place.signer == key
+    ]
+    cancel_orders(state, turn, orders, CloseReason.SESSION_KEY_REVOKED)
+    turn.flush_closes(state)
+    close_sessions_of(state, turn, owner, key)

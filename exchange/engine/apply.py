@@ -1,0 +1,89 @@
+"""The one way in: `apply(state, command, timestamp_ns)`. Pure; the same commands give the same events and state."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from exchange.domain.commands import (
+    Amend,
+    BatchCut,
+    Cancel,
+    CancelMany,
+    ChainRequest,
+    Clock,
+    Command,
+    EpochStart,
+    ListInstrument,
+    Place,
+    Replace,
+    SessionClose,
+    SessionOpen,
+    SetPrices,
+)
+from exchange.domain.events import Event
+from exchange.engine import batches, timers
+from exchange.engine.accounts import apply_request
+from exchange.engine.cancels import amend, cancel, cancel_many, replace
+from exchange.engine.invariants import check_turn
+from exchange.engine.listing import list_instrument
+from exchange.engine.orders import place_order
+from exchange.engine.prices import set_prices
+from exchange.engine.sessions import close_session, open_session, start_epoch
+from exchange.engine.state import InvariantViolated, State
+from exchange.engine.turn import Turn
+
+__all__ = ["apply"]
+
+
+def _clock(state: State, turn: Turn, _: Clock) -> None:
+    timers.fire_timers(state, turn)
+
+
+def _batch_cut(state: State, turn: Turn, _: BatchCut) -> None:
+    batches.cut(state, turn)
+
+
+_HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
+    Place: place_order,
+    Replace: replace,
+    Cancel: cancel,
+    CancelMany: cancel_many,
+    Amend: amend,
+    Clock: _clock,
+    EpochStart: start_epoch,
+    SessionOpen: open_session,
+    SessionClose: close_session,
+    ChainRequest: apply_request,
+    BatchCut: _batch_cut,
+    SetPrices: set_prices,
+    ListInstrument: list_instrument,
+}
+
+
+def apply(state: State, command: Command, timestamp_ns: int) -> list[Event]:
+    """Apply the next command at journal time `timestamp_ns` (nanoseconds, never falling) and return its events.
+
+    Business refusals are events. Raises InvariantViolated when money or positions do not add up; the state is then
+    not to be used any more.
+    """
+    if timestamp_ns < state.timestamp_ns:
+        raise InvariantViolated(f"time runs backwards: {timestamp_ns} after {state.timestamp_ns}")
+    state.sequence += 1
+    state.timestamp_ns = timestamp_ns
+    turn = Turn()
+    _HANDLERS[type(command)](state, turn, command)
+    events = turn.finish(state)
+    check_turn(state, turn)
+    _forget_old_orders(state)
+    return events
+
+
+def _forget_old_orders(state: State) -> None:
+    """Drop closed orders beyond the count or the time for which they are remembered."""
+    closed, config = state.closed_orders, state.config
+    too_old_ns = state.timestamp_ns - config.closed_orders_life_ns
+    while closed:
+        oldest = next(iter(closed.values()))
+        if len(closed) <= config.closed_orders_max and oldest.updated_ns > too_old_ns:
+            return
+        closed.popitem(last=False)
+        state.forget_order(oldest)

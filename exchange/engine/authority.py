@@ -1,0 +1,63 @@
+"""Who may place an order: session, signer, scope, life of the key. Rows 8 and 10 of the ladder (api.md 5)."""
+
+from typing import Final
+
+from exchange.domain.commands import Place
+from exchange.domain.ids import is_perpetual_id
+from exchange.domain.limits import MAX_SIGNATURE_LIFE_S, MIN_SIGNATURE_LIFE_S
+from exchange.domain.result_codes import ResultCode
+from exchange.engine.records import Account, KeyRow
+from exchange.engine.state import State
+
+__all__ = ["check_authority", "check_expiry", "find_key"]
+
+_SECOND_NS: Final = 1_000_000_000
+_ADMIN, _TRADE_ALL, _ORDERBOOK_ALL, _PERPETUAL, _OPTION = 0, 2, 3, 5, 6
+_ALWAYS: Final = 1 << _ADMIN | 1 << _TRADE_ALL | 1 << _ORDERBOOK_ALL
+
+
+def check_authority(state: State, place: Place) -> ResultCode:
+    """First failing code of: subaccount, signer, key's life, scope, lock, session."""
+    account = state.accounts.get(place.subaccount)
+    if account is None or not account.owner:
+        return ResultCode.SUBACCOUNT_NOT_FOUND
+    if place.signer != account.owner:
+        code = _check_key(state, account, place)
+        if code:
+            return code
+    if account.is_locked:
+        return ResultCode.SCOPE_MISSING
+    if place.session:
+        session = state.sessions.get(place.session)
+        if session is None or session.owner != account.owner:
+            return ResultCode.SESSION_MISSING
+    return ResultCode.OK
+
+
+def check_expiry(state: State, place: Place) -> ResultCode:
+    """Life of the signature within its window from journal time; a date of the order's own within that life."""
+    now_s = state.timestamp_ns // _SECOND_NS
+    if not now_s + MIN_SIGNATURE_LIFE_S <= place.expiry_s <= now_s + MAX_SIGNATURE_LIFE_S:
+        return ResultCode.BAD_SIGNATURE_EXPIRY
+    if place.expires_at_s and not now_s < place.expires_at_s <= place.expiry_s:
+        return ResultCode.BAD_SIGNATURE_EXPIRY
+    return ResultCode.OK
+
+
+def find_key(state: State, owner: bytes, key: bytes) -> KeyRow | None:
+    """The key's row, revoked or not."""
+    return state.keys.get(owner, {}).get(key)
+
+
+def _check_key(state: State, account: Account, place: Place) -> ResultCode:
+    row = find_key(state, account.owner, place.signer)
+    if row is None:
+        return ResultCode.SIGNER_UNKNOWN
+    if row.is_revoked or row.valid_to_s <= state.timestamp_ns // _SECOND_NS:
+        return ResultCode.SESSION_KEY_EXPIRED
+    scope = 1 << (_PERPETUAL if is_perpetual_id(place.instrument) else _OPTION)
+    if not row.scopes & (_ALWAYS | scope) or (row.accounts and account.index not in row.accounts):
+        return ResultCode.SCOPE_MISSING
+    if place.expiry_s > row.valid_to_s:
+        return ResultCode.ACTION_OUTLIVES_KEY
+    return ResultCode.OK

@@ -1,0 +1,108 @@
+"""Settlement batches: which fills and requests belong together (settlement.md 3.4-3.5). Content is the journal's alone."""
+
+from typing import Final
+
+from exchange.domain.events import BatchClosed, CommandRefused
+from exchange.domain.ids import FIRST_USER_ACCOUNT
+from exchange.domain.limits import MAX_MONEY_E6, MAX_QUANTITY_LOTS
+from exchange.domain.result_codes import ResultCode
+from exchange.engine.records import Batch
+from exchange.engine.state import State
+from exchange.engine.turn import Turn
+
+__all__ = ["add_fill", "add_request", "add_trade", "cut", "make_room_for_fill", "make_room_for_request"]
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+def cut(state: State, turn: Turn) -> None:
+    """BatchCut: close the open batch if there is anything in it."""
+    if not state.batch.has_content:
+        turn.events.append(CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=state.batch.number))
+        return
+    _close(state, turn, next_first=state.sequence + 1)
+
+
+def make_room_for_fill(
+    state: State, turn: Turn, *, instrument: int, maker: int, taker: int, lots: int, notional_e6: int
+) -> None:
+    """Close the open batch first when this fill would pass a cap of the batch format."""
+    batch, config = state.batch, state.config
+    new_accounts = (maker not in batch.cash_e6) + (taker not in batch.cash_e6)
+    new_legs = ((instrument, maker) not in batch.legs) + ((instrument, taker) not in batch.legs)
+    if (
+        len(batch.cash_e6) + new_accounts > config.batch_accounts_max
+        or len(batch.instruments) + (instrument not in batch.instruments) > config.batch_instruments_max
+        or len(batch.legs) + new_legs > config.batch_legs_max
+        or any(_overflows(batch, instrument, account, lots, notional_e6) for account in (maker, taker))
+    ):
+        _close(state, turn, next_first=state.sequence)
+
+
+def make_room_for_request(state: State, turn: Turn, account: int) -> None:
+    """Close the open batch first when one more request would pass the contract's cap."""
+    batch, config = state.batch, state.config
+    new_account = account >= FIRST_USER_ACCOUNT and account not in batch.cash_e6
+    if (
+        batch.request_count >= config.batch_requests_max
+        or len(batch.cash_e6) + new_account > config.batch_accounts_max
+    ):
+        _close(state, turn, next_first=state.sequence)
+
+
+def add_fill(state: State, *, instrument: int, account: int, lots: int, cash_e6: int, fee_e6: int) -> None:
+    """Book one party of a trade: signed `lots`, signed `cash_e6` with the fee taken off."""
+    batch = _touched(state)
+    batch.cash_e6[account] = batch.cash_e6.get(account, 0) + cash_e6
+    leg = (instrument, account)
+    batch.legs[leg] = batch.legs.get(leg, 0) + lots
+    batch.fee_e6 += fee_e6
+
+
+def add_trade(state: State, instrument: int) -> None:
+    """Count one trade."""
+    batch = state.batch
+    batch.fill_count += 1
+    batch.instruments[instrument] = batch.instruments.get(instrument, 0) + 1
+
+
+def add_request(state: State, account: int) -> None:
+    """Book one chain request; its account is listed even without a cash delta."""
+    batch = _touched(state)
+    batch.request_count += 1
+    if account >= FIRST_USER_ACCOUNT:
+        batch.cash_e6.setdefault(account, 0)
+
+
+def _overflows(batch: Batch, instrument: int, account: int, lots: int, notional_e6: int) -> bool:
+    """Whether a delta could leave the u48 or u64 field it is written to; one lot and fees leave room to spare."""
+    leg = abs(batch.legs.get((instrument, account), 0)) + lots
+    cash = abs(batch.cash_e6.get(account, 0)) + notional_e6
+    has_fills = batch.fill_count > 0
+    return has_fills and (leg > MAX_QUANTITY_LOTS or cash > MAX_MONEY_E6)
+
+
+def _touched(state: State) -> Batch:
+    batch = state.batch
+    second = state.timestamp_ns // _SECOND_NS
+    if not batch.has_content and not batch.cash_e6:
+        batch.from_s = second
+    batch.to_s = second
+    return batch
+
+
+def _close(state: State, turn: Turn, *, next_first: int) -> None:
+    batch = state.batch
+    turn.events.append(
+        BatchClosed(
+            batch=batch.number,
+            first_sequence=batch.first_sequence,
+            last_sequence=state.sequence,
+            match_from_s=batch.from_s,
+            match_to_s=batch.to_s,
+            request_up_to=state.request_index,
+            fee_e6=batch.fee_e6,
+            fill_count=batch.fill_count,
+        )
+    )
+    state.batch = Batch(number=batch.number + 1, first_sequence=next_first, cash_e6={}, legs={}, instruments={})

@@ -1,0 +1,151 @@
+"""One trade in the books of both parties: cash, position at average cost, fee, batch. Integers, no rounding but costs.
+
+The ledger pays every fill in full (cash -= size x price + fee) and fees are account 0's at once, so the sum of all cash
+equals the collateral after every command (D-004). What users see as cash adds back what open perpetuals cost.
+"""
+
+from exchange.domain.commands import Side
+from exchange.domain.events import FillSide, Trade
+from exchange.domain.ids import FUND_ACCOUNT
+from exchange.domain.instrument import Instrument
+from exchange.domain.money import ceil_div
+from exchange.engine import batches
+from exchange.engine.fees import fee_e6, signed_cap_e6
+from exchange.engine.margin import invalidate, note_lots
+from exchange.engine.records import Account, Order, Position
+from exchange.engine.state import State
+from exchange.engine.turn import Turn
+
+__all__ = ["book_trade", "move_position"]
+
+
+def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
+    """Apply one match at the maker's price and report it; closes the open batch first when it is full."""
+    instrument = state.instruments[taker.place.instrument]
+    number = instrument.instrument_id
+    notional_e6 = instrument.notional_e6(price_ticks=price_ticks, quantity_lots=lots)
+    batches.make_room_for_fill(
+        state,
+        turn,
+        instrument=number,
+        maker=maker.place.subaccount,
+        taker=taker.place.subaccount,
+        lots=lots,
+        notional_e6=notional_e6,
+    )
+    # The maker left the book's total with the match; only what rests is in the exposures.
+    note_lots(state, maker, -lots)
+    state.trade_count += 1
+    index_e9 = state.prices.index_e9[instrument.underlying]
+    sides = tuple(
+        _book_side(state, turn, instrument, order, price_ticks=price_ticks, lots=lots, index_e9=index_e9, taker=is_taker)
+        for order, is_taker in ((maker, False), (taker, True))
+    )
+    batches.add_trade(state, number)
+    turn.events.append(
+        Trade(
+            trade=state.trade_count,
+            instrument=number,
+            price_ticks=price_ticks,
+            quantity_lots=lots,
+            taker_side=taker.place.side,
+            mark_e9=state.prices.marks[number].mark_e9,
+            index_e9=index_e9,
+            maker=sides[0],
+            taker=sides[1],
+        )
+    )
+
+
+def move_position(position: Position, *, delta_lots: int, notional_e6: int) -> int:
+    """Add signed `delta_lots` bought for signed `notional_e6`; returns the profit realized, rounded down.
+
+    Average cost: a reduction releases its part of the cost, rounded up, so that rounding never favors the account.
+    """
+    lots = position.lots
+    position.lots += delta_lots
+    if lots * delta_lots >= 0:
+        position.cost_e6 += notional_e6
+        return 0
+    closed = min(abs(delta_lots), abs(lots))
+    closing_notional = notional_e6 * closed // abs(delta_lots)  # exact: notional is price x lots x unit
+    released = ceil_div(position.cost_e6 * closed, abs(lots))
+    position.cost_e6 += notional_e6 - closing_notional - released
+    return -closing_notional - released
+
+
+def _book_side(
+    state: State,
+    turn: Turn,
+    instrument: Instrument,
+    order: Order,
+    *,
+    price_ticks: int,
+    lots: int,
+    index_e9: int,
+    taker: bool,
+) -> FillSide:
+    account = state.accounts[order.place.subaccount]
+    fee = fee_e6(
+        instrument,
+        index_e9=index_e9,
+        price_ticks=price_ticks,
+        quantity_lots=lots,
+        is_taker=taker,
+        option_cap_ppm=state.config.option_fee_cap_ppm,
+    )
+    fee = min(fee, signed_cap_e6(instrument, max_fee_e18=order.place.max_fee_e18, quantity_lots=lots))
+    delta = lots if order.place.side is Side.BUY else -lots
+    notional = instrument.notional_e6(price_ticks=price_ticks, quantity_lots=delta)
+    position, realized = _move(state, turn, account, instrument, delta, notional)
+    position.fee_e6 += fee
+    account.ledger_cash_e6 -= notional + fee
+    state.accounts[FUND_ACCOUNT].ledger_cash_e6 += fee
+    state.cash_sum_e6 -= notional
+    order.filled_lots += lots
+    order.filled_notional_e6 += abs(notional)
+    order.fee_e6 += fee
+    order.updated_ns = state.timestamp_ns
+    batches.add_fill(
+        state,
+        instrument=instrument.instrument_id,
+        account=account.index,
+        lots=delta,
+        cash_e6=-notional - fee,
+        fee_e6=fee,
+    )
+    return FillSide(
+        subaccount=account.index,
+        account_seq=account.next_seq(),
+        order=order.number,
+        fee_e6=fee,
+        realized_pnl_e6=realized,
+        position_lots=position.lots,
+        filled_lots=order.filled_lots,
+        remaining_lots=order.remaining_lots,
+        ledger_cash_e6=account.ledger_cash_e6,
+        cash_e6=account.cash_e6,
+    )
+
+
+def _move(
+    state: State, turn: Turn, account: Account, instrument: Instrument, delta: int, notional: int
+) -> tuple[Position, int]:
+    number = instrument.instrument_id
+    position = account.positions.get(number)
+    if position is None:
+        position = account.positions[number] = Position(opened_ns=state.timestamp_ns)
+    was_lots, cost_before = position.lots, position.cost_e6
+    realized = move_position(position, delta_lots=delta, notional_e6=notional)
+    position.realized_pnl_e6 += realized
+    if was_lots * position.lots < 0:
+        position.opened_ns = state.timestamp_ns
+    if instrument.is_perpetual:
+        account.perpetual_cost_e6 += position.cost_e6 - cost_before
+    if position.lots == 0:
+        del account.positions[number]
+    state.position_sums[number] += delta
+    turn.touched[account.index, number] = None
+    turn.moved_cash = True
+    invalidate(state, account.index, number)
+    return position, realized

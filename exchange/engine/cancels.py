@@ -1,0 +1,102 @@
+"""Cancel, cancel many, amend, replace: what a session may do to its own resting orders."""
+
+from exchange.domain.commands import Amend, Cancel, CancelMany, Replace
+from exchange.domain.events import ManyCanceled, OrderRefused
+from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.matching import cancel_orders, lower_quantity, reduce_resting
+from exchange.engine.orders import TERMINAL_CODES, admit, execute, find_order, refuse
+from exchange.engine.records import Order
+from exchange.engine.state import State
+from exchange.engine.turn import Turn
+
+__all__ = ["amend", "cancel", "cancel_many", "replace"]
+
+
+def cancel(state: State, turn: Turn, command: Cancel) -> None:
+    """Cancel the one order named; an order that ended already is refused with what became of it."""
+    order = find_order(
+        state,
+        command.subaccount,
+        number=command.order,
+        client_order_id=command.client_order_id,
+        nonce=command.nonce,
+    )
+    if order is not None and command.instrument not in (0, order.place.instrument):
+        order = None
+    code = _check_target(state, command.subaccount, order)
+    if code or order is None:
+        _refuse_target(turn, command.subaccount, order, code, command)
+        return
+    cancel_orders(state, turn, [order], CloseReason.USER_REQUEST)
+
+
+def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
+    """Cancel all open orders that fit, by ascending number."""
+    if command.subaccount not in state.account_orders:
+        turn.events.append(
+            OrderRefused(subaccount=command.subaccount, order=0, code=ResultCode.SUBACCOUNT_NOT_FOUND)
+        )
+        return
+    orders = [
+        order
+        for _, order in sorted(state.account_orders[command.subaccount].items())
+        if command.instrument in (0, order.place.instrument) and command.label in ("", order.place.label)
+    ]
+    cancel_orders(state, turn, orders, CloseReason.USER_REQUEST)
+    turn.flush_closes(state)
+    turn.events.append(ManyCanceled(subaccount=command.subaccount, count=len(orders)))
+
+
+def amend(state: State, turn: Turn, command: Amend) -> None:
+    """Lower an order's total in place; at or below its filled part it ends as filled."""
+    order = find_order(state, command.subaccount, number=command.order)
+    code = _check_target(state, command.subaccount, order)
+    if not code and order is not None and not 0 < command.quantity_lots <= order.quantity_lots:
+        code = ResultCode.BAD_AMOUNT  # a larger total needs a new signature
+    if code or order is None:
+        _refuse_target(turn, command.subaccount, order, code)
+    elif command.quantity_lots > order.filled_lots:
+        reduce_resting(state, turn, order, command.quantity_lots - order.filled_lots)
+    else:
+        cancel_orders(state, turn, [order], CloseReason.NONE, OrderStatus.FILLED)
+        lower_quantity(state, turn, order, order.remaining_lots, rests=False)
+
+
+def replace(state: State, turn: Turn, command: Replace) -> None:
+    """Cancel the target and place a new order. Refusals up to the nonce leave the target alone; later ones do not."""
+    place = command.order
+    target = find_order(state, place.subaccount, number=command.target_order)
+    if not admit(state, turn, place):
+        return
+    code = _check_target(state, place.subaccount, target)
+    if not code and target is not None and command.expected_filled_lots not in (-1, target.filled_lots):
+        code = ResultCode.REPLACE_FILL_MISMATCH
+    if code or target is None:
+        refuse(state, turn, place, code, order=0 if target is None else target.number)
+        return
+    cancel_orders(state, turn, [target], CloseReason.REPLACED)
+    turn.flush_closes(state)
+    execute(state, turn, place, replaces=target.number)
+
+
+def _check_target(state: State, subaccount: int, order: Order | None) -> ResultCode:
+    if subaccount not in state.account_orders:
+        return ResultCode.SUBACCOUNT_NOT_FOUND
+    if order is None:
+        return ResultCode.ORDER_NOT_FOUND
+    return TERMINAL_CODES.get(order.status, ResultCode.OK)
+
+
+def _refuse_target(
+    turn: Turn, subaccount: int, order: Order | None, code: ResultCode, command: Cancel | None = None
+) -> None:
+    turn.events.append(
+        OrderRefused(
+            subaccount=subaccount,
+            order=(command.order if command else 0) if order is None else order.number,
+            code=code,
+            instrument=0 if order is None else order.place.instrument,
+            client_order_id=command.client_order_id if command else "",
+            nonce=command.nonce if command else 0,
+        )
+    )

@@ -1,0 +1,32 @@
+"""What one engine is built with. The same journal needs the same configuration."""
+
+import msgspec
+
+from exchange.domain.limits import (
+    MAX_ACCOUNTS_PER_BATCH,
+    MAX_INSTRUMENTS_PER_BATCH,
+    MAX_OPEN_ORDERS_PER_SUBACCOUNT,
+    MAX_POSITIONS_PER_SUBACCOUNT,
+    RECENT_CLOSED_ORDERS,
+)
+from exchange.risk.parameters import StandardParameters
+
+__all__ = ["EngineConfig"]
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules and bounds. The batch caps keep a batch inside one proof and 65,536 bytes of calldata."""
+
+    margin: StandardParameters = StandardParameters()
+    option_fee_cap_ppm: int = 125_000
+    """A taker fee on an option is at most this part of the option's value."""
+    open_orders_max: int = MAX_OPEN_ORDERS_PER_SUBACCOUNT
+    positions_max: int = MAX_POSITIONS_PER_SUBACCOUNT
+    closed_orders_max: int = RECENT_CLOSED_ORDERS
+    closed_orders_life_ns: int = 86_400_000_000_000
+    batch_accounts_max: int = MAX_ACCOUNTS_PER_BATCH
+    batch_instruments_max: int = MAX_INSTRUMENTS_PER_BATCH
+    batch_legs_max: int = 6_000
+    """126 x 12 + 255 x 60 + 64 x 8 bytes of frame leave room for 6,026 legs of 8 bytes."""
+    batch_requests_max: int = 64
+    """The contract takes no more per batch."""

@@ -1,0 +1,218 @@
+"""The pre-trade check: positions and open orders of one account into the rules of `exchange.risk`, with a cache.
+
+Per account the signed worst-fill margin of each group (a perpetual, or the options of one expiry) is kept until a
+position, an order or the prices of the group change. A check computes the group of its order and adds up the others.
+"""
+
+from typing import Final
+
+from exchange.domain.commands import OrderFlag, Place, Side
+from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.money import ceil_div
+from exchange.engine.exposure import Exposure, GroupKey
+from exchange.engine.records import Account, Order
+from exchange.engine.state import State
+from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options_worst, perpetual_worst
+from exchange.risk.standard import E12
+
+__all__ = ["Change", "group_margin", "invalidate", "is_affordable", "note_lots", "worst_margin_e18"]
+
+_PPM: Final = 10**6
+
+
+class Change:
+    """A hypothesis about one instrument: an order of `lots` that rests, or that has filled completely at its limit."""
+
+    __slots__ = ("filled", "instrument", "lots", "price_ticks", "side")
+
+    def __init__(self, instrument: int, side: Side, *, lots: int, price_ticks: int, filled: bool) -> None:
+        self.instrument = instrument
+        self.side = side
+        self.lots = lots
+        self.price_ticks = price_ticks
+        self.filled = filled
+
+
+def invalidate(state: State, subaccount: int, instrument: int) -> None:
+    """The account's position or orders on `instrument` changed."""
+    state.margins[subaccount].by_group.pop(state.group_of[instrument], None)
+
+
+def note_lots(state: State, order: Order, lots: int) -> None:
+    """Add `lots` of a resting order to its account's exposure, or take them off; reduce-only orders reserve nothing."""
+    place = order.place
+    exposure = state.exposure(place.subaccount, place.instrument)
+    if place.flags & OrderFlag.REDUCE_ONLY:
+        return
+    exposure.add(place.side, price_ticks=order.price_ticks, lots=lots)
+    if exposure.loss_round == state.prices.round:
+        instrument = state.instruments[place.instrument]
+        exposure.loss_e18 += _loss_e18(state, instrument, place.side, order.price_ticks, lots)
+    invalidate(state, place.subaccount, place.instrument)
+
+
+def is_affordable(state: State, place: Place, price_ticks: int) -> bool:
+    """Rule 9.1: margin after the worst fill of everything open is >= 0, or the order strictly reduces risk."""
+    account = state.accounts[place.subaccount]
+    key = state.group_of[place.instrument]
+    lots = place.quantity_lots
+    position = account.lots(place.instrument)
+    others = _others_e18(state, account, key)
+    if place.flags & OrderFlag.REDUCE_ONLY:
+        return _is_fill_affordable(state, account, place, min(lots, abs(position)), others)
+    rests = Change(place.instrument, place.side, lots=lots, price_ticks=price_ticks, filled=False)
+    if others + group_margin(state, account, key, rests) >= 0:
+        return True
+    if not _is_strict_reduction(state, place, position):
+        return False
+    return _is_fill_affordable(state, account, place, lots, None)
+
+
+def worst_margin_e18(state: State, account: Account) -> int:
+    """Signed initial margin after the worst fill of all open orders, in 1e-18 USDC."""
+    return _others_e18(state, account, None)
+
+
+def group_margin(state: State, account: Account, key: GroupKey, change: Change | None = None) -> int:
+    """Signed worst-fill initial margin of one group in 1e-18 USDC, cash left out, under a hypothesis."""
+    if len(key) == 1:
+        return _perpetual_group(state, account, key[0], change)
+    return _option_group(state, account, key, change)
+
+
+def _is_fill_affordable(state: State, account: Account, place: Place, lots: int, others: int | None) -> bool:
+    """Whether a complete fill leaves margin (`others` given) or at least does not lower it."""
+    key = state.group_of[place.instrument]
+    filled = Change(place.instrument, place.side, lots=lots, price_ticks=place.price_ticks, filled=True)
+    instrument = state.instruments[place.instrument]
+    signed = lots if place.side is Side.BUY else -lots
+    paid = instrument.notional_e6(price_ticks=place.price_ticks, quantity_lots=signed) * E12
+    after = group_margin(state, account, key, filled) - paid - _fees_e18(state, instrument, lots, legs=1)
+    if others is not None and others + after >= 0:
+        return True
+    return after >= _cached_group(state, account, key)
+
+
+def _is_strict_reduction(state: State, place: Place, position: int) -> bool:
+    """Closes part of a perpetual or buys back part of a short option, together with the orders that already do."""
+    if position == 0 or (position > 0) == (place.side is Side.BUY):
+        return False
+    instrument = state.instruments[place.instrument]
+    if instrument.is_option and position > 0:
+        return False
+    exposure = state.exposure(place.subaccount, place.instrument)
+    waiting = exposure.buy_lots if place.side is Side.BUY else exposure.sell_lots
+    return waiting + place.quantity_lots <= abs(position)
+
+
+def _others_e18(state: State, account: Account, key: GroupKey | None) -> int:
+    """Cash and the margins of every group but `key`."""
+    cache = state.margin_cache(account.index)
+    total = account.ledger_cash_e6 * E12
+    for other in cache.members:
+        if other != key:
+            total += _cached_group(state, account, other)
+    return total
+
+
+def _cached_group(state: State, account: Account, key: GroupKey) -> int:
+    cache = state.margin_cache(account.index)
+    found = cache.by_group.get(key)
+    if found is None:
+        found = cache.by_group[key] = group_margin(state, account, key)
+    return found
+
+
+def _perpetual_group(state: State, account: Account, number: int, change: Change | None) -> int:
+    instrument = state.instruments[number]
+    exposure = state.exposure(account.index, number)
+    position, buys, sells = account.lots(number), exposure.buy_lots, exposure.sell_lots
+    loss = _total_loss_e18(state, account, instrument, exposure)
+    if change is not None:
+        signed = change.lots if change.side is Side.BUY else -change.lots
+        if change.filled:
+            position += signed
+        else:
+            buys, sells = (buys + change.lots, sells) if signed > 0 else (buys, sells + change.lots)
+            loss += _loss_e18(state, instrument, change.side, change.price_ticks, change.lots)
+    mark_e9 = state.prices.marks[number].mark_e9
+    lot_e9 = instrument.lot_e9
+    return perpetual_worst(
+        PerpetualExposure(
+            position_e9=position * lot_e9,
+            mark_e9=mark_e9,
+            tiers=state.config.margin.tiers(instrument.underlying),
+            buys_e9=buys * lot_e9,
+            sells_e9=sells * lot_e9,
+            loss_e18=loss,
+            # Into the position and out again.
+            fees_e18=_fees_e18(state, instrument, buys + sells, legs=2),
+        )
+    )
+
+
+def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:
+    members = state.margins[account.index].members.get(key, {})
+    rows = []
+    for number in members if change is None or change.instrument in members else (*members, change.instrument):
+        row = _option_row(state, account, number, change if change and change.instrument == number else None)
+        if row.position_e9 or row.sells_e9 or row.premium_e18:
+            rows.append(row)
+    if not rows:
+        return 0
+    underlying, expiry_s = str(key[0]), key[-1]
+    prices = state.prices
+    worst = options_worst(
+        prices.index_e9[underlying], prices.forward(underlying, int(expiry_s)), rows, state.config.margin
+    )
+    # Longs give no credit, and their value is no part of this margin: it is not cash.
+    return worst
+
+
+def _option_row(state: State, account: Account, number: int, change: Change | None) -> OptionExposure:
+    instrument = state.instruments[number]
+    exposure = state.exposure(account.index, number)
+    position, buys, sells = account.lots(number), exposure.buy_lots, exposure.sell_lots
+    tick_lots = exposure.buy_tick_lots
+    if change is not None:
+        is_buy = change.side is Side.BUY
+        if change.filled:
+            position += change.lots if is_buy else -change.lots
+        elif is_buy:
+            buys += change.lots
+            tick_lots += change.lots * change.price_ticks
+        else:
+            sells += change.lots
+    return OptionExposure(
+        strike_e9=instrument.strike_e9,
+        is_call=instrument.kind is InstrumentKind.CALL,
+        mark_e9=state.prices.marks[number].mark_e9,
+        position_e9=position * instrument.lot_e9,
+        sells_e9=sells * instrument.lot_e9,
+        premium_e18=tick_lots * instrument.tick_e9 * instrument.lot_e9,
+        fees_e18=_fees_e18(state, instrument, buys + sells, legs=1),
+    )
+
+
+def _fees_e18(state: State, instrument: Instrument, lots: int, *, legs: int) -> int:
+    ppm = max(0, instrument.maker_fee_ppm, instrument.taker_fee_ppm) * legs
+    return ceil_div(state.prices.index_e9[instrument.underlying] * lots * instrument.lot_e9 * ppm, _PPM)
+
+
+def _total_loss_e18(state: State, account: Account, instrument: Instrument, exposure: Exposure) -> int:
+    if exposure.loss_round != state.prices.round:
+        exposure.loss_round = state.prices.round
+        exposure.loss_e18 = sum(
+            _loss_e18(state, instrument, order.place.side, order.price_ticks, order.remaining_lots)
+            for order in state.account_orders[account.index].values()
+            if order.place.instrument == instrument.instrument_id and not order.place.flags & OrderFlag.REDUCE_ONLY
+        )
+    return exposure.loss_e18
+
+
+def _loss_e18(state: State, instrument: Instrument, side: Side, price_ticks: int, lots: int) -> int:
+    """What `lots` filled at the limit lose against the mark."""
+    worse_e9 = price_ticks * instrument.tick_e9 - state.prices.marks[instrument.instrument_id].mark_e9
+    if side is Side.SELL:
+        worse_e9 = -worse_e9
+    return max(0, worse_e9) * lots * instrument.lot_e9

@@ -1,0 +1,242 @@
+"""Between the engine and the book: packs one order for the core, and books the events the core answers with."""
+
+from typing import Final
+
+from exchange.domain.commands import OrderFlag, Place, TimeInForce
+from exchange.domain.events import OrderAccepted, OrderAmended
+from exchange.domain.ids import order_number
+from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.booking import book_trade
+from exchange.engine.margin import note_lots
+from exchange.engine.records import Order
+from exchange.engine.state import InvariantViolated, State
+from exchange.engine.turn import Turn
+from matching_core.fills import (
+    COMMAND,
+    COMMAND_HANDLE,
+    EVENT,
+    FLAG_FOK,
+    FLAG_IOC,
+    FLAG_POST_ONLY,
+    FLAG_REDUCE_ONLY,
+    FLAG_SLIDE,
+    STP_SHIFT,
+    CoreCode,
+    CoreCommand,
+    CoreEvent,
+)
+
+__all__ = ["cancel_orders", "close_order", "core_flags", "lower_quantity", "match_order", "open_order", "reduce_resting"]
+
+_REFUSALS: Final = {
+    CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,
+    CoreCode.QUANTITY_OUT_OF_RANGE: ResultCode.BAD_AMOUNT,
+    CoreCode.REDUCE_ONLY_WOULD_INCREASE: ResultCode.REDUCE_ONLY_REJECTED,
+    CoreCode.POST_ONLY_WOULD_CROSS: ResultCode.POST_ONLY_WOULD_CROSS,
+    CoreCode.FOK_NOT_FILLED: ResultCode.FOK_NOT_FILLED,
+    CoreCode.NO_LIQUIDITY: ResultCode.NO_LIQUIDITY,
+    CoreCode.CAPACITY: ResultCode.CAPACITY,
+    CoreCode.SELF_TRADE: ResultCode.SELF_CROSSING,
+}
+_REASONS: Final = {
+    CoreCode.IOC_REMAINDER: CloseReason.IOC_REMAINDER,
+    CoreCode.NO_LIQUIDITY: CloseReason.NO_LIQUIDITY,
+    CoreCode.SELF_TRADE: CloseReason.SELF_TRADE_PREVENTION,
+    CoreCode.SELF_TRADE_MAKER: CloseReason.SELF_TRADE_PREVENTION,
+    CoreCode.SELF_TRADE_DECREMENT: CloseReason.SELF_TRADE_PREVENTION,
+    CoreCode.REDUCE_ONLY_EXCESS: CloseReason.REDUCE_ONLY_EXCESS,
+    CoreCode.USER_REQUEST: CloseReason.USER_REQUEST,
+}
+
+
+def core_flags(place: Place) -> int:
+    """The core's flags of an order."""
+    flags = 0
+    if place.time_in_force is TimeInForce.FOK:
+        flags = FLAG_FOK
+    elif place.time_in_force is TimeInForce.IOC or place.flags & OrderFlag.MARKET:
+        flags = FLAG_IOC
+    if place.flags & OrderFlag.POST_ONLY:
+        flags |= FLAG_POST_ONLY
+    if place.flags & OrderFlag.SLIDE:
+        flags |= FLAG_SLIDE
+    if place.flags & OrderFlag.REDUCE_ONLY:
+        flags |= FLAG_REDUCE_ONLY
+    return flags | (place.flags & OrderFlag.STP_DECREMENT_BOTH) >> 8 << STP_SHIFT
+
+
+def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:
+    """Hand an admitted order to the book and book what happens; (refusal, best opposite price) or (OK, 0)."""
+    cell = state.cell(place.subaccount, place.instrument)
+    raw = state.book.submit(
+        COMMAND.pack(
+            CoreCommand.NEW,
+            place.side,
+            core_flags(place),
+            place.instrument,
+            place.price_ticks,
+            place.quantity_lots,
+            place.subaccount,
+            cell,
+        )
+    )
+    kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
+    if kind == CoreEvent.REJECTED:
+        refusal = _REFUSALS.get(code)
+        if refusal is None:
+            raise InvariantViolated(f"the book refused an admitted order with {code}")
+        return refusal, price_ticks
+    taker = _accept(state, turn, place, price_ticks, replaces)
+    _book_events(state, turn, raw, taker, handle)
+    if taker.status is OrderStatus.OPEN:
+        if taker.remaining_lots == 0:
+            close_order(state, turn, taker, OrderStatus.FILLED, CloseReason.NONE)
+        else:
+            open_order(state, taker, handle)
+    return ResultCode.OK, 0
+
+
+def open_order(state: State, order: Order, handle: int) -> None:
+    """Index an order that rests in the book under `handle`."""
+    state.handles[order.number] = handle
+    state.by_handle[handle] = order
+    state.account_orders[order.place.subaccount][order.number] = order
+    state.timers.add((state.deadline(order)[0], order.number))
+    note_lots(state, order, order.remaining_lots)
+
+
+def close_order(state: State, turn: Turn, order: Order, status: OrderStatus, reason: CloseReason) -> None:
+    """Give an order its terminal state; one that rested leaves every index of open orders."""
+    handle = state.handles.pop(order.number, None)
+    if handle is not None:
+        del state.by_handle[handle]
+        del state.account_orders[order.place.subaccount][order.number]
+        state.timers.remove((state.deadline(order)[0], order.number))
+        note_lots(state, order, -order.remaining_lots)
+    del state.open_orders[order.number]
+    state.closed_orders[order.number] = order
+    order.status = status
+    order.reason = reason
+    order.updated_ns = state.timestamp_ns
+    turn.closes.append(order)
+
+
+def cancel_orders(
+    state: State,
+    turn: Turn,
+    orders: list[Order],
+    reason: CloseReason,
+    status: OrderStatus = OrderStatus.CANCELED,
+) -> None:
+    """Take resting orders out of the book, in the order given, and close them."""
+    if not orders:
+        return
+    raw = state.book.submit(
+        b"".join(
+            COMMAND_HANDLE.pack(CoreCommand.CANCEL, 0, 0, order.place.instrument, 0, 0, state.handles[order.number])
+            for order in orders
+        )
+    )
+    for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(raw):
+        if kind == CoreEvent.REJECTED:
+            raise InvariantViolated(f"the book does not know a resting order ({code})")
+        if kind == CoreEvent.DEPTH:
+            turn.level(instrument, side, price_ticks, lots)
+    for order in orders:
+        close_order(state, turn, order, status, reason)
+
+
+def reduce_resting(state: State, turn: Turn, order: Order, remaining_lots: int) -> None:
+    """Lower what is left of a resting order in place; it keeps its priority."""
+    handle = state.handles[order.number]
+    amend = COMMAND_HANDLE.pack(
+        CoreCommand.AMEND, order.place.side, 0, order.place.instrument, order.price_ticks, remaining_lots, handle
+    )
+    for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(state.book.submit(amend)):
+        if kind == CoreEvent.REJECTED:
+            raise InvariantViolated(f"the book refused to lower a resting order ({code})")
+        if kind == CoreEvent.DEPTH:
+            turn.level(instrument, side, price_ticks, lots)
+    lower_quantity(state, turn, order, order.remaining_lots - remaining_lots, rests=True)
+
+
+def lower_quantity(state: State, turn: Turn, order: Order, lots: int, *, rests: bool) -> None:
+    """Take `lots` off an order's total and report it."""
+    if rests:
+        note_lots(state, order, -lots)
+    order.quantity_lots -= lots
+    order.version += 1
+    order.updated_ns = state.timestamp_ns
+    turn.events.append(
+        OrderAmended(
+            subaccount=order.place.subaccount,
+            account_seq=state.accounts[order.place.subaccount].next_seq(),
+            order=order.number,
+            instrument=order.place.instrument,
+            quantity_lots=order.quantity_lots,
+            remaining_lots=order.remaining_lots,
+            version=order.version,
+        )
+    )
+
+
+def _accept(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int) -> Order:
+    order = Order(
+        number=order_number(sequence=state.sequence),
+        place=place,
+        price_ticks=price_ticks,
+        quantity_lots=place.quantity_lots,
+        created_ns=state.timestamp_ns,
+        updated_ns=state.timestamp_ns,
+        replaces=replaces,
+    )
+    state.open_orders[order.number] = order
+    state.index_order(order)
+    turn.events.append(
+        OrderAccepted(
+            subaccount=place.subaccount,
+            account_seq=state.accounts[place.subaccount].next_seq(),
+            order=order.number,
+            instrument=place.instrument,
+            side=place.side,
+            time_in_force=place.time_in_force,
+            flags=place.flags,
+            price_ticks=price_ticks,
+            quantity_lots=place.quantity_lots,
+            nonce=place.nonce,
+            expiry_s=place.expiry_s,
+            expires_at_s=place.expires_at_s,
+            max_fee_e18=place.max_fee_e18,
+            signer=place.signer,
+            domain=place.domain,
+            digest=place.digest,
+            signature=place.signature,
+            client_order_id=place.client_order_id,
+            label=place.label,
+            replaces=replaces,
+        )
+    )
+    return order
+
+
+def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:
+    """Book the core's events behind ACCEPTED, in match order."""
+    for kind, side, code, instrument, handle, price_ticks, lots in EVENT.iter_unpack(raw):
+        if kind == CoreEvent.TRADE:
+            maker = state.by_handle[handle]
+            book_trade(state, turn, taker=taker, maker=maker, price_ticks=price_ticks, lots=lots)
+            if maker.remaining_lots == 0:
+                close_order(state, turn, maker, OrderStatus.FILLED, CloseReason.NONE)
+        elif kind == CoreEvent.DEPTH:
+            turn.level(instrument, side, price_ticks, lots)
+        elif kind == CoreEvent.CANCELED:
+            order = taker if handle == taker_handle else state.by_handle[handle]
+            _book_cancel(state, turn, order, code=code, lots=lots)
+
+
+def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
+    """The core ended an order, or took `lots` off it to prevent a self-trade."""
+    if lots < order.remaining_lots:
+        lower_quantity(state, turn, order, lots, rests=order.number in state.handles)
+    else:
+        close_order(state, turn, order, OrderStatus.CANCELED, _REASONS[code])

@@ -1,0 +1,26 @@
+"""Latest prices of the journaled rounds. Units as in `exchange.domain.commands`: 1e-9 USDC."""
+
+from exchange.domain.commands import MarkRow
+
+__all__ = ["PriceTable"]
+
+
+class PriceTable:
+    """Index by underlying, forward by (underlying, expiry_s), mark row by instrument, and the round they are of."""
+
+    def __init__(self) -> None:
+        self.round = 0
+        self.timestamp_ns = 0
+        self.index_e9: dict[str, int] = {}
+        self.forward_e9: dict[tuple[str, int], int] = {}
+        self.marks: dict[int, MarkRow] = {}
+
+    def forward(self, underlying: str, expiry_s: int) -> int:
+        """Forward of an expiry; its index until a forward is known (D-006)."""
+        found = self.forward_e9.get((underlying, expiry_s))
+        return self.index_e9[underlying] if found is None else found
+
+    def mark(self, instrument: int) -> int | None:
+        """Mark of an instrument, None before its first round."""
+        row = self.marks.get(instrument)
+        return None if row is None else row.mark_e9

@@ -1,0 +1,41 @@
+"""Rounds of prices: whole or not at all."""
+
+from exchange.domain.commands import SetPrices
+from exchange.domain.events import CommandRefused, PricesSet
+from exchange.domain.ids import is_perpetual_id
+from exchange.domain.limits import MAX_MONEY_E6
+from exchange.domain.result_codes import ResultCode
+from exchange.engine.state import State
+from exchange.engine.turn import Turn
+
+__all__ = ["set_prices"]
+
+
+def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
+    """Take a round: rounds rise, values are positive (an option's mark may be 0), instruments are known."""
+    prices = state.prices
+    if command.round <= prices.round:
+        turn.events.append(CommandRefused(code=ResultCode.PRICE_OUT_OF_ORDER, detail=prices.round))
+        return
+    if not _is_valid(state, command):
+        turn.events.append(CommandRefused(code=ResultCode.PRICE_INVALID, detail=command.round))
+        return
+    prices.round = command.round
+    prices.timestamp_ns = state.timestamp_ns
+    for underlying in command.underlyings:
+        prices.index_e9[underlying.underlying] = underlying.index_e9
+    for expiry in command.expiries:
+        prices.forward_e9[expiry.underlying, expiry.expiry_s] = expiry.forward_e9
+    for row in command.marks:
+        prices.marks[row.instrument] = row
+    turn.events.append(PricesSet(prices=command))
+
+
+def _is_valid(state: State, command: SetPrices) -> bool:
+    values = [row.index_e9 for row in command.underlyings] + [row.forward_e9 for row in command.expiries]
+    if not all(0 < value <= MAX_MONEY_E6 for value in values):
+        return False
+    return all(
+        row.instrument in state.instruments and is_perpetual_id(row.instrument) <= row.mark_e9 <= MAX_MONEY_E6
+        for row in command.marks
+    )

@@ -1,0 +1,193 @@
+"""Answers to questions. Nothing here changes the state, but for caches."""
+
+from exchange.domain.instrument import Instrument
+from exchange.domain.views import (
+    AccountView,
+    Answer,
+    BookView,
+    GetAccount,
+    GetBook,
+    GetInstruments,
+    GetOpenOrders,
+    GetOrder,
+    GetPrices,
+    GetSummary,
+    GetWallet,
+    OrderView,
+    PositionView,
+    PricesView,
+    Query,
+    SessionKeyView,
+    SummaryView,
+    WalletView,
+)
+from exchange.engine.orders import find_order
+from exchange.engine.records import Account, Order
+from exchange.engine.state import State
+from exchange.engine.state_hash import state_hash
+from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
+
+__all__ = ["answer", "order_view"]
+
+
+def answer(state: State, query: Query) -> Answer:
+    """The frozen answer to any question of `exchange.domain.views`."""
+    match query:
+        case GetOrder():
+            return _answer_order(state, query)
+        case GetOpenOrders():
+            rows = state.account_orders.get(query.subaccount, {})
+            return tuple(_view(order) for _, order in sorted(rows.items()))
+        case GetAccount():
+            account = state.accounts.get(query.subaccount)
+            return None if account is None else _account_view(state, account)
+        case GetWallet():
+            return _wallet_view(state, query.owner)
+        case _:
+            return _answer_market(state, query)
+
+
+def order_view(state: State, number: int) -> OrderView | None:
+    """An order by number, open or remembered; None when unknown."""
+    order = state.open_orders.get(number) or state.closed_orders.get(number)
+    return None if order is None else _view(order)
+
+
+def _answer_order(state: State, query: GetOrder) -> OrderView | None:
+    order = find_order(
+        state,
+        query.subaccount,
+        number=query.order,
+        client_order_id=query.client_order_id,
+        nonce=query.nonce,
+    )
+    return None if order is None else _view(order)
+
+
+def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | GetSummary) -> Answer:
+    match query:
+        case GetBook():
+            return _book_view(state, query)
+        case GetInstruments():
+            return tuple(instrument for _, instrument in sorted(state.instruments.items()))
+        case GetPrices():
+            prices = state.prices
+            return PricesView(
+                round=prices.round,
+                timestamp_ns=prices.timestamp_ns,
+                index_e9=dict(prices.index_e9),
+                forward_e9=dict(prices.forward_e9),
+                marks=dict(prices.marks),
+            )
+        case GetSummary():
+            return _summary_view(state, with_hash=query.with_hash)
+
+
+def _view(order: Order) -> OrderView:
+    place = order.place
+    return OrderView(
+        order=order.number,
+        subaccount=place.subaccount,
+        instrument=place.instrument,
+        side=place.side,
+        time_in_force=place.time_in_force,
+        flags=place.flags,
+        price_ticks=order.price_ticks,
+        quantity_lots=order.quantity_lots,
+        filled_lots=order.filled_lots,
+        filled_notional_e6=order.filled_notional_e6,
+        fee_e6=order.fee_e6,
+        status=order.status,
+        reason=order.reason,
+        nonce=place.nonce,
+        expiry_s=place.expiry_s,
+        expires_at_s=place.expires_at_s,
+        max_fee_e18=place.max_fee_e18,
+        signer=place.signer,
+        signature=place.signature,
+        client_order_id=place.client_order_id,
+        label=place.label,
+        created_ns=order.created_ns,
+        updated_ns=order.updated_ns,
+        version=order.version,
+        replaces=order.replaces,
+    )
+
+
+def _account_view(state: State, account: Account) -> AccountView:
+    value = value_account(state, account)
+    return AccountView(
+        subaccount=account.index,
+        owner=account.owner,
+        cash_e6=account.cash_e6,
+        ledger_cash_e6=account.ledger_cash_e6,
+        equity_e6=value.equity_e6,
+        positions_value_e6=value.positions_value_e6,
+        initial_requirement_e6=value.requirement.initial_e6,
+        maintenance_requirement_e6=value.requirement.maintenance_e6,
+        open_orders_requirement_e6=open_orders_requirement_e6(state, account),
+        positions=tuple(_position_view(state, account, state.instruments[n]) for n in sorted(account.positions)),
+        account_seq=account.account_seq,
+        opened_ns=account.opened_ns,
+    )
+
+
+def _position_view(state: State, account: Account, instrument: Instrument) -> PositionView:
+    number = instrument.instrument_id
+    position = account.positions[number]
+    requirement = position_requirement(state, account, instrument)
+    return PositionView(
+        instrument=number,
+        position_lots=position.lots,
+        cost_e6=position.cost_e6,
+        mark_e9=state.prices.marks[number].mark_e9,
+        realized_pnl_e6=position.realized_pnl_e6,
+        fee_e6=position.fee_e6,
+        initial_requirement_e6=requirement.initial_e6,
+        maintenance_requirement_e6=requirement.maintenance_e6,
+        opened_ns=position.opened_ns,
+    )
+
+
+def _wallet_view(state: State, owner: bytes) -> WalletView | None:
+    accounts = state.owner_accounts.get(owner, [])
+    rows = state.keys.get(owner, {})
+    if not owner or not (accounts or rows):
+        return None
+    keys = tuple(
+        SessionKeyView(
+            key=row.key,
+            valid_to_s=row.valid_to_s,
+            scopes=row.scopes,
+            accounts=row.accounts,
+            registered_ns=row.registered_ns,
+        )
+        for _, row in sorted(rows.items())
+    )
+    return WalletView(owner=owner, subaccounts=tuple(sorted(accounts)), keys=keys)
+
+
+def _book_view(state: State, query: GetBook) -> BookView | None:
+    if query.instrument not in state.instruments:
+        return None
+    bids, asks = state.book.depth(query.instrument, query.levels)
+    return BookView(
+        instrument=query.instrument,
+        bids=tuple((row[0], row[1], row[2]) for row in bids),
+        asks=tuple((row[0], row[1], row[2]) for row in asks),
+    )
+
+
+def _summary_view(state: State, *, with_hash: bool) -> SummaryView:
+    return SummaryView(
+        sequence=state.sequence,
+        timestamp_ns=state.timestamp_ns,
+        state_hash=state_hash(state) if with_hash else b"",
+        open_order_count=len(state.open_orders),
+        account_count=len(state.accounts),
+        trade_count=state.trade_count,
+        open_batch=state.batch.number,
+        open_batch_fill_count=state.batch.fill_count,
+        request_index=state.request_index,
+        price_round=state.prices.round,
+    )

@@ -1,0 +1,116 @@
+"""What the state is made of. All fields here are hashed and stored; nothing derived, no handle, no cell."""
+
+import msgspec
+
+from exchange.domain.commands import Place
+from exchange.domain.result_codes import CloseReason, OrderStatus
+
+__all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session"]
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order, open or remembered. `place` is the command that made it; `price_ticks` may differ by a slide."""
+
+    number: int
+    place: Place
+    price_ticks: int
+    quantity_lots: int
+    """Total, after amendments."""
+    created_ns: int
+    updated_ns: int
+    filled_lots: int = 0
+    filled_notional_e6: int = 0
+    fee_e6: int = 0
+    status: OrderStatus = OrderStatus.OPEN
+    reason: CloseReason = CloseReason.NONE
+    version: int = 1
+    replaces: int = 0
+
+    @property
+    def remaining_lots(self) -> int:
+        """What can still trade."""
+        return self.quantity_lots - self.filled_lots
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """An open position. `cost_e6`: signed notional paid for what is open; entry price = cost / size."""
+
+    lots: int = 0
+    cost_e6: int = 0
+    realized_pnl_e6: int = 0
+    fee_e6: int = 0
+    opened_ns: int = 0
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """A subaccount. `ledger_cash_e6` is what the settlement ledger holds: every fill is paid in full, perpetuals too."""
+
+    index: int
+    owner: bytes
+    opened_ns: int
+    ledger_cash_e6: int = 0
+    perpetual_cost_e6: int = 0
+    """Sum of the cost of open perpetuals: shown cash = ledger cash + this."""
+    account_seq: int = 0
+    cancel_all_ns: int = 0
+    """Time of the last CANCEL_ALL request; older nonces are refused."""
+    is_locked: bool = False
+    is_close_all_requested: bool = False
+    positions: dict[int, Position] = {}
+
+    @property
+    def cash_e6(self) -> int:
+        """Cash as shown to users."""
+        return self.ledger_cash_e6 + self.perpetual_cost_e6
+
+    def next_seq(self) -> int:
+        """Number of the account's next event."""
+        self.account_seq += 1
+        return self.account_seq
+
+    def lots(self, instrument: int) -> int:
+        """Signed position."""
+        position = self.positions.get(instrument)
+        return 0 if position is None else position.lots
+
+
+class KeyRow(msgspec.Struct, kw_only=True, array_like=True):
+    """A session key of an owner. Scopes and accounts never change; a revoked row stays for ever."""
+
+    key: bytes
+    valid_to_s: int
+    scopes: int
+    accounts: tuple[int, ...]
+    registered_ns: int
+    is_revoked: bool = False
+
+
+class Session(msgspec.Struct, kw_only=True, array_like=True):
+    """A login on a socket."""
+
+    number: int
+    owner: bytes
+    signer: bytes
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """The settlement batch that is being filled."""
+
+    number: int = 1
+    first_sequence: int = 1
+    from_s: int = 0
+    to_s: int = 0
+    fee_e6: int = 0
+    fill_count: int = 0
+    request_count: int = 0
+    cash_e6: dict[int, int] = {}
+    """Cash delta by account of trades and fees; accounts of requests are listed with 0."""
+    legs: dict[tuple[int, int], int] = {}
+    """Position delta by (instrument, account)."""
+    instruments: dict[int, int] = {}
+    """Fills by instrument."""
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is anything to post."""
+        return bool(self.fill_count or self.request_count)

@@ -1,0 +1,220 @@
+"""The state as canonical bytes and back. Rows are sorted; closed orders keep their order of closing.
+
+`dump` is the only serialization: the state hash is taken over it, so what is not in it cannot matter. Handles, cells,
+exposures and caches are derived; a load gives them anew.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from exchange.domain.commands import MarkRow, OrderFlag, Place
+from exchange.domain.instrument import Instrument
+from exchange.domain.packing import pack_command, unpack_commands
+from exchange.domain.result_codes import CloseReason, OrderStatus
+from exchange.engine.config import EngineConfig
+from exchange.engine.matching import core_flags, open_order
+from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session
+from exchange.engine.state import InvariantViolated, State
+from matching_core import OrderBook
+from matching_core.fills import COMMAND, EVENT, CoreCommand, CoreEvent
+
+__all__ = ["SECTIONS", "dump", "load"]
+
+SECTIONS: Final = ("meta", "instruments", "prices", "accounts", "keys", "sessions", "orders", "closed", "nonces", "batch")
+_COUNTERS: Final = (
+    "sequence",
+    "timestamp_ns",
+    "epoch",
+    "trade_count",
+    "session_count",
+    "request_index",
+    "collateral_e6",
+)
+_ORDER_FIELDS: Final = (
+    "price_ticks",
+    "quantity_lots",
+    "created_ns",
+    "updated_ns",
+    "filled_lots",
+    "filled_notional_e6",
+    "fee_e6",
+    "status",
+    "reason",
+    "version",
+    "replaces",
+)
+_ACCOUNT_FIELDS: Final = (
+    "owner",
+    "opened_ns",
+    "ledger_cash_e6",
+    "perpetual_cost_e6",
+    "account_seq",
+    "cancel_all_ns",
+    "is_locked",
+    "is_close_all_requested",
+)
+_POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns")
+_BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
+_FAR: Final = 1 << 60
+"""A position far enough from zero for any reduce-only order to rest again."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def dump(state: State) -> dict[str, bytes]:
+    """Canonical sections, in the order of SECTIONS."""
+    rows: tuple[Any, ...] = (
+        _values(state, _COUNTERS),
+        [instrument for _, instrument in sorted(state.instruments.items())],
+        _price_rows(state),
+        [_account_row(account) for _, account in sorted(state.accounts.items())],
+        [(owner, [row for _, row in sorted(keys.items())]) for owner, keys in sorted(state.keys.items())],
+        [session for _, session in sorted(state.sessions.items())],
+        [_order_row(order) for _, order in sorted(state.open_orders.items())],
+        [_order_row(order) for order in state.closed_orders.values()],
+        [(bucket, sorted((*key, by) for key, by in used.items())) for bucket, used in sorted(state.nonces.buckets.items())],
+        _batch_row(state.batch),
+    )
+    return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
+
+
+def load(
+    sections: dict[str, bytes], book_factory: Callable[[], Any] = OrderBook, config: EngineConfig | None = None
+) -> State:
+    """The state of `dump`, with every open order back in its place in line. Raises InvariantViolated on bad rows."""
+    state = State(book_factory, config)
+    decoded = {name: _decode(sections[name]) for name in SECTIONS}
+    for name, value in zip(_COUNTERS, decoded["meta"], strict=True):
+        setattr(state, name, value)
+    for instrument in msgspec.convert(decoded["instruments"], list[Instrument]):
+        state.instruments[instrument.instrument_id] = instrument
+        state.index_instrument(instrument)
+    _load_prices(state, decoded["prices"])
+    _load_accounts(state, decoded)
+    for bucket, used in decoded["nonces"]:
+        state.nonces.buckets[bucket] = {(owner, signer, nonce): by for owner, signer, nonce, by in used}
+    state.batch = _load_batch(decoded["batch"])
+    closed = [_load_order(row) for row in decoded["closed"]]
+    state.closed_orders = OrderedDict((order.number, order) for order in closed)
+    orders = [_load_order(row) for row in decoded["orders"]]
+    for order in sorted((*closed, *orders), key=lambda order: order.number):
+        state.index_order(order)
+    _restore_book(state, orders)
+    return state
+
+
+def _values(record: object, names: tuple[str, ...]) -> list[Any]:
+    return [getattr(record, name) for name in names]
+
+
+def _price_rows(state: State) -> list[Any]:
+    prices = state.prices
+    return [
+        prices.round,
+        prices.timestamp_ns,
+        sorted(prices.index_e9.items()),
+        sorted((*key, value) for key, value in prices.forward_e9.items()),
+        [row for _, row in sorted(prices.marks.items())],
+    ]
+
+
+def _account_row(account: Account) -> list[Any]:
+    positions = [(n, _values(position, _POSITION_FIELDS)) for n, position in sorted(account.positions.items())]
+    return [account.index, _values(account, _ACCOUNT_FIELDS), positions]
+
+
+def _order_row(order: Order) -> list[Any]:
+    return [order.number, _values(order, _ORDER_FIELDS), *pack_command(order.place)]
+
+
+def _batch_row(batch: Batch) -> list[Any]:
+    return [
+        _values(batch, _BATCH_FIELDS),
+        sorted(batch.cash_e6.items()),
+        sorted((*leg, lots) for leg, lots in batch.legs.items()),
+        sorted(batch.instruments.items()),
+    ]
+
+
+def _load_prices(state: State, rows: list[Any]) -> None:
+    prices = state.prices
+    prices.round, prices.timestamp_ns = rows[0], rows[1]
+    prices.index_e9 = {name: value for name, value in rows[2]}  # noqa: C416 - rows are lists of two
+    prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
+    prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
+
+
+def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
+    for index, fields, positions in decoded["accounts"]:
+        values = dict(zip(_ACCOUNT_FIELDS, fields, strict=True))
+        held = {n: Position(**dict(zip(_POSITION_FIELDS, row, strict=True))) for n, row in positions}
+        account = Account(index=index, positions=held, **values)
+        is_new = index not in state.accounts
+        state.accounts[index] = account
+        if is_new:
+            state.index_account(account)
+        state.cash_sum_e6 += account.ledger_cash_e6
+        for number, position in held.items():
+            state.position_sums[number] += position.lots
+            state.exposure(index, number)
+    for owner, rows in decoded["keys"]:
+        keys = msgspec.convert(rows, list[KeyRow])
+        state.keys[owner] = {row.key: row for row in keys}
+    sessions = msgspec.convert(decoded["sessions"], list[Session])
+    state.sessions = {session.number: session for session in sessions}
+
+
+def _load_order(row: list[Any]) -> Order:
+    number, fields, record, attachments = row
+    (place,) = unpack_commands(record, attachments)
+    if not isinstance(place, Place):
+        raise InvariantViolated(f"order {number} was made by no order")
+    values = dict(zip(_ORDER_FIELDS, fields, strict=True))
+    values["status"], values["reason"] = OrderStatus(values["status"]), CloseReason(values["reason"])
+    return Order(number=number, place=place, **values)
+
+
+def _load_batch(row: list[Any]) -> Batch:
+    fields, cash, legs, instruments = row
+    return Batch(
+        **dict(zip(_BATCH_FIELDS, fields, strict=True)),
+        cash_e6=dict(cash),
+        legs={(instrument, account): lots for instrument, account, lots in legs},
+        instruments=dict(instruments),
+    )
+
+
+def _restore_book(state: State, orders: list[Order]) -> None:
+    """Rest the orders by ascending number: an order never moves back in line, so that is the order of every level."""
+    for order in orders:
+        state.open_orders[order.number] = order
+        open_order(state, order, _rest(state, order))
+
+
+def _rest(state: State, order: Order) -> int:
+    """Put one order into the book and return its handle. Its cell is pulled away from zero for that moment."""
+    place = order.place
+    cell = state.cell(place.subaccount, place.instrument)
+    held = state.accounts[place.subaccount].lots(place.instrument)
+    if place.flags & OrderFlag.REDUCE_ONLY:
+        state.book.set_cell(cell, _FAR if place.side else -_FAR)
+    command = COMMAND.pack(
+        CoreCommand.NEW,
+        place.side,
+        core_flags(place),
+        place.instrument,
+        order.price_ticks,
+        order.remaining_lots,
+        place.subaccount,
+        cell,
+    )
+    raw: bytes = state.book.submit(command)
+    state.book.set_cell(cell, held)
+    kind, _, code, _, handle, _, _ = EVENT.unpack_from(raw)
+    if kind != CoreEvent.ACCEPTED or EVENT.unpack_from(raw, len(raw) - EVENT.size)[0] != CoreEvent.DEPTH:
+        raise InvariantViolated(f"order {order.number} does not rest again (code {code})")
+    return int(handle)

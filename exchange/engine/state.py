@@ -1,0 +1,160 @@
+"""Everything the engine knows. One object, one writer; the handlers of this package change it, nobody else.
+
+Hashed and stored: the records. Derived, rebuilt by a load: handles, cells, exposures, margin caches, timers, indexes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from sortedcontainers import SortedList
+
+from exchange.domain.commands import OrderFlag, TimeInForce
+from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
+from exchange.domain.instrument import Instrument
+from exchange.domain.result_codes import CloseReason
+from exchange.engine.config import EngineConfig
+from exchange.engine.exposure import Exposure, GroupKey, MarginCache
+from exchange.engine.nonces import NonceStore
+from exchange.engine.price_table import PriceTable
+from exchange.engine.records import Account, Batch, KeyRow, Order, Session
+from matching_core import OrderBook
+
+__all__ = ["InvariantViolated", "State"]
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+class InvariantViolated(Exception):
+    """Money or positions do not add up: a bug, never bad input. The writer stops and shows nothing of this command."""
+
+
+class State:
+    """State of one engine. `book_factory()` gives an empty book; handlers name every other field."""
+
+    def __init__(self, book_factory: Callable[[], Any] = OrderBook, config: EngineConfig | None = None) -> None:
+        self.config = config or EngineConfig()
+        self.book = book_factory()
+        self.sequence = 0
+        self.timestamp_ns = 0
+        self.epoch = 0
+        self.trade_count = 0
+        self.session_count = 0
+        self.request_index = 0
+        self.collateral_e6 = 0
+        """Deposits less approved withdrawals: the sum of all ledger cash."""
+        self.instruments: dict[int, Instrument] = {}
+        self.accounts: dict[int, Account] = {
+            index: Account(index=index, owner=b"", opened_ns=0, positions={})
+            for index in (FUND_ACCOUNT, CLEARING_ACCOUNT)
+        }
+        self.keys: dict[bytes, dict[bytes, KeyRow]] = {}
+        self.sessions: dict[int, Session] = {}
+        self.open_orders: dict[int, Order] = {}
+        self.closed_orders: OrderedDict[int, Order] = OrderedDict()
+        """In order of closing, which is the order of forgetting."""
+        self.nonces = NonceStore()
+        self.prices = PriceTable()
+        self.batch = Batch(cash_e6={}, legs={}, instruments={})
+        self._init_derived()
+        for account in self.accounts.values():
+            self.index_account(account)
+
+    def _init_derived(self) -> None:
+        self.names: dict[str, int] = {}
+        self.group_of: dict[int, GroupKey] = {}
+        self.owner_accounts: dict[bytes, list[int]] = {}
+        self.account_orders: dict[int, dict[int, Order]] = {}
+        self.exposures: dict[int, dict[int, Exposure]] = {}
+        self.client_ids: dict[int, dict[str, int]] = {}
+        self.nonce_orders: dict[int, dict[int, int]] = {}
+        self.margins: dict[int, MarginCache] = {}
+        self.handles: dict[int, int] = {}
+        self.by_handle: dict[int, Order] = {}
+        self.cells: dict[tuple[int, int], int] = {}
+        self.timers = SortedList()
+        self.position_sums: dict[int, int] = {}
+        self.cash_sum_e6 = 0
+
+    def next_deadline_ns(self) -> int | None:
+        """When the next timer is due; None without timers."""
+        return self.timers[0][0] if self.timers else None
+
+    def work_pending(self) -> bool:
+        """Whether timers are due that the last Clock left over."""
+        return bool(self.timers) and self.timers[0][0] <= self.timestamp_ns
+
+    def cell(self, subaccount: int, instrument: int) -> int:
+        """The core's counter of one position, opened on first use; its number is nobody's business."""
+        found = self.cells.get((subaccount, instrument))
+        if found is None:
+            found = len(self.cells) + 1
+            self.cells[subaccount, instrument] = found
+            self.book.set_cell(found, self.accounts[subaccount].lots(instrument))
+        return found
+
+    def exposure(self, subaccount: int, instrument: int) -> Exposure:
+        """What an account's open orders on an instrument add up to; opened on first use."""
+        rows = self.exposures[subaccount]
+        found = rows.get(instrument)
+        if found is None:
+            found = rows[instrument] = Exposure()
+            self.margins[subaccount].members.setdefault(self.group_of[instrument], {})[instrument] = None
+        return found
+
+    def margin_cache(self, subaccount: int) -> MarginCache:
+        """The account's margin by group, emptied when prices changed since it was filled."""
+        cache = self.margins[subaccount]
+        if cache.price_round != self.prices.round:
+            cache.price_round = self.prices.round
+            cache.by_group.clear()
+        return cache
+
+    def index_instrument(self, instrument: Instrument) -> None:
+        """Derived tables of a listed instrument and its empty book."""
+        number = instrument.instrument_id
+        self.names[instrument.name] = number
+        is_perpetual = instrument.is_perpetual
+        self.group_of[number] = (number,) if is_perpetual else (instrument.underlying, instrument.expiry_s)
+        self.position_sums.setdefault(number, 0)
+        self.book.list_instrument(number, price_min_ticks=1, price_max_ticks=instrument.maximum_price_ticks)
+
+    def index_account(self, account: Account) -> None:
+        """Derived tables of an account."""
+        self.owner_accounts.setdefault(account.owner, []).append(account.index)
+        self.account_orders[account.index] = {}
+        self.exposures[account.index] = {}
+        self.margins[account.index] = MarginCache()
+        self.client_ids[account.index] = {}
+        self.nonce_orders[account.index] = {}
+
+    def index_order(self, order: Order) -> None:
+        """Names under which an order is found, open or closed."""
+        place = order.place
+        if place.client_order_id:
+            self.client_ids[place.subaccount][place.client_order_id] = order.number
+        self.nonce_orders[place.subaccount][place.nonce] = order.number
+
+    def forget_order(self, order: Order) -> None:
+        """Undo `index_order`, where the names were not taken over by a younger order."""
+        place = order.place
+        for names, name in ((self.client_ids, place.client_order_id), (self.nonce_orders, place.nonce)):
+            table: dict[Any, int] = names[place.subaccount]  # type: ignore[assignment]
+            if table.get(name) == order.number:
+                del table[name]
+
+    def deadline(self, order: Order) -> tuple[int, CloseReason]:
+        """When an order dies by time, and of what: its signature, its own date or its instrument's end."""
+        place = order.place
+        limit_s, reason = place.expiry_s, CloseReason.SIGNATURE_EXPIRED
+        if place.expires_at_s and place.expires_at_s < limit_s:
+            limit_s, reason = place.expires_at_s, CloseReason.GOOD_TILL_DATE_REACHED
+        end_s = self.instruments[place.instrument].expiry_s
+        if end_s and end_s < limit_s:
+            limit_s, reason = end_s, CloseReason.INSTRUMENT_EXPIRED
+        return limit_s * _SECOND_NS, reason
+
+    def rests(self, order: Order) -> bool:
+        """Whether what does not trade at once stays in the book."""
+        place = order.place
+        return place.time_in_force in (TimeInForce.GTC, TimeInForce.GTD) and not place.flags & OrderFlag.MARKET

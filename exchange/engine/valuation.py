@@ -1,0 +1,101 @@
+"""An account at its marks: equity, requirements of the positions alone, and of each position."""
+
+from typing import Final
+
+import msgspec
+
+from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.money import ceil_div, floor_div
+from exchange.engine.margin import worst_margin_e18
+from exchange.engine.records import Account
+from exchange.engine.state import State
+from exchange.risk.standard import (
+    E12,
+    ExpiryGroup,
+    Market,
+    OptionRow,
+    PerpetualRow,
+    Portfolio,
+    Requirement,
+    margin,
+    requirement,
+)
+
+__all__ = ["AccountValue", "open_orders_requirement_e6", "portfolio_of", "position_requirement", "value_account"]
+
+_NOTHING: Final = Requirement(0, 0)
+
+
+class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
+    """Equity and requirements in 1e-6 USDC; values rounded down, requirements and notional up."""
+
+    equity_e6: int
+    positions_value_e6: int
+    realized_cash_e6: int
+    """Ledger cash with every perpetual counted at its mark."""
+    perpetual_notional_e6: int
+    requirement: Requirement
+
+
+def value_account(state: State, account: Account) -> AccountValue:
+    """Value all positions at the latest marks, open orders left out."""
+    perpetual = total = notional = 0
+    for number, position in account.positions.items():
+        instrument = state.instruments[number]
+        value = position.lots * instrument.lot_e9 * state.prices.marks[number].mark_e9
+        total += value
+        if instrument.is_perpetual:
+            perpetual += value
+            notional += abs(value)
+    return AccountValue(
+        equity_e6=account.ledger_cash_e6 + floor_div(total, E12),
+        positions_value_e6=floor_div(total, E12),
+        realized_cash_e6=account.ledger_cash_e6 + floor_div(perpetual, E12),
+        perpetual_notional_e6=ceil_div(notional, E12),
+        requirement=requirement(portfolio_of(state, account), state.config.margin),
+    )
+
+
+def open_orders_requirement_e6(state: State, account: Account) -> int:
+    """What open orders reserve beyond the positions, in 1e-6 USDC, rounded up."""
+    alone = margin(portfolio_of(state, account), state.config.margin).initial_e18
+    return max(0, ceil_div(alone - worst_margin_e18(state, account), E12))
+
+
+def portfolio_of(state: State, account: Account) -> Portfolio:
+    """The account's positions in the words of `exchange.risk`, ascending by underlying and instrument."""
+    by_underlying: dict[str, list[Instrument]] = {}
+    for number in sorted(account.positions):
+        instrument = state.instruments[number]
+        by_underlying.setdefault(instrument.underlying, []).append(instrument)
+    markets = tuple(_market(state, account, name, rows) for name, rows in sorted(by_underlying.items()))
+    return Portfolio(cash_e6=account.ledger_cash_e6, markets=markets)
+
+
+def position_requirement(state: State, account: Account, instrument: Instrument) -> Requirement:
+    """Requirement of one position as if it stood alone."""
+    if not account.lots(instrument.instrument_id):
+        return _NOTHING
+    market = _market(state, account, instrument.underlying, [instrument])
+    return requirement(Portfolio(cash_e6=0, markets=(market,)), state.config.margin)
+
+
+def _market(state: State, account: Account, underlying: str, instruments: list[Instrument]) -> Market:
+    expiries: dict[int, list[OptionRow]] = {}
+    perpetuals = []
+    for instrument in instruments:
+        number = instrument.instrument_id
+        amount_e9 = account.lots(number) * instrument.lot_e9
+        mark_e9 = state.prices.marks[number].mark_e9
+        if instrument.is_perpetual:
+            tiers = state.config.margin.tiers(underlying)
+            perpetuals.append(PerpetualRow(amount_e9=amount_e9, mark_e9=mark_e9, tiers=tiers))
+            continue
+        is_call = instrument.kind is InstrumentKind.CALL
+        row = OptionRow(instrument.strike_e9, is_call, amount_e9, mark_e9)
+        expiries.setdefault(instrument.expiry_s, []).append(row)
+    groups = tuple(
+        ExpiryGroup(forward_e9=state.prices.forward(underlying, expiry_s), options=tuple(rows))
+        for expiry_s, rows in sorted(expiries.items())
+    )
+    return Market(index_e9=state.prices.index_e9[underlying], perpetuals=tuple(perpetuals), expiries=groups)

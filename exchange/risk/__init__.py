@@ -1,0 +1,1 @@
+"""Margin rules as pure functions of plain integers. Import the modules, not the package."""
