@@ -1,4 +1,4 @@
-"""The one door to the exchange. Gateway, bridge, feeds and bots of one host see nothing else of sequencer and engine."""
+"""The one door to the exchange: gateway, bridge and feeds see nothing else of sequencer and engine."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

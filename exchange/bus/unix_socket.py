@@ -144,11 +144,11 @@ class _ServerLink(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio promises it for stream sockets
+        assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
         self._links.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         self._links.discard(self)
         self._transport = None
 
@@ -315,10 +315,10 @@ class UnixPort(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio callback."""
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio promises it for stream sockets
+        assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
         """Asyncio callback: everything unanswered fails with LinkClosed."""
         self._transport = None
         gone = LinkClosed("the exchange closed the link")

@@ -1,4 +1,4 @@
-"""What may be asked of the engine. Everything that can differ between two runs enters as one of these, journaled.
+"""What may be asked of the engine: everything that can differ between two runs, journaled.
 
 Commands are frozen values; `exchange.domain.packing` gives each its 64-byte record and attachments. Addresses are 20
 bytes, digests 32, signatures 65. Times in `_s` are Unix seconds, in `_ns` nanoseconds. Subaccounts are account indices.
@@ -88,7 +88,7 @@ class OrderFlag(IntFlag):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A new order. `max_fee_e18` is the signed fee cap in 1e-18 USDC per unit of underlying; `digest` its EIP-712 digest."""
+    """A new order; `digest` is its EIP-712 digest, `max_fee_e18` the signed fee cap, 1e-18 USDC per unit."""
 
     subaccount: int
     instrument: int
@@ -114,7 +114,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Cancel `target_order` and place `order` in one step; nothing happens when the filled quantity is not as expected."""
+    """Cancel `target_order` and place `order` in one step; nothing happens when the fill is not as expected."""
 
     target_order: int
     order: Place

@@ -59,7 +59,7 @@ class _Tag(IntEnum):
 class OrderAccepted(
     msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_ACCEPTED.value
 ):
-    """An order was accepted; its trades, if any, follow. Carries all texts, so that nobody asks the engine for a label."""
+    """An order was accepted; its trades follow. Carries all texts, so that nobody asks the engine for a label."""
 
     subaccount: int
     account_seq: int

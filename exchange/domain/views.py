@@ -1,4 +1,4 @@
-"""What may be read: questions to the exchange and the frozen answers. A question changes nothing and is not journaled."""
+"""What may be read: questions to the exchange and frozen answers. A question changes nothing, nobody journals it."""
 
 import msgspec
 

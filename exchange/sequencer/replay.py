@@ -76,11 +76,12 @@ def rebuild(
     disk: Disk,
     book_factory: Callable[[], Any],
     *,
+    at_most: int | None = None,
     up_to: int | None = None,
     on_group: Callable[[ReplayedGroup], None] | None = None,
 ) -> State:
-    """State after the newest snapshot and all groups behind it."""
-    snapshot = load_newest(disk)
+    """State after the newest snapshot (not above sequence `at_most`) and the groups behind it, up to `up_to`."""
+    snapshot = load_newest(disk, at_most=at_most)
     state = State(book_factory) if snapshot is None else state_of_snapshot(snapshot, book_factory)
     return replay(disk, state, up_to=up_to, on_group=on_group)
 

@@ -1,0 +1,111 @@
+"""Settings: one frozen value, read once from arguments, an optional TOML file and the environment, then passed down."""
+
+import os
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["ConfigError", "Settings", "load_settings", "shared_folder"]
+
+_ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
+
+
+class ConfigError(ValueError):
+    """A setting that is unknown or out of range; the text names it and the fix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a deployment may choose. Times in seconds, sizes in bytes."""
+
+    data: Path = Path(".offbook")
+    host: str = "127.0.0.1"
+    port: int = 8700
+    seed: int = 1
+    demo: bool = False
+    rpc_url: str = ""
+    """Chain to settle on; empty: the embedded chain."""
+    chain_port: int = 0
+    """Port of the embedded chain's RPC; 0: the exchange's port + 1."""
+    chain_id: int = 31337
+    confirmations: int = 2
+    finality_window_s: int = 8
+    batch_interval_s: float = 4.0
+    price_interval_s: float = 1.0
+    accept_derive_sepolia_orders: bool = False
+    subaccount_base: int = 1_000_000
+    segment_bytes: int = 16 << 20
+    snapshot_interval_s: float = 60.0
+    event_log_bytes: int = 256 << 20
+    journal_bytes: int = 256 << 20
+    """Sealed segments beyond this are released once snapshots and settlement have passed them."""
+    orders_per_second: float = 24.0
+    """Demo: what all bots send together, about."""
+    allow_reference: bool = False
+    """Start with the plain Python book when the compiled one is missing."""
+
+    @property
+    def chain_url(self) -> str:
+        """RPC URL of the chain in use."""
+        return self.rpc_url or f"http://127.0.0.1:{self.chain_port or self.port + 1}"
+
+    @property
+    def embedded_chain(self) -> bool:
+        """Whether the chain is ours to run."""
+        return not self.rpc_url
+
+    def check(self) -> "Settings":
+        """Raise ConfigError for values that cannot work."""
+        if not 1 <= self.port <= 65_534:
+            raise ConfigError(f"port {self.port}: give one from 1 to 65534")
+        if self.batch_interval_s <= 0 or self.price_interval_s <= 0:
+            raise ConfigError("intervals must be positive seconds")
+        if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:
+            raise ConfigError("segment_bytes: a multiple of 4096, at least 1 MiB")
+        return self
+
+
+def load_settings(arguments: dict[str, Any] | None = None, file: Path | None = None) -> Settings:
+    """Defaults, then `file` (TOML), then OFFBOOK_* variables, then given arguments. Raises ConfigError."""
+    settings = Settings()
+    if file is not None:
+        try:
+            settings = _merge(settings, tomllib.loads(file.read_text()), str(file))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{file}: {error}") from error
+    environment = {
+        name.removeprefix(_ENVIRONMENT_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(_ENVIRONMENT_PREFIX)
+    }
+    known = {field.name for field in fields(Settings)}
+    settings = _merge(settings, {name: text for name, text in environment.items() if name in known}, "environment")
+    given = {name: value for name, value in (arguments or {}).items() if value is not None}
+    return _merge(settings, given, "command line").check()
+
+
+def shared_folder() -> Path:
+    """Folder with recorded market data: OFFBOOK_SHARED, else `shared` beside the repository."""
+    return Path(os.environ.get("OFFBOOK_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+
+
+def _merge(settings: Settings, values: dict[str, Any], source: str) -> Settings:
+    known = {field.name: type(getattr(settings, field.name)) for field in fields(Settings)}
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(f"{source}: unknown setting {name!r}; `offbook config show` lists them")
+        changes[name] = _convert(name, value, known[name], source)
+    return replace(settings, **changes)
+
+
+def _convert(name: str, value: object, kind: type, source: str) -> object:
+    if isinstance(value, kind):
+        return value
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "0": False, "false": False}[str(value).lower()]
+        return type(Path())(str(value)) if issubclass(kind, Path) else kind(str(value))
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"{source}: {name} = {value!r} is not a {kind.__name__}") from error

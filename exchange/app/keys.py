@@ -1,0 +1,29 @@
+"""Whose key is whose on a development chain: all derived from the seed, never for real money."""
+
+from exchange.app.config import Settings
+from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_key
+from settlement.protocol.keccak import keccak256
+
+__all__ = ["DEMO_ACCOUNTS", "deployer_key", "operator_key", "owner_key", "session_key"]
+
+DEMO_ACCOUNTS = 10
+
+
+def deployer_key(settings: Settings) -> bytes:
+    """Deploys the contracts and mints demo USDC."""
+    return account_key(settings.seed, DEPLOYER_INDEX)
+
+
+def operator_key(settings: Settings) -> bytes:
+    """Posts batches."""
+    return account_key(settings.seed, OPERATOR_INDEX)
+
+
+def owner_key(settings: Settings, index: int) -> bytes:
+    """Owner of demo account `index` (0 .. DEMO_ACCOUNTS - 1)."""
+    return account_key(settings.seed, index)
+
+
+def session_key(settings: Settings, index: int) -> bytes:
+    """Session key of demo account `index`."""
+    return keccak256(b"offbook demo session key" + settings.seed.to_bytes(8, "big") + index.to_bytes(4, "big"))

@@ -1,0 +1,129 @@
+"""The data directory: which file is whose, and the lock that keeps two exchanges out of one directory."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_SOCKET_PATH_BYTES = 100
+
+__all__ = ["DataDirectory", "DirectoryBusy", "DirectoryLock"]
+
+
+class DirectoryBusy(RuntimeError):
+    """Another offbook runs on this data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Paths below one root; each folder belongs to the process it is named after."""
+
+    root: Path
+
+    @property
+    def exchange(self) -> Path:
+        """Journal, snapshots and event log."""
+        return self.root / "exchange"
+
+    @property
+    def settler(self) -> Path:
+        """Outbox and ledger."""
+        return self.root / "settler"
+
+    @property
+    def chain(self) -> Path:
+        """Blocks of the embedded chain."""
+        return self.root / "chain"
+
+    @property
+    def socket(self) -> Path:
+        """The exchange's unix socket. A path too long for the kernel moves to the temporary directory."""
+        path = self.root / "run" / "exchange.sock"
+        if len(os.fsencode(path)) < _SOCKET_PATH_BYTES:
+            return path
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"offbook-{os.getuid()}-{name}" / "exchange.sock"
+
+    @property
+    def logs(self) -> Path:
+        """One bounded log per process."""
+        return self.root / "logs"
+
+    @property
+    def deployment(self) -> Path:
+        """Addresses and parameters of the contracts in use."""
+        return self.root / "deployment.json"
+
+    @property
+    def demo_accounts(self) -> Path:
+        """Owners, session keys and subaccounts of the demo (mode 0600)."""
+        return self.root / "demo_accounts.json"
+
+    @property
+    def settled(self) -> Path:
+        """Highest journal sequence whose batch is final on chain, as text; written by the settler."""
+        return self.settler / "settled"
+
+    def prepare(self) -> None:
+        """Make the folders, private to this user."""
+        for folder in (self.root, self.exchange, self.settler, self.chain, self.socket.parent, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        self.socket.parent.chmod(0o700)
+
+    def clear(self) -> int:
+        """Delete everything this layout owns; returns how many entries went. Foreign files stay."""
+        owned = (self.exchange, self.settler, self.chain, self.socket.parent, self.logs)
+        gone = 0
+        for folder in owned:
+            if folder.exists():
+                shutil.rmtree(folder)
+                gone += 1
+        for file in (self.deployment, self.demo_accounts, self.root / "lock", self.root / "status.json"):
+            if file.exists():
+                file.unlink()
+                gone += 1
+        if self.root.exists() and not any(self.root.iterdir()):
+            self.root.rmdir()
+        return gone
+
+
+class DirectoryLock:
+    """Exclusive lock on a data directory; the kernel drops it when the process ends, however it ends."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        """Not yet locked."""
+        self._path = directory.root / "lock"
+        self._file: int | None = None
+
+    def __enter__(self) -> Self:
+        """Lock or raise DirectoryBusy with the holder's process id."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._file, 20).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            self._file = None
+            raise DirectoryBusy(
+                f"{self._path.parent}: process {holder} runs on this data directory; "
+                f"stop it (`offbook down`) or choose another with --data"
+            ) from error
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"{os.getpid()}\n".encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Unlock and leave no lock file."""
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,35 @@
+"""The pricer's process: seeded prices into the exchange, one round per interval."""
+
+import asyncio
+import time
+
+from exchange.app.config import Settings
+from exchange.app.layout import DataDirectory
+from exchange.app.link import run_linked
+from exchange.bus.unix_socket import UnixPort
+from exchange.feeds.catalogue import demo_catalogue
+from exchange.feeds.pricer import Pricer
+from exchange.feeds.synthetic import SyntheticIndex
+from exchange.feeds.volatility import SeededSurface
+
+__all__ = ["run"]
+
+_POLL_S = 0.1
+
+
+def run(settings: Settings, _name: str) -> None:
+    """Run until SIGTERM; a restarted exchange gets its prices again."""
+    asyncio.run(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    index = SyntheticIndex.seeded(settings.seed)
+    surface = SeededSurface.seeded(settings.seed)
+
+    async def session(port: UnixPort) -> None:
+        pricer = Pricer(port, index, surface, demo_catalogue)
+        while True:
+            pricer.tick(time.time_ns())
+            await asyncio.sleep(_POLL_S if not pricer.is_ready else settings.price_interval_s)
+
+    await run_linked(DataDirectory(settings.data.resolve()).socket, session)
