@@ -7,6 +7,9 @@ from typing import Any
 from eth_abi import encode
 from web3 import Web3
 
+from settlement.protocol.batch import batch_hash
+from settlement.protocol.encoding import encode_batch
+from settlement.protocol.netting import NetDeltas
 from tests.unit.settlement.contracts.packed_batch import pack_batch
 
 BAD_SEQ = bytes.fromhex("d21fff71")
@@ -105,3 +108,19 @@ def test_gas_of_a_hundred_accounts_on_ten_instruments(vault: Any) -> None:
     per_fill = gas / FILLS
     print(f"post: {gas} gas, {per_fill:.2f} per fill, {active} cells, {len(data)} bytes")  # noqa: T201
     assert gas <= GAS_TARGET
+
+
+def test_production_encoder_gives_the_plain_encoders_bytes(vault: Any) -> None:
+    """The codec of settlement.protocol writes what the plain encoder writes, and its chain value is the contract's."""
+    cash_e6, cells = _netted_fills(3)
+    fee_e6 = -sum(cash_e6.values())
+    wide = {99: {2: 1 << 30, 3: -(1 << 30), 4: 5, 5: -5}}
+    positions = {(account, key): lots for key, row in (cells | wide).items() for account, lots in row.items()}
+    data = encode_batch(NetDeltas(cash_e6, positions), [])
+    assert data == pack_batch(cash_e6, cells | wide)
+    vault.post(data, Web3.keccak(data), fee_e6=fee_e6)
+    seq = vault.settlement.functions.head().call()
+    names = ("previous_batch_hash", "previous_root", "new_root", "orders_root", "data_hash")
+    numbers = ("h", "block_time_s", "block_number", "collateral_e6")
+    header = dict(zip((*names, *numbers), vault.headers[seq], strict=True))
+    assert batch_hash(**header) == vault.settlement.functions.batchHash(seq).call()
