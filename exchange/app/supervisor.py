@@ -1,8 +1,8 @@
 """`offbook up`: start the processes in order, watch them, show one status line, stop them all.
 
 chain -> contracts -> exchange -> pricer, settler -> (demo) accounts, makers, takers. Each step waits until the one
-before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops everything, and its last
-line, which names the fix, is what the user sees.
+before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops everything, and
+its last line, which names the fix, is what the user sees.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Instruments, and the only place where decimal prices and sizes become ticks and lots and back.
 
 `tick_e9` is one tick in 1e-9 USDC, `lot_e9` one lot in 1e-9 units of the underlying. `unit_e6`, the notional of one
-tick times one lot in 1e-6 USDC, must be a whole number (D-001): then notional = lots x ticks x unit is exact everywhere.
+tick times one lot in 1e-6 USDC, must be a whole number (D-001): then notional = lots x ticks x unit is exact
+everywhere.
 """
 
 from decimal import Decimal

@@ -30,7 +30,7 @@ from exchange.domain.commands import (
     Side,
     TimeInForce,
 )
-from exchange.domain.events import Event
+from exchange.domain.events import Event, OrderAccepted
 
 __all__ = [
     "EVENT_FORMAT",
@@ -45,6 +45,7 @@ __all__ = [
 
 RECORD_BYTES: Final = 64
 EVENT_FORMAT: Final = 1
+_INTEGER_MAX: Final = (1 << 64) - 1
 _RECORD: Final = Struct("<BBHIIIqqQQIIII")
 _ATTACHMENT: Final = Struct("<HHI")
 _SIGNED: Final = Struct("<20s32s65sB16sQQqQ")
@@ -63,8 +64,21 @@ class CommandEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
     events: list[Event]
 
 
+class _WideFee(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=32):
+    """An OrderAccepted whose fee cap passes the 64 bits of a msgpack integer: the cap apart, 16 bytes little endian."""
+
+    event: OrderAccepted
+    max_fee_e18: bytes
+
+
+class _PackedEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    sequence: int
+    timestamp_ns: int
+    events: list[Event | _WideFee]
+
+
 _encode_events = msgspec.msgpack.Encoder().encode
-_decode_events = msgspec.msgpack.Decoder(list[CommandEvents]).decode
+_decode_events = msgspec.msgpack.Decoder(list[_PackedEvents]).decode
 _encode_body = msgspec.msgpack.Encoder().encode
 _decoders: Final[dict[int, Any]] = {
     CommandKind.CHAIN_REQUEST: msgspec.msgpack.Decoder(ChainRequest).decode,
@@ -82,13 +96,16 @@ _body_kinds: Final[dict[type, CommandKind]] = {
 
 def pack_events(commands: Sequence[CommandEvents]) -> bytes:
     """Canonical bytes of the events of consecutive commands."""
-    return _encode_events(commands)
+    return _encode_events([[one.sequence, one.timestamp_ns, [_narrow(event) for event in one.events]] for one in commands])
 
 
 def unpack_events(blob: bytes) -> list[CommandEvents]:
     """Inverse of `pack_events`. Raises BadRecord."""
     try:
-        return _decode_events(blob)
+        return [
+            CommandEvents(one.sequence, one.timestamp_ns, [_widen(event) for event in one.events])
+            for one in _decode_events(blob)
+        ]
     except msgspec.MsgspecError as error:
         raise BadRecord(f"event blob: {error}") from error
 
@@ -117,6 +134,19 @@ def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:
         at += size
     if at > len(attachments):
         raise BadRecord("attachments are shorter than their records say")
+
+
+def _narrow(event: Event) -> Event | _WideFee:
+    if type(event) is not OrderAccepted or event.max_fee_e18 <= _INTEGER_MAX:
+        return event
+    fee = event.max_fee_e18.to_bytes(16, "little")
+    return _WideFee(msgspec.structs.replace(event, max_fee_e18=0), fee)
+
+
+def _widen(event: Event | _WideFee) -> Event:
+    if isinstance(event, _WideFee):
+        return msgspec.structs.replace(event.event, max_fee_e18=int.from_bytes(event.max_fee_e18, "little"))
+    return event
 
 
 def _record(

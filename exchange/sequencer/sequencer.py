@@ -1,11 +1,11 @@
 """The sequencer: inbox -> sequence and time -> engine -> journal group -> release on commit.
 
 Theory of operation. `submit` and `ask` only queue. One `tick` drains the inbox, gives each command the next sequence
-and the tick's single timestamp, applies it, packs commands and events into one journal group and stages it. Nothing leaves
-until `committed(n)` says that the group is on disk; then replies and answers go out in order, and after them the
-outputs go to the listeners, once per commit. The host decides when to tick (`wake`), reads the clock and runs the commit
-thread, so the same code runs in one event loop and in the simulator.
-Non-goals: sockets, signatures, settlement.
+and the tick's single timestamp, applies it, packs commands and events into one journal group and stages it. Nothing
+leaves until `committed(n)` says that the group is on disk; then replies and answers go out in order, and after them
+the outputs go to the listeners, once per commit. The host decides when to tick (`wake`), reads the clock and runs the
+commit thread, so the same code runs in one event loop and in the simulator. Non-goals: sockets, signatures,
+settlement.
 """
 
 from collections import deque
