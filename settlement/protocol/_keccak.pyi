@@ -2,6 +2,22 @@ from collections.abc import Sequence
 
 def keccak256(data: bytes) -> bytes: ...
 def keccak256_many(items: Sequence[bytes]) -> list[bytes]: ...
+def trade_digest(
+    separator: bytes,
+    typehash: bytes,
+    module: bytes,
+    asset: bytes,
+    sub_id: int,
+    limit_price_e18: int,
+    amount_e18: int,
+    max_fee_e18: int,
+    subaccount_id: int,
+    is_bid: bool,
+    nonce: int,
+    expiry_s: int,
+    owner: bytes,
+    signer: bytes,
+) -> bytes: ...
 
 class DenseTree:
     depth: int

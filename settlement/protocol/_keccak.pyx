@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Compiled Keccak-256 and the dense state tree built on it.
+"""Compiled Keccak-256 and what is built on it: the digest of an order and the dense state tree.
 
 The permutation follows the Keccak specification (FIPS 202 with the original padding byte 0x01). The tree keeps every
 node of a full binary tree in one zeroed allocation: pages that no account touches are never committed, and an
@@ -7,6 +7,7 @@ all-zero inner node stands for the root of an empty subtree of its level.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -135,6 +136,59 @@ def keccak256(bytes data not None):
 def keccak256_many(items):
     """Return the hash of each of `items` (bytes), in order."""
     return [keccak256(item) for item in items]
+
+
+cdef int put_number(uint8_t* word, value, bint is_signed) except -1:
+    """Write an integer as one big-endian word; OverflowError when it does not fit."""
+    cdef int overflow = 0
+    cdef long long small = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef int place
+    if overflow == 0 and (small >= 0 or is_signed):
+        memset(word, 0xFF if small < 0 else 0, HASH_BYTES - 8)
+        for place in range(8):
+            word[HASH_BYTES - 1 - place] = <uint8_t> ((<uint64_t> small >> (8 * place)) & 0xFF)
+        return 0
+    memcpy(word, PyBytes_AS_STRING(<bytes> value.to_bytes(HASH_BYTES, "big", signed=is_signed)), HASH_BYTES)
+    return 0
+
+
+cdef int put_bytes(uint8_t* word, bytes value, Py_ssize_t length) except -1:
+    """Write `length` bytes at the right of one word."""
+    if value is None or PyBytes_GET_SIZE(value) != length:
+        raise OverflowError("a field has another length")
+    memset(word, 0, HASH_BYTES - length)
+    memcpy(word + HASH_BYTES - length, PyBytes_AS_STRING(value), length)
+    return 0
+
+
+def trade_digest(bytes separator, bytes typehash, bytes module, bytes asset, sub_id, limit_price_e18, amount_e18,
+                 max_fee_e18, subaccount_id, is_bid, nonce, expiry_s, bytes owner, bytes signer):
+    """Return the EIP-712 digest of an order; OverflowError when a field does not fit, without naming it."""
+    cdef uint8_t[7 * HASH_BYTES] data
+    cdef uint8_t[8 * HASH_BYTES] action
+    cdef uint8_t[2 + 2 * HASH_BYTES] message
+    cdef uint8_t[HASH_BYTES] out
+    put_bytes(data, asset, 20)
+    put_number(&data[32], sub_id, False)
+    put_number(&data[64], limit_price_e18, True)
+    put_number(&data[96], amount_e18, True)
+    put_number(&data[128], max_fee_e18, False)
+    put_number(&data[160], subaccount_id, False)
+    put_number(&data[192], 1 if is_bid else 0, False)
+    put_bytes(action, typehash, HASH_BYTES)
+    put_number(&action[32], subaccount_id, False)
+    put_number(&action[64], nonce, False)
+    put_bytes(&action[96], module, 20)
+    hash_into(data, sizeof(data), &action[128])
+    put_number(&action[160], expiry_s, False)
+    put_bytes(&action[192], owner, 20)
+    put_bytes(&action[224], signer, 20)
+    message[0] = 0x19
+    message[1] = 0x01
+    put_bytes(&message[2], separator, HASH_BYTES)
+    hash_into(action, sizeof(action), &message[2 + HASH_BYTES])
+    hash_into(message, sizeof(message), out)
+    return PyBytes_FromStringAndSize(<char*> out, HASH_BYTES)
 
 
 cdef class DenseTree:

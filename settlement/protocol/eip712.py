@@ -24,7 +24,10 @@ from settlement.protocol.actions import (
     encode_whitelist,
     encode_withdraw,
 )
-from settlement.protocol.keccak import keccak256
+from settlement.protocol.keccak import COMPILED, keccak256
+
+if COMPILED:
+    from settlement.protocol import _keccak
 
 __all__ = [
     "ACTION_TYPE",
@@ -94,7 +97,6 @@ _CALL_BIT = 95
 _STRIKE_SHIFT = 32
 _MAX_STRIKE_E8 = (1 << 63) - 1
 _MAX_EXPIRY_S = (1 << 32) - 1
-_TRADE_MODULE_WORD = address_word(TRADE_MODULE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +184,27 @@ def trade_digest(
     owner: bytes,
     signer: bytes,
 ) -> bytes:
-    """Return the digest of an order whose recipient is its own subaccount, without building an Action."""
+    """Return the digest of an order whose recipient is its own subaccount; EncodingError as in `digest`."""
+    if COMPILED:
+        try:
+            return _keccak.trade_digest(
+                separator,
+                ACTION_TYPEHASH,
+                TRADE_MODULE,
+                asset,
+                sub_id,
+                limit_price_e18,
+                amount_e18,
+                max_fee_e18,
+                subaccount_id,
+                is_bid,
+                nonce,
+                expiry_s,
+                owner,
+                signer,
+            )
+        except OverflowError:  # the reference below says which value does not fit
+            pass
     data = encode_trade(
         asset=asset,
         sub_id=sub_id,
@@ -192,19 +214,16 @@ def trade_digest(
         recipient_subaccount_id=subaccount_id,
         is_bid=is_bid,
     )
-    struct = b"".join(
-        (
-            ACTION_TYPEHASH,
-            uint_word(subaccount_id),
-            uint_word(nonce),
-            _TRADE_MODULE_WORD,
-            keccak256(data),
-            uint_word(expiry_s),
-            address_word(owner),
-            address_word(signer),
-        )
+    action = Action(
+        subaccount_id=subaccount_id,
+        nonce=nonce,
+        module=TRADE_MODULE,
+        data=data,
+        expiry_s=expiry_s,
+        owner=owner,
+        signer=signer,
     )
-    return keccak256(_DIGEST_PREFIX + separator + keccak256(struct))
+    return digest(separator, action)
 
 
 def _string(text: str) -> bytes:

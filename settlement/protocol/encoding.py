@@ -51,7 +51,7 @@ _U64_LIMIT = 1 << 64
 _U32_LIMIT = 1 << 32
 
 
-class BadBatch(ValueError):  # noqa: N818 - the name callers match on
+class BadBatch(ValueError):
     """Bytes or values that are no valid batch; `reason` says which rule is broken."""
 
     def __init__(self, reason: str) -> None:

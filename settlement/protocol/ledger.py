@@ -21,11 +21,11 @@ _OPTION_ENTRY = struct.Struct(">Iq")
 _PERP_ENTRY = struct.Struct(">Iqq")
 
 
-class BadSnapshot(ValueError):  # noqa: N818 - the name callers match on
+class BadSnapshot(ValueError):
     """Bytes that are no canonical ledger snapshot: torn, changed or of another version."""
 
 
-class InvariantViolation(ArithmeticError):  # noqa: N818 - the name callers match on
+class InvariantViolation(ArithmeticError):
     """Lots or cash do not balance; a bug, never business."""
 
 

@@ -33,7 +33,7 @@ TREE_DEPTH = 20
 EMPTY_LEAF = bytes(HASH_BYTES)
 
 
-class BadProof(ValueError):  # noqa: N818 - the name callers match on
+class BadProof(ValueError):
     """A multiproof has too few or too many siblings; the sender's fault."""
 
 

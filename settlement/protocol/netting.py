@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class Unbalanced(ArithmeticError):  # noqa: N818 - the name callers match on
+class Unbalanced(ArithmeticError):
     """Deltas that create or destroy lots or cash; a bug upstream, never business."""
 
 

@@ -21,7 +21,7 @@ _LEAF = struct.Struct(">BII32sqQq")
 _REF_BYTES = 32
 
 
-class BadOrders(ValueError):  # noqa: N818 - the name callers match on
+class BadOrders(ValueError):
     """Order fills do not form a valid orders tree, or do not explain the netted deltas; the caller's fault."""
 
 

@@ -38,11 +38,11 @@ _ADDRESS_BYTES = 20
 _V_OFFSET = 27
 
 
-class BadSignature(ValueError):  # noqa: N818 - the name callers match on
+class BadSignature(ValueError):
     """A signature is malformed, not canonical or recovers to no key; the signer's fault."""
 
 
-class BadAddress(ValueError):  # noqa: N818 - the name callers match on
+class BadAddress(ValueError):
     """A text is not a 20-byte hex address; the sender's fault."""
 
 

@@ -5,7 +5,7 @@ from settlement.protocol.netting import NetDeltas
 __all__ = ["Refused", "reference_decode", "reference_encode"]
 
 
-class Refused(Exception):  # noqa: N818 - read as a verdict
+class Refused(Exception):
     """The bytes are not the one encoding of their meaning."""
 
 

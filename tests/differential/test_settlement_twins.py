@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from settlement.protocol import eip712
 from settlement.protocol.batch import BatchInput, build_batch, order_fills_of
 from settlement.protocol.encoding import decode_batch
 from settlement.protocol.keccak import COMPILED, keccak256, reference_keccak256
@@ -24,6 +25,37 @@ def test_keccak_agrees_on_every_length_up_to_four_blocks() -> None:
     for length in range(4 * 136 + 2):
         data = rng.randbytes(length)
         assert keccak256(data) == reference_keccak256(data)
+
+
+def random_number(rng: random.Random, *, signed: bool) -> int:
+    """Return a number of any size that fits a word, often at an edge of the machine word."""
+    edge = rng.choice((0, 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, 1 << 64, (1 << 255) - 1, rng.getrandbits(200)))
+    return -edge - 1 if signed and rng.random() < 0.5 else edge
+
+
+def test_order_digests_agree() -> None:
+    """The compiled digest equals the general one for numbers of every size."""
+    rng = random.Random(3)
+    for _ in range(300):
+        trade = {
+            "asset": rng.randbytes(20),
+            "sub_id": random_number(rng, signed=False),
+            "limit_price_e18": random_number(rng, signed=True),
+            "amount_e18": random_number(rng, signed=True),
+            "max_fee_e18": random_number(rng, signed=False),
+            "is_bid": rng.random() < 0.5,
+        }
+        common = {
+            "subaccount_id": random_number(rng, signed=False),
+            "nonce": random_number(rng, signed=False),
+            "expiry_s": random_number(rng, signed=False),
+            "owner": rng.randbytes(20),
+            "signer": rng.randbytes(20),
+        }
+        data = eip712.encode_trade(**trade, recipient_subaccount_id=common["subaccount_id"])
+        action = eip712.Action(module=eip712.TRADE_MODULE, data=data, **common)
+        separator = rng.randbytes(32)
+        assert eip712.digest(separator, action) == eip712.trade_digest(separator, **trade, **common)
 
 
 def random_indices(rng: random.Random, depth: int, count: int) -> list[int]:

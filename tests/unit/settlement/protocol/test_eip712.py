@@ -156,6 +156,44 @@ def test_option_id_refuses_what_does_not_fit(strike_e8: int, expiry_s: int) -> N
         eip712.option_sub_id(is_call=True, strike_e8=strike_e8, expiry_s=expiry_s)
 
 
+FAST = {
+    **TRADE,
+    "subaccount_id": 7,
+    "nonce": NONCE,
+    "expiry_s": EXPIRY_S,
+    "owner": OWNER,
+    "signer": address_of(KEY),
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("asset", A1[1:]),
+        ("owner", A1 + b"\x00"),
+        ("signer", b""),
+        ("sub_id", -1),
+        ("sub_id", 1 << 256),
+        ("limit_price_e18", 1 << 255),
+        ("amount_e18", -(1 << 255) - 1),
+        ("max_fee_e18", -1),
+        ("subaccount_id", -1),
+        ("nonce", 1 << 256),
+        ("expiry_s", -1),
+    ],
+)
+def test_fast_path_names_the_value_that_does_not_fit(field: str, value: object) -> None:
+    """The fast path refuses what the general one refuses."""
+    with pytest.raises(eip712.EncodingError):
+        eip712.trade_digest(eip712.domain_separator(1), **{**FAST, field: value})
+
+
+def test_fast_path_needs_a_whole_separator() -> None:
+    """A truncated separator is refused there too."""
+    with pytest.raises(eip712.EncodingError):
+        eip712.trade_digest(b"\x01" * 31, **FAST)
+
+
 def test_separator_must_have_32_bytes() -> None:
     """A truncated separator never yields a digest."""
     with pytest.raises(eip712.EncodingError):
@@ -227,15 +265,7 @@ def test_order_digest_and_signature(chain_id: int) -> None:
 @pytest.mark.parametrize("chain_id", ORDER_DIGESTS)
 def test_fast_path_gives_the_same_digest(chain_id: int) -> None:
     """The order path without an Action agrees with the general one."""
-    digest = eip712.trade_digest(
-        eip712.domain_separator(chain_id),
-        **TRADE,
-        subaccount_id=7,
-        nonce=NONCE,
-        expiry_s=EXPIRY_S,
-        owner=OWNER,
-        signer=address_of(KEY),
-    )
+    digest = eip712.trade_digest(eip712.domain_separator(chain_id), **FAST)
     assert ORDER_DIGESTS[chain_id][0] == digest.hex()
 
 
