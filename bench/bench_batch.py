@@ -86,7 +86,7 @@ def test_netting_tree_and_encoding(benchmark) -> None:
     state = make_ledger()
     reference_state = make_ledger()
     reference_ms = sorted(timed_ms(lambda: settle(reference_state, fills, reference_net_fills)) for _ in range(9))[4]
-    benchmark.pedantic(settle, args=(state, fills, net_fills), rounds=25, warmup_rounds=3)
+    benchmark.pedantic(settle, args=(state, fills, net_fills), rounds=60, warmup_rounds=5)
     value_ms = benchmark.stats.stats.median * 1e3
     data, root = settle(LedgerState.from_bytes(snapshot), fills, net_fills)
     benchmark.extra_info.update(
