@@ -46,6 +46,7 @@ class OffbookClient:
     def __init__(
         self, url: str, who: Credentials, *, clock_ns: ClockNs = time.time_ns, valid_for_s: int = 86_400
     ) -> None:
+        self.url = url
         self.who = who
         self.markets: dict[str, Market] = {}
         self.subaccount_ids: list[int] = []

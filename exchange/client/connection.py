@@ -79,7 +79,8 @@ class Connection:
             await self._socket.send(
                 msgspec.json.encode({"id": number, "method": method, "params": params}), text=True
             )
-            return await asyncio.wait_for(answer, self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):  # wait_for of Python 3.11 can swallow a cancellation
+                return await answer
         except TimeoutError as error:
             raise AnswerMissing(f"{method}: no answer within {self._timeout_s} s") from error
         except WebSocketException as error:
@@ -175,13 +176,16 @@ class Connection:
             return socket, reader
 
     async def _abandon(self, socket: ClientConnection, reader: asyncio.Task[None]) -> None:
-        if not self._closed:
-            self._ready.clear()
-        self._socket = None
+        self._lose_socket()
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
         self._fail_waiting()
         await socket.close()
+
+    def _lose_socket(self) -> None:
+        self._socket = None
+        if not self._closed:
+            self._ready.clear()
 
     def _fail_waiting(self) -> None:
         for answer in self._waiting.values():
@@ -196,7 +200,7 @@ class Connection:
             pass
         finally:
             if self._socket is socket:
-                self._socket = None
+                self._lose_socket()
             self._fail_waiting()
 
     def _take(self, frame: dict[str, Any]) -> None:

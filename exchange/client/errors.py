@@ -35,7 +35,7 @@ class OffbookError(ClientError):
             return {}
 
 
-class ConnectionLost(ClientError):  # noqa: N818 - says what happened
+class ConnectionLost(ClientError):
     """The socket is gone. With `sent` the outcome of the request is unknown, else nothing happened."""
 
     def __init__(self, reason: str, *, sent: bool = False) -> None:
@@ -43,13 +43,13 @@ class ConnectionLost(ClientError):  # noqa: N818 - says what happened
         self.sent = sent
 
 
-class AnswerMissing(ClientError):  # noqa: N818 - says what happened
+class AnswerMissing(ClientError):
     """No answer in time: the request may or may not have taken effect."""
 
 
-class StreamBroken(ClientError):  # noqa: N818 - says what happened
+class StreamBroken(ClientError):
     """A subscription delivers nothing more."""
 
 
-class BadAccount(ClientError):  # noqa: N818 - says what is wrong
+class BadAccount(ClientError):
     """An account file is missing, empty or malformed."""

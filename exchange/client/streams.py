@@ -59,7 +59,8 @@ class Subscription:
 
     async def next(self, timeout_s: float) -> Any:
         """Return the next item; TimeoutError when none arrives in time."""
-        return await asyncio.wait_for(self.__anext__(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await self.__anext__()
 
     def _put_one(self, item: Any) -> None:
         if self._end is not None:

@@ -1,6 +1,7 @@
 """Runs a pricer in real time: one tick each quarter second, so that every second gets its round."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +16,6 @@ async def run_pricer(pricer: Pricer, clock_ns: Callable[[], int], stop: asyncio.
     """Tick until `stop` is set. Raises what the port raises when its connection is gone."""
     while not stop.is_set():
         pricer.tick(clock_ns())
-        try:
-            await asyncio.wait_for(stop.wait(), _TICK_S)
-        except TimeoutError:
-            continue
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TICK_S):
+                await stop.wait()

@@ -164,13 +164,19 @@ class FakeExchange:
         """Quote around the mark."""
         return {"M": self.mark, "I": "84000", "a": "84001", "A": "1", "b": "83999", "B": "1"}
 
+    def on_get_tickers(self, params, _after):
+        """Quote both options of the chain."""
+        assert (params["currency"], params["expiry_date"]) == ("BTC", "20261225")
+        ticker = {"M": "2500", "I": "84000", "a": "0", "A": "0", "b": "0", "B": "0"}
+        return {"tickers": {"BTC-20261225-84000-C": ticker, "BTC-20261225-86000-C": ticker}}
+
     def on_order(self, params, after):
         """Check the signature, then fill or rest."""
         digest = self.check_order(params)
         number = f"00000000-0000-8{next(self.numbers):03d}-8116-0b9de104199c"
         order = {"order_id": number, "order_status": "open", "filled_amount": "0", "digest": digest.hex()} | params
         trades = []
-        if params["order_type"] == "market":
+        if params["order_type"] == "market" or params.get("time_in_force") == "ioc":
             order |= {"order_status": "filled", "filled_amount": params["amount"]}
             trades = [self.trade(order)]
             after.append((f"{SUBACCOUNT}.trades", trades))
