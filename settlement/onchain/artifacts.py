@@ -45,7 +45,9 @@ def load_artifact(name: str) -> Artifact:
         raw = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise DeploymentMismatch(f"contract artifact {name}.json is missing: reinstall the package") from error
-    constructor: dict[str, Any] = next((entry for entry in raw["abi"] if entry["type"] == "constructor"), {"inputs": []})
+    constructor: dict[str, Any] = next(
+        (entry for entry in raw["abi"] if entry["type"] == "constructor"), {"inputs": []}
+    )
     return Artifact(
         name=name,
         bytecode=bytes.fromhex(raw["bytecode"].removeprefix("0x")),

@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - callers match on these names
 """Typed errors of the chain side. Each message is one line and, where a person can act, names the fix."""
 
 __all__ = [

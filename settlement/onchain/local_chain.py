@@ -1,8 +1,8 @@
 """The embedded chain: py-evm with its blocks on disk; one transaction makes one block.
 
 No reorganization can happen here and a transaction is acknowledged after its block is durable, so `safe` and
-`finalized` are counted as confirmations (`safe_depth`, `final_depth` blocks behind the head; 0 by default). Gas rules are
-those of Prague.
+`finalized` are counted as confirmations (`safe_depth`, `final_depth` blocks behind the head; 0 by default).
+Gas rules are those of Prague.
 `python -m settlement.onchain.local_chain --data DIR --port N --seed S` serves it over JSON-RPC.
 """
 

@@ -9,7 +9,7 @@ from eth_account import Account
 from settlement.onchain.chain import Chain, Receipt
 from settlement.onchain.errors import AlreadyKnown, CallReverted, NonceTooLow, RpcUnavailable
 
-__all__ = ["MAX_FEE_FACTOR", "Wallet", "sign_transaction", "with_margin"]
+__all__ = ["MAX_FEE_FACTOR", "Wallet", "bumped_fees", "sign_transaction", "with_margin"]
 
 MAX_FEE_FACTOR = 2
 _GAS_PERCENT = 125
@@ -18,6 +18,11 @@ _GAS_PERCENT = 125
 def with_margin(gas: int) -> int:
     """Gas limit for an estimate: 25 % above it, rounded up."""
     return -(-gas * _GAS_PERCENT // 100)
+
+
+def bumped_fees(max_fee_wei: int, priority_fee_wei: int) -> tuple[int, int]:
+    """Both fees x 1.125, rounded up, and at least 1 wei more."""
+    return max(max_fee_wei + 1, -(-max_fee_wei * 9 // 8)), max(priority_fee_wei + 1, -(-priority_fee_wei * 9 // 8))
 
 
 def sign_transaction(
