@@ -86,7 +86,7 @@ class RealFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def fdatasync(self) -> None:
-        """Sync once, by fdatasync(2)."""
+        """Sync the data, once."""
         os.fdatasync(self._descriptor)
 
     def truncate(self, byte_count: int) -> None:
@@ -130,11 +130,11 @@ class RealDisk:
             _fsync_folder(folder.parent)
 
     def rename(self, source: str, target: str) -> None:
-        """Rename by rename(2)."""
+        """Replace the target in one step."""
         (self._root / source).rename(self._root / target)
 
     def unlink(self, path: str) -> None:
-        """Remove by unlink(2)."""
+        """Remove the name."""
         (self._root / path).unlink()
 
     def fsync_directory(self, path: str) -> None:

@@ -16,19 +16,19 @@ class JournalError(Exception):
     """Base of all journal errors."""
 
 
-class JournalFull(JournalError):  # noqa: N818
+class JournalFull(JournalError):
     """The hard bound of staged, uncommitted work is reached; nothing was staged."""
 
 
-class JournalFailed(JournalError):  # noqa: N818
+class JournalFailed(JournalError):
     """A write or sync failed earlier; nothing after it may be released."""
 
 
-class JournalGap(JournalError):  # noqa: N818
+class JournalGap(JournalError):
     """The sequences asked for are older than the oldest segment or event file."""
 
 
-class JournalCorrupt(JournalError):  # noqa: N818
+class JournalCorrupt(JournalError):
     """Acknowledged data is damaged or missing.
 
     `file` is the path on the journal's disk, `offset` in bytes, `sequences` the first and, where known, the last

@@ -16,7 +16,18 @@ from exchange.journal.segment import MAKING_NAME, SEGMENT_HEADER_BYTES, list_seg
 from exchange.journal.walk import Stop, Walk, find_proof
 from exchange.journal.writer import SUSPECT_NAME
 
-__all__ = ["Recovery", "TornTail", "raise_epoch", "read_epoch", "read_groups", "recover"]
+__all__ = [
+    "NO_CURSORS",
+    "Recovery",
+    "TornTail",
+    "corrupt",
+    "cursor_proof",
+    "cut_tail",
+    "raise_epoch",
+    "read_epoch",
+    "read_groups",
+    "recover",
+]
 
 EPOCH_NAME = "EPOCH"
 NO_CURSORS: Mapping[str, int] = MappingProxyType({})
@@ -93,11 +104,11 @@ def recover(
     for _ in walk:
         pass
     stop = _stop_of(walk)
-    proof = find_proof(disk, directory, stop) or _cursor_proof(stop, cursors, from_sequence)
+    proof = find_proof(disk, directory, stop) or cursor_proof(stop, {**cursors, "snapshot": from_sequence - 1})
     if proof:
         raise corrupt(directory, stop, proof)
     was_suspect = disk.exists(f"{directory}/{SUSPECT_NAME}")
-    torn = _cut_tail(disk, directory, walk, stop)
+    torn = cut_tail(disk, directory, walk, stop)
     _harden(disk, directory, walk, was_suspect=was_suspect)
     return Recovery(
         directory=directory, last_sequence=walk.next_sequence - 1, last_crc=walk.last_crc,
@@ -145,14 +156,15 @@ def _stop_of(walk: Walk) -> Stop:
     return walk.stop
 
 
-def _cursor_proof(stop: Stop, cursors: Mapping[str, int], from_sequence: int) -> str:
-    for name, sequence in [*cursors.items(), ("snapshot", from_sequence - 1)]:
+def cursor_proof(stop: Stop, cursors: Mapping[str, int]) -> str:
+    """Say which consumer stands beyond the journal's end; empty when none does."""
+    for name, sequence in cursors.items():
         if sequence >= stop.next_sequence:
             return f"cursor {name} stands at sequence {sequence}"
     return ""
 
 
-def _cut_tail(disk: Disk, directory: str, walk: Walk, stop: Stop) -> TornTail | None:
+def cut_tail(disk: Disk, directory: str, walk: Walk, stop: Stop) -> TornTail | None:
     """Zero what follows the last whole group and remove the segments behind it; return what was not zero."""
     lost_bytes = 0
     last_number = walk.position[0] if walk.position else 0

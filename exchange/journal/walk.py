@@ -30,9 +30,10 @@ from exchange.journal.segment import (
     unpack_segment_header,
 )
 
-__all__ = ["PADDING_DAMAGED", "Stop", "Walk", "find_proof"]
+__all__ = ["PADDING_DAMAGED", "REST_DAMAGED", "Stop", "Walk", "find_proof"]
 
 PADDING_DAMAGED = "padding behind a whole group is not zero"
+REST_DAMAGED = "the unused rest of a full segment is not zero"
 _ZEROS = "zeros"
 
 
@@ -51,10 +52,10 @@ class Stop:
 class Walk:
     """One pass over the whole groups of a journal, oldest wanted segment first; `stop` is set when it ends.
 
-    Raises JournalGap when the oldest segment starts behind `from_sequence`.
+    Raises JournalGap when the oldest segment starts behind `from_sequence`; None starts at the oldest.
     """
 
-    def __init__(self, disk: Disk, directory: str, from_sequence: int = 1) -> None:
+    def __init__(self, disk: Disk, directory: str, from_sequence: int | None = 1) -> None:
         self._disk = disk
         self._directory = directory
         self._numbers = _numbers_from(disk, directory, from_sequence)
@@ -92,6 +93,20 @@ class Walk:
         number, offset = self.position or (1, 0)
         self._end(number, offset, "")
 
+    def expected_header(self, number: int, group: GroupHeader) -> SegmentHeader | None:
+        """Return the header that segment `number` must have where the walk ended, given its first group.
+
+        None when that group does not continue the chain. The configuration and instrument hashes are not known any
+        more and come back as zeros.
+        """
+        is_oldest = self.position is None
+        if not is_oldest and (group.first_sequence, group.previous_crc) != (self.next_sequence, self._crc):
+            return None
+        return SegmentHeader(
+            number=number, epoch=group.epoch, first_sequence=group.first_sequence, previous_crc=group.previous_crc,
+            previous_sha256=bytes(32) if is_oldest else self._sha256,
+        )  # fmt: skip
+
     def _enter(self, number: int, data: bytes, *, first: bool) -> bool:
         """Check the segment header; False ends the walk."""
         header = unpack_segment_header(data[:SEGMENT_HEADER_BYTES])
@@ -121,10 +136,10 @@ class Walk:
     def _end_at_header(self, number: int, data: bytes, problem: str) -> None:
         if not data.rstrip(b"\0"):
             self._end(number, 0, "")
-        elif not data[SEGMENT_HEADER_BYTES:].rstrip(b"\0"):
-            self._end(number, 0, problem)
-        else:
-            self._end(number, 0, problem, proof="groups follow, and a segment header is synced before them")
+            return
+        group = unpack_header(data[SEGMENT_HEADER_BYTES : SEGMENT_HEADER_BYTES + HEADER_BYTES])
+        is_used = isinstance(group, GroupHeader) and group.segment_number == number
+        self._end(number, 0, problem, proof="a group follows, and the header is synced before it" if is_used else "")
 
     def _groups(self, number: int, data: bytes) -> Iterator[Group]:
         """Yield this segment's groups; `stop` stays None when its rest is zeros."""
@@ -186,14 +201,26 @@ class Walk:
         return boundary
 
     def _end_at_group(self, number: int, data: bytes, offset: int, problem: str) -> None:
+        if self._is_followed(number, data):
+            self._end(number, offset, REST_DAMAGED, proof="the next segment starts where this one ends")
+            return
         header = unpack_header(data[offset : offset + HEADER_BYTES])
         known = isinstance(header, GroupHeader) and header.first_sequence == self.next_sequence
         last = header.last_sequence if isinstance(header, GroupHeader) and known else None
         self._end(number, offset, problem, last_sequence=last)
 
-    def _end(
-        self, number: int, offset: int, reason: str, *, last_sequence: int | None = None, proof: str = ""
-    ) -> None:
+    def _is_followed(self, number: int, data: bytes) -> bool:
+        """Say whether the next segment continues right behind the last whole group of this one."""
+        if not self._disk.exists(segment_path(self._directory, number + 1)):
+            return False
+        header = read_segment_header(self._disk, self._directory, number + 1)
+        if isinstance(header, str):
+            return False
+        used_bytes = self.position[1] if self.position else SEGMENT_HEADER_BYTES
+        self._sha256 = hashlib.sha256(data[:used_bytes]).digest()
+        return not self._header_problem(header, number + 1, first=False)
+
+    def _end(self, number: int, offset: int, reason: str, *, last_sequence: int | None = None, proof: str = "") -> None:
         self.stop = Stop(
             number=number, offset=offset, next_sequence=self.next_sequence, last_sequence=last_sequence,
             reason=reason, proof=proof,
@@ -225,19 +252,21 @@ def _proves(data: bytes, offset: int, number: int, missing_sequence: int) -> boo
     return not isinstance(unpack_body(header, data[start : start + header.body_bytes]), str)
 
 
-def _numbers_from(disk: Disk, directory: str, from_sequence: int) -> list[int]:
+def _numbers_from(disk: Disk, directory: str, from_sequence: int | None) -> list[int]:
     """Return the segments to walk: the last one that starts at or below `from_sequence`, and all behind it."""
     numbers = list_segments(disk, directory)
-    start, oldest = 0, None
+    if from_sequence is None:
+        return numbers
+    start = 0
     for index, number in enumerate(numbers):
         header = read_segment_header(disk, directory, number)
         if isinstance(header, str):
             continue
-        oldest = header.first_sequence if oldest is None else oldest
         if header.first_sequence <= from_sequence:
             start = index
-    if oldest is not None and oldest > from_sequence:
-        raise JournalGap(f"{directory}: starts at sequence {oldest}; sequence {from_sequence} was released")
+        elif index == 0:
+            oldest = header.first_sequence
+            raise JournalGap(f"{directory}: starts at sequence {oldest}; sequence {from_sequence} was released")
     return numbers[start:]
 
 

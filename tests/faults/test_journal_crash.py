@@ -68,7 +68,7 @@ def check_image(disk, acknowledged):
 
 
 def check_groups(groups, last_sequence):
-    """The groups are exactly those that were staged, without a gap."""
+    """Check that the groups are exactly those that were staged, without a gap."""
     following = 1
     for group in groups:
         expected = make_group(following, group.command_count)
@@ -94,7 +94,7 @@ def test_a_crash_at_every_operation_loses_nothing_acknowledged():
 def test_the_last_write_cut_at_every_byte(counts):
     """Whatever byte the last write ends at, the groups before it stay and only whole groups of it are kept."""
     disk = SimDisk()
-    writer = open_writer(disk, segment_bytes=32 << 10)
+    writer = open_writer(disk, segment_bytes=28 << 10)
     write_commits(writer, [[5], [1, 1]])
     disk.crash_at = disk.operation_count + 1
     with pytest.raises(SimCrashError):

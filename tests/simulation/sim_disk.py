@@ -302,7 +302,7 @@ def _keep_prefix(data: bytearray, offset: int, written: bytes | None, cut_bytes:
 def _keep_some(data: bytearray, offset: int, written: bytes | None, chance: random.Random) -> None:
     """Apply each sector of one operation, or not, by chance."""
     if written is None:
-        if chance.random() < 0.5:  # noqa: PLR2004
+        if chance.random() < 0.5:
             _keep_prefix(data, offset, None, None)
         return
     start = 0

@@ -11,7 +11,7 @@ SEGMENT_BYTES = 64 << 10
 
 
 def make_group(first_sequence, command_count=1, *, attachments=b"", timestamp_ns=None):
-    """A group whose every record names its sequence."""
+    """Return a group whose every record names its sequence."""
     records = b"".join(
         b"\x01" + (first_sequence + i).to_bytes(8, "little") + bytes([i & 255] * 55) for i in range(command_count)
     )
@@ -43,7 +43,7 @@ def write_commits(writer, commits: Iterable[Iterable[int]], attachments=b""):
 
 
 def new_journal(commits=(), *, segment_bytes=SEGMENT_BYTES, attachments=b""):
-    """A simulated disk with a journal of these commits, and its writer."""
+    """Return a simulated disk with a journal of these commits, and its writer."""
     disk = SimDisk()
     writer = open_writer(disk, segment_bytes=segment_bytes)
     write_commits(writer, commits, attachments)
