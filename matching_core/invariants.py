@@ -3,7 +3,7 @@
 __all__ = ["InvariantViolated", "require"]
 
 
-class InvariantViolated(Exception):  # noqa: N818 - the project's word for it
+class InvariantViolated(Exception):
     """A book's structure contradicts itself; nothing it answers afterwards can be trusted."""
 
 

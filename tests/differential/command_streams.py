@@ -37,8 +37,8 @@ class CommandStream:
         for kind, _side, _code, instrument, handle, _price, _quantity in EVENT.iter_unpack(events):
             if kind == CoreEvent.ACCEPTED:
                 self._handles.append((instrument, handle))
-        if len(self._handles) > 400:
-            del self._handles[: len(self._handles) // 4]
+        if len(self._handles) > 120:
+            del self._handles[:60]
 
     def draw(self) -> bytes:
         """Return the next packed command."""

@@ -1,6 +1,5 @@
 """The compiled book answers 100,000 random commands with the same bytes as the reference, and holds the same state."""
 
-
 import os
 
 import pytest

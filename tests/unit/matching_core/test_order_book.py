@@ -149,8 +149,11 @@ SELF_TRADE = [
         ],
         [" | 102 | d:4", " | 101 | c:6", "i:8 | 98 | "],
     ),
-    ("buy 12@101 fok o9 maker", ["accepted t 12@101", "trade a 5@101", "canceled b 3@101 SELF_TRADE_MAKER",
-                                 "trade c 7@101"], [" | 102 | d:4", "i:8 | 98 | "]),
+    (
+        "buy 12@101 fok o9 maker",
+        ["accepted t 12@101", "trade a 5@101", "canceled b 3@101 SELF_TRADE_MAKER", "trade c 7@101"],
+        [" | 102 | d:4", "i:8 | 98 | "],
+    ),
     ("buy 13@101 fok o9 maker", ["rejected FOK_NOT_FILLED"], None),
     ("buy 6@101 fok o9", ["rejected FOK_NOT_FILLED"], None),
     ("buy 6@101 fok o9 both", ["rejected FOK_NOT_FILLED"], None),
