@@ -23,6 +23,7 @@ _PROCESSES = {
     "chain": "exchange.app.chain_process",
     "deploy": "exchange.app.deploy_process",
     "exchange": "exchange.app.exchange_process",
+    "snapshot": "exchange.app.snapshot_process",
     "pricer": "exchange.app.pricer_process",
     "settler": "exchange.app.settler_process",
     "accounts": "exchange.app.accounts_process",

@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 __all__ = ["ConfigError", "Settings", "load_settings", "shared_folder"]
 
 _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
+_SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
 
 
 class ConfigError(ValueError):
@@ -106,6 +108,6 @@ def _convert(name: str, value: object, kind: type, source: str) -> object:
     try:
         if kind is bool:
             return {"1": True, "true": True, "0": False, "false": False}[str(value).lower()]
-        return type(Path())(str(value)) if issubclass(kind, Path) else kind(str(value))
+        return Path(str(value)) if issubclass(kind, Path) else _SCALARS[kind](str(value))
     except (KeyError, ValueError) as error:
         raise ConfigError(f"{source}: {name} = {value!r} is not a {kind.__name__}") from error

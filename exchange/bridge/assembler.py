@@ -68,10 +68,22 @@ class BatchAssembler:
         self._fills: list[Fill] = []
         self._requests: list[RequestApplied] = []
 
+    @classmethod
+    def resume(
+        cls, *, sequence: int, next_batch: int, units: dict[int, int], refs: dict[int, bytes]
+    ) -> "BatchAssembler":
+        """Begin at a batch boundary: instrument units and the digests of open orders come from elsewhere."""
+        assembler = cls()
+        assembler.sequence = sequence
+        assembler.next_batch = next_batch
+        assembler._units = dict(units)
+        assembler._refs = dict(refs)
+        return assembler
+
     @property
-    def open_fill_count(self) -> int:
-        """Fills that wait for the next BatchClosed."""
-        return len(self._fills)
+    def has_open_content(self) -> bool:
+        """Whether fills or requests wait for the next BatchClosed."""
+        return bool(self._fills or self._requests)
 
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from exchange.journal.disk import Disk, read_whole, write_durably
 from exchange.journal.group import crc32c
 
-__all__ = ["SNAPSHOTS_KEPT", "Snapshot", "load_newest", "unpack_snapshot", "write_snapshot"]
+__all__ = ["SNAPSHOTS_KEPT", "Snapshot", "load_newest", "oldest_sequence", "unpack_snapshot", "write_snapshot"]
 
 SNAPSHOTS_KEPT = 3
 SNAPSHOT_MAGIC = b"OBJSNAP\0"
@@ -67,6 +67,12 @@ def load_newest(
         if on_damage is not None:
             on_damage(f"{path}: {snapshot}; the next older snapshot is used")
     return None
+
+
+def oldest_sequence(disk: Disk, directory: str = "snapshots") -> int | None:
+    """Sequence of the oldest snapshot kept, None when there is none."""
+    names = _names(disk, directory)
+    return int(min(names)[:16], 16) if names else None
 
 
 def unpack_snapshot(data: bytes) -> Snapshot | str:

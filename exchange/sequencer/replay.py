@@ -66,7 +66,7 @@ def replay(
 
 def state_of_snapshot(snapshot: Snapshot, book_factory: Callable[[], Any]) -> State:
     """The state a snapshot holds; raises ReplayDiverged when its hash is not the one stored."""
-    state = load(snapshot.sections, book_factory=book_factory)
+    state = load(dict(snapshot.sections), book_factory=book_factory)
     if state.sequence != snapshot.sequence or state_hash(state) != snapshot.state_hash:
         raise ReplayDiverged(f"the snapshot at sequence {snapshot.sequence} does not give the state hash it names")
     return state

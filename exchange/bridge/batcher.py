@@ -1,0 +1,121 @@
+"""Event blobs in, built batches out, with a memory that survives a restart.
+
+The ledger is the settlement tree after the last built batch; together with the assembler it is a function of the events
+taken so far. `save` writes both into one file by an atomic rename, after the batch is in the outbox: a crash between the
+two rebuilds the same batch from the same events, and the outbox refuses any other.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from exchange.bridge.assembler import AssembledBatch, BatchAssembler
+from exchange.domain.packing import unpack_events
+from settlement.onchain.outbox import BuiltBatch
+from settlement.protocol.batch import build_batch
+from settlement.protocol.ledger import LedgerState
+
+__all__ = ["UNBATCHED_FILL_GAS", "Batcher", "LedgerStore"]
+
+UNBATCHED_FILL_GAS: Final = 67_800
+"""Gas of verifying one trade alone on chain (settlement.md 9), the yardstick of `gas_saved`."""
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    assembler: bytes
+    ledger: bytes
+
+
+class LedgerStore:
+    """One file with the batcher's memory."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is read yet."""
+        self._path = path
+
+    def load(self) -> tuple[BatchAssembler, LedgerState]:
+        """What was saved, or the empty beginning. Raises BadEvents, BadSnapshot for a damaged file."""
+        if not self._path.exists():
+            return BatchAssembler(), LedgerState()
+        stored = msgspec.msgpack.decode(self._path.read_bytes(), type=_Stored)
+        return BatchAssembler.load(stored.assembler), LedgerState.from_bytes(stored.ledger)
+
+    def save(self, assembler: BatchAssembler, ledger: LedgerState) -> None:
+        """Replace the file durably."""
+        temporary = self._path.with_suffix(".new")
+        with temporary.open("wb") as file:
+            file.write(msgspec.msgpack.encode(_Stored(assembler.dump(), ledger.to_bytes())))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class Batcher:
+    """Folds event blobs; `cursor` is the last sequence taken, `saved_cursor` the last one that a restart knows."""
+
+    def __init__(self, assembler: BatchAssembler, ledger: LedgerState, store: LedgerStore | None = None) -> None:
+        """Continue from `assembler` and `ledger`; without a store nothing is saved."""
+        self._assembler = assembler
+        self._ledger = ledger
+        self._store = store
+        self.saved_cursor = assembler.sequence
+
+    @property
+    def cursor(self) -> int:
+        """Last sequence whose events were taken."""
+        return self._assembler.sequence
+
+    @property
+    def ledger(self) -> LedgerState:
+        """The settlement ledger after the last built batch."""
+        return self._ledger
+
+    @property
+    def has_open_content(self) -> bool:
+        """Whether events wait for the next BatchClosed."""
+        return self._assembler.has_open_content
+
+    def take(self, blobs: Iterable[bytes]) -> list[BuiltBatch]:
+        """Fold packed event blobs; commands at or below the cursor are skipped. Raises BadEvents, Unbalanced."""
+        built: list[BuiltBatch] = []
+        for blob in blobs:
+            for item in unpack_events(blob):
+                if item.sequence > self._assembler.sequence:
+                    built += [self._build(assembled) for assembled in self._assembler.take(item)]
+        return built
+
+    def save(self) -> None:
+        """Remember everything taken so far. Call it after the built batches are in the outbox."""
+        if self._store is not None and self.cursor != self.saved_cursor:
+            self._store.save(self._assembler, self._ledger)
+            self.saved_cursor = self.cursor
+
+    def _build(self, assembled: AssembledBatch) -> BuiltBatch:
+        batch = build_batch(self._ledger, assembled.input)
+        self._ledger.check()
+        return BuiltBatch(
+            seq=batch.seq,
+            first_sequence=assembled.first_sequence,
+            last_sequence=assembled.last_sequence,
+            h=batch.h,
+            data=batch.data,
+            previous_root=batch.previous_root,
+            new_root=batch.new_root,
+            orders_root=batch.orders_root,
+            collateral_e6=batch.collateral_e6,
+            stats={
+                "fills": batch.fills,
+                "legs": batch.legs,
+                "orders": batch.orders,
+                "requests": len(assembled.input.requests),
+                "fee_e6": assembled.input.fee_e6,
+            },
+        )
