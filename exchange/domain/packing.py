@@ -96,7 +96,7 @@ _body_kinds: Final[dict[type, CommandKind]] = {
 
 def pack_events(commands: Sequence[CommandEvents]) -> bytes:
     """Canonical bytes of the events of consecutive commands."""
-    return _encode_events([[one.sequence, one.timestamp_ns, [_narrow(event) for event in one.events]] for one in commands])
+    return _encode_events([(one.sequence, one.timestamp_ns, list(map(_narrow, one.events))) for one in commands])
 
 
 def unpack_events(blob: bytes) -> list[CommandEvents]:

@@ -1,4 +1,4 @@
-"""Settlement batches: which fills and requests belong together (settlement.md 3.4-3.5). Content is the journal's alone."""
+"""Settlement batches: which fills and requests belong together (settlement.md 3.4-3.5), by the journal alone."""
 
 from typing import Final
 

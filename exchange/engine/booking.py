@@ -38,8 +38,8 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
     state.trade_count += 1
     index_e9 = state.prices.index_e9[instrument.underlying]
     sides = tuple(
-        _book_side(state, turn, instrument, order, price_ticks=price_ticks, lots=lots, index_e9=index_e9, taker=is_taker)
-        for order, is_taker in ((maker, False), (taker, True))
+        _book_side(state, turn, instrument, order, price_ticks=price_ticks, lots=lots, index_e9=index_e9, taker=taking)
+        for order, taking in ((maker, False), (taker, True))
     )
     batches.add_trade(state, number)
     turn.events.append(

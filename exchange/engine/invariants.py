@@ -1,5 +1,6 @@
-"""What must hold after every command. The cheap part runs always, over what the command touched; the full one on demand."""
+"""What must hold after every command: the cheap part always, over what was touched; the full one on demand."""
 
+from itertools import pairwise
 from typing import Never
 
 from exchange.domain.commands import OrderFlag, Side
@@ -74,7 +75,7 @@ def _check_book(state: State) -> None:
         rows = state.book.orders(instrument)
         total += len(rows)
         lines = [(row[1], row[2], state.by_handle[row[0]].number) for row in rows]
-        for one, other in zip(lines, lines[1:], strict=False):
+        for one, other in pairwise(lines):
             if one[:2] == other[:2] and one[2] >= other[2]:
                 _violated(f"order {other[2]} stands behind {one[2]}")
     if total != len(state.open_orders):

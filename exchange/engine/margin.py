@@ -162,11 +162,8 @@ def _option_group(state: State, account: Account, key: GroupKey, change: Change 
         return 0
     underlying, expiry_s = str(key[0]), key[-1]
     prices = state.prices
-    worst = options_worst(
-        prices.index_e9[underlying], prices.forward(underlying, int(expiry_s)), rows, state.config.margin
-    )
-    # Longs give no credit, and their value is no part of this margin: it is not cash.
-    return worst
+    forward_e9 = prices.forward(underlying, int(expiry_s))
+    return options_worst(prices.index_e9[underlying], forward_e9, rows, state.config.margin)
 
 
 def _option_row(state: State, account: Account, number: int, change: Change | None) -> OptionExposure:

@@ -26,7 +26,15 @@ from matching_core.fills import (
     CoreEvent,
 )
 
-__all__ = ["cancel_orders", "close_order", "core_flags", "lower_quantity", "match_order", "open_order", "reduce_resting"]
+__all__ = [
+    "cancel_orders",
+    "close_order",
+    "core_flags",
+    "lower_quantity",
+    "match_order",
+    "open_order",
+    "reduce_resting",
+]
 
 _REFUSALS: Final = {
     CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,

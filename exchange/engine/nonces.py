@@ -1,4 +1,4 @@
-"""Used nonces: kept for as long as the same order could come again, in buckets of ten minutes dropped whole (api.md 4.5).
+"""Used nonces, kept while the same order could come again, in buckets of ten minutes dropped whole (api.md 4.5).
 
 A nonce is read as time: its decimal digits padded with zeros on the right to 19 give nanoseconds. It is good within ten
 minutes of journal time, once per (owner, signer).

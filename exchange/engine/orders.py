@@ -43,7 +43,8 @@ def admit(state: State, turn: Turn, place: Place) -> bool:
     code = check_authority(state, place)
     if code:
         return refuse(state, turn, place, code)
-    known = find_order(state, place.subaccount, client_order_id=place.client_order_id) if place.client_order_id else None
+    client_id = place.client_order_id
+    known = find_order(state, place.subaccount, client_order_id=client_id) if client_id else None
     if known is not None and _is_same_body(known.place, place):
         turn.events.append(OrderRepeated(subaccount=place.subaccount, order=known.number))
         return False

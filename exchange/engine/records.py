@@ -43,7 +43,7 @@ class Position(msgspec.Struct, kw_only=True):
 
 
 class Account(msgspec.Struct, kw_only=True):
-    """A subaccount. `ledger_cash_e6` is what the settlement ledger holds: every fill is paid in full, perpetuals too."""
+    """A subaccount. `ledger_cash_e6` is the settlement ledger's cash: every fill is paid in full, perpetuals too."""
 
     index: int
     owner: bytes

@@ -1,4 +1,4 @@
-"""Logins on sockets, numbered by the engine, so that cancel-on-disconnect replays like everything else (api.md 10.6)."""
+"""Logins on sockets, numbered by the engine, so that cancel-on-disconnect replays like the rest (api.md 10.6)."""
 
 from typing import Final
 

@@ -23,7 +23,18 @@ from matching_core.fills import COMMAND, EVENT, CoreCommand, CoreEvent
 
 __all__ = ["SECTIONS", "dump", "load"]
 
-SECTIONS: Final = ("meta", "instruments", "prices", "accounts", "keys", "sessions", "orders", "closed", "nonces", "batch")
+SECTIONS: Final = (
+    "meta",
+    "instruments",
+    "prices",
+    "accounts",
+    "keys",
+    "sessions",
+    "orders",
+    "closed",
+    "nonces",
+    "batch",
+)
 _COUNTERS: Final = (
     "sequence",
     "timestamp_ns",
@@ -76,7 +87,7 @@ def dump(state: State) -> dict[str, bytes]:
         [session for _, session in sorted(state.sessions.items())],
         [_order_row(order) for _, order in sorted(state.open_orders.items())],
         [_order_row(order) for order in state.closed_orders.values()],
-        [(bucket, sorted((*key, by) for key, by in used.items())) for bucket, used in sorted(state.nonces.buckets.items())],
+        _nonce_rows(state),
         _batch_row(state.batch),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
@@ -120,6 +131,11 @@ def _price_rows(state: State) -> list[Any]:
         sorted((*key, value) for key, value in prices.forward_e9.items()),
         [row for _, row in sorted(prices.marks.items())],
     ]
+
+
+def _nonce_rows(state: State) -> list[Any]:
+    buckets = sorted(state.nonces.buckets.items())
+    return [(bucket, sorted((*key, by) for key, by in used.items())) for bucket, used in buckets]
 
 
 def _account_row(account: Account) -> list[Any]:

@@ -139,7 +139,7 @@ class State:
         """Undo `index_order`, where the names were not taken over by a younger order."""
         place = order.place
         for names, name in ((self.client_ids, place.client_order_id), (self.nonce_orders, place.nonce)):
-            table: dict[Any, int] = names[place.subaccount]  # type: ignore[assignment]
+            table: dict[Any, int] = names[place.subaccount]
             if table.get(name) == order.number:
                 del table[name]
 

@@ -10,7 +10,7 @@ __all__ = ["fire_timers"]
 
 
 def fire_timers(state: State, turn: Turn) -> None:
-    """End orders whose signature, date or instrument ran out; at most MAX_TIMERS_PER_CLOCK, the rest at the next Clock."""
+    """End orders whose signature, date or instrument ran out; MAX_TIMERS_PER_CLOCK at most, the rest at the next."""
     state.nonces.drop_stale(state.timestamp_ns)
     for _ in range(MAX_TIMERS_PER_CLOCK):
         if not state.timers or state.timers[0][0] > state.timestamp_ns:

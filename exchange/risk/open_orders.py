@@ -62,7 +62,9 @@ def options_worst(
     return expiry_margin(index_e9, group, parameters).initial_e18 - paid
 
 
-def open_orders_requirement(*, position_e9: int, buys_e9: int, sells_e9: int, mark_e9: int, tiers: tuple[Tier, ...]) -> int:
+def open_orders_requirement(
+    *, position_e9: int, buys_e9: int, sells_e9: int, mark_e9: int, tiers: tuple[Tier, ...]
+) -> int:
     """Requirement of a perpetual with its orders, without loss and fee terms (risk.md 9.2), in 1e-18 USDC."""
     reach_e9 = max(0, buys_e9 + position_e9, sells_e9 - position_e9)
     return perpetual_requirement(notional_e18=reach_e9 * mark_e9, tiers=tiers)[0]
