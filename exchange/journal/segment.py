@@ -5,6 +5,7 @@ Its header is written and synced when it is opened for use, before any group: a 
 never a tear.
 """
 
+import contextlib
 import struct
 from dataclasses import dataclass
 
@@ -104,18 +105,20 @@ def list_segments(disk: Disk, directory: str) -> list[int]:
 
 
 def make_segment(disk: Disk, directory: str, number: int, segment_bytes: int) -> None:
-    """Make segment `number` of synced zeros, from a retired file when one waits. OSError when the disk is full."""
+    """Make segment `number` of synced zeros, from a retired file when one waits.
+
+    OSError when the disk refuses; the half-made file is then removed, for others need the space.
+    """
     making = f"{directory}/{MAKING_NAME}"
     stock = _stock(disk, directory)
     if stock and not disk.exists(making):
         disk.rename(f"{directory}/{stock[0]}", making)
-    file = disk.open(making, create=True)
     try:
-        file.truncate(segment_bytes)
-        write_zeros(file, 0, segment_bytes)
-        file.fdatasync()
-    finally:
-        file.close()
+        _fill_with_zeros(disk, making, segment_bytes)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.unlink(making)
+        raise
     disk.rename(making, segment_path(directory, number))
     disk.fsync_directory(directory)
 
@@ -128,6 +131,16 @@ def retire_segment(disk: Disk, directory: str, number: int) -> None:
     else:
         disk.unlink(path)
     disk.fsync_directory(directory)
+
+
+def _fill_with_zeros(disk: Disk, path: str, segment_bytes: int) -> None:
+    file = disk.open(path, create=True)
+    try:
+        file.truncate(segment_bytes)
+        write_zeros(file, 0, segment_bytes)
+        file.fdatasync()
+    finally:
+        file.close()
 
 
 def _stock(disk: Disk, directory: str) -> list[str]:

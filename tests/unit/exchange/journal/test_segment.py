@@ -38,12 +38,13 @@ def test_header_round_trip():
 
 
 def test_a_full_disk_refuses_and_the_next_try_succeeds():
-    """A segment that could not be made has no name yet; the temporary file is used again."""
+    """A segment that could not be made leaves nothing that takes the space of others."""
     disk = SimDisk()
     disk.capacity_bytes = 10_000
     with pytest.raises(OSError, match="full") as caught:
         make_segment(disk, "journal", 1, 65536)
     assert caught.value.errno == errno.ENOSPC
+    assert disk.listdir("journal") == []
     assert list_segments(disk, "journal") == []
     disk.capacity_bytes = None
     make_segment(disk, "journal", 1, 65536)
