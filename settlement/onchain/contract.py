@@ -113,12 +113,7 @@ def _types(signature: str) -> tuple[str, ...]:
 
 def encode_call(signature: str, *arguments: Any) -> bytes:
     """Calldata of a function named with its types; addresses are 20 bytes."""
-    return selector(signature) + encode(_types(signature), [_plain(argument) for argument in arguments])
-
-
-def _plain(argument: Any) -> Any:
-    is_address = isinstance(argument, bytes) and len(argument) == 20
-    return "0x" + argument.hex() if is_address else argument
+    return selector(signature) + encode(_types(signature), arguments)
 
 
 def encode_post(call: PostCall) -> bytes:
