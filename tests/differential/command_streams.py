@@ -1,5 +1,6 @@
 """Seeded streams of core commands: every kind, flag, self-trade mode and reduce-only, and a share of invalid ones."""
 
+from collections.abc import Callable
 from random import Random
 
 from matching_core.fills import (
@@ -25,9 +26,10 @@ FLAG_CHOICES = (0, 0, 0, 0, FLAG_IOC, FLAG_IOC, FLAG_FOK, FLAG_POST_ONLY, FLAG_P
 
 
 class CommandStream:
-    """Draws commands; it learns live handles from the events it is shown, stale ones stay in its pool for a while."""
+    """Draws commands; it learns handles from the events it is shown and asks `is_resting` which are still alive."""
 
-    def __init__(self, seed: int, *, invalid_percent: int = 3) -> None:
+    def __init__(self, seed: int, *, is_resting: Callable[[int], object], invalid_percent: int = 3) -> None:
+        self._is_resting = is_resting
         self._random = Random(seed)
         self._handles: list[tuple[int, int]] = []
         self._invalid_percent = invalid_percent
@@ -45,9 +47,9 @@ class CommandStream:
         draw = self._random.randrange(100)
         if draw < self._invalid_percent:
             return self._draw_invalid()
-        if draw < 25 and self._handles:
+        if draw < 14 and self._handles:
             return self._draw_cancel()
-        if draw < 40 and self._handles:
+        if draw < 26 and self._handles:
             return self._draw_amend()
         return self._draw_new()
 
@@ -68,12 +70,24 @@ class CommandStream:
         row = (random.randrange(2), flags, instrument, self._price(instrument), quantity, random.randrange(5), cell)
         return COMMAND.pack(CoreCommand.NEW, *row)
 
+    def _draw_handle(self) -> tuple[int, int]:
+        """Return a resting order nine times of ten, as far as a few tries find one; else any, often a stale one."""
+        chosen = self._random.choice(self._handles)
+        for _ in range(self._random.choice((0, 8, 8, 8, 8, 8, 8, 8, 8, 8))):
+            if self._is_resting(chosen[1]) is not None:
+                break
+            self._handles.remove(chosen)
+            chosen = self._random.choice(self._handles) if self._handles else chosen
+            if not self._handles:
+                break
+        return chosen
+
     def _draw_cancel(self) -> bytes:
-        instrument, handle = self._random.choice(self._handles)
+        instrument, handle = self._draw_handle()
         return COMMAND_HANDLE.pack(CoreCommand.CANCEL, 0, 0, instrument, 0, 0, handle)
 
     def _draw_amend(self) -> bytes:
-        instrument, handle = self._random.choice(self._handles)
+        instrument, handle = self._draw_handle()
         quantity = self._random.choice((1, 3, self._random.randint(1, 60)))
         return COMMAND_HANDLE.pack(CoreCommand.AMEND, 0, 0, instrument, self._price(instrument), quantity, handle)
 

@@ -7,6 +7,7 @@ from matching_core.fills import (
     COMMAND_HANDLE,
     EVENT,
     FLAG_POST_ONLY,
+    FLAG_REDUCE_ONLY,
     FLAG_SLIDE,
     CoreCode,
     CoreCommand,
@@ -224,6 +225,24 @@ def test_sweep_of_ten_thousand_orders_loses_no_event(order_book_class):
     assert kinds == [CoreEvent.ACCEPTED] + [CoreEvent.TRADE] * 10_000 + [CoreEvent.DEPTH] * 10_001
     assert [event[5] for event in events if event[0] == CoreEvent.TRADE] == list(range(1, 10_001))
     assert book.best(INSTRUMENT) == (20_000, 1, None, 0)
+
+
+@pytest.mark.parametrize("room", range(16, 66))
+def test_sweep_may_pause_at_any_event(order_book_class, room):
+    """Wherever in a command the compiled book's first 4,096 events are used up, the answer is that of one alone."""
+
+    def fill_book():
+        book = make_book(order_book_class)
+        book.set_cell(1, 25)
+        flags = (0, FLAG_REDUCE_ONLY)
+        book.submit(b"".join(new(SELL, 3, 10 + index, flags=flags[index % 2], cell=index % 2) for index in range(20)))
+        return book
+
+    sweep = new(BUY, 100, 40, owner=1)
+    filler = COMMAND.pack(0, 0, 0, 0, 0, 0, 0, 0)
+    alone, late = fill_book().submit(sweep), fill_book().submit(filler * (4096 - room) + sweep)
+    assert late[(4096 - room) * EVENT.size :] == alone
+    assert len(alone) // EVENT.size > 40
 
 
 def test_cancels_in_a_deep_level_keep_the_line(order_book_class):
