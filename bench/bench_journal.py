@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange.journal.commit_thread import CommitThread
 from exchange.journal.disk import RealDisk, write_zeros
 from exchange.journal.group import BLOCK_BYTES, Group
 from exchange.journal.reader import read_groups
-from exchange.journal.writer import CommitThread, JournalWriter
+from exchange.journal.writer import JournalWriter
 
 SMALL = os.environ.get("SIZE") == "small"
 COMMITS = 50 if SMALL else 500
