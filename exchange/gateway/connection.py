@@ -1,0 +1,331 @@
+"""One socket: uvicorn hands us the upgraded transport, websockets' Sans-I/O parser turns bytes into frames.
+
+All frames of one read enter the inbox together; everything that a tick or a commit answers leaves in one write.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from exchange.gateway.calls import Call, Identity
+from exchange.gateway.frames import text_frame
+from exchange.gateway.intake import Lane
+from exchange.wire.venue import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from exchange.gateway.fanout import _Topic
+    from exchange.gateway.gateway import Gateway
+
+__all__ = ["SocketConnection", "connection_class"]
+
+_PATHS: Final = frozenset({"/v3/ws", "/ws"})
+_SLOW_CONSUMER: Final = 4001
+_HEARTBEAT_MISSED: Final = 4002
+_GOING_AWAY: Final = 1012
+_TRY_LATER: Final = 1013
+_CLOSE_GRACE_S: Final = 5.0
+
+
+class SocketConnection(asyncio.Protocol):
+    """A client's socket. It is a `Client` of its calls and a `Subscriber` of channels."""
+
+    gateway: "Gateway"
+    is_socket: bool = True
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: object) -> None:
+        """Be constructed by uvicorn at an upgrade."""
+        self._connections = cast("set[Any]", server_state.connections)
+        self._loop = asyncio.get_event_loop()
+        self._protocol = ServerProtocol(max_size=self.gateway.settings.max_frame_bytes)
+        self._transport: asyncio.Transport | None = None
+        self._fragments: list[bytes] = []
+        self._is_binary = False
+        self._replies: deque[bytes] = deque()
+        self._notes: deque[bytes] = deque()
+        self._is_flush_queued = False
+        self._unanswered = 0
+        self._is_paused = False
+        self._is_lagging = False
+        self._lag_began = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._heartbeat_s = 0.0
+        self._test_sent = False
+        self.heard_at = self._loop.time()
+        self.is_open = False
+        self.address = ""
+        self.identity: Identity | None = None
+        self.cancel_on_disconnect = False
+        self.has_logged_out = False
+        self.channels: dict[str, _Topic] = {}
+        self.lane = Lane(self)
+
+    # --- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else "local"
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.gateway.settings.send_buffer_bytes)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse one read; what it asks is answered in the next tick."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._write_protocol_output()
+        self._pause_when_full()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+        self._protocol.receive_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End session, subscriptions and everything that has no sequence yet."""
+        self._connections.discard(self)
+        for timer in (self._timer, self._heartbeat):
+            if timer is not None:
+                timer.cancel()
+        self._replies.clear()
+        self._notes.clear()
+        if self.is_open:
+            self.is_open = False
+            self.gateway.socket_closed(self)
+
+    def pause_writing(self) -> None:
+        """Do nothing: buffer sizes are checked at every flush instead."""
+
+    def resume_writing(self) -> None:
+        """Bring a lagging reader back to fresh snapshots."""
+        self._check_lag()
+
+    # --- uvicorn ----------------------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """Close with 1012 when the server stops."""
+        self.close(_GOING_AWAY, "server going down")
+
+    # --- Client and Subscriber --------------------------------------------------------------------------------------
+
+    def deliver(self, call: Call, frame: bytes) -> None:
+        """Queue the reply of a call."""
+        self._unanswered -= 1
+        self.gateway.count_reply(call)
+        self._queue_reply(text_frame(frame))
+        if self._is_paused and self._unanswered <= self.gateway.settings.resume_at and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def refuse(self, frame: bytes) -> None:
+        """Queue the reply to a frame that became no call."""
+        self._unanswered -= 1
+        self._queue_reply(text_frame(frame))
+
+    def notify(self, frame: bytes, *, is_private: bool) -> bool:
+        """Queue a channel item. A lagging reader loses public ones, which are snapshots and come again."""
+        if not self.is_open or (self._is_lagging and not is_private):
+            return False
+        self._notes.append(frame)
+        self._queue_flush()
+        return True
+
+    def block(self) -> None:
+        """Hold later calls of this socket."""
+        self.lane.blocks += 1
+
+    def unblock(self) -> None:
+        """Let them go on."""
+        self.lane.blocks -= 1
+        if not self.lane.blocks:
+            self.gateway.intake.resume(self.lane)
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye with `code`; what is queued goes first."""
+        self._flush_now()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        try:
+            self._protocol.send_close(code, reason)
+        except InvalidState:
+            transport.close()
+            return
+        self._write_protocol_output()
+        self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
+        if code == _GOING_AWAY:
+            transport.close()
+
+    def queued_bytes(self) -> int:
+        """Bytes that wait in user space for this reader."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def send_ping(self) -> None:
+        """Send a protocol ping, or close a socket that has been silent too long."""
+        settings = self.gateway.settings
+        if self._loop.time() - self.heard_at > settings.idle_close_s:
+            self.close(1000, "no frame for 10 minutes")
+            return
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(b"")
+            self._write_protocol_output()
+        self._timer = self._loop.call_later(settings.ping_interval_s, self.send_ping)
+
+    def set_heartbeat(self, interval_s: float) -> None:
+        """Begin (or with 0 end) the application heartbeat (api.md 10.7)."""
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            self._heartbeat = None
+        self._heartbeat_s, self._test_sent = interval_s, False
+        if interval_s:
+            self._heartbeat = self._loop.call_later(interval_s, self._beat)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        silent_s = self._loop.time() - self.heard_at
+        if self._test_sent and silent_s >= 2 * self._heartbeat_s:
+            self.close(_HEARTBEAT_MISSED, "heartbeat missed")
+            return
+        self._test_sent = silent_s >= self._heartbeat_s
+        kind = b"test_request" if self._test_sent else b"heartbeat"
+        self._notes.append(text_frame(b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"%s"}}' % kind))
+        self._queue_flush()
+        self._heartbeat = self._loop.call_later(self._heartbeat_s, self._beat)
+
+    def _handshake(self, request: Request) -> None:
+        refusal = self.gateway.refuse_socket(self.address)
+        if request.path.partition("?")[0] not in _PATHS:
+            response = self._protocol.reject(404, "no socket here; use /v3/ws\n")
+        elif refusal:
+            response = self._protocol.reject(503, refusal + "\n")
+        else:
+            response = self._protocol.accept(request)
+        if response.status_code == 101:
+            venue = self.gateway.core.venue
+            response.headers["X-Offbook-Env"] = venue.env
+            response.headers["X-Offbook-Chain-Id"] = str(venue.chain_id)
+            response.headers["X-Offbook-Schema"] = SCHEMA_VERSION
+        self._protocol.send_response(response)
+        if response.status_code == 101:
+            self.is_open = True
+            self.gateway.socket_opened(self)
+            self._timer = self._loop.call_later(self.gateway.settings.ping_interval_s, self.send_ping)
+
+    def _frame(self, frame: Frame) -> None:
+        self.heard_at = self._loop.time()
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_binary = frame.opcode is Opcode.BINARY
+            if frame.fin:
+                self._message(bytes(frame.data))
+            else:
+                self._fragments = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                message = b"".join(self._fragments)
+                self._fragments = []
+                self._message(message)
+
+    def _message(self, message: bytes) -> None:
+        if self._protocol.state is not State.OPEN:
+            return
+        if not self._is_binary and not _is_utf8(message):
+            self.close(1007, "text frames are UTF-8")
+            return
+        if message == b"ping":
+            self._queue_reply(text_frame(b"pong"))
+            return
+        self._unanswered += 1
+        self.gateway.intake.put(self.lane, message)
+
+    def _pause_when_full(self) -> None:
+        if not self._is_paused and self._unanswered > self.gateway.settings.pause_at and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _queue_reply(self, frame: bytes) -> None:
+        if self.is_open:
+            self._replies.append(frame)
+            self._queue_flush()
+
+    def _queue_flush(self) -> None:
+        if not self._is_flush_queued:
+            self._is_flush_queued = True
+            self.gateway.queue_flush(self)
+
+    def flush(self) -> None:
+        """Write everything queued in one piece: replies first, so that no fill precedes the reply to its order."""
+        self._is_flush_queued = False
+        self._flush_now()
+        self._check_lag()
+
+    def _flush_now(self) -> None:
+        if not self._replies and not self._notes:
+            return
+        data = b"".join((*self._replies, *self._notes))
+        self._replies.clear()
+        self._notes.clear()
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and self._protocol.state is State.OPEN:
+            transport.write(data)
+
+    def _check_lag(self) -> None:
+        """Conflate a reader above 64 KiB, close it above 1 MiB or after 10 s (gateway.md 6)."""
+        transport, settings = self._transport, self.gateway.settings
+        if transport is None or transport.is_closing() or not self.is_open:
+            return
+        size = transport.get_write_buffer_size()
+        if size > settings.dirty_bytes:
+            if not self._is_lagging:
+                self._is_lagging, self._lag_began = True, self._loop.time()
+                self._loop.call_later(settings.close_after_s, self._check_lag)
+            elif size > settings.close_bytes or self._loop.time() - self._lag_began >= settings.close_after_s:
+                self.gateway.slow_closed_count += 1
+                self.close(_SLOW_CONSUMER, "SLOW_CONSUMER")
+                transport.abort()
+        elif self._is_lagging and size <= settings.clean_bytes:
+            self._is_lagging = False
+
+    def _write_protocol_output(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        output = self._protocol.data_to_send()
+        data = b"".join(output)
+        if data and not transport.is_closing():
+            transport.write(data)
+        if output and output[-1] == b"":
+            transport.close()
+        elif self._protocol.close_expected():
+            self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
+
+
+def _is_utf8(message: bytes) -> bool:
+    if message.isascii():
+        return True
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def connection_class(gateway: "Gateway") -> type[SocketConnection]:
+    """Bind a connection class to one gateway, because uvicorn constructs connections itself."""
+    return type("BoundSocketConnection", (SocketConnection,), {"gateway": gateway})

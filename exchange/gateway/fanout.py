@@ -1,0 +1,320 @@
+"""Committed outputs become notifications: encoded once per channel, the same bytes for every subscriber.
+
+Books and tickers are sampled every 100 ms from state that only whole commits change, so nothing half-matched and nothing
+crossed is ever shown. Private items and public trades leave with their commit.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from exchange.domain.events import CashMoved, OrderAccepted, OrderAmended, OrderClosed, Trade
+from exchange.domain.views import AccountView, Answer, GetAccount, Output
+from exchange.gateway.calls import Call, Identity
+from exchange.gateway.core import Core
+from exchange.gateway.frames import text_frame
+from exchange.gateway.public_methods import order_book_levels, ticker_of
+from exchange.wire.channels import BadChannel, Channel, parse_channel
+from exchange.wire.decimals import format_e6
+from exchange.wire.envelope import notification
+from exchange.wire.errors import WireError
+from exchange.wire.objects import BalanceUpdate, BatchRow, OrderBookFrame, Ticker
+from exchange.wire.venue import COLLATERAL, asset_kind
+
+__all__ = ["Fanout", "Subscriber"]
+
+_REFUSED: Final = "14022 log in as the owner of this subaccount first"
+
+
+class Subscriber(Protocol):
+    """A socket, as the fan-out sees it."""
+
+    identity: Identity | None
+    channels: "dict[str, _Topic]"
+
+    def notify(self, frame: bytes, *, is_private: bool) -> bool:
+        """Queue a frame; False when a public one was dropped because the reader lags."""
+        ...
+
+
+class _Topic:
+    """One channel that somebody listens to."""
+
+    __slots__ = ("channel", "instrument_id", "sent_at", "seq", "shown_version", "subscribers")
+
+    def __init__(self, channel: Channel, instrument_id: int) -> None:
+        self.channel = channel
+        self.instrument_id = instrument_id
+        self.subscribers: dict[Any, None] = {}
+        self.seq = 0
+        self.shown_version: object = None
+        self.sent_at = 0.0
+
+
+class Fanout:
+    """All subscriptions."""
+
+    def __init__(self, core: Core) -> None:
+        """Publish what `core`'s port commits."""
+        self._core = core
+        self._topics: dict[str, _Topic] = {}
+        self._sampled: dict[str, _Topic] = {}
+        self._balances: dict[tuple[int, str], str] = {}
+        self._publish_id = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.sent_count = 0
+        self.dropped_count = 0
+
+    def start(self) -> None:
+        """Begin sampling; needs a running loop."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._core.settings.stream_interval_s, self._sample)
+
+    def stop(self) -> None:
+        """End sampling."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def channel_count(self) -> int:
+        """Channels with at least one subscriber."""
+        return len(self._topics)
+
+    def subscribe(self, call: Call, subscriber: Subscriber) -> None:
+        """Answer `subscribe`: bad names get a status text, never an error."""
+        status: dict[str, str] = {}
+        for name in _names(call.params.channels):
+            try:
+                self._add(name, subscriber)
+            except BadChannel as error:
+                status[name] = str(error)
+            else:
+                status[name] = "ok"
+        call.result({"status": status, "current_subscriptions": list(subscriber.channels)})
+
+    def unsubscribe(self, call: Call, subscriber: Subscriber) -> None:
+        """Answer `unsubscribe`; no channels means all."""
+        wanted = _names(call.params.channels) if call.params.channels is not None else list(subscriber.channels)
+        status = {}
+        for name in wanted:
+            status[name] = "ok" if name in subscriber.channels else "13000 not subscribed"
+            self._remove(name, subscriber)
+        call.result({"status": status, "remaining_subscriptions": list(subscriber.channels)})
+
+    def drop(self, subscriber: Subscriber, *, only_private: bool = False) -> None:
+        """Forget a socket, or its private channels when its identity changed."""
+        for name, topic in list(subscriber.channels.items()):
+            if topic.channel.is_private or not only_private:
+                self._remove(name, subscriber)
+
+    def publish(self, outputs: Sequence[Output]) -> None:
+        """Send what a commit changed on the channels that do not sample."""
+        if not self._topics:
+            return
+        for output in outputs:
+            self._publish_one(output)
+
+    def publish_batch(self, row: BatchRow) -> None:
+        """Send the life of a batch."""
+        self._send_to("batches", row)
+
+    def _add(self, name: str, subscriber: Subscriber) -> None:
+        if name in subscriber.channels:
+            return
+        if len(subscriber.channels) >= self._core.settings.channels_per_socket:
+            raise BadChannel(f"20006 at most {self._core.settings.channels_per_socket} channels per socket")
+        topic = self._topics.get(name) or self._new_topic(name)
+        if topic.channel.is_private:
+            self._check_private(topic.channel, subscriber)
+        self._topics[name] = topic
+        topic.subscribers[subscriber] = None
+        subscriber.channels[name] = topic
+        topic.shown_version = None
+        if topic.channel.kind in ("orderbook", "ticker_slim"):
+            self._sampled[name] = topic
+
+    def _new_topic(self, name: str) -> _Topic:
+        channel = parse_channel(name)
+        instrument_id = 0
+        if channel.instrument:
+            instrument = self._core.market.by_name.get(channel.instrument)
+            if instrument is None:
+                raise BadChannel("12001 instrument not found")
+            instrument_id = instrument.instrument_id
+        elif channel.currency and channel.currency not in self._core.market.currencies():
+            raise BadChannel("12002 currency not found")
+        return _Topic(channel, instrument_id)
+
+    def _check_private(self, channel: Channel, subscriber: Subscriber) -> None:
+        if subscriber.identity is None:
+            raise BadChannel(_REFUSED)
+        account = self._core.venue.account(channel.subaccount_id)
+        try:
+            self._core.directory.check_subaccount(subscriber.identity, account)
+        except WireError as error:
+            raise BadChannel(_REFUSED) from error
+        if channel.kind == "balances":
+            self._core.port.ask(GetAccount(subaccount=account), self._seed_balances)
+
+    def _remove(self, name: str, subscriber: Subscriber) -> None:
+        topic = subscriber.channels.pop(name, None)
+        if topic is None:
+            return
+        topic.subscribers.pop(subscriber, None)
+        if not topic.subscribers:
+            self._topics.pop(name, None)
+            self._sampled.pop(name, None)
+            if topic.channel.kind == "balances":
+                account = self._core.venue.account(topic.channel.subaccount_id)
+                self._balances = {key: text for key, text in self._balances.items() if key[0] != account}
+
+    def _publish_one(self, output: Output) -> None:
+        orders: dict[int, dict[int, None]] = {}
+        trades: list[Trade] = []
+        for event in output.events:
+            if isinstance(event, OrderAccepted | OrderAmended | OrderClosed):
+                orders.setdefault(event.subaccount, {})[event.order] = None
+            elif isinstance(event, Trade):
+                trades.append(event)
+                for side in (event.maker, event.taker):
+                    orders.setdefault(side.subaccount, {})[side.order] = None
+            elif isinstance(event, CashMoved):
+                kind = "asset_deposit" if event.amount_e6 > 0 else "asset_withdrawal"
+                self._balance(event.subaccount, [(COLLATERAL, format_e6(event.cash_e6))], kind)
+        for account, numbers in orders.items():
+            self._orders(account, numbers, output)
+        if trades:
+            self._trades(trades, output)
+
+    def _orders(self, account: int, numbers: dict[int, None], output: Output) -> None:
+        name = f"{self._core.venue.subaccount_id(account)}.orders"
+        if name in self._topics:
+            rows = [self._core.order(output.orders[number]) for number in numbers if number in output.orders]
+            self._send_to(name, rows)
+
+    def _trades(self, trades: list[Trade], output: Output) -> None:
+        items: dict[str, list[Any]] = {}
+        for trade in trades:
+            instrument = self._core.market.by_id[trade.instrument]
+            by_name, by_kind = f"trades.{instrument.name}", f"trades.{asset_kind(instrument)}.{instrument.underlying}"
+            if by_name in self._topics or by_kind in self._topics:
+                item = self._core.shapes.trade_item(trade, instrument, timestamp_ns=output.timestamp_ns)
+                items.setdefault(by_name, []).append(item)
+                items.setdefault(by_kind, []).append(item)
+            for is_maker in (True, False):
+                self._own_trade(trade, output, items, is_maker=is_maker)
+        for name, rows in items.items():
+            self._send_to(name, rows)
+        for trade in trades:
+            self._trade_balances(trade)
+
+    def _own_trade(self, trade: Trade, output: Output, items: dict[str, list[Any]], *, is_maker: bool) -> None:
+        side = trade.maker if is_maker else trade.taker
+        name = f"{self._core.venue.subaccount_id(side.subaccount)}.trades"
+        if name not in self._topics:
+            return
+        view = output.orders.get(side.order)
+        shape = self._core.shapes.trade(
+            trade,
+            self._core.market.by_id[trade.instrument],
+            is_maker=is_maker,
+            timestamp_ns=output.timestamp_ns,
+            label=view.label if view else "",
+            client_order_id=view.client_order_id if view else "",
+        )
+        items.setdefault(name, []).append(shape)
+
+    def _trade_balances(self, trade: Trade) -> None:
+        instrument = self._core.market.by_id[trade.instrument]
+        for side in (trade.maker, trade.taker):
+            rows = [
+                (instrument.name, instrument.quantity_text(side.position_lots)),
+                (COLLATERAL, format_e6(side.cash_e6)),
+            ]
+            self._balance(side.subaccount, rows, "trade")
+
+    def _balance(self, account: int, rows: list[tuple[str, str]], update_type: str) -> None:
+        name = f"{self._core.venue.subaccount_id(account)}.balances"
+        if name not in self._topics:
+            return
+        updates = []
+        for asset, text in rows:
+            before = self._balances.get((account, asset), "0")
+            self._balances[account, asset] = text
+            updates.append(
+                BalanceUpdate(name=asset, new_balance=text, previous_balance=before, update_type=update_type)
+            )
+        self._send_to(name, updates)
+
+    def _seed_balances(self, answer: Answer) -> None:
+        if isinstance(answer, AccountView):
+            self._balances.setdefault((answer.subaccount, COLLATERAL), format_e6(answer.cash_e6))
+            for row in answer.positions:
+                instrument = self._core.market.by_id[row.instrument]
+                text = instrument.quantity_text(row.position_lots)
+                self._balances.setdefault((answer.subaccount, instrument.name), text)
+
+    def _send_to(self, name: str, data: Any) -> None:
+        topic = self._topics.get(name)
+        if topic is not None:
+            self._send(topic, data)
+
+    def _send(self, topic: _Topic, data: Any) -> None:
+        topic.seq += 1
+        frame = text_frame(notification(topic.channel.name, data, topic.seq))
+        is_private = topic.channel.is_private
+        for subscriber in list(topic.subscribers):
+            if subscriber.notify(frame, is_private=is_private):
+                self.sent_count += 1
+            else:
+                self.dropped_count += 1
+                topic.shown_version = None
+
+    def _sample(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._core.settings.stream_interval_s, self._sample)
+        now = loop.time()
+        for topic in list(self._sampled.values()):
+            if topic.channel.kind == "orderbook":
+                self._sample_book(topic, now)
+            else:
+                self._sample_ticker(topic, now)
+
+    def _sample_book(self, topic: _Topic, now: float) -> None:
+        book = self._core.market.book(topic.instrument_id)
+        if topic.shown_version == book.version and now - topic.sent_at < self._core.settings.quiet_interval_s:
+            return
+        if book.is_crossed():
+            self._core.market.crossed_count += 1
+            return
+        instrument = self._core.market.by_id[topic.instrument_id]
+        channel = topic.channel
+        bids, asks = order_book_levels(self._core, instrument, group=channel.group, depth=channel.depth)
+        self._publish_id += 1
+        topic.shown_version, topic.sent_at = book.version, now
+        frame = OrderBookFrame(
+            instrument_name=instrument.name,
+            timestamp=self._core.clock_ns() // 1_000_000,
+            publish_id=self._publish_id,
+            bids=bids,
+            asks=asks,
+        )
+        self._send(topic, frame)
+
+    def _sample_ticker(self, topic: _Topic, now: float) -> None:
+        market = self._core.market
+        version = (market.book(topic.instrument_id).version, market.price_version)
+        due = now - topic.sent_at
+        interval_s = topic.channel.interval_ms / 1_000
+        if due < interval_s * 0.9 or (topic.shown_version == version and due < self._core.settings.quiet_interval_s):
+            return
+        topic.shown_version, topic.sent_at = version, now
+        instrument = market.by_id[topic.instrument_id]
+        ticker: Ticker = ticker_of(self._core, instrument)
+        self._send(topic, {"timestamp": ticker.t, "instrument_ticker": ticker, "instrument_name": instrument.name})
+
+
+def _names(channels: list[str] | str | None) -> list[str]:
+    if channels is None:
+        return []
+    return channels.split(",") if isinstance(channels, str) else channels

@@ -1,0 +1,195 @@
+"""The gateway as one object: give it a port, a venue and a clock; take from it an application and a socket class."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from exchange.bus.interface import ExchangePort
+from exchange.domain.commands import SessionClose
+from exchange.domain.events import BatchClosed
+from exchange.domain.views import Output
+from exchange.gateway.auth import Authenticator
+from exchange.gateway.calls import Call
+from exchange.gateway.connection import SocketConnection, connection_class
+from exchange.gateway.core import Core, Relay
+from exchange.gateway.credits import Credits
+from exchange.gateway.directory import Directory
+from exchange.gateway.dispatch import Dispatcher
+from exchange.gateway.fanout import Fanout
+from exchange.gateway.history import History
+from exchange.gateway.http import make_app
+from exchange.gateway.intake import Intake
+from exchange.gateway.market import Market
+from exchange.gateway.metrics import metrics_text
+from exchange.gateway.order_checks import OrderChecks
+from exchange.gateway.settings import GatewaySettings, Readiness
+from exchange.gateway.upgrade import HttpProtocol
+from exchange.gateway.verify import SignatureChecker
+from exchange.wire.objects import BatchRow
+from exchange.wire.order_shapes import OrderShapes
+from exchange.wire.venue import VenueInfo
+
+__all__ = ["Gateway"]
+
+_WEB_ROOT: Final = Path(__file__).parents[1] / "web"
+
+
+class Gateway:
+    """Everything between sockets and the port. All methods run on one event loop."""
+
+    def __init__(
+        self,
+        port: ExchangePort,
+        venue: VenueInfo,
+        *,
+        clock_ns: Callable[[], int],
+        settings: GatewaySettings | None = None,
+        readiness: Callable[[], Readiness] | None = None,
+        relay: Relay | None = None,
+        extra_metrics: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
+        """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions to the chain."""
+        self.settings = settings or GatewaySettings()
+        market, directory = Market(), Directory(port, clock_ns)
+        checker = SignatureChecker(venue)
+        self._outer_readiness = readiness or Readiness
+        self._extra_metrics = extra_metrics
+        self.core = Core(
+            port=port,
+            venue=venue,
+            settings=self.settings,
+            clock_ns=clock_ns,
+            market=market,
+            directory=directory,
+            history=History(self.settings),
+            credits=Credits(self.settings),
+            shapes=OrderShapes(venue),
+            checks=OrderChecks(venue, market, directory, clock_ns),
+            checker=checker,
+            readiness=self.readiness,
+            relay=relay,
+            started_ns=clock_ns(),
+        )
+        self.authenticator = Authenticator(directory, clock_ns, self.settings.auth_skew_ms)
+        self.fanout = Fanout(self.core)
+        self.dispatcher = Dispatcher(self.core, self.fanout, self.authenticator)
+        self.intake = Intake(self.dispatcher, checker, self.settings)
+        self.dispatcher.orders.intake = self.intake
+        self.sockets: dict[SocketConnection, None] = {}
+        self.socket_class = connection_class(self)
+        self.replies: Counter[tuple[str, int]] = Counter()
+        self.slow_closed_count = 0
+        self._per_address: Counter[str] = Counter()
+        self._to_flush: list[SocketConnection] = []
+
+    def start(self) -> None:
+        """Load the present and begin to stream; needs the running loop."""
+        self.core.port.listen(self._committed)
+        self.core.market.load(self.core.port)
+        self.fanout.start()
+
+    def stop(self) -> None:
+        """Close every socket with 1012 and end timers and threads."""
+        self.fanout.stop()
+        for connection in list(self.sockets):
+            connection.shutdown()
+        self.intake.stop()
+        self.dispatcher.accounts.stop()
+
+    def app(self, web_root: Path | None = _WEB_ROOT, extra_routes: list[BaseRoute] | None = None) -> Starlette:
+        """Build the HTTP application."""
+        return make_app(self, web_root, extra_routes)
+
+    def uvicorn_config(
+        self, host: str, port: int, web_root: Path | None = _WEB_ROOT, extra_routes: list[BaseRoute] | None = None
+    ) -> uvicorn.Config:
+        """Configure uvicorn: our application, our socket class, nothing logged per request."""
+        return uvicorn.Config(
+            self.app(web_root, extra_routes),
+            host=host,
+            port=port,
+            http=HttpProtocol,
+            ws=self.socket_class,
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+            server_header=False,
+        )
+
+    def readiness(self) -> Readiness:
+        """Readiness of the whole: the outer view, and not before the first market state is loaded."""
+        if not self.core.market.is_loaded:
+            return Readiness(ready=False, reason="loading the market state")
+        return self._outer_readiness()
+
+    def update_batch(self, row: BatchRow) -> None:
+        """Take the chain's view of a batch and stream it."""
+        self.core.history.update_batch(row)
+        self.fanout.publish_batch(row)
+
+    def metrics_text(self) -> str:
+        """Render all counters for `/metrics`."""
+        return metrics_text(self, self._extra_metrics() if self._extra_metrics is not None else {})
+
+    # --- for connections --------------------------------------------------------------------------------------------
+
+    def refuse_socket(self, address: str) -> str:
+        """Return why another socket of `address` is refused, empty when it is welcome."""
+        if len(self.sockets) >= self.settings.max_sockets:
+            return "-32100 too many sockets"
+        if self._per_address[address] >= self.settings.sockets_per_ip:
+            return "-32100 too many sockets from this address"
+        return ""
+
+    def socket_opened(self, connection: SocketConnection) -> None:
+        """Count a socket."""
+        self.sockets[connection] = None
+        self._per_address[connection.address] += 1
+
+    def socket_closed(self, connection: SocketConnection) -> None:
+        """Drop what the socket still waits for, then end its session, so nothing arrives behind its own cancel."""
+        self.sockets.pop(connection, None)
+        self._per_address[connection.address] -= 1
+        if self._per_address[connection.address] <= 0:
+            del self._per_address[connection.address]
+        self.intake.close(connection.lane)
+        self.fanout.drop(connection)
+        identity = connection.identity
+        if identity is not None and identity.session:
+            self.core.port.submit(SessionClose(session=identity.session))
+
+    def queue_flush(self, connection: SocketConnection) -> None:
+        """Write to `connection` once, after everything that happens now."""
+        if not self._to_flush:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._to_flush.append(connection)
+
+    def count_reply(self, call: Call) -> None:
+        """Count a reply by method and result."""
+        self.replies[call.method.path, call.error.code if call.error is not None else 0] += 1
+
+    def _flush(self) -> None:
+        connections, self._to_flush = self._to_flush, []
+        for connection in connections:
+            connection.flush()
+
+    def _committed(self, outputs: Sequence[Output]) -> None:
+        """Take one commit: first state, then streams, so that a stream never shows older state than its seq."""
+        market, directory, history = self.core.market, self.core.directory, self.core.history
+        for output in outputs:
+            for event in output.events:
+                market.apply(event, output.timestamp_ns)
+                directory.apply(event, output.timestamp_ns)
+                history.record(output, event)
+        self.fanout.publish(outputs)
+        for output in outputs:
+            for event in output.events:
+                if isinstance(event, BatchClosed) and event.batch in history.batches:
+                    self.fanout.publish_batch(history.batches[event.batch])

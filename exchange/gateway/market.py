@@ -1,0 +1,216 @@
+"""What everybody may see: instruments, books, prices and statistics, rebuilt from events.
+
+Book levels are absolute, so replaying a few of them over a later snapshot ends in the same book: the order of the first
+snapshot and the event stream does not matter.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from sortedcontainers import SortedDict
+
+from exchange.bus.interface import ExchangePort
+from exchange.domain.commands import MarkRow, SetPrices, Side
+from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet, Trade
+from exchange.domain.instrument import Instrument, format_e9
+from exchange.domain.money import floor_div
+from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, PricesView
+from exchange.wire.decimals import format_e6
+from exchange.wire.errors import WireError
+from exchange.wire.objects import TickerStats
+from exchange.wire.venue import asset_kind
+
+__all__ = ["Book", "Market"]
+
+_SNAPSHOT_LEVELS: Final = 100_000
+_HOUR_NS: Final = 3_600_000_000_000
+_HOURS: Final = 24
+Level = tuple[int, int]
+
+
+class Book:
+    """Aggregated levels of one instrument; `version` rises with each change."""
+
+    __slots__ = ("asks", "bids", "version")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.bids: SortedDict[int, int] = SortedDict()
+        self.asks: SortedDict[int, int] = SortedDict()
+        self.version = 0
+
+    def set_level(self, side: Side, price_ticks: int, quantity_lots: int) -> None:
+        """Replace one level; 0 removes it."""
+        levels = self.bids if side is Side.BUY else self.asks
+        if quantity_lots:
+            levels[price_ticks] = quantity_lots
+        else:
+            levels.pop(price_ticks, None)
+        self.version += 1
+
+    def load(self, view: BookView) -> None:
+        """Replace everything."""
+        self.bids = SortedDict({price: lots for price, lots, _ in view.bids})
+        self.asks = SortedDict({price: lots for price, lots, _ in view.asks})
+        self.version += 1
+
+    def best(self, side: Side) -> Level | None:
+        """Best level of a side as (price_ticks, quantity_lots)."""
+        levels = self.bids if side is Side.BUY else self.asks
+        if not levels:
+            return None
+        price_ticks, lots = levels.peekitem(-1 if side is Side.BUY else 0)
+        return price_ticks, lots
+
+    def is_crossed(self) -> bool:
+        """Tell whether the best bid reaches the best ask."""
+        bid, ask = self.best(Side.BUY), self.best(Side.SELL)
+        return bid is not None and ask is not None and bid[0] >= ask[0]
+
+    def iterate(self, side: Side) -> Iterable[Level]:
+        """Levels best first."""
+        levels = self.bids if side is Side.BUY else self.asks
+        keys = reversed(levels) if side is Side.BUY else iter(levels)
+        return ((price_ticks, levels[price_ticks]) for price_ticks in keys)
+
+
+class _Hour(msgspec.Struct):
+    hour: int
+    lots: int = 0
+    notional_e6: int = 0
+    count: int = 0
+    high_ticks: int = 0
+    low_ticks: int = 0
+    open_ticks: int = 0
+    close_ticks: int = 0
+
+
+class Market:
+    """All public state. `price_version` rises with each price round."""
+
+    def __init__(self) -> None:
+        """Start empty; `load` asks for the present."""
+        self.by_id: dict[int, Instrument] = {}
+        self.by_name: dict[str, Instrument] = {}
+        self.books: dict[int, Book] = {}
+        self.prices = PricesView(round=0, timestamp_ns=0, index_e9={}, forward_e9={}, marks={})
+        self.price_version = 0
+        self.crossed_count = 0
+        self.is_loaded = False
+        self._hours: dict[int, list[_Hour]] = {}
+
+    def load(self, port: ExchangePort) -> None:
+        """Ask for instruments, prices and books."""
+
+        def instruments(answer: Answer) -> None:
+            for instrument in answer if isinstance(answer, tuple) else ():
+                if isinstance(instrument, Instrument):
+                    self._list(instrument)
+                    port.ask(GetBook(instrument=instrument.instrument_id, levels=_SNAPSHOT_LEVELS), self._book_answer)
+            port.ask(GetPrices(), self._prices_answer)
+
+        port.ask(GetInstruments(), instruments)
+
+    def named(self, name: str) -> Instrument:
+        """Instrument called `name`; WireError 12001."""
+        instrument = self.by_name.get(name)
+        if instrument is None:
+            raise WireError(12001, {"instrument_name": name[:64]})
+        return instrument
+
+    def of_kind(self, kind: str | None, currency: str | None) -> list[Instrument]:
+        """Instruments by type and underlying, by ascending id."""
+        return [
+            row
+            for _, row in sorted(self.by_id.items())
+            if (kind is None or asset_kind(row) == kind) and (currency is None or row.underlying == currency)
+        ]
+
+    def currencies(self) -> dict[str, set[str]]:
+        """Instrument types by underlying."""
+        kinds: dict[str, set[str]] = {}
+        for instrument in self.by_id.values():
+            kinds.setdefault(instrument.underlying, set()).add(asset_kind(instrument))
+        return kinds
+
+    def apply(self, event: Event, timestamp_ns: int) -> None:
+        """Take one event; others than public ones are ignored."""
+        if isinstance(event, BookLevel):
+            self.book(event.instrument).set_level(event.side, event.price_ticks, event.quantity_lots)
+        elif isinstance(event, Trade):
+            self._count(event, timestamp_ns)
+        elif isinstance(event, PricesSet):
+            self._set_prices(event.prices, timestamp_ns)
+        elif isinstance(event, InstrumentListed):
+            self._list(event.instrument)
+
+    def book(self, instrument_id: int) -> Book:
+        """Book of an instrument, made when it is new."""
+        book = self.books.get(instrument_id)
+        if book is None:
+            book = self.books[instrument_id] = Book()
+        return book
+
+    def stats(self, instrument: Instrument, now_ns: int) -> TickerStats:
+        """Figures of the last 24 clock hours, as far as this process saw them."""
+        now_hour = now_ns // _HOUR_NS
+        hours = [row for row in self._hours.get(instrument.instrument_id, ()) if row.hour > now_hour - _HOURS]
+        lots = sum(row.lots for row in hours)
+        notional_e6 = sum(row.notional_e6 for row in hours)
+        return TickerStats(
+            c=instrument.quantity_text(lots),
+            v=format_e6(notional_e6),
+            pr=format_e6(notional_e6),
+            n=sum(row.count for row in hours),
+            h=instrument.price_text(max((row.high_ticks for row in hours), default=0)),
+            l=instrument.price_text(min((row.low_ticks for row in hours), default=0)),
+            p=_change(hours),
+            oi="0",
+        )
+
+    def _list(self, instrument: Instrument) -> None:
+        self.by_id[instrument.instrument_id] = instrument
+        self.by_name[instrument.name] = instrument
+        self.book(instrument.instrument_id)
+
+    def _book_answer(self, answer: Answer) -> None:
+        if isinstance(answer, BookView):
+            self.book(answer.instrument).load(answer)
+
+    def _prices_answer(self, answer: Answer) -> None:
+        if isinstance(answer, PricesView) and answer.round >= self.prices.round:
+            self.prices = answer
+            self.price_version += 1
+        self.is_loaded = True
+
+    def _set_prices(self, update: SetPrices, timestamp_ns: int) -> None:
+        index = self.prices.index_e9 | {row.underlying: row.index_e9 for row in update.underlyings}
+        forward = self.prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
+        marks: dict[int, MarkRow] = self.prices.marks | {row.instrument: row for row in update.marks}
+        self.prices = PricesView(
+            round=update.round, timestamp_ns=timestamp_ns, index_e9=index, forward_e9=forward, marks=marks
+        )
+        self.price_version += 1
+
+    def _count(self, trade: Trade, timestamp_ns: int) -> None:
+        hours = self._hours.setdefault(trade.instrument, [])
+        hour = timestamp_ns // _HOUR_NS
+        if not hours or hours[-1].hour != hour:
+            ticks = trade.price_ticks
+            hours.append(_Hour(hour, high_ticks=ticks, low_ticks=ticks, open_ticks=ticks))
+            del hours[: -_HOURS - 1]
+        row, instrument = hours[-1], self.by_id[trade.instrument]
+        row.lots += trade.quantity_lots
+        row.notional_e6 += instrument.notional_e6(price_ticks=trade.price_ticks, quantity_lots=trade.quantity_lots)
+        row.count += 1
+        row.high_ticks = max(row.high_ticks, trade.price_ticks)
+        row.low_ticks = min(row.low_ticks, trade.price_ticks)
+        row.close_ticks = trade.price_ticks
+
+
+def _change(hours: list[_Hour]) -> str:
+    if not hours or not hours[0].open_ticks:
+        return "0"
+    moved = hours[-1].close_ticks - hours[0].open_ticks
+    return format_e9(floor_div(moved * 10**9, hours[0].open_ticks))

@@ -1,0 +1,314 @@
+"""Parameters of each method, lenient as api.md section 3 asks: scalars are coerced, unknown members ignored, null = absent.
+
+Texts that clients send as numbers are `Text`; decimals are parsed exactly from strings and JSON numbers alike.
+"""
+
+from decimal import Decimal
+from typing import Any, ClassVar, Final, TypeVar
+
+import msgspec
+
+from exchange.wire.errors import RpcCode, WireError
+
+__all__ = [
+    "BatchesParams",
+    "CancelManyParams",
+    "CancelParams",
+    "CandleParams",
+    "ChannelsParams",
+    "CheckSignatureParams",
+    "CurrencyParams",
+    "DisconnectParams",
+    "EditParams",
+    "HeartbeatParams",
+    "HistoryParams",
+    "InstrumentParams",
+    "InstrumentsParams",
+    "LoginParams",
+    "NoParams",
+    "OrderBookParams",
+    "OrderParams",
+    "Params",
+    "ReplaceParams",
+    "SessionKeyParams",
+    "SignedActionParams",
+    "SubaccountParams",
+    "TickersParams",
+    "WalletParams",
+    "WithdrawParams",
+    "decode_params",
+    "required",
+    "text_of",
+]
+
+Text = str | int | float
+"""A scalar that is text for us."""
+Value = TypeVar("Value")
+
+
+class Params(msgspec.Struct, kw_only=True, gc=False):
+    """Base of all parameter objects; `REQUIRED` names the members that must be present."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ()
+
+
+class NoParams(Params):
+    """A method without parameters."""
+
+
+class LoginParams(Params):
+    """public/login."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("wallet", "timestamp", "signature")
+    wallet: Text | None = None
+    timestamp: Text | None = None
+    signature: str | None = None
+
+
+class ChannelsParams(Params):
+    """subscribe and unsubscribe; without channels unsubscribe means all."""
+
+    channels: list[str] | str | None = None
+
+
+class HeartbeatParams(Params):
+    """public/set_heartbeat."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("interval",)
+    interval: int | None = None
+
+
+class CurrencyParams(Params):
+    """Methods by currency."""
+
+    currency: str | None = None
+
+
+class InstrumentParams(Params):
+    """Methods by instrument."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_name",)
+    instrument_name: str | None = None
+
+
+class InstrumentsParams(Params):
+    """Lists of instruments."""
+
+    instrument_type: str | None = None
+    expired: bool | None = None
+    currency: str | None = None
+    page: int | None = None
+    page_size: int | None = None
+
+
+class TickersParams(Params):
+    """public/get_tickers."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_type",)
+    instrument_type: str | None = None
+    currency: str | None = None
+    expiry_date: Text | None = None
+
+
+class OrderBookParams(InstrumentParams):
+    """public/get_order_book."""
+
+    depth: int | None = None
+    group: int | None = None
+
+
+class CandleParams(InstrumentParams):
+    """public/get_tradingview_chart_data; times in seconds."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_name", "period", "start_timestamp", "end_timestamp")
+    period: int | None = None
+    start_timestamp: int | None = None
+    end_timestamp: int | None = None
+
+
+class HistoryParams(Params):
+    """All histories; times in milliseconds."""
+
+    subaccount_id: int | None = None
+    wallet: Text | None = None
+    instrument_name: str | None = None
+    instrument_type: str | None = None
+    currency: str | None = None
+    order_id: str | None = None
+    trade_id: str | None = None
+    from_timestamp: int | None = None
+    to_timestamp: int | None = None
+    start_timestamp: int | None = None
+    end_timestamp: int | None = None
+    page: int | None = None
+    page_size: int | None = None
+
+
+class BatchesParams(Params):
+    """public/get_batches and get_batch."""
+
+    seq: int | None = None
+    from_seq: int | None = None
+    limit: int | None = None
+
+
+class WalletParams(Params):
+    """Methods by wallet; the session's wallet when absent."""
+
+    wallet: Text | None = None
+
+
+class SubaccountParams(Params):
+    """Methods by subaccount."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id",)
+    subaccount_id: int | None = None
+
+
+class SignedActionParams(SubaccountParams):
+    """Members of every signed action."""
+
+    nonce: str | int | None = None
+    signer: Text | None = None
+    signature: str | None = None
+    signature_expiry_sec: int | None = None
+
+
+class OrderParams(SignedActionParams):
+    """private/order, order_debug; also the order part of replace."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = (
+        "instrument_name", "subaccount_id", "direction", "limit_price", "amount", "max_fee", "nonce", "signer",
+        "signature", "signature_expiry_sec",
+    )  # fmt: skip
+    instrument_name: str | None = None
+    direction: str | None = None
+    limit_price: Decimal | None = None
+    amount: Decimal | None = None
+    max_fee: Decimal | None = None
+    order_type: str | None = None
+    time_in_force: str | None = None
+    reduce_only: bool | None = None
+    mmp: bool | None = None
+    label: Text | None = None
+    reject_post_only: bool | None = None
+    reject_timestamp: int | None = None
+    trigger_price: Decimal | None = None
+    trigger_type: str | None = None
+    algo_type: str | None = None
+    client_order_id: Text | None = None
+    expires_at: int | None = None
+    cancel_on_disconnect: bool | None = None
+    self_trade_prevention: str | None = None
+
+
+class CheckSignatureParams(OrderParams):
+    """public/check_signature; `wallet` is the owner, by default the login's or the signer itself."""
+
+    wallet: Text | None = None
+
+
+class ReplaceParams(OrderParams):
+    """private/replace."""
+
+    order_id_to_cancel: str | None = None
+    nonce_to_cancel: str | int | None = None
+    expected_filled_amount: Decimal | None = None
+
+
+class EditParams(SubaccountParams):
+    """private/edit."""
+
+    order_id: str | None = None
+    client_order_id: Text | None = None
+    instrument_name: str | None = None
+    amount: Decimal | None = None
+    limit_price: Decimal | None = None
+    expected_filled_amount: Decimal | None = None
+
+
+class CancelParams(SubaccountParams):
+    """Cancels and look-ups of one order."""
+
+    order_id: str | None = None
+    instrument_name: str | None = None
+    client_order_id: Text | None = None
+    nonce: str | int | None = None
+
+
+class CancelManyParams(SubaccountParams):
+    """Cancels by filter."""
+
+    instrument_name: str | None = None
+    label: Text | None = None
+    currency: str | None = None
+
+
+class DisconnectParams(WalletParams):
+    """private/set_cancel_on_disconnect."""
+
+    enabled: bool | None = None
+    scope: str | None = None
+
+
+class SessionKeyParams(WalletParams):
+    """private/set_session_key."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("public_session_key", "expiry_sec", "nonce", "signer", "signature", "signature_expiry_sec")
+    public_session_key: Text | None = None
+    expiry_sec: int | None = None
+    protocol_scopes: list[Any] | None = None
+    scopes: list[Any] | None = None
+    subaccount_ids: list[int] | None = None
+    label: Text | None = None
+    nonce: str | int | None = None
+    signer: Text | None = None
+    signature: str | None = None
+    signature_expiry_sec: int | None = None
+
+
+class WithdrawParams(SignedActionParams):
+    """private/withdraw."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = (
+        "subaccount_id", "asset_name", "amount_in_underlying", "nonce", "signer", "signature", "signature_expiry_sec",
+    )  # fmt: skip
+    asset_name: str | None = None
+    amount_in_underlying: Decimal | None = None
+    max_fee_usd: Decimal | None = None
+    recipient: Text | None = None
+    force_batch: bool | None = None
+
+
+_EMPTY: Final = frozenset({b"", b"null", b"[]", b"{}"})
+_decoders: Final[dict[type[Params], msgspec.json.Decoder[Any]]] = {}
+
+
+def decode_params(kind: type[Params], raw: bytes) -> Any:
+    """Decode and check presence; WireError -32602 names the field."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind, strict=False)
+    try:
+        params = decoder.decode(b"{}" if raw.strip() in _EMPTY else raw)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise WireError(RpcCode.INVALID_PARAMS, {"field": path.rstrip("`"), "reason": reason}) from error
+    except msgspec.DecodeError as error:
+        raise WireError(RpcCode.PARSE_ERROR, str(error)) from error
+    for name in kind.REQUIRED:
+        if getattr(params, name) is None:
+            raise WireError.bad_param(name, "is required")
+    return params
+
+
+def required(value: Value | None, field: str) -> Value:
+    """`value`, or -32602 that names the field."""
+    if value is None:
+        raise WireError.bad_param(field, "is required")
+    return value
+
+
+def text_of(value: Text | None) -> str:
+    """A scalar as text; absent is empty."""
+    return "" if value is None else str(value)
