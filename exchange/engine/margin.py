@@ -6,10 +6,11 @@ position, an order or the prices of the group change. A check computes the group
 
 from typing import Final
 
-from exchange.domain.commands import OrderFlag, Place, Side
+from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div
 from exchange.engine.exposure import Exposure, GroupKey
+from exchange.engine.flags import REDUCE_ONLY
 from exchange.engine.records import Account, Order
 from exchange.engine.state import State
 from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options_worst, perpetual_worst
@@ -42,7 +43,7 @@ def note_lots(state: State, order: Order, lots: int) -> None:
     """Add `lots` of a resting order to its account's exposure, or take them off; reduce-only orders reserve nothing."""
     place = order.place
     exposure = state.exposure(place.subaccount, place.instrument)
-    if place.flags & OrderFlag.REDUCE_ONLY:
+    if int(place.flags) & REDUCE_ONLY:
         return
     exposure.add(place.side, price_ticks=order.price_ticks, lots=lots)
     if exposure.loss_round == state.prices.round:
@@ -58,7 +59,7 @@ def is_affordable(state: State, place: Place, price_ticks: int) -> bool:
     lots = place.quantity_lots
     position = account.lots(place.instrument)
     others = _others_e18(state, account, key)
-    if place.flags & OrderFlag.REDUCE_ONLY:
+    if int(place.flags) & REDUCE_ONLY:
         return _is_fill_affordable(state, account, place, min(lots, abs(position)), others)
     rests = Change(place.instrument, place.side, lots=lots, price_ticks=price_ticks, filled=False)
     if others + group_margin(state, account, key, rests) >= 0:
@@ -202,7 +203,7 @@ def _total_loss_e18(state: State, account: Account, instrument: Instrument, expo
         exposure.loss_e18 = sum(
             _loss_e18(state, instrument, order.place.side, order.price_ticks, order.remaining_lots)
             for order in state.account_orders[account.index].values()
-            if order.place.instrument == instrument.instrument_id and not order.place.flags & OrderFlag.REDUCE_ONLY
+            if order.place.instrument == instrument.instrument_id and not int(order.place.flags) & REDUCE_ONLY
         )
     return exposure.loss_e18
 

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from exchange.domain.commands import OrderFlag, Place, TimeInForce
+from exchange.domain.commands import Place
 from exchange.domain.events import OrderAccepted, OrderAmended
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.booking import book_trade
+from exchange.engine.flags import core_flags
 from exchange.engine.margin import note_lots
 from exchange.engine.records import Order
 from exchange.engine.state import InvariantViolated, State
@@ -15,12 +16,6 @@ from matching_core.fills import (
     COMMAND,
     COMMAND_HANDLE,
     EVENT,
-    FLAG_FOK,
-    FLAG_IOC,
-    FLAG_POST_ONLY,
-    FLAG_REDUCE_ONLY,
-    FLAG_SLIDE,
-    STP_SHIFT,
     CoreCode,
     CoreCommand,
     CoreEvent,
@@ -29,7 +24,6 @@ from matching_core.fills import (
 __all__ = [
     "cancel_orders",
     "close_order",
-    "core_flags",
     "lower_quantity",
     "match_order",
     "open_order",
@@ -55,22 +49,6 @@ _REASONS: Final = {
     CoreCode.REDUCE_ONLY_EXCESS: CloseReason.REDUCE_ONLY_EXCESS,
     CoreCode.USER_REQUEST: CloseReason.USER_REQUEST,
 }
-
-
-def core_flags(place: Place) -> int:
-    """The core's flags of an order."""
-    flags = 0
-    if place.time_in_force is TimeInForce.FOK:
-        flags = FLAG_FOK
-    elif place.time_in_force is TimeInForce.IOC or place.flags & OrderFlag.MARKET:
-        flags = FLAG_IOC
-    if place.flags & OrderFlag.POST_ONLY:
-        flags |= FLAG_POST_ONLY
-    if place.flags & OrderFlag.SLIDE:
-        flags |= FLAG_SLIDE
-    if place.flags & OrderFlag.REDUCE_ONLY:
-        flags |= FLAG_REDUCE_ONLY
-    return flags | (place.flags & OrderFlag.STP_DECREMENT_BOTH) >> 8 << STP_SHIFT
 
 
 def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:

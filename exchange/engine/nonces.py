@@ -11,6 +11,7 @@ from exchange.domain.limits import NONCE_WINDOW_NS
 __all__ = ["NonceStore", "nonce_time_ns"]
 
 _DIGITS: Final = 19
+_NINETEEN_DIGITS: Final = 10**18
 _BUCKET_NS: Final = NONCE_WINDOW_NS
 
 NonceKey = tuple[bytes, bytes, int]
@@ -18,7 +19,9 @@ NonceKey = tuple[bytes, bytes, int]
 
 def nonce_time_ns(nonce: int) -> int:
     """The time a nonce claims, in nanoseconds; values of more than 19 digits read as themselves, far in the future."""
-    return nonce * int(10 ** max(0, _DIGITS - len(str(nonce))))
+    if nonce >= _NINETEEN_DIGITS:
+        return nonce
+    return nonce * int(10 ** (_DIGITS - len(str(nonce))))
 
 
 class NonceStore:

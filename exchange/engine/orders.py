@@ -6,12 +6,13 @@ refused signature can never trade later. Behind the ladder stands the book, whic
 
 from typing import Final
 
-from exchange.domain.commands import OrderFlag, Place, TimeInForce
+from exchange.domain.commands import Place, TimeInForce
 from exchange.domain.events import OrderRefused, OrderRepeated
 from exchange.domain.ids import order_number
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import OrderStatus, ResultCode
 from exchange.engine.authority import check_authority, check_expiry
+from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
 from exchange.engine.matching import match_order
 from exchange.engine.records import Order
@@ -23,6 +24,7 @@ __all__ = ["TERMINAL_CODES", "admit", "execute", "find_order", "place_order", "r
 _MILLISECOND_NS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
 _NANOSECOND_NONCE_MIN: Final = 10**18
+_IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 TERMINAL_CODES: Final = {
     OrderStatus.CANCELED: ResultCode.ALREADY_CANCELED,
@@ -126,9 +128,9 @@ def _check_terms(state: State, place: Place) -> ResultCode:
     ended = instrument.expiry_s and state.timestamp_ns >= instrument.expiry_s * _SECOND_NS
     if ended or place.instrument not in state.prices.marks or instrument.underlying not in state.prices.index_e9:
         return ResultCode.INSTRUMENT_NOT_LIVE
-    immediate = place.time_in_force in (TimeInForce.IOC, TimeInForce.FOK) or place.flags & OrderFlag.MARKET
-    is_post_only = place.flags & OrderFlag.POST_ONLY
-    if (immediate and is_post_only) or (place.flags & OrderFlag.SLIDE and not is_post_only):
+    flags = int(place.flags)
+    is_immediate = place.time_in_force in _IMMEDIATE or flags & MARKET
+    if flags & (POST_ONLY | SLIDE) == SLIDE or (is_immediate and flags & POST_ONLY):
         return ResultCode.POST_ONLY_NOT_ALLOWED
     if not 0 < place.price_ticks <= instrument.maximum_price_ticks:
         return ResultCode.BAD_PRICE
@@ -141,7 +143,7 @@ def _check_limits(state: State, place: Place) -> ResultCode:
     """Reduce-only has something to reduce; open orders and positions are bounded; not later than asked."""
     account, number = state.accounts[place.subaccount], place.instrument
     position = account.lots(number)
-    if place.flags & OrderFlag.REDUCE_ONLY and (position == 0 or (position > 0) == (place.side == 0)):
+    if int(place.flags) & REDUCE_ONLY and (position == 0 or (position > 0) == (place.side == 0)):
         return ResultCode.REDUCE_ONLY_REJECTED
     if len(state.account_orders[account.index]) >= state.config.open_orders_max:
         return ResultCode.TOO_MANY_OPEN_ORDERS
@@ -166,7 +168,7 @@ def _is_full(state: State, subaccount: int, instrument: int) -> bool:
 
 def _check_liquidity(state: State, place: Place) -> ResultCode:
     """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
-    if not place.flags & OrderFlag.MARKET:
+    if not int(place.flags) & MARKET:
         return ResultCode.OK
     bid_ticks, _, ask_ticks, _ = state.book.best(place.instrument)
     best = ask_ticks if place.side == 0 else bid_ticks

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from exchange.domain.commands import EpochStart, OrderFlag, SessionClose, SessionOpen
+from exchange.domain.commands import EpochStart, SessionClose, SessionOpen
 from exchange.domain.events import CommandRefused, SessionClosed, SessionOpened
 from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.engine.authority import find_key
+from exchange.engine.flags import CANCEL_ON_DISCONNECT
 from exchange.engine.matching import cancel_orders
 from exchange.engine.records import Session
 from exchange.engine.state import State
@@ -63,7 +64,7 @@ def _end(state: State, turn: Turn, session: Session, *, cancels: bool) -> None:
             order
             for index in state.owner_accounts.get(session.owner, ())
             for _, order in sorted(state.account_orders[index].items())
-            if order.place.session == session.number and order.place.flags & OrderFlag.CANCEL_ON_DISCONNECT
+            if order.place.session == session.number and int(order.place.flags) & CANCEL_ON_DISCONNECT
         ]
         cancel_orders(state, turn, orders, CloseReason.CANCEL_ON_DISCONNECT)
         turn.flush_closes(state)

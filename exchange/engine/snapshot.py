@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.domain.commands import MarkRow, OrderFlag, Place
+from exchange.domain.commands import MarkRow, Place
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus
 from exchange.engine.config import EngineConfig
-from exchange.engine.matching import core_flags, open_order
+from exchange.engine.flags import REDUCE_ONLY, core_flags
+from exchange.engine.matching import open_order
 from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session
 from exchange.engine.state import InvariantViolated, State
 from matching_core import OrderBook
@@ -216,7 +217,7 @@ def _rest(state: State, order: Order) -> int:
     place = order.place
     cell = state.cell(place.subaccount, place.instrument)
     held = state.accounts[place.subaccount].lots(place.instrument)
-    if place.flags & OrderFlag.REDUCE_ONLY:
+    if int(place.flags) & REDUCE_ONLY:
         state.book.set_cell(cell, _FAR if place.side else -_FAR)
     command = COMMAND.pack(
         CoreCommand.NEW,

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from sortedcontainers import SortedList
 
-from exchange.domain.commands import OrderFlag, TimeInForce
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason
@@ -153,8 +152,3 @@ class State:
         if end_s and end_s < limit_s:
             limit_s, reason = end_s, CloseReason.INSTRUMENT_EXPIRED
         return limit_s * _SECOND_NS, reason
-
-    def rests(self, order: Order) -> bool:
-        """Whether what does not trade at once stays in the book."""
-        place = order.place
-        return place.time_in_force in (TimeInForce.GTC, TimeInForce.GTD) and not place.flags & OrderFlag.MARKET

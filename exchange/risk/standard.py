@@ -85,12 +85,15 @@ class PerpetualRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything on one underlying."""
+    """Everything on one underlying; `base_amount_e9` of it itself is collateral at `base_factor_ppm` of its value."""
 
     index_e9: int
     perpetuals: tuple[PerpetualRow, ...] = ()
     expiries: tuple[ExpiryGroup, ...] = ()
     confidence_ppm: int = _PPM
+    base_amount_e9: int = 0
+    base_factor_ppm: int = 0
+    base_initial_scale_ppm: int = _PPM
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +161,7 @@ def withdrawable(*, cash_e6: int, equity_e6: int, initial_requirement_e6: int, p
 
 
 def _market_margin(market: Market, parameters: StandardParameters, stable_ppm: int) -> Margin:
-    total = Margin(0, 0, 0)
+    total = _base_margin(market, parameters, stable_ppm) if market.base_amount_e9 else Margin(0, 0, 0)
     exposed_e9 = 0
     for row in market.perpetuals:
         exposed_e9 += abs(row.amount_e9)
@@ -172,6 +175,14 @@ def _market_margin(market: Market, parameters: StandardParameters, stable_ppm: i
     depeg_ppm = max(0, parameters.depeg_threshold_ppm - stable_ppm)
     depeg = ceil_div(exposed_e9 * market.index_e9 * depeg_ppm * parameters.depeg_factor_ppm, _PPM * _PPM)
     return total.plus(Margin(-depeg, 0, 0))
+
+
+def _base_margin(market: Market, parameters: StandardParameters, stable_ppm: int) -> Margin:
+    worth = market.base_amount_e9 * market.index_e9
+    credit = floor_div(worth * market.base_factor_ppm, _PPM)
+    add_on = _confidence_add_on(market.confidence_ppm, worth, parameters)
+    initial = floor_div(credit * market.base_initial_scale_ppm, _PPM) - add_on
+    return Margin(initial, credit, floor_div(worth * _PPM, stable_ppm))
 
 
 def _perpetual_margin(market: Market, row: PerpetualRow, parameters: StandardParameters) -> Margin:

@@ -1,0 +1,32 @@
+"""Order options as plain integers: masks of enum members cost more than the rest of a check (D-007)."""
+
+from typing import Final
+
+from exchange.domain.commands import OrderFlag, Place, TimeInForce
+from matching_core.fills import FLAG_FOK, FLAG_IOC, FLAG_POST_ONLY, FLAG_REDUCE_ONLY, FLAG_SLIDE, STP_SHIFT
+
+__all__ = ["CANCEL_ON_DISCONNECT", "MARKET", "POST_ONLY", "REDUCE_ONLY", "SLIDE", "core_flags"]
+
+POST_ONLY: Final = int(OrderFlag.POST_ONLY)
+SLIDE: Final = int(OrderFlag.SLIDE)
+REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
+MARKET: Final = int(OrderFlag.MARKET)
+CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
+_STP: Final = int(OrderFlag.STP_DECREMENT_BOTH)
+_STP_WIRE_SHIFT: Final = 8
+_FOK, _IOC = TimeInForce.FOK, TimeInForce.IOC
+
+
+def core_flags(place: Place) -> int:
+    """The core's flags of an order; a market order is an IOC at its worst price."""
+    flags = int(place.flags)
+    core = (flags & _STP) >> _STP_WIRE_SHIFT << STP_SHIFT
+    if place.time_in_force is _FOK:
+        core |= FLAG_FOK
+    elif place.time_in_force is _IOC or flags & MARKET:
+        core |= FLAG_IOC
+    if flags & POST_ONLY:
+        core |= FLAG_POST_ONLY | (FLAG_SLIDE if flags & SLIDE else 0)
+    if flags & REDUCE_ONLY:
+        core |= FLAG_REDUCE_ONLY
+    return core
