@@ -4,6 +4,8 @@ import { decimals, grouped, price, size } from "./format.js";
 import { cells, setText, syncRows } from "./rows.js";
 
 const LEVELS = 20;
+const ROW_PX = 21.5;
+const HEAD_PX = 50;
 
 export class Book {
   constructor(socket) {
@@ -11,6 +13,7 @@ export class Book {
     this.channel = null;
     this.frame = null;
     this.due = false;
+    new ResizeObserver(() => this.draw()).observe(document.getElementById("spread").closest(".scroll"));
   }
 
   show(name, instrument) {
@@ -32,12 +35,19 @@ export class Book {
 
   draw() {
     const { bids = [], asks = [] } = this.frame ?? {};
-    const most = Math.max(total(bids), total(asks), 1e-12);
-    this.#side("ask-rows", cumulated(asks).reverse(), "sell", most);
-    this.#side("bid-rows", cumulated(bids), "buy", most);
+    const shown = this.#fitting();
+    const most = Math.max(total(bids.slice(0, shown)), total(asks.slice(0, shown)), 1e-12);
+    this.#side("ask-rows", cumulated(asks).slice(0, shown).reverse(), "sell", most);
+    this.#side("bid-rows", cumulated(bids).slice(0, shown), "buy", most);
     setText(document.getElementById("spread"), this.#spread(bids, asks));
     const units = this.instrument ? `size in ${this.instrument.base_currency}` : "";
     setText(document.getElementById("book-note"), units);
+  }
+
+  // As many levels a side as the panel holds, so that the spread stays in sight.
+  #fitting() {
+    const panel = document.getElementById("spread").closest(".scroll");
+    return Math.max(3, Math.min(LEVELS, Math.floor((panel.clientHeight - HEAD_PX) / ROW_PX / 2)));
   }
 
   #side(id, levels, tone, most) {
