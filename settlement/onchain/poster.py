@@ -132,7 +132,7 @@ class Poster:
         unresolved = [flight for flight in self._outbox.open_flights() if flight.state < BatchState.INCLUDED]
         if unresolved:
             return self._status("waiting", f"nonce {unresolved[0].nonce} is not mined yet", moved=moved)
-        started = self._start_next()
+        started = self._start_next(head)
         return self._status("idle" if not started else "waiting", moved=moved or started)
 
     # Flights that were mined
@@ -277,22 +277,23 @@ class Poster:
 
     # New flights
 
-    def _start_next(self) -> bool:
+    def _start_next(self, head: BlockRef) -> bool:
         row = self._outbox.next_to_post()
         if row is not None and row.seq == self._head_seq + 1:
             return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         if row is not None and row.seq <= self._head_seq:
             return self._resync(row)
         due = self._outbox.next_to_finalize()
-        if due is not None and self._may_finalize(due):
+        if due is not None and self._may_finalize(due, head):
             return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, self._header_of(due)))
         return False
 
-    def _may_finalize(self, row: BatchRow) -> bool:
+    def _may_finalize(self, row: BatchRow, head: BlockRef) -> bool:
         if row.state != BatchState.FINAL or row.block_time_s is None:
             return False
         due_s = row.block_time_s + self._deployment.finality_window_s
-        return self._clock() >= due_s and self._reader.finalized() == row.seq - 1
+        now_s = max(self._clock(), head.timestamp_s)  # a chain that mines on demand may be behind or ahead of us
+        return now_s >= due_s and self._reader.finalized() == row.seq - 1
 
     def _header_of(self, row: BatchRow) -> BatchHeader:
         if row.block_time_s is None or row.block_number is None:
