@@ -1,7 +1,7 @@
 """What keeps disk bounded: snapshots made by replay in another process, then release of what everybody has passed.
 
-The live process never pauses for a snapshot: `offbook`'s snapshot child loads the newest one, replays the journal behind
-it, checks every group, and writes. Journal segments and event files are released only below the oldest snapshot kept
+The live process never pauses for a snapshot: a child loads the newest one, replays the journal
+behind it, checks every group, and writes. Journal segments and event files are released only below the oldest snapshot kept
 and below what is final on chain, and only when they are beyond the budget.
 """
 
@@ -54,8 +54,9 @@ class Housekeeper:
             if committed() > self.snapshot_sequence:
                 await self._snapshot()
                 self.snapshot_sequence = committed()
+            # Off the loop: releasing may wait for a segment that is being made.
             with contextlib.suppress(FileNotFoundError):
-                self.release()
+                await asyncio.to_thread(self.release)
 
     def release(self) -> None:
         """Drop what is beyond the budgets and needed by nobody."""

@@ -48,7 +48,9 @@ def _repair(parsed: argparse.Namespace) -> int:
     _print(report)
     for lost in report.lost:
         sys.stdout.write(f"lost: {lost}\n")
-    sys.stdout.write("repaired; acknowledged commands beyond the kept sequence are gone\n" if report.lost else "whole\n")
+    sys.stdout.write(
+        "repaired; acknowledged commands beyond the kept sequence are gone\n" if report.lost else "whole\n"
+    )
     return 0
 
 

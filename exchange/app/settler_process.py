@@ -1,0 +1,171 @@
+"""The settler's process: event log and chain on one side, the exchange's socket on the other."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import msgspec
+
+from exchange.app.batch_reports import batch_numbers
+from exchange.app.config import Settings
+from exchange.app.failures import Failure
+from exchange.app.keys import deployer_key, operator_key
+from exchange.app.layout import DataDirectory
+from exchange.app.link import stop_event
+from exchange.app.relay import RELAY_TOPIC, RELAYED_TOPIC, RelayOrder, RelayResult
+from exchange.bridge.assembler import BadEvents
+from exchange.bridge.batcher import Batcher, LedgerStore
+from exchange.bridge.chain_side import ChainSide, ChainStep
+from exchange.bridge.settler import Settler
+from exchange.bus.interface import Busy
+from exchange.bus.unix_socket import LinkClosed, UnixPort
+from exchange.journal.errors import JournalError
+from exchange.journal.event_log import EventLogReader
+from settlement.onchain.deploy import Deployment, load_deployment
+from settlement.onchain.errors import ChainError, OutboxMismatch
+from settlement.onchain.outbox import BuiltBatch
+from settlement.onchain.rpc import RpcChain
+from settlement.protocol.ledger import BadSnapshot
+
+__all__ = ["run"]
+
+_STEP_INTERVAL_S = 0.25
+_PRUNE_INTERVAL_S = 60.0
+
+
+def run(settings: Settings, _name: str) -> None:
+    """Settle until SIGTERM. Raises Failure when its memory contradicts the journal's events or the outbox."""
+    directory = DataDirectory(settings.data.resolve())
+    deployment = load_deployment(directory.deployment)
+    if deployment is None:
+        raise Failure(f"{directory.deployment}: not here; `offbook up` deploys the contracts first")
+    try:
+        asyncio.run(_main(settings, directory, deployment))
+    except (BadEvents, BadSnapshot, OutboxMismatch, JournalError) as error:
+        raise Failure(f"settler: {error}") from error
+
+
+class _Worker:
+    """The blocking half on its one thread."""
+
+    def __init__(self, settings: Settings, directory: DataDirectory, deployment: Deployment) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="chain")
+        self._side = self._pool.submit(
+            lambda: ChainSide(
+                RpcChain(settings.chain_url),
+                deployment,
+                directory.settler / "outbox.sqlite",
+                operator_key=operator_key(settings),
+                relayer_key=deployer_key(settings),
+                confirmations=settings.confirmations,
+            )
+        ).result()
+
+    async def store(self, batches: Sequence[BuiltBatch]) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._side.store, batches, now_ms)
+
+    async def step(self, request_cursor: int) -> ChainStep:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._side.step, request_cursor)
+
+    async def relay(self, order: RelayOrder) -> RelayResult:
+        call = asyncio.get_running_loop().run_in_executor(self._pool, self._side.relay, order.action(), order.signature)
+        try:
+            return RelayResult(order.number, await call, "")
+        except ChainError as error:
+            return RelayResult(order.number, "", str(error))
+
+    async def prune(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._side.prune)
+
+    async def forget_shown(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._side.forget_shown)
+
+    def close(self) -> None:
+        self._pool.submit(self._side.close).result()
+        self._pool.shutdown()
+
+
+class _Link:
+    """The connection to the exchange: made again whenever it is gone; nothing is lost while it is."""
+
+    def __init__(self, directory: DataDirectory, worker: _Worker) -> None:
+        self._path = directory.socket
+        self._worker = worker
+        self._relays: set[asyncio.Task[None]] = set()
+        self.port: UnixPort | None = None
+
+    async def current(self) -> UnixPort | None:
+        """The open link, a new one if possible, or None."""
+        if self.port is not None and not self.port.closed.is_set():
+            return self.port
+        self.port = None
+        with suppress(OSError):
+            port = await UnixPort.connect(self._path)
+            port.on_topic(RELAY_TOPIC, self._on_relay)
+            await self._worker.forget_shown()
+            self.port = port
+        return self.port
+
+    def publish(self, step: ChainStep, finality_window_s: int) -> None:
+        """Chain health and changed batches for gateway and page."""
+        if self.port is None:
+            return
+        status = step.status
+        report = {
+            "state": status.state,
+            "detail": status.detail,
+            "waiting": status.waiting_batches,
+            "head": status.head_seq,
+            "final": status.finalized_seq,
+        }
+        with suppress(LinkClosed):
+            self.port.publish("chain", json.dumps(report).encode())
+            if step.rows:
+                rows = [batch_numbers(row) | {"finality_window_s": finality_window_s} for row in step.rows]
+                self.port.publish("batches", json.dumps(rows).encode())
+
+    def _on_relay(self, body: bytes) -> None:
+        task = asyncio.create_task(self._relay(msgspec.msgpack.decode(body, type=RelayOrder)))
+        self._relays.add(task)
+        task.add_done_callback(self._relays.discard)
+
+    async def _relay(self, order: RelayOrder) -> None:
+        result = await self._worker.relay(order)
+        if self.port is not None:
+            with suppress(LinkClosed):
+                self.port.publish(RELAYED_TOPIC, msgspec.msgpack.encode(result))
+
+
+async def _main(settings: Settings, directory: DataDirectory, deployment: Deployment) -> None:
+    stop = stop_event()
+    store = LedgerStore(directory.settler / "ledger.bin")
+    assembler, ledger = store.load()
+    batcher = Batcher(assembler, ledger, store)
+    worker = _Worker(settings, directory, deployment)
+    link = _Link(directory, worker)
+    settler = Settler(
+        batcher,
+        EventLogReader(directory.exchange / "events", batcher.cursor),
+        worker,
+        clock_s=time.monotonic,
+        batch_interval_s=settings.batch_interval_s,
+        settled_path=directory.settled,
+    )
+    settler.on_step = lambda step: link.publish(step, deployment.finality_window_s)
+    pruned_s = time.monotonic()
+    try:
+        while not stop.is_set():
+            with suppress(LinkClosed, Busy):
+                await settler.step(await link.current())
+            if time.monotonic() - pruned_s > _PRUNE_INTERVAL_S:
+                await worker.prune()
+                pruned_s = time.monotonic()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _STEP_INTERVAL_S)
+    finally:
+        batcher.save()
+        worker.close()

@@ -1,0 +1,132 @@
+"""The settler's blocking half: outbox, poster, request reader and relay on one worker thread.
+
+sqlite and the RPC client block; the event loop never waits for them. All methods run on the same single thread.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from settlement.onchain.chain import Chain
+from settlement.onchain.claims import relay
+from settlement.onchain.deploy import Deployment
+from settlement.onchain.errors import RpcUnavailable
+from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
+from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
+from settlement.onchain.requests import ChainRequestRecord, RequestReader
+from settlement.protocol.eip712 import Action
+
+__all__ = ["ChainSide", "ChainStep"]
+
+_SHOWN_BATCHES: Final = 50
+_STEPS_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainStep:
+    """What one look at the chain found. `rows`: batches whose state changed since the last step, oldest first."""
+
+    status: PosterStatus
+    confirmed: tuple[ChainRequestRecord, ...]
+    rows: tuple[BatchRow, ...]
+    final_sequence: int
+    """Journal sequence up to which every stored batch is final on chain; 0 for none."""
+    last_sequence: int
+    """Last journal sequence of the newest stored batch; 0 for none."""
+
+
+class ChainSide:
+    """Owns everything that talks to the chain or to the outbox file."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        deployment: Deployment,
+        outbox_path: Path,
+        *,
+        operator_key: bytes,
+        relayer_key: bytes,
+        confirmations: int,
+    ) -> None:
+        """Open the outbox; the chain is not asked yet."""
+        self._chain = chain
+        self._deployment = deployment
+        self._outbox = Outbox(outbox_path)
+        self._poster = Poster(
+            chain,
+            deployment,
+            self._outbox,
+            operator_key,
+            PosterSettings(safe_confirmations=1, final_confirmations=1),
+        )
+        self._requests = RequestReader(chain, deployment, 1)
+        self._relayer_key = relayer_key
+        self._confirmations = confirmations
+        self._shown: dict[int, tuple[BatchState, bool]] = {}
+
+    def store(self, batches: Iterable[BuiltBatch], now_ms: int) -> None:
+        """Put built batches into the outbox, durably; the same ones again change nothing. Raises OutboxMismatch."""
+        for batch in batches:
+            self._outbox.add(batch, now_ms)
+
+    def step(self, request_cursor: int) -> ChainStep:
+        """Drive the poster until it waits, read new requests, and collect what changed."""
+        status = self._poster.step()
+        for _ in range(_STEPS_AT_ONCE):
+            if not status.moved:
+                break
+            status = self._poster.step()
+        confirmed: tuple[ChainRequestRecord, ...] = ()
+        if status.state != "chain_down":
+            try:
+                confirmed = self._requests.poll(request_cursor).confirmed
+            except RpcUnavailable as error:
+                status = PosterStatus(
+                    state="chain_down",
+                    detail=str(error),
+                    waiting_batches=status.waiting_batches,
+                    head_seq=status.head_seq,
+                    finalized_seq=status.finalized_seq,
+                    moved=False,
+                )
+        rows = self._outbox.batches(limit=_SHOWN_BATCHES)
+        return ChainStep(
+            status=status,
+            confirmed=confirmed,
+            rows=tuple(self._changed(rows)),
+            final_sequence=_final_sequence(rows),
+            last_sequence=rows[0].last_sequence if rows else 0,
+        )
+
+    def relay(self, action: Action, signature: bytes) -> str:
+        """Send an owner's action to the contract; the transaction hash. Raises ChainError."""
+        return "0x" + relay(self._chain, self._deployment, self._relayer_key, action, signature).tx_hash.hex()
+
+    def forget_shown(self) -> None:
+        """Report every batch again: a new listener knows nothing."""
+        self._shown.clear()
+
+    def prune(self) -> None:
+        """Drop what the outbox keeps beyond its bounds."""
+        self._poster.prune()
+
+    def close(self) -> None:
+        """Release the outbox."""
+        self._outbox.close()
+
+    def _changed(self, rows: list[BatchRow]) -> list[BatchRow]:
+        changed: list[BatchRow] = []
+        for row in reversed(rows):
+            state = (row.state, row.finalized)
+            if self._shown.get(row.seq) != state:
+                self._shown[row.seq] = state
+                changed.append(row)
+        oldest = rows[-1].seq if rows else 0
+        self._shown = {seq: state for seq, state in self._shown.items() if seq >= oldest}
+        return changed
+
+
+def _final_sequence(rows: list[BatchRow]) -> int:
+    """Rows newest first: the newest finalized one has everything before it finalized too (finalize is in order)."""
+    return next((row.last_sequence for row in rows if row.finalized), 0)
