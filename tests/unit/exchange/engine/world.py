@@ -136,7 +136,9 @@ class World:
         self.requests = self.state.request_index
         return events
 
-    def order(self, account: int, side: Side, price_ticks: int, lots: int, instrument: int = PERP, **fields: Any) -> Place:
+    def order(
+        self, account: int, side: Side, price_ticks: int, lots: int, instrument: int = PERP, **fields: Any
+    ) -> Place:
         """A signed GTC order of the owner with a fresh nonce."""
         values: dict[str, Any] = {
             "time_in_force": TimeInForce.GTC,
@@ -161,6 +163,10 @@ class World:
     ) -> list[Event]:
         """Place such an order."""
         return self.run(self.order(account, side, price_ticks, lots, instrument, **fields))
+
+    def run_cut(self) -> list[Event]:
+        """Close the open batch."""
+        return self.run(BatchCut())
 
     def cancel(self, account: int, order: int) -> list[Event]:
         """Cancel by number."""
