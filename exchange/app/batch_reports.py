@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
@@ -89,7 +89,7 @@ class _open_outbox:  # noqa: N801 - reads as the function it is
             raise Failure(f"{path}: not here; batches appear once `offbook up` ran with this --data")
         self._outbox = Outbox(path)
 
-    def __enter__(self) -> "_open_outbox":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,8 +1,8 @@
 """What keeps disk bounded: snapshots made by replay in another process, then release of what everybody has passed.
 
-The live process never pauses for a snapshot: a child loads the newest one, replays the journal
-behind it, checks every group, and writes. Journal segments and event files are released only below the oldest snapshot kept
-and below what is final on chain, and only when they are beyond the budget.
+The live process never pauses for a snapshot: a child loads the newest one, replays the journal behind it, checks
+every group, and writes. Journal segments and event files are released only below the oldest snapshot kept and below
+what is final on chain, and only when they are beyond the budget.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Event blobs in, built batches out, with a memory that survives a restart.
 
 The ledger is the settlement tree after the last built batch; together with the assembler it is a function of the
-events taken so far. `save` writes both into one file by an atomic rename, after the batch is in the outbox: a crash between the
-two rebuilds the same batch from the same events, and the outbox refuses any other.
+events taken so far. `save` writes both into one file by an atomic rename, after the batch is in the outbox: a crash
+between the two rebuilds the same batch from the same events, and the outbox refuses any other.
 """
 
 import os
