@@ -1,0 +1,68 @@
+"""What goes into a settlement batch, and when the engine closes one by itself."""
+
+from exchange.domain.commands import ChainRequestKind
+from exchange.domain.events import BatchClosed, CommandRefused, Event, Trade
+from exchange.domain.result_codes import ResultCode
+from exchange.engine.config import EngineConfig
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SELL, START_S, World
+
+
+def closed(events: list[Event]) -> list[BatchClosed]:
+    """The batches that `events` close."""
+    return [event for event in events if isinstance(event, BatchClosed)]
+
+
+def test_nothing_to_cut() -> None:
+    """An empty batch stays open and keeps its number."""
+    world = World().open()
+    assert world.run_cut() == [CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=2)]
+
+
+def test_cut_sums_fees_fills_and_times() -> None:
+    """Fees of both sides (0.6 + 1.8 per 0.1 BTC at 100 and 300 ppm), the seconds of the first and last fill."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 200)
+    world.place(3, SELL, 600_000, 100)
+    world.clock(5)
+    world.place(3, SELL, 600_000, 100)
+    (batch,) = closed(world.run_cut())
+    assert (batch.batch, batch.fill_count, batch.fee_e6, batch.request_up_to) == (2, 2, 2 * 2_400_000, 3)
+    assert (batch.match_from_s, batch.match_to_s) == (START_S, START_S + 5)
+    assert batch.first_sequence <= batch.last_sequence == world.state.sequence
+    assert world.state.batch.first_sequence == world.state.sequence + 1
+
+
+def test_accounts_cap_closes_before_the_fill() -> None:
+    """With room for two accounts the third's fill opens a new batch, inside one command."""
+    world = World(config=EngineConfig(batch_accounts_max=2)).open(accounts=2)
+    world.run_cut()
+    world.deposit(4, 100_000 * E6)
+    world.run_cut()
+    world.place(2, SELL, 600_000, 5)
+    world.place(3, SELL, 600_010, 5)
+    events = world.place(4, BUY, 600_010, 10)
+    kinds = [type(event) for event in events if isinstance(event, Trade | BatchClosed)]
+    assert kinds == [Trade, BatchClosed, Trade]
+    (batch,) = closed(events)
+    assert (batch.fill_count, batch.last_sequence) == (1, world.state.sequence)
+    assert (world.state.batch.first_sequence, world.state.batch.fill_count) == (world.state.sequence, 1)
+
+
+def test_instruments_and_legs_caps() -> None:
+    """The second instrument, or the fifth leg, starts a new batch."""
+    for config in (EngineConfig(batch_instruments_max=2), EngineConfig(batch_legs_max=4)):
+        world = World(config=config).open()
+        for instrument, ticks in ((PERP, 600_000), (CALL, 1_500), (PUT, 800)):
+            world.place(2, BUY, ticks, 1, instrument)
+            events = world.place(3, SELL, ticks, 1, instrument)
+            assert len(closed(events)) == (instrument == PUT)
+
+
+def test_requests_cap_follows_the_contract() -> None:
+    """The contract consumes 64 requests per batch; the 65th opens the next."""
+    world = World(config=EngineConfig(batch_requests_max=2)).open(accounts=1)
+    assert not closed(world.deposit(2, 1))
+    assert not closed(world.deposit(2, 1))
+    events = world.request(ChainRequestKind.WITHDRAW, 2, amount_e6=1)
+    assert closed(events)[0].request_up_to == 3
+    assert world.state.batch.request_count == 1
