@@ -18,7 +18,7 @@ __all__ = ["Bot", "BotCounts", "Pace"]
 
 _RETRY_S = 1.0
 _VIEW_LIFE_S = 4.0
-_MARKETS_LIFE_S = 300.0
+_MARKETS_LIFE_S = 60.0
 _INSUFFICIENT_MARGIN = 11_000
 _LEAST_SIZE_PPM = 50_000
 _PPM = 1_000_000
@@ -53,8 +53,10 @@ class Bot(ABC):
     """One account that trades until it is cancelled. Subclasses say what one action is.
 
     A refusal is counted and the bot goes on; a lost connection makes it start over: cancel everything, read positions,
-    trade again.
+    trade again. `settling_s` is how long the list of instruments must stand still before the first order.
     """
+
+    settling_s = 0.5
 
     def __init__(self, url: str, who: Credentials, source: Random, *, orders_per_s: float) -> None:
         self.client = OffbookClient(url, who)
@@ -124,11 +126,17 @@ class Bot(ABC):
             market = self.client.markets.get(row["instrument_name"])
             if market is not None:
                 self.positions[row["instrument_name"]] = decimal_e9(row["amount"]) // market.instrument.lot_e9
-        while not self.client.markets:
-            await asyncio.sleep(_RETRY_S)
-            await self.client.reload_markets()
+        await self._settled_markets()
         self._markets_due_s = asyncio.get_running_loop().time() + _MARKETS_LIFE_S
         await self.begin()
+
+    async def _settled_markets(self) -> None:
+        """Wait until there are instruments and no more are being added: a fresh exchange lists them one by one."""
+        known = -1
+        while not self.client.markets or len(self.client.markets) != known:
+            known = len(self.client.markets)
+            await asyncio.sleep(self.settling_s)
+            await self.client.reload_markets()
 
     async def _refresh_markets(self) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -54,6 +54,7 @@ class OffbookClient:
         self._valid_for_s = valid_for_s
         self._nonces = NonceSource(clock_ns)
         self._separator = b""
+        self._index_e9: dict[str, int] = {}
         self._connection = Connection(url, on_open=self._log_in)
 
     @classmethod
@@ -241,17 +242,16 @@ class OffbookClient:
     async def _max_fee_e9(self, name: str, max_fee: Number | None) -> int:
         if max_fee is not None:
             return decimal_e9(max_fee)
-        if not self.markets[name].index_e9:
+        market = self.market(name)
+        underlying = market.instrument.underlying
+        if underlying not in self._index_e9:
             await self.ticker(name)
-        market = self.markets[name]
-        return market.fee_cap_e9(market.index_e9, margin_ppm=_FEE_MARGIN_PPM)
+        return market.fee_cap_e9(self._index_e9.get(underlying, 0), margin_ppm=_FEE_MARGIN_PPM)
 
     def _remember_index(self, name: str, ticker: dict[str, Any]) -> None:
         market, index_e9 = self.markets.get(name), decimal_e9(ticker["I"])
         if market is not None and index_e9:
-            self.markets[name] = Market(
-                instrument=market.instrument, asset=market.asset, asset_sub_id=market.asset_sub_id, index_e9=index_e9
-            )
+            self._index_e9[market.instrument.underlying] = index_e9
 
     def _own(self, **params: Any) -> dict[str, Any]:
         return {"subaccount_id": self.who.subaccount_id} | params

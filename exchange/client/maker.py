@@ -68,7 +68,7 @@ class Maker(Bot):
         name, quote = self._todo.popleft()
         if not self._needs(name, quote):
             return
-        await self.pace.wait(faster=_FIRST_PASS_SPEED if self._passes <= 1 else 1.0)
+        await self.pace.wait(faster=self._speed)
         try:
             await self._place_quote(name, quote)
         except OffbookError as error:
@@ -85,6 +85,10 @@ class Maker(Bot):
         slot = self._slots.get(order["order_id"])
         if slot is not None:
             self._resting[slot].remaining_lots = self._remaining_lots(order)
+
+    @property
+    def _speed(self) -> float:
+        return _FIRST_PASS_SPEED if self._passes <= 1 else 1.0
 
     def _next_instrument(self) -> str:
         while not self._turn or self._turn[0] not in self.client.markets:
@@ -121,7 +125,7 @@ class Maker(Bot):
         await self._drop_unwanted(name, {(name, *quote.slot) for quote in quotes})
         self._todo.extend((name, quote) for quote in quotes if self._needs(name, quote))
         if not self._todo:
-            await self.pace.wait()
+            await self.pace.wait(faster=self._speed)
 
     def _needs(self, name: str, quote: Quote) -> bool:
         resting = self._resting.get((name, *quote.slot))

@@ -20,12 +20,11 @@ _PPM_PER_UNIT = 1_000_000
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
-    """An instrument, the asset that a signature names, and the last index price seen (1e-9 USDC, 0: none yet)."""
+    """An instrument and the asset that a signature for it names."""
 
     instrument: Instrument
     asset: bytes
     asset_sub_id: int
-    index_e9: int
 
     def price_ticks(self, price: Number) -> int:
         """Ticks of `price`; raises OffGrid with the valid neighbours, never rounds."""
@@ -60,7 +59,6 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_market(row: dict[str, Any]) -> Market:
     """One Instrument object of the protocol (api.md 7). Raises KeyError or ValueError when members are missing."""
-    details = row["perp_details"] or row["option_details"]
     lot_e9 = decimal_e9(row["amount_step"])
     instrument = Instrument(
         instrument_id=int(row["instrument_id"]),
@@ -81,7 +79,6 @@ def parse_market(row: dict[str, Any]) -> Market:
         instrument=instrument,
         asset=parse_address(row["base_asset_address"]),
         asset_sub_id=int(row["base_asset_sub_id"]),
-        index_e9=decimal_e9(details.get("index") or "0"),
     )
 
 

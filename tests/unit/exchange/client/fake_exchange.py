@@ -23,7 +23,7 @@ SIGNER = "0x86042886b1063625D0B3DDCC9e4cBcf912B79e16"
 SUBACCOUNT = 7
 
 
-def instrument_row(name="BTC-PERP", kind="perp", index="84000", **more):
+def instrument_row(name="BTC-PERP", kind="perp", index="BTC-USD", **more):
     """One Instrument object as the protocol shows it."""
     option = {"expiry": 1798185600, "strike": "84000", "option_type": "C", "index": index, "settlement_price": None}
     asset = asset_address(chain_id=CHAIN_ID, settlement_contract=CONTRACT, currency="BTC", kind=kind)
@@ -157,7 +157,7 @@ class FakeExchange:
         if params["instrument_type"] == "perp":
             return {"instruments": [instrument_row()], "pagination": {"count": 1, "num_pages": 1}}
         names = ["BTC-20261225-84000-C", "BTC-20261225-86000-C"]
-        row = instrument_row(names[params["page"] - 1], "option", index="0")
+        row = instrument_row(names[params["page"] - 1], "option")
         return {"instruments": [row], "pagination": {"count": 2, "num_pages": 2}}
 
     def on_get_ticker(self, _params, _after):

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from exchange.client.bot import Pace
+from exchange.client.bot import Bot, Pace
 from exchange.client.bots import run_bots, run_makers, run_takers
 from exchange.client.maker import Maker
 from exchange.client.signing import Credentials
@@ -14,6 +14,12 @@ from exchange.client.taker import Taker
 from tests.unit.exchange.client import fake_exchange as fake
 
 WHO = Credentials.parse(fake.OWNER, fake.SESSION_KEY, fake.SUBACCOUNT)
+
+
+@pytest.fixture(autouse=True)
+def _markets_stand_still(monkeypatch):
+    """The fake lists everything at once."""
+    monkeypatch.setattr(Bot, "settling_s", 0.0)
 
 
 async def until(condition):
