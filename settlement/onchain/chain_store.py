@@ -51,13 +51,14 @@ class ChainStore(BaseDB):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._cache: dict[bytes, bytes] = {}
+        self._sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            self._sql = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._sql.execute("PRAGMA journal_mode=WAL")
             self._sql.execute("PRAGMA synchronous=FULL")
             self._sql.executescript(_SCHEMA)
             self._sql.execute("BEGIN")
         except sqlite3.DatabaseError as error:
+            self._sql.close()
             raise ChainDataCorrupt(f"{path}: {error}; run `offbook reset` or restore a copy") from error
 
     def __getitem__(self, key: bytes) -> bytes:

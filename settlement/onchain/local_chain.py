@@ -6,6 +6,7 @@ Gas rules are those of Prague.
 `python -m settlement.onchain.local_chain --data DIR --port N --seed S` serves it over JSON-RPC.
 """
 
+import contextlib
 import fcntl
 import time
 from collections.abc import Callable, Mapping
@@ -110,8 +111,12 @@ class LocalChain:
         self._clock = clock
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_directory(directory)
-        self.store = ChainStore(directory / "chain.sqlite")
-        self._chain: Any = self._open()
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._lock.close)
+            self.store = ChainStore(directory / "chain.sqlite")
+            on_failure.callback(self.store.close)
+            self._chain: Any = self._open()
+            on_failure.pop_all()
 
     def _open(self) -> Any:
         chain_class: Any = _chain_class(self.settings.chain_id)
@@ -285,7 +290,8 @@ class LocalChain:
     def estimate_gas(self, request: Mapping[str, Any], number: int) -> int:
         """Smallest gas limit (within 2 %) that succeeds, never below the EIP-7623 floor. Raises `CallReverted`."""
         computation = self._execute(request, number, BLOCK_GAS_LIMIT)
-        low = max(_floor_gas(request["data"]), int(computation.get_gas_used()))
+        intrinsic = BLOCK_GAS_LIMIT - int(computation.msg.gas)
+        low = max(_floor_gas(request["data"]), intrinsic + int(computation.get_gas_used()))
         if self._succeeds(request, number, low):
             return low
         high = low
