@@ -232,6 +232,7 @@ def _rest(state: State, order: Order) -> int:
     raw: bytes = state.book.submit(command)
     state.book.set_cell(cell, held)
     kind, _, code, _, handle, _, _ = EVENT.unpack_from(raw)
-    if kind != CoreEvent.ACCEPTED or EVENT.unpack_from(raw, len(raw) - EVENT.size)[0] != CoreEvent.DEPTH:
+    # Accepted and one level deeper; anything more means that it traded.
+    if kind != CoreEvent.ACCEPTED or len(raw) != 2 * EVENT.size:
         raise InvariantViolated(f"order {order.number} does not rest again (code {code})")
     return int(handle)

@@ -1,0 +1,130 @@
+"""Each invariant notices the damage it is there for."""
+
+from collections.abc import Callable
+
+import pytest
+
+from exchange.domain.commands import Clock
+from exchange.domain.result_codes import OrderStatus
+from exchange.engine.apply import apply
+from exchange.engine.invariants import check_invariants
+from exchange.engine.state import InvariantViolated, State
+from tests.unit.exchange.engine.world import BUY, PERP, SELL, World
+
+
+def world_with_everything() -> World:
+    """A position, an open order, a closed one."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 10)
+    world.place(3, SELL, 600_000, 10)
+    world.place(2, BUY, 590_000, 10)
+    return world
+
+
+def lose_cash(state: State) -> None:
+    """A unit of money is gone."""
+    state.accounts[2].ledger_cash_e6 -= 1
+
+
+def lose_collateral(state: State) -> None:
+    """The chain holds less than the ledger says."""
+    state.collateral_e6 -= 1
+    state.cash_sum_e6 -= 0
+
+
+def lose_lots(state: State) -> None:
+    """One side of a position is larger."""
+    state.accounts[2].positions[PERP].lots += 1
+
+
+def lose_fee(state: State) -> None:
+    """The batch forgets a fee."""
+    state.batch.fee_e6 -= 1
+
+
+def lose_cost(state: State) -> None:
+    """Shown cash drifts from its positions."""
+    state.accounts[2].perpetual_cost_e6 += 1
+
+
+def lose_exposure(state: State) -> None:
+    """An order reserves too little."""
+    state.exposures[2][PERP].buy_lots -= 1
+
+
+def lose_order(state: State) -> None:
+    """The book has an order that nobody knows."""
+    number, _ = state.open_orders.popitem()
+    state.account_orders[2].pop(number)
+
+
+def lose_timer(state: State) -> None:
+    """An order would live for ever."""
+    state.timers.clear()
+
+
+def zombie(state: State) -> None:
+    """A closed order is open."""
+    next(iter(state.closed_orders.values())).status = OrderStatus.OPEN
+
+
+def resize(state: State) -> None:
+    """An order and its place in the book differ."""
+    next(iter(state.open_orders.values())).quantity_lots += 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lose_cash,
+        lose_collateral,
+        lose_lots,
+        lose_fee,
+        lose_cost,
+        lose_exposure,
+        lose_order,
+        lose_timer,
+        zombie,
+        resize,
+    ],
+)
+def test_damage_is_found(damage: Callable[[State], None]) -> None:
+    """The full check raises."""
+    world = world_with_everything()
+    check_invariants(world.state)
+    damage(world.state)
+    with pytest.raises(InvariantViolated):
+        check_invariants(world.state)
+
+
+def break_sum(state: State) -> None:
+    """Cash that never came in."""
+    state.cash_sum_e6 += 1
+
+
+def break_cell(state: State) -> None:
+    """The core counts another position."""
+    state.book.set_cell(state.cells[2, PERP], 99)
+
+
+def break_zero(state: State) -> None:
+    """Positions no longer sum to zero."""
+    state.position_sums[PERP] += 1
+
+
+@pytest.mark.parametrize("damage", [break_sum, break_cell, break_zero])
+def test_the_cheap_check_stops_the_next_trade(damage: Callable[[State], None]) -> None:
+    """A command that touches the damage raises at once."""
+    world = world_with_everything()
+    world.checks = False
+    damage(world.state)
+    with pytest.raises(InvariantViolated):
+        world.place(3, SELL, 590_000, 5)
+
+
+def test_time_does_not_run_backwards() -> None:
+    """Equal times are fine."""
+    world = world_with_everything()
+    apply(world.state, Clock(), world.now_ns)
+    with pytest.raises(InvariantViolated, match="backwards"):
+        apply(world.state, Clock(), world.now_ns - 1)
