@@ -33,7 +33,7 @@ class Settings:
     chain_id: int = 31337
     confirmations: int = 2
     finality_window_s: int = 8
-    batch_interval_s: float = 4.0
+    batch_interval_s: float = 5.0
     price_interval_s: float = 1.0
     accept_derive_sepolia_orders: bool = False
     subaccount_base: int = 1_000_000
@@ -42,7 +42,7 @@ class Settings:
     event_log_bytes: int = 256 << 20
     journal_bytes: int = 256 << 20
     """Sealed segments beyond this are released once snapshots and settlement have passed them."""
-    orders_per_second: float = 24.0
+    orders_per_second: float = 120.0
     """Demo: what all bots send together, about."""
     allow_reference: bool = False
     """Start with the plain Python book when the compiled one is missing."""
