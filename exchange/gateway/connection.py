@@ -62,6 +62,7 @@ class SocketConnection(asyncio.Protocol):
         self._test_sent = False
         self.heard_at = self._loop.time()
         self.is_open = False
+        self.is_legacy = False
         self.address = ""
         self.identity: Identity | None = None
         self.cancel_on_disconnect = False
@@ -210,7 +211,9 @@ class SocketConnection(asyncio.Protocol):
 
     def _handshake(self, request: Request) -> None:
         refusal = self.gateway.refuse_socket(self.address)
-        if request.path.partition("?")[0] not in _PATHS:
+        path = request.path.partition("?")[0]
+        self.is_legacy = path == "/ws"
+        if path not in _PATHS:
             response = self._protocol.reject(404, "no socket here; use /v3/ws\n")
         elif refusal:
             response = self._protocol.reject(503, refusal + "\n")

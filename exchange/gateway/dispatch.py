@@ -53,7 +53,7 @@ class Dispatcher(Work):
             request = parse_request(frame)
             raw_id = bytes(request.id)
             method = find_method(normal_method(request.method))
-            call = self.new_call(client, method, raw_id, legacy=False)
+            call = self.new_call(client, method, raw_id, legacy=isinstance(client, SocketConnection) and client.is_legacy)
             call.params = decode_params(method.params, bytes(request.params))
         except WireError as error:
             self.refused_count += 1
