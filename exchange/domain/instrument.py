@@ -134,6 +134,6 @@ def _to_grid(text: str | Decimal, step_e9: int) -> int:
     scaled = Decimal(text).scaleb(9)
     value, rest = divmod(scaled, step_e9)
     if rest:
-        low = int(value) * step_e9
+        low = int(value) * step_e9 - (step_e9 if rest < 0 else 0)  # divmod of decimals goes toward zero
         raise OffGrid(str(text), (format_e9(low), format_e9(low + step_e9)))
     return int(value)

@@ -1,0 +1,128 @@
+"""Bytes of commands and events, and what is refused as bytes."""
+
+import pytest
+
+from exchange.domain.commands import (
+    Amend,
+    BatchCut,
+    Cancel,
+    CancelMany,
+    ChainRequest,
+    ChainRequestKind,
+    Clock,
+    Command,
+    EpochStart,
+    ListInstrument,
+    OrderFlag,
+    Place,
+    Replace,
+    SessionClose,
+    SessionOpen,
+    SetPrices,
+    Side,
+    TimeInForce,
+    UnderlyingRow,
+)
+from exchange.domain.events import OrderAccepted
+from exchange.domain.packing import (
+    RECORD_BYTES,
+    BadRecord,
+    CommandEvents,
+    pack_command,
+    pack_events,
+    unpack_commands,
+    unpack_events,
+)
+from tests.unit.exchange.engine.world import World, instruments
+
+PLACE = Place(
+    subaccount=7,
+    instrument=(1 << 31) | 1,
+    side=Side.SELL,
+    time_in_force=TimeInForce.GTD,
+    flags=OrderFlag.POST_ONLY | OrderFlag.STP_DECREMENT_BOTH,
+    price_ticks=1 << 40,
+    quantity_lots=(1 << 47) - 1,
+    nonce=(1 << 64) - 1,
+    expiry_s=2_000_000_000,
+    signer=b"\x01" * 20,
+    max_fee_e18=(1 << 128) - 1,
+    expires_at_s=1_999_999_999,
+    reject_after_ms=1 << 50,
+    domain=1,
+    session=99,
+    digest=b"\x02" * 32,
+    signature=b"\x03" * 65,
+    client_order_id="c" * 36,
+    label="ü" * 64,
+)
+COMMANDS: list[Command] = [
+    PLACE,
+    Place(
+        subaccount=2,
+        instrument=3,
+        side=Side.BUY,
+        time_in_force=TimeInForce.GTC,
+        flags=OrderFlag.NONE,
+        price_ticks=1,
+        quantity_lots=1,
+        nonce=1,
+        expiry_s=1,
+        signer=b"\x01" * 20,
+    ),
+    Replace(target_order=1 << 60, order=PLACE, expected_filled_lots=5),
+    Cancel(subaccount=2, order=5),
+    Cancel(subaccount=2, client_order_id="x", instrument=4),
+    CancelMany(subaccount=2, instrument=1, label="l"),
+    Amend(subaccount=2, order=9, quantity_lots=4),
+    Clock(),
+    EpochStart(epoch=4),
+    SessionOpen(owner=b"\x01" * 20, signer=b"\x02" * 20),
+    SessionClose(session=3, logged_out=True),
+    ChainRequest(index=1, kind=ChainRequestKind.SET_KEY, account=2, key=b"k" * 20, scopes=4, accounts=(1, 2)),
+    BatchCut(),
+    SetPrices(round=1, underlyings=(UnderlyingRow("BTC", 5),)),
+    ListInstrument(instrument=instruments()[1]),
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "attachments"),
+    [(bytes(63), b""), (bytes(64), b""), (b"\x01" + bytes(63), b""), (b"\x28" + bytes(63), b""), (b"\xff" * 64, b"")],
+)
+def test_bad_records(records: bytes, attachments: bytes) -> None:
+    """Wrong lengths, unknown kinds, missing attachments."""
+    with pytest.raises(BadRecord):
+        list(unpack_commands(records, attachments))
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x00", b"\x91\x93\x01\x01\x91\x91\x63", b"\xc1"])
+def test_bad_event_blobs(blob: bytes) -> None:
+    """Anything that is no event blob is refused as one."""
+    with pytest.raises(BadRecord):
+        unpack_events(blob)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+def test_commands_come_back(command: Command) -> None:
+    """One record of 64 bytes, attachments padded to 8."""
+    record, attachments = pack_command(command)
+    assert (len(record), len(attachments) % 8) == (RECORD_BYTES, 0)
+    assert list(unpack_commands(record, attachments)) == [command]
+
+
+def test_consecutive_records() -> None:
+    """Attachments follow each other in the order of their records."""
+    packed = [pack_command(command) for command in COMMANDS]
+    records, attachments = (b"".join(column) for column in zip(*packed, strict=True))
+    assert list(unpack_commands(records, attachments)) == COMMANDS
+
+
+@pytest.mark.parametrize("max_fee_e18", [0, (1 << 64) - 1, 1 << 64, (1 << 128) - 1])
+def test_fee_caps_of_any_width_survive_in_events(max_fee_e18: int) -> None:
+    """1e-18 USDC passes 64 bits at 18 USDC per unit."""
+    world = World().open()
+    accepted = world.place(2, Side.BUY, 500_000, 1, max_fee_e18=max_fee_e18)
+    assert isinstance(accepted[0], OrderAccepted)
+    history = [CommandEvents(1, 2, accepted)]
+    assert unpack_events(pack_events(history)) == history
