@@ -181,7 +181,8 @@ class Poster:
         if self._find_receipt(flight):
             return True
         newest = self._outbox.raws(flight.nonce)[0]
-        if flight.state == BatchState.SENT and self._clock() * 1000 - newest.signed_ms > self._replace_after_ms():
+        age_s = self._clock() - newest.signed_ms / 1000
+        if flight.state == BatchState.SENT and age_s > self._settings.replace_after_s:
             newest = self._replace(flight, newest)
         return self._send(flight, newest)
 
@@ -261,9 +262,6 @@ class Poster:
             gas_used=receipt.gas_used,
             now_ms=self._now_ms(),
         )
-
-    def _replace_after_ms(self) -> float:
-        return self._settings.replace_after_s * 1000
 
     def _replace(self, flight: Flight, old: RawTransaction) -> RawTransaction:
         max_fee, priority = bumped_fees(old.max_fee_wei, old.priority_fee_wei)
