@@ -31,7 +31,8 @@ from exchange.domain.money import ceil_div, floor_div
 __all__ = ["DEMO_ACCOUNTS_FILE", "DEMO_URL", "Connecting", "OffbookClient"]
 
 DEMO_URL = "ws://127.0.0.1:8700/v3/ws"
-DEMO_ACCOUNTS_FILE = "data/demo_accounts.json"
+DEMO_ACCOUNTS_FILE = ".offbook/demo_accounts.json"
+"""Below the current directory, where `offbook up --demo` writes it."""
 _FEE_MARGIN_PPM = 1_000_000
 """Fee caps are twice the current fee: the index may double before the order is refused."""
 _SLIPPAGE_PPM = 50_000

@@ -4,7 +4,10 @@ import { grouped, price } from "./format.js";
 import { setText } from "./rows.js";
 
 const READY_MS = 2000;
-const COUNTERS = { "orders-rate": "offbook_orders_total", "fills-rate": "offbook_fills_total" };
+const COUNTERS = {
+  "orders-rate": /^offbook_requests_total\{[^}]*method="private\/(order|replace)"/,
+  "fills-rate": /^offbook_fills_total[ {]/,
+};
 
 export class Status {
   constructor() {
@@ -58,7 +61,7 @@ export class Status {
   #rates(text) {
     const now = performance.now();
     const totals = {};
-    for (const [id, name] of Object.entries(COUNTERS)) totals[id] = total(text, name);
+    for (const [id, pattern] of Object.entries(COUNTERS)) totals[id] = total(text, pattern);
     if (this.previous) {
       const seconds = (now - this.previous.at) / 1000;
       for (const [id, value] of Object.entries(totals)) {
@@ -71,10 +74,10 @@ export class Status {
   }
 }
 
-function total(text, name) {
+function total(text, pattern) {
   let sum = NaN;
   for (const line of text.split("\n")) {
-    if (line.startsWith(name) && /^[ {]/.test(line.slice(name.length))) sum = (Number.isNaN(sum) ? 0 : sum) + Number(line.slice(line.lastIndexOf(" ") + 1));
+    if (pattern.test(line)) sum = (Number.isNaN(sum) ? 0 : sum) + Number(line.slice(line.lastIndexOf(" ") + 1));
   }
   return sum;
 }

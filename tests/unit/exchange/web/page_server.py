@@ -48,7 +48,8 @@ class PageServer:
             return answer(json.dumps(body).encode(), "application/json")
         if path == "/metrics":
             count = next(self.orders_total)
-            return answer(f"offbook_orders_total {count}\noffbook_fills_total {count // 3}\n".encode(), "text/plain")
+            orders = f'offbook_requests_total{{method="private/order",code="0"}} {count}\n'
+            return answer(f"{orders}offbook_fills_total {count // 3}\n".encode(), "text/plain")
         file = WEB_ROOT / (path.lstrip("/") or "index.html")
         if not file.is_file():
             return Response(HTTPStatus.NOT_FOUND, "Not Found", Headers(), b"")
