@@ -133,7 +133,7 @@ class Poster:
         if unresolved:
             return self._status("waiting", f"nonce {unresolved[0].nonce} is not mined yet", moved=moved)
         started = self._start_next(head)
-        return self._status("idle" if not started else "waiting", moved=moved or started)
+        return self._status("waiting" if started else "idle", moved=moved or started)
 
     # Flights that were mined
 
@@ -279,7 +279,7 @@ class Poster:
         row = self._outbox.next_to_post()
         if row is not None and row.seq == self._head_seq + 1:
             return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
-        if row is not None and row.seq <= self._head_seq:
+        if row and row.seq <= self._head_seq:
             return self._resync(row)
         due = self._outbox.next_to_finalize()
         if due is not None and self._may_finalize(due, head):
@@ -382,10 +382,8 @@ class Poster:
 
     def _find_posted(self, row: BatchRow) -> PostedEvent | None:
         event = posted_event(self._chain, self._deployment, row.seq)
-        if event is None:
-            return None
-        same = (event.new_root, event.orders_root, event.data_hash, event.h)
-        return event if same == (row.new_root, row.orders_root, row.data_hash, row.h) else None
+        wanted = (row.new_root, row.orders_root, row.data_hash, row.h)
+        return event if event and (event.new_root, event.orders_root, event.data_hash, event.h) == wanted else None
 
     def _row(self, seq: int) -> BatchRow:
         row = self._outbox.batch(seq)
