@@ -26,25 +26,25 @@ _LATEST: Final = "latest.json"
 _SECONDS_MAX: Final = 900
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, *, folder: Path = FOLDER, results: Path = RESULTS) -> int:
+    """Run what was asked for from `folder`, write figures to `results`; returns the exit code."""
     parsed = _parser().parse_args(arguments)
     if parsed.list:
-        _say("\n".join(f"{goal:<10} {', '.join(where)}" for goal, where in goal_index().items()))
+        _say("\n".join(f"{goal:<10} {', '.join(where)}" for goal, where in goal_index(folder).items()))
         return 0
     wanted = parsed.goals.replace(",", " ").split()
-    known = goal_index()
+    known = goal_index(folder)
     unknown = [goal for goal in wanted if not answers(known, [goal])]
     if unknown:
         sys.stderr.write(f"bench: no benchmark answers {' '.join(unknown)}; known: {' '.join(known)}\n")
         return 2
     os.environ.update(SIZE=parsed.size, GOALS=" ".join(wanted))
-    RESULTS.mkdir(exist_ok=True)
-    described = machine.describe(RESULTS)
+    results.mkdir(exist_ok=True)
+    described = machine.describe(results)
     _say(machine.line(described))
     collector = Collector(wanted)
-    code = int(pytest.main(_pytest_arguments(parsed.keyword), plugins=[collector]))
-    _write(described, parsed.size, wanted, collector)
+    code = int(pytest.main(_pytest_arguments(folder, parsed.keyword), plugins=[collector]))
+    _write(results / _LATEST, described, parsed.size, wanted, collector)
     _say(collector.summary())
     nothing_ran = code == pytest.ExitCode.NO_TESTS_COLLECTED
     return 1 if collector.failed or (code and not nothing_ran) else 0
@@ -91,10 +91,10 @@ class Collector:
 
     def summary(self) -> str:
         """How many goals were met."""
-        goals = [one for one in self.figures if "goal" in one]
+        goals = [one for one in self.figures if one.get("target") is not None]
         met = sum(bool(one.get("met")) for one in goals)
         return (
-            f"{met} of {len(goals)} goals met, {len(self.figures) - len(goals)} figures without goal, "
+            f"{met} of {len(goals)} goals met, {len(self.figures) - len(goals)} figures without target, "
             f"{len(self.skipped)} skipped, {len(self.failed)} failed"
         )
 
@@ -132,7 +132,7 @@ def goal_line(figures: dict[str, Any]) -> str:
             str(figures["goal"]),
             f"{_number(value)} {figures['unit']}",
             "no target" if target is None else f"target {sign} {_number(target)}",
-            "met" if met else "no target to miss" if target is None else "MISSED",
+            "met" if met else "for information" if target is None else "MISSED",
             f"hash {str(figures.get('result_hash', '-'))[:8]}",
         )
     )
@@ -151,9 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _pytest_arguments(keyword: str) -> list[str]:
+def _pytest_arguments(folder: Path, keyword: str) -> list[str]:
     return [
-        str(FOLDER),
+        str(folder),
         "-o",
         "python_files=bench_*.py",
         "-o",
@@ -162,13 +162,16 @@ def _pytest_arguments(keyword: str) -> list[str]:
         "no:terminal",
         "-p",
         "no:cacheprovider",
+        "--continue-on-collection-errors",
         f"--rootdir={FOLDER.parent}",
+        "-c",
+        str(FOLDER.parent / "pyproject.toml"),
         f"--timeout={_SECONDS_MAX}",
         *(["-k", keyword] if keyword else []),
     ]
 
 
-def _write(described: dict[str, object], size: str, wanted: list[str], collector: Collector) -> None:
+def _write(path: Path, described: dict[str, object], size: str, wanted: list[str], collector: Collector) -> None:
     content = {
         "machine": described,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -178,7 +181,6 @@ def _write(described: dict[str, object], size: str, wanted: list[str], collector
         "skipped": collector.skipped,
         "failed": sorted(collector.failed),
     }
-    path: Path = RESULTS / _LATEST
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
     temporary.replace(path)
