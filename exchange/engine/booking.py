@@ -86,7 +86,7 @@ def _book_side(
     taker: bool,
 ) -> FillSide:
     account = state.accounts[order.place.subaccount]
-    fee = fee_e6(
+    due = fee_e6(
         instrument,
         index_e9=index_e9,
         price_ticks=price_ticks,
@@ -94,7 +94,7 @@ def _book_side(
         is_taker=taker,
         option_cap_ppm=state.config.option_fee_cap_ppm,
     )
-    fee = min(fee, signed_cap_e6(instrument, max_fee_e18=order.place.max_fee_e18, quantity_lots=lots))
+    fee = min(due, signed_cap_e6(instrument, max_fee_e18=order.place.max_fee_e18, quantity_lots=lots))
     delta = lots if order.place.side is Side.BUY else -lots
     notional = instrument.notional_e6(price_ticks=price_ticks, quantity_lots=delta)
     position, realized = _move(state, turn, account, instrument, delta, notional)
@@ -106,13 +106,9 @@ def _book_side(
     order.filled_notional_e6 += abs(notional)
     order.fee_e6 += fee
     order.updated_ns = state.timestamp_ns
+    number = instrument.instrument_id
     batches.add_fill(
-        state,
-        instrument=instrument.instrument_id,
-        account=account.index,
-        lots=delta,
-        cash_e6=-notional - fee,
-        fee_e6=fee,
+        state, instrument=number, account=account.index, lots=delta, cash_e6=-notional - fee, fee_e6=fee
     )
     return FillSide(
         subaccount=account.index,

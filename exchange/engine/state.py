@@ -1,6 +1,8 @@
 """Everything the engine knows. One object, one writer; the handlers of this package change it, nobody else.
 
-Hashed and stored: the records. Derived, rebuilt by a load: handles, cells, exposures, margin caches, timers, indexes.
+`InvariantViolated`, the core's own, means that money or positions do not add up: a bug, never bad input; the writer
+stops and shows nothing of that command. Hashed and stored: the records. Derived, rebuilt by a load: handles, cells,
+exposures, margin caches, timers, indexes.
 """
 
 from collections import OrderedDict
@@ -17,15 +19,11 @@ from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_table import PriceTable
 from exchange.engine.records import Account, Batch, KeyRow, Order, Session
-from matching_core import OrderBook
+from matching_core import InvariantViolated, OrderBook
 
 __all__ = ["InvariantViolated", "State"]
 
 _SECOND_NS: Final = 1_000_000_000
-
-
-class InvariantViolated(Exception):
-    """Money or positions do not add up: a bug, never bad input. The writer stops and shows nothing of this command."""
 
 
 class State:

@@ -221,8 +221,8 @@ def test_tiers_are_continuous(notional: int, initial: int, maintenance: int) -> 
     )
 
 
-def test_unpaired_calls_have_no_bounded_loss() -> None:
-    """The isolated sum is the better one: 15 % of 60,000 per short call, below a maximum loss of 10,000 each and more."""
+def test_the_better_of_isolated_sum_and_maximum_loss() -> None:
+    """The isolated sum is the better one: 15 % of 60,000 per short call, against a maximum loss of 10,000 and more."""
     long_call = OptionRow(e9(70_000), True, e9(1), e9(1_500))
     for shorts, initial in ((-1, 9_000), (-2, 18_000)):
         options = (OptionRow(e9(60_000), True, e9(shorts), e9(0)), long_call)
