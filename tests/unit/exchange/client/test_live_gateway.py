@@ -143,7 +143,7 @@ def test_readme_sample_runs_as_printed(tmp_path):
             path.parent.mkdir()
             row = exchange.traders[0]
             accounts = [{"owner": row.owner, "session_key": row.session_key.hex(), "subaccount_id": row.subaccount_id}]
-            path.write_text(json.dumps(accounts))
+            path.write_text(json.dumps(10 * accounts))
             prelude = f"""
                 import functools
                 from exchange.client import client
@@ -160,4 +160,4 @@ def test_readme_sample_runs_as_printed(tmp_path):
             await maker.close()
             return process.returncode, output.decode()
 
-    assert asyncio.run(run()) == (0, "buy 0.1 BTC-PERP at 84000\n")
+    assert asyncio.run(run()) == (0, "bought 0.01 BTC-PERP at 84000\n")
