@@ -133,7 +133,7 @@ def replay_lobster(
     except BadRow as error:
         raise Failure(f"{file}: {error}") from error
     except (OSError, EOFError, UnicodeDecodeError, JournalError) as error:
-        raise Failure(f"{file}: {error}") from error
+        raise Failure(f"{file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 @contextmanager
@@ -150,11 +150,10 @@ def _run(
     if first is None:
         raise BadRow("no rows")
     directory.exchange.mkdir(parents=True, exist_ok=True)
+    if any(directory.exchange.iterdir()):  # before recovery, which would take an epoch of somebody's exchange
+        raise Failure(f"{directory.root}: holds a journal already; a replay starts with an empty directory")
     disk = RealDisk(directory.exchange)
     recovered = recover_exchange(disk, OrderBook)
-    if recovered.state.sequence:
-        recovered.event_log.close()
-        raise Failure(f"{directory.root}: holds a journal already; a replay starts with an empty directory")
     drive = _Drive(recovered, Conversion(midnight_ns, underlying), BestPath(midnight_ns), on_progress)
     started = time.perf_counter()
     try:

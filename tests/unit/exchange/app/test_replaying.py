@@ -48,10 +48,12 @@ def test_a_file_that_is_no_gzip_is_refused(tmp_path):
 
 
 def test_a_directory_with_a_journal_is_refused(tmp_path):
-    """A replay starts with an empty book."""
+    """A replay starts with an empty book, and leaves the other journal alone."""
     replayed(tmp_path, line(NEW, 1, 10, 100, 1))
+    before = {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "data").rglob("*"))}
     with pytest.raises(Failure, match="holds a journal already"):
         replayed(tmp_path, line(NEW, 1, 10, 100, 1))
+    assert {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "data").rglob("*"))} == before
 
 
 def test_the_journal_gives_the_same_state_and_path(tmp_path):
