@@ -31,8 +31,8 @@ _PATHS: Final = frozenset({"/v3/ws", "/ws"})
 _SLOW_CONSUMER: Final = 4001
 _HEARTBEAT_MISSED: Final = 4002
 _GOING_AWAY: Final = 1012
-_TRY_LATER: Final = 1013
 _CLOSE_GRACE_S: Final = 5.0
+_STOP_GRACE_S: Final = 1.0
 
 
 class SocketConnection(asyncio.Protocol):
@@ -168,9 +168,7 @@ class SocketConnection(asyncio.Protocol):
             transport.close()
             return
         self._write_protocol_output()
-        self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
-        if code == _GOING_AWAY:
-            transport.close()
+        self._loop.call_later(_STOP_GRACE_S if code == _GOING_AWAY else _CLOSE_GRACE_S, transport.abort)
 
     def queued_bytes(self) -> int:
         """Bytes that wait in user space for this reader."""
@@ -314,7 +312,9 @@ class SocketConnection(asyncio.Protocol):
         if data and not transport.is_closing():
             transport.write(data)
         if output and output[-1] == b"":
-            transport.close()
+            # Not close(): with unread input the kernel would answer with a reset, and the close code would be lost.
+            transport.write_eof()
+            self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
         elif self._protocol.close_expected():
             self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
 
