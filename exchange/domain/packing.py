@@ -4,6 +4,7 @@ Everything hot is a fixed struct; rare content (prices, chain requests, listings
 is canonical too and needs no layout of its own. Event blobs are msgpack arrays of tagged arrays (D-003).
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any, Final
@@ -256,8 +257,8 @@ def _attachments(raw: bytes) -> dict[int, bytes]:
 
 def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
     kind = fields[0]
-    extra = _attachments(raw)
     try:
+        extra = _attachments(raw)
         if kind in (CommandKind.PLACE, CommandKind.REPLACE):
             return _unpack_order(fields, extra)
         decoder = _decoders.get(kind)
@@ -265,7 +266,7 @@ def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
             command: Command = decoder(extra[_BODY])
             return command
         return _unpack_small(fields, extra)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, struct.error) as error:
         raise BadRecord(f"command kind {kind}: {error}") from error
 
 

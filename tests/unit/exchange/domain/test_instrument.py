@@ -46,6 +46,7 @@ def test_text_and_notional() -> None:
     """Ticks and lots back to text; notional is exact."""
     assert (PERPETUAL.price_text(600_001), PERPETUAL.quantity_text(15)) == ("60000.1", "0.015")
     assert PERPETUAL.notional_e6(price_ticks=600_001, quantity_lots=15) == 900_001_500
+    assert PERPETUAL.quantity_lots("0.015") == 15
     assert CALL.is_option
     assert not PERPETUAL.is_option
 

@@ -96,6 +96,16 @@ def test_bad_records(records: bytes, attachments: bytes) -> None:
         list(unpack_commands(records, attachments))
 
 
+def test_damaged_attachments() -> None:
+    """Cut short, or with a length that does not add up; and what is no command has no record."""
+    record, attachments = pack_command(PLACE)
+    for damaged in (attachments[:3], attachments[:40], attachments[:-8], attachments[:4] + b"\xff" + attachments[5:]):
+        with pytest.raises(BadRecord):
+            list(unpack_commands(record, damaged))
+    with pytest.raises(BadRecord):
+        pack_command("no command")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("blob", [b"", b"\x00", b"\x91\x93\x01\x01\x91\x91\x63", b"\xc1"])
 def test_bad_event_blobs(blob: bytes) -> None:
     """Anything that is no event blob is refused as one."""

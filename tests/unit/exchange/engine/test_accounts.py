@@ -7,6 +7,7 @@ import pytest
 from exchange.domain.commands import ChainRequest, ChainRequestKind, SessionOpen
 from exchange.domain.events import (
     AccountOpened,
+    BatchClosed,
     CashMoved,
     CommandRefused,
     OrderClosed,
@@ -14,6 +15,7 @@ from exchange.domain.events import (
     SessionClosed,
     SessionKeySet,
 )
+from exchange.domain.limits import MAX_SESSION_KEYS_PER_OWNER
 from exchange.domain.result_codes import CloseReason, ResultCode
 from tests.unit.exchange.engine.world import BUY, CALL, E6, SECOND_NS, SELL, World, owner, refusal
 
@@ -134,3 +136,15 @@ def test_forced_requests_cancel_everything(kind: ChainRequestKind) -> None:
     expected = ResultCode.SCOPE_MISSING if kind is Kind.LOCK else ResultCode.NONCE_OUTSIDE_WINDOW
     assert refusal(world.place(2, BUY, 500_000, 1, nonce=old)) is expected
     assert refusal(world.place(2, BUY, 500_000, 1, nonce=old // 1_000)) is expected
+
+
+def test_keys_of_an_owner_are_bounded() -> None:
+    """Beyond the limit the request is consumed and nothing is registered."""
+    world = World().open()
+    world.checks = False
+    for number in range(MAX_SESSION_KEYS_PER_OWNER + 1):
+        events = world.request(
+            Kind.SET_KEY, 2, owner=owner(2), key=number.to_bytes(20, "big"), valid_to_s=1 << 31, scopes=4
+        )
+    assert [type(event) for event in events if not isinstance(event, BatchClosed)] == [RequestApplied]
+    assert len(world.state.keys[owner(2)]) == MAX_SESSION_KEYS_PER_OWNER

@@ -39,3 +39,17 @@ def test_round_trip_in_printed_numbers() -> None:
     assert sold.taker.cash_e6 == sold.taker.ledger_cash_e6 == 100_000 * E6 + 100 * E6 - 600_000 - 1_800_000
     assert PERP not in world.state.accounts[2].positions
     assert world.state.accounts[0].ledger_cash_e6 == 4_800_000
+
+
+def test_a_position_that_turns_is_a_new_one() -> None:
+    """Its age starts with the trade that took it through zero."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 100)
+    world.place(3, SELL, 600_000, 100)
+    opened_ns = world.now_ns
+    world.place(4, BUY, 600_000, 150)
+    world.place(2, SELL, 600_000, 50)
+    assert world.state.accounts[2].positions[PERP].opened_ns == opened_ns
+    world.place(2, SELL, 600_000, 100)
+    position = world.state.accounts[2].positions[PERP]
+    assert (position.lots, position.opened_ns) == (-50, world.now_ns)

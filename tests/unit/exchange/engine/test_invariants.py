@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exchange.domain.commands import Clock
+from exchange.domain.commands import Amend, Clock
 from exchange.domain.result_codes import OrderStatus
 from exchange.engine.apply import apply
 from exchange.engine.invariants import check_invariants
@@ -128,3 +128,49 @@ def test_time_does_not_run_backwards() -> None:
     apply(world.state, Clock(), world.now_ns)
     with pytest.raises(InvariantViolated, match="backwards"):
         apply(world.state, Clock(), world.now_ns - 1)
+
+
+def test_two_orders_may_not_share_a_place() -> None:
+    """Numbers within a level ascend; swapped names are found."""
+    world = World().open()
+    world.place(2, BUY, 590_000, 10)
+    world.place(3, BUY, 590_000, 10)
+    one, other = world.state.open_orders.values()
+    handles = world.state.handles
+    handles[one.number], handles[other.number] = handles[other.number], handles[one.number]
+    world.state.by_handle = {handle: world.state.open_orders[number] for number, handle in handles.items()}
+    with pytest.raises(InvariantViolated, match="stands behind"):
+        check_invariants(world.state)
+
+
+def cancel_it(world: World, order: int) -> None:
+    """Cancel."""
+    world.cancel(2, order)
+
+
+def lower_it(world: World, order: int) -> None:
+    """Lower in place."""
+    world.run(Amend(subaccount=2, order=order, quantity_lots=5))
+
+
+@pytest.mark.parametrize("touch", [cancel_it, lower_it])
+def test_a_book_that_forgot_an_order_is_found(touch: Callable[[World, int], None]) -> None:
+    """The book's refusal to touch a resting order is no business refusal."""
+    world = World().open()
+    world.place(2, BUY, 590_000, 10)
+    world.checks = False
+    (number,) = world.state.open_orders
+    handle = world.state.handles[number]
+    world.state.by_handle[handle + 1] = world.state.by_handle.pop(handle)
+    world.state.handles[number] = handle + 1
+    with pytest.raises(InvariantViolated, match="the book"):
+        touch(world, number)
+
+
+def test_a_book_that_refuses_an_admitted_order_is_found() -> None:
+    """An instrument the book does not have."""
+    world = World().open()
+    world.checks = False
+    world.state.book.delist_instrument(PERP)
+    with pytest.raises(InvariantViolated, match="refused an admitted order"):
+        world.place(2, BUY, 590_000, 10)

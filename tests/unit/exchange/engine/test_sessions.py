@@ -2,10 +2,10 @@
 
 import pytest
 
-from exchange.domain.commands import EpochStart, OrderFlag, SessionClose, SessionOpen
+from exchange.domain.commands import ChainRequestKind, EpochStart, OrderFlag, SessionClose, SessionOpen
 from exchange.domain.events import CommandRefused, OrderClosed, SessionClosed, SessionOpened
 from exchange.domain.result_codes import CloseReason, ResultCode
-from tests.unit.exchange.engine.world import BUY, World, owner
+from tests.unit.exchange.engine.world import BUY, SECOND_NS, World, owner
 
 FLAG = OrderFlag.CANCEL_ON_DISCONNECT
 
@@ -16,6 +16,16 @@ def test_refusals() -> None:
     opened = world.run(SessionOpen(owner=owner(2), signer=b"\x03" * 20))
     assert opened == [CommandRefused(code=ResultCode.SIGNER_UNKNOWN)]
     assert world.run(SessionClose(session=4)) == [CommandRefused(code=ResultCode.SESSION_MISSING, detail=4)]
+
+
+def test_an_expired_key_opens_no_session() -> None:
+    """The refusal names the end of its life."""
+    world, key = World().open(), b"\x03" * 20
+    ends_s = world.now_ns // SECOND_NS + 5
+    world.request(ChainRequestKind.SET_KEY, 2, owner=owner(2), key=key, valid_to_s=ends_s, scopes=4)
+    world.clock(5)
+    opened = world.run(SessionOpen(owner=owner(2), signer=key))
+    assert opened == [CommandRefused(code=ResultCode.SESSION_KEY_EXPIRED, detail=ends_s)]
 
 
 @pytest.mark.parametrize(("logged_out", "canceled"), [(False, 1), (True, 0)])
