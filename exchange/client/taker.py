@@ -27,7 +27,8 @@ class Taker(Bot):
 
     def __init__(self, url: str, who: Credentials, source: Random, *, orders_per_s: float) -> None:
         super().__init__(url, who, source, orders_per_s=orders_per_s)
-        self._resting: dict[str, str] = {}
+        self._resting: dict[str, tuple[str, str]] = {}
+        """Instrument and direction by order id, oldest first."""
         self._closed: deque[str] = deque(maxlen=64)
 
     @property
@@ -43,7 +44,7 @@ class Taker(Bot):
         """Cancel the oldest resting order when there are too many, else send an order."""
         await self.pace.wait()
         if len(self._resting) >= _MOST_RESTING:
-            await self._cancel_oldest()
+            await self._cancel(next(iter(self._resting)))
             return
         name = self._choose_instrument()
         view = await self.view(name)
@@ -71,7 +72,8 @@ class Taker(Bot):
     async def _send(self, name: str, view: View) -> None:
         market = self.client.market(name)
         limit_lots = position_limit_lots(market, view.index_e9)
-        direction = self._direction(self.positions.get(name, 0), limit_lots)
+        direction = self._direction(name, limit_lots)
+        await self._cancel_opposite(name, direction)
         amount = market.instrument.quantity_text(self._lots(market, limit_lots))
         draw = self.source.random()
         if draw < _MARKET_SHARE:
@@ -92,10 +94,11 @@ class Taker(Bot):
         )
         order = result["order"]
         if order["order_status"] == "open" and order["order_id"] not in self._closed:
-            self._resting[order["order_id"]] = name
+            self._resting[order["order_id"]] = name, direction
 
-    def _direction(self, held_lots: int, limit_lots: int) -> str:
-        lean = max(-1.0, min(held_lots / limit_lots, 1.0))
+    def _direction(self, name: str, limit_lots: int) -> str:
+        """Draw a side, more likely the one that reduces the position."""
+        lean = max(-1.0, min(self.positions.get(name, 0) / limit_lots, 1.0))
         return "buy" if self.source.random() > 0.5 + 0.5 * lean else "sell"
 
     def _lots(self, market: Market, limit_lots: int) -> int:
@@ -108,9 +111,14 @@ class Taker(Bot):
         ticks = market.ticks_within(view.mark_e9 * ppm // _PPM, up=is_buy)
         return market.instrument.price_text(ticks)
 
-    async def _cancel_oldest(self) -> None:
-        order_id, name = next(iter(self._resting.items()))
-        del self._resting[order_id]
+    async def _cancel_opposite(self, name: str, direction: str) -> None:
+        """Own orders must not meet: the resting one goes."""
+        for order_id, (resting_name, resting_direction) in list(self._resting.items()):
+            if resting_name == name and resting_direction != direction and order_id in self._resting:
+                await self._cancel(order_id)
+
+    async def _cancel(self, order_id: str) -> None:
+        name, _ = self._resting.pop(order_id)
         try:
             await self.client.cancel(order_id, name)
         except OffbookError as error:

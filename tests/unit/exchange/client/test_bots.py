@@ -225,3 +225,22 @@ def test_pace_is_even():
 
     with suppress(TimeoutError):
         assert asyncio.run(run()) >= 0.085
+
+
+def test_taker_never_meets_its_own_orders():
+    """An own resting order on the other side is canceled before a new order is sent."""
+
+    class Watchful(fake.FakeExchange):
+        def on_order(self, params, after):
+            opposite = [
+                order
+                for order in self.open_orders.values()
+                if order["instrument_name"] == params["instrument_name"] and order["direction"] != params["direction"]
+            ]
+            assert not opposite
+            return super().on_order(params, after)
+
+    async def steps(_bot, exchange):
+        await until(lambda: len(sent(exchange, "private/order")) > 60)
+
+    assert with_bot(Taker, steps, Watchful()).interruptions == 0
