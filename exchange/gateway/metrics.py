@@ -31,7 +31,7 @@ def metrics_text(gateway: "Gateway", extra: Mapping[str, float]) -> str:
 def _plain(name: str, value: float) -> Iterable[str]:
     kind = "counter" if name.endswith("_total") else "gauge"
     yield f"# TYPE offbook_{name} {kind}"
-    yield f"offbook_{name} {value:g}"
+    yield f"offbook_{name} {int(value) if value == int(value) else value!r}"
 
 
 def _replies(gateway: "Gateway") -> Iterable[str]:
