@@ -1,4 +1,4 @@
-"""`python -m exchange.app.child NAME SETTINGS`: the entry of every supervised process.
+"""`python -m exchange.app.child NAME SETTINGS PARENT`: the entry of every supervised process.
 
 Exit codes: 0 done, 78 cannot run (one line on stderr names the fix), anything else is a crash and starts it again.
 """
@@ -12,7 +12,7 @@ from importlib import import_module
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory
-from exchange.app.processes import die_with_parent, settings_from_json
+from exchange.app.processes import die_with, settings_from_json
 from exchange.app.supervisor import FATAL_CODE
 
 __all__ = ["main"]
@@ -32,9 +32,9 @@ _PROCESSES = {
 }
 
 
-def main(name: str, settings: Settings) -> int:
-    """Run process `name` until it ends or is told to stop."""
-    die_with_parent()
+def main(name: str, settings: Settings, parent: int) -> int:
+    """Run process `name`, started by process `parent`, until it ends or is told to stop."""
+    die_with(parent)
     _log_to(DataDirectory(settings.data.resolve()), name)
     try:
         run: Callable[[Settings, str], None] = import_module(_PROCESSES[name]).run
@@ -57,4 +57,4 @@ def _log_to(directory: DataDirectory, name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], settings_from_json(sys.argv[2])))
+    sys.exit(main(sys.argv[1], settings_from_json(sys.argv[2]), int(sys.argv[3])))

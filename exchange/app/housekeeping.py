@@ -6,16 +6,14 @@ what is final on chain, and only when they are beyond the budget.
 """
 
 import asyncio
-import contextlib
 import logging
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from exchange.app.config import Settings
 from exchange.app.layout import DataDirectory
-from exchange.app.processes import settings_to_json
+from exchange.app.processes import child_command
 from exchange.app.recovery import Recovered
 from exchange.journal.disk import RealDisk
 from exchange.journal.snapshot import oldest_sequence
@@ -52,10 +50,11 @@ class Housekeeper:
         while True:
             await asyncio.sleep(self._settings.snapshot_interval_s)
             if committed() > self.snapshot_sequence:
-                await self._snapshot()
-                self.snapshot_sequence = committed()
+                reached = committed()
+                if await self._snapshot():
+                    self.snapshot_sequence = reached
             # Off the loop: releasing may wait for a segment that is being made.
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 await asyncio.to_thread(self.release)
 
     def release(self) -> None:
@@ -69,11 +68,18 @@ class Housekeeper:
             self._recovered.writer.release(before)
         self._recovered.event_log.release(before)
 
-    async def _snapshot(self) -> None:
+    async def _snapshot(self) -> bool:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "exchange.app.child", "snapshot", settings_to_json(self._settings),
+            *child_command("snapshot", self._settings),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        _, errors = await process.communicate()
-        if process.returncode != 0:
-            _logger.error("snapshot failed: %s", errors.decode(errors="replace").strip().splitlines()[-1:])
+        try:
+            _, errors = await process.communicate()
+        finally:
+            # A stopping exchange leaves no half-written snapshot's writer behind.
+            with suppress(ProcessLookupError):
+                process.kill()
+        if process.returncode == 0:
+            return True
+        _logger.error("snapshot failed: %s", errors.decode(errors="replace").strip().splitlines()[-1:])
+        return False

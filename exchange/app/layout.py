@@ -12,7 +12,7 @@ from typing import Self
 
 _SOCKET_PATH_BYTES = 100
 
-__all__ = ["DataDirectory", "DirectoryBusy", "DirectoryLock"]
+__all__ = ["DataDirectory", "DirectoryBusy", "DirectoryLock", "lock_holder"]
 
 
 class DirectoryBusy(RuntimeError):
@@ -65,6 +65,11 @@ class DataDirectory:
         return self.root / "demo_accounts.json"
 
     @property
+    def status(self) -> Path:
+        """Process ids and port of what runs; written by the supervisor at every start of a process."""
+        return self.root / "status.json"
+
+    @property
     def settled(self) -> Path:
         """Highest journal sequence whose batch is final on chain, as text; written by the settler."""
         return self.settler / "settled"
@@ -84,7 +89,7 @@ class DataDirectory:
             if folder.exists():
                 shutil.rmtree(folder)
                 gone += 1
-        for file in (self.deployment, self.demo_accounts, self.root / "lock", self.root / "status.json"):
+        for file in (self.deployment, self.demo_accounts, self.root / "lock", self.status):
             if file.exists():
                 file.unlink()
                 gone += 1
@@ -104,17 +109,8 @@ class DirectoryLock:
     def __enter__(self) -> Self:
         """Lock or raise DirectoryBusy with the holder's process id."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(self._file, 20).decode(errors="replace").strip() or "unknown"
-            os.close(self._file)
-            self._file = None
-            raise DirectoryBusy(
-                f"{self._path.parent}: process {holder} runs on this data directory; "
-                f"stop it (`offbook down`) or choose another with --data"
-            ) from error
+        while self._file is None:
+            self._file = self._locked()
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
         return self
@@ -127,3 +123,37 @@ class DirectoryLock:
             self._path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = None
+
+    def _locked(self) -> int | None:
+        """The lock file, locked; None when its last holder took it away in between. Raises DirectoryBusy."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(file, 20).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise DirectoryBusy(
+                f"{self._path.parent}: process {holder} runs on this data directory; "
+                f"stop it (`offbook down`) or choose another with --data"
+            ) from error
+        if self._path.exists() and os.fstat(file).st_ino == self._path.stat().st_ino:
+            return file
+        os.close(file)
+        return None
+
+
+def lock_holder(directory: DataDirectory) -> int | None:
+    """Process id of the offbook that runs on `directory`; None when nobody holds its lock, whatever files say."""
+    try:
+        file = os.open(directory.root / "lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        text = os.read(file, 20).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(file)

@@ -2,6 +2,7 @@
 
 Each child runs `python -m exchange.app.child NAME` with its settings as one JSON argument and its output in a bounded
 log file. A child asks the kernel to be killed when its parent dies, so that even a killed supervisor leaves nothing.
+A crash is followed by a restart; only crashes soon after a start make the pause before the next one longer.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,16 +20,27 @@ from typing import Final
 
 from exchange.app.config import Settings
 
-__all__ = ["Child", "ChildSpec", "die_with_parent", "settings_from_json", "settings_to_json"]
+__all__ = [
+    "Child",
+    "ChildSpec",
+    "child_command",
+    "die_with",
+    "restart_delay_s",
+    "settings_from_json",
+    "settings_to_json",
+    "trim_log",
+]
 
 _LOG_LIMIT_BYTES: Final = 4 << 20
 _PR_SET_PDEATHSIG: Final = 1
 _RESTART_DELAYS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_SHORT_LIFE_S: Final = 3.0
+"""A child that crashes sooner than this after its start does not get well by starting it at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run. `essential`: when it ends by itself with `fatal_code`, everything stops with its message."""
+    """What to run. When it ends by itself with one of `fatal_codes`, it stays down and `on_fatal` hears of it."""
 
     name: str
     stop_grace_s: float = 5.0
@@ -42,9 +55,13 @@ class Child:
     settings: Settings
     log_path: Path
     on_fatal: Callable[[str, int], None]
+    on_start: Callable[[], None] = lambda: None
+    """Called after each start: the process id is another one."""
     restarts: int = 0
     process: asyncio.subprocess.Process | None = None
     _stopping: bool = False
+    _short_lives: int = 0
+    _started_s: float = 0.0
     _watch: "asyncio.Task[None] | None" = field(default=None)
 
     async def start(self) -> None:
@@ -57,8 +74,7 @@ class Child:
         self._stopping = True
         if self._watch is not None:
             self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+            await asyncio.gather(self._watch, return_exceptions=True)
         if self.process is None or self.process.returncode is not None:
             return
         self._signal(signal.SIGTERM)
@@ -80,19 +96,17 @@ class Child:
                 self.process.send_signal(number)
 
     async def _spawn(self) -> None:
-        _trim_log(self.log_path)
+        trim_log(self.log_path)
         with self.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "exchange.app.child",
-                self.spec.name,
-                settings_to_json(self.settings),
+                *child_command(self.spec.name, self.settings),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        self._started_s = time.monotonic()
+        self.on_start()
 
     async def _keep_alive(self) -> None:
         while not self._stopping and self.process is not None:
@@ -102,16 +116,29 @@ class Child:
             if code in self.spec.fatal_codes:
                 self.on_fatal(self.spec.name, code)
                 return
-            delay_s = _RESTART_DELAYS_S[min(self.restarts, len(_RESTART_DELAYS_S) - 1)]
+            is_short = time.monotonic() - self._started_s < _SHORT_LIFE_S
+            self._short_lives = self._short_lives + 1 if is_short else 0
             self.restarts += 1
-            await asyncio.sleep(delay_s)
+            await asyncio.sleep(restart_delay_s(self._short_lives))
             await self._spawn()
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends (Linux; elsewhere nothing happens)."""
+def restart_delay_s(short_lives: int) -> float:
+    """Pause before a restart after `short_lives` crashes in a row that came soon after a start."""
+    return _RESTART_DELAYS_S[min(short_lives, len(_RESTART_DELAYS_S) - 1)]
+
+
+def child_command(name: str, settings: Settings) -> list[str]:
+    """Argument vector of process `name`; it ends when the calling process does."""
+    return [sys.executable, "-m", "exchange.app.child", name, settings_to_json(settings), str(os.getpid())]
+
+
+def die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when process `parent`, which started it, ends (Linux; else nothing).
+
+    The parent's id is an argument, because a parent that died before this call is no longer ours to ask for.
+    """
     if sys.platform == "linux":
-        parent = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
@@ -130,7 +157,7 @@ def settings_from_json(text: str) -> Settings:
     return Settings(**{**values, "data": Path(values["data"])})
 
 
-def _trim_log(path: Path) -> None:
-    """Keep the newer half of a log that outgrew its bound."""
+def trim_log(path: Path) -> None:
+    """Keep the newer half of a log that outgrew its bound; its writer appends, so it may go on meanwhile."""
     if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
         path.write_bytes(path.read_bytes()[-_LOG_LIMIT_BYTES // 2 :])

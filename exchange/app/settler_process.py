@@ -166,6 +166,7 @@ async def _main(settings: Settings, directory: DataDirectory, deployment: Deploy
                 pruned_s = time.monotonic()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _STEP_INTERVAL_S)
-    finally:
+        # Only here: after an exception the cursor may stand behind a batch that never reached the outbox.
         batcher.save()
+    finally:
         worker.close()

@@ -21,9 +21,9 @@ from exchange import __version__
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock
-from exchange.app.processes import Child, ChildSpec
+from exchange.app.processes import Child, ChildSpec, trim_log
 
-__all__ = ["Supervisor", "UpFailed", "fetch_json", "port_is_free"]
+__all__ = ["Supervisor", "UpFailed", "fetch_json", "fetch_metrics", "port_is_free"]
 
 FATAL_CODE: Final = 78
 _START_TIMEOUT_S: Final = 60.0
@@ -72,8 +72,7 @@ class Supervisor:
         finally:
             for task in (starting, stopping):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, UpFailed):
-                    await task
+            await asyncio.gather(starting, stopping, return_exceptions=True)
             await self._stop_all()
         if self._fatal is not None:
             raise UpFailed(self._fatal)
@@ -103,10 +102,11 @@ class Supervisor:
 
     async def _start(self, name: str, *, stop_grace_s: float = 5.0) -> Child:
         spec = ChildSpec(name=name, stop_grace_s=stop_grace_s, fatal_codes=(FATAL_CODE,))
-        child = Child(spec, self.settings, self.directory.logs / f"{name}.log", self._on_fatal)
+        child = Child(
+            spec, self.settings, self.directory.logs / f"{name}.log", self._on_fatal, on_start=self._write_status
+        )
         self._children.append(child)
         await child.start()
-        self._write_status()
         return child
 
     async def _run_once(self, name: str) -> None:
@@ -122,7 +122,10 @@ class Supervisor:
         child = Child(spec, self.settings, self.directory.logs / f"{name}.log", ended)
         self._children.append(child)
         await child.start()
-        await asyncio.wait_for(done.wait(), _START_TIMEOUT_S)
+        try:
+            await asyncio.wait_for(done.wait(), _START_TIMEOUT_S)
+        except TimeoutError as error:
+            raise UpFailed(f"{name} did not finish within {_START_TIMEOUT_S:.0f} s, see {child.log_path}") from error
         self._children.remove(child)
         if codes[0] != 0:
             raise UpFailed(_last_line(child.log_path) or f"{name} ended with code {codes[0]}, see {child.log_path}")
@@ -160,13 +163,14 @@ class Supervisor:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _STATUS_INTERVAL_S)
+            for child in self._children:
+                trim_log(child.log_path)
             if self._stop.is_set() or self._quiet:
                 continue
             url = f"http://{self.settings.host}:{self.settings.port}/metrics"
-            values = await asyncio.to_thread(_fetch_metrics, url)
+            values = await asyncio.to_thread(fetch_metrics, url)
             self._say(_status_line(previous, values))
             previous = values
-            self._write_status()
 
     async def _stop_all(self) -> None:
         if self._children:
@@ -174,11 +178,11 @@ class Supervisor:
         for child in reversed(self._children):
             await child.stop()
         self._children.clear()
-        (self.directory.root / "status.json").unlink(missing_ok=True)
+        self.directory.status.unlink(missing_ok=True)
 
     def _write_status(self) -> None:
         pids = {child.spec.name: {"pid": child.pid, "restarts": child.restarts} for child in self._children}
-        path = self.directory.root / "status.json"
+        path = self.directory.status
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps({"processes": pids, "port": self.settings.port}))
         temporary.replace(path)
@@ -230,7 +234,8 @@ def fetch_json(url: str, timeout_s: float = 2.0) -> Any | None:
         return None
 
 
-def _fetch_metrics(url: str) -> dict[str, float]:
+def fetch_metrics(url: str) -> dict[str, float]:
+    """Values of a Prometheus text page by name; empty when nobody answers."""
     try:
         with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310 - loopback
             text = reply.read().decode()

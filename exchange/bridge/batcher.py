@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.bridge.assembler import AssembledBatch, BatchAssembler
+from exchange.bridge.assembler import AssembledBatch, BadEvents, BatchAssembler
 from exchange.domain.packing import unpack_events
 from settlement.onchain.outbox import BuiltBatch
 from settlement.protocol.batch import build_batch
@@ -40,7 +40,12 @@ class LedgerStore:
         """What was saved, or the empty beginning. Raises BadEvents, BadSnapshot for a damaged file."""
         if not self._path.exists():
             return BatchAssembler(), LedgerState()
-        stored = msgspec.msgpack.decode(self._path.read_bytes(), type=_Stored)
+        try:
+            stored = msgspec.msgpack.decode(self._path.read_bytes(), type=_Stored)
+        except msgspec.MsgspecError as error:
+            raise BadEvents(
+                f"{self._path} is damaged ({error}); delete it, it is rebuilt from the event log"
+            ) from error
         return BatchAssembler.load(stored.assembler), LedgerState.from_bytes(stored.ledger)
 
     def save(self, assembler: BatchAssembler, ledger: LedgerState) -> None:

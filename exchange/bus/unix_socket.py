@@ -44,6 +44,8 @@ __all__ = ["LinkClosed", "TopicHandler", "UnixPort", "UnixSocketServer"]
 
 MAX_LINK_FRAME_BYTES: Final = 8 << 20
 MAX_UNANSWERED: Final = 4_096
+MAX_LINK_BACKLOG_BYTES: Final = 16 << 20
+"""Unread bytes of a link at which it is closed: its process hangs, and it may connect again when it does not."""
 _LENGTH: Final = struct.Struct("<I")
 
 
@@ -159,8 +161,18 @@ class _ServerLink(asyncio.Protocol):
             self.close()
 
     def send(self, message: object) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_frame(message))
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > MAX_LINK_BACKLOG_BYTES:
+            transport.abort()
+        else:
+            transport.write(_frame(message))
+
+    def ring(self, committed_sequence: int) -> None:
+        """Say what is committed, unless older news still waits to be read."""
+        if self._transport is not None and not self._transport.get_write_buffer_size():
+            self.send(_Doorbell(committed_sequence))
 
     def close(self) -> None:
         if self._transport is not None:
@@ -193,7 +205,6 @@ class UnixSocketServer:
         self._links: set[_ServerLink] = set()
         self._topics: dict[str, TopicHandler] = {}
         self._server: asyncio.Server | None = None
-        self._rung = 0
         self._ring_at: asyncio.TimerHandle | None = None
         self._committed = 0
 
@@ -209,6 +220,8 @@ class UnixSocketServer:
 
     async def stop(self) -> None:
         """Close the listener and all links."""
+        if self._ring_at is not None:
+            self._ring_at.cancel()
         if self._server is not None:
             self._server.close()
         for link in list(self._links):
@@ -234,7 +247,7 @@ class UnixSocketServer:
     def _ring(self) -> None:
         self._ring_at = None
         for link in list(self._links):
-            link.send(_Doorbell(self._committed))
+            link.ring(self._committed)
 
 
 class UnixPort(asyncio.Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 
 from exchange.app.config import Settings, load_settings
 from exchange.app.failures import Failure
-from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock
+from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock, lock_holder
 from exchange.app.supervisor import Supervisor, fetch_json
 from matching_core import COMPILED
 
@@ -67,15 +67,15 @@ def _up(parsed: argparse.Namespace) -> int:
 
 def _down(parsed: argparse.Namespace) -> int:
     directory = DataDirectory(_data(parsed))
-    lock = directory.root / "lock"
-    if not lock.exists():
+    # The lock, not its file: a killed supervisor leaves the file, and its process id may be another's by now.
+    holder = lock_holder(directory)
+    if not holder:
         sys.stdout.write("nothing runs here\n")
         return 0
-    holder = int(lock.read_text().strip() or 0)
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder, signal.SIGTERM)
     for _ in range(300):
-        if not lock.exists():
+        if lock_holder(directory) is None:
             sys.stdout.write("stopped\n")
             return 0
         time.sleep(0.1)
@@ -83,11 +83,11 @@ def _down(parsed: argparse.Namespace) -> int:
 
 
 def _status(parsed: argparse.Namespace) -> int:
-    path = DataDirectory(_data(parsed)).root / "status.json"
-    if not path.exists():
+    directory = DataDirectory(_data(parsed))
+    if lock_holder(directory) is None or not directory.status.exists():
         sys.stdout.write("not running\n")
         return 1
-    status = json.loads(path.read_text())
+    status = json.loads(directory.status.read_text())
     status["ready"] = fetch_json(f"http://127.0.0.1:{status['port']}/ready")
     sys.stdout.write(json.dumps(status, indent=2) + "\n")
     return 0 if status["ready"] else 1
