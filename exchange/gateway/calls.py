@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who speaks: `owner` is asserted, `signer` proved. Rights are looked up at each use, so a revocation acts at once."""
+    """Who speaks: `owner` is asserted, `signer` proved. Rights are looked up at each use: a revocation acts at once."""
 
     owner: bytes
     signer: bytes
@@ -49,8 +49,10 @@ class Client(Protocol):
 class Call:
     """A request that was parsed and admitted."""
 
-    __slots__ = ("answered", "client", "cost", "error", "legacy", "method", "params", "raw_id", "received_ns", "remaining",
-                 "reset_ms", "sequence", "us_clock", "when_answered")  # fmt: skip
+    __slots__ = (
+        "answered", "client", "cost", "error", "legacy", "method", "params", "raw_id", "received_ns", "remaining",
+        "reset_ms", "sequence", "us_clock", "when_answered",
+    )  # fmt: skip
 
     def __init__(
         self,

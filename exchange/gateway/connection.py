@@ -41,7 +41,7 @@ class SocketConnection(asyncio.Protocol):
     gateway: "Gateway"
     is_socket: bool = True
 
-    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: object) -> None:
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], **_: object) -> None:  # noqa: ARG002 - uvicorn's call
         """Be constructed by uvicorn at an upgrade."""
         self._connections = cast("set[Any]", server_state.connections)
         self._loop = asyncio.get_event_loop()
@@ -97,7 +97,7 @@ class SocketConnection(asyncio.Protocol):
         """Let the transport close itself."""
         self._protocol.receive_eof()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's call
         """End session, subscriptions and everything that has no sequence yet."""
         self._connections.discard(self)
         for timer in (self._timer, self._heartbeat):

@@ -14,7 +14,7 @@ from exchange.wire.errors import RpcCode, WireError
 __all__ = ["TRADE_SCOPES", "Directory", "WalletCallback", "has_trade_scope"]
 
 TRADE_SCOPES: Final = {"perp": 1 << 0 | 1 << 2 | 1 << 3 | 1 << 5, "option": 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6}
-"""Scope bits that let a key sign orders, by instrument type: admin, trade:all, trade:orderbook:all, :perp or :option."""
+"""Scope bits that let a key sign orders, by type: admin, trade:all, trade:orderbook:all, :perp or :option."""
 WalletCallback = Callable[[WalletView | None], None]
 
 

@@ -12,6 +12,7 @@ from exchange.gateway.debug_methods import DebugMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.intake import Unverified, Work
 from exchange.gateway.order_methods import OrderMethods
+from exchange.gateway.owner_actions import OwnerActions
 from exchange.gateway.public_methods import PublicMethods
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
@@ -30,13 +31,14 @@ class Dispatcher(Work):
         self._fanout = fanout
         self._authenticator = authenticator
         self.orders = OrderMethods(core)
-        self.accounts = AccountMethods(core)
+        self.owner_actions = OwnerActions(core)
         self.refused_count = 0
         self._handlers: dict[str, Handler] = {
             **PublicMethods(core).handlers(),
             **DebugMethods(core).handlers(),
             **self.orders.handlers(),
-            **self.accounts.handlers(),
+            **AccountMethods(core).handlers(),
+            **self.owner_actions.handlers(),
             "public/login": self._login,
             "private/logout": self._logout,
             "subscribe": lambda call: fanout.subscribe(call, _socket(call)),
@@ -53,7 +55,8 @@ class Dispatcher(Work):
             request = parse_request(frame)
             raw_id = bytes(request.id)
             method = find_method(normal_method(request.method))
-            call = self.new_call(client, method, raw_id, legacy=isinstance(client, SocketConnection) and client.is_legacy)
+            legacy = isinstance(client, SocketConnection) and client.is_legacy
+            call = self.new_call(client, method, raw_id, legacy=legacy)
             call.params = decode_params(method.params, bytes(request.params))
         except WireError as error:
             self.refused_count += 1

@@ -1,7 +1,7 @@
 """Committed outputs become notifications: encoded once per channel, the same bytes for every subscriber.
 
-Books and tickers are sampled every 100 ms from state that only whole commits change, so nothing half-matched and nothing
-crossed is ever shown. Private items and public trades leave with their commit.
+Books and tickers are sampled every 100 ms from state that only whole commits change, so nothing half-matched and
+nothing crossed is ever shown. Private items and public trades leave with their commit.
 """
 
 import asyncio

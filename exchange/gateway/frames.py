@@ -1,4 +1,4 @@
-"""Server frames by hand: a text frame is a header of 2, 4 or 10 bytes before the payload, and never masked (RFC 6455)."""
+"""Server frames by hand: a text frame is a header of 2, 4 or 10 bytes and the payload, never masked (RFC 6455)."""
 
 __all__ = ["text_frame"]
 

@@ -54,7 +54,7 @@ class Gateway:
         relay: Relay | None = None,
         extra_metrics: Callable[[], dict[str, float]] | None = None,
     ) -> None:
-        """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions to the chain."""
+        """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions on chain."""
         self.settings = settings or GatewaySettings()
         market, directory = Market(), Directory(port, clock_ns)
         checker = SignatureChecker(venue)
@@ -100,7 +100,7 @@ class Gateway:
         for connection in list(self.sockets):
             connection.shutdown()
         self.intake.stop()
-        self.dispatcher.accounts.stop()
+        self.dispatcher.owner_actions.stop()
 
     def app(self, web_root: Path | None = _WEB_ROOT, extra_routes: list[BaseRoute] | None = None) -> Starlette:
         """Build the HTTP application."""

@@ -64,7 +64,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """What `/ready` says. Only `ready` decides the status code: a chain that is down degrades, it does not stop trading."""
+    """What `/ready` says. Only `ready` decides the status: a chain that is down degrades, it does not stop trading."""
 
     ready: bool = True
     reason: str = ""

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import floor_div, truncate_div
-from exchange.domain.views import AccountView, PositionView, PricesView
+from exchange.domain.views import AccountView, PositionView, PricesView, SessionKeyView
 from exchange.wire.decimals import format_e6, format_e9, format_e12
 from exchange.wire.objects import Collateral, Order, Position, Subaccount
-from exchange.wire.venue import VenueInfo, asset_kind
+from exchange.wire.scopes import scope_names
+from exchange.wire.venue import VenueInfo, address_text, asset_kind
 
-__all__ = ["collateral_object", "position_object", "subaccount_object"]
+__all__ = ["collateral_object", "key_row", "position_object", "subaccount_object"]
 
 _E9 = 10**9
 
@@ -91,6 +92,20 @@ def subaccount_object(
         positions=[position_object(row, instrument_of(row.instrument), prices) for row in view.positions],
         open_orders=open_orders,
     )
+
+
+def key_row(key: SessionKeyView, venue: VenueInfo) -> dict[str, object]:
+    """Build one row of session_keys."""
+    return {
+        "public_session_key": address_text(key.key),
+        "expiry_sec": key.valid_to_s,
+        "protocol_scopes": scope_names(key.scopes),
+        "offchain_scopes": [],
+        "subaccount_ids": [venue.subaccount_id(account) for account in key.accounts],
+        "ip_whitelist": [],
+        "label": "",
+        "registered_sec": key.registered_ns // 1_000_000_000,
+    }
 
 
 def _greek(size_e9: int, per_unit_e9: int) -> str:

@@ -1,4 +1,4 @@
-"""Parameters of each method, lenient as api.md section 3 asks: scalars are coerced, unknown members ignored, null = absent.
+"""Parameters of each method, lenient as api.md section 3 asks: scalars coerced, unknown members ignored, null = absent.
 
 Texts that clients send as numbers are `Text`; decimals are parsed exactly from strings and JSON numbers alike.
 """
@@ -254,7 +254,14 @@ class DisconnectParams(WalletParams):
 class SessionKeyParams(WalletParams):
     """private/set_session_key."""
 
-    REQUIRED: ClassVar[tuple[str, ...]] = ("public_session_key", "expiry_sec", "nonce", "signer", "signature", "signature_expiry_sec")
+    REQUIRED: ClassVar[tuple[str, ...]] = (
+        "public_session_key",
+        "expiry_sec",
+        "nonce",
+        "signer",
+        "signature",
+        "signature_expiry_sec",
+    )
     public_session_key: Text | None = None
     expiry_sec: int | None = None
     protocol_scopes: list[Any] | None = None

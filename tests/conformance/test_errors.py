@@ -200,9 +200,13 @@ def test_terminal_orders_say_how_they_ended() -> None:
             error = await client.refused("private/cancel", {"order_id": gone, "subaccount_id": sub})
             assert (error["code"], json.loads(error["data"])["order_status"]) == (11003, "cancelled")
             kept = (await client.place("BTC-PERP", "buy", "0.5", "80000"))["order"]["order_id"]
-            params = client.order("BTC-PERP", "buy", "0.5", "80001", order_id_to_cancel=kept, expected_filled_amount="0.1")
+            params = client.order(
+                "BTC-PERP", "buy", "0.5", "80001", order_id_to_cancel=kept, expected_filled_amount="0.1"
+            )
             assert (await client.refused("private/replace", params))["code"] == 11028
-            assert (await client.call("private/get_order", {"order_id": kept, "subaccount_id": sub}))["order_status"] == "open"
+            assert (await client.call("private/get_order", {"order_id": kept, "subaccount_id": sub}))[
+                "order_status"
+            ] == "open"
 
     run(story())
 

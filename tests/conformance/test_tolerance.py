@@ -25,11 +25,11 @@ async def http(
     """Send one request; returns status and decoded body."""
     data = None if method == "GET" else (body if isinstance(body, bytes) else json.dumps(body or {}).encode())
     query = "?" + urllib.parse.urlencode(body) if method == "GET" and body else ""
-    request = urllib.request.Request(live.http + path + query, data=data, headers=headers or {}, method=method)  # noqa: S310
+    request = urllib.request.Request(live.http + path + query, data=data, headers=headers or {}, method=method)
 
     def send() -> tuple[int, bytes]:
         try:
-            with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=5) as reply:
                 return reply.status, reply.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -262,7 +262,12 @@ def test_bad_channels_are_status_texts() -> None:
 
     async def story() -> None:
         async with serve() as live, live.client() as client:
-            names = ["nonsense", "orderbook.NO-PERP.1.10", f"{live.exchange.traders[0].subaccount_id}.orders", "trades.BTC-PERP"]
+            names = [
+                "nonsense",
+                "orderbook.NO-PERP.1.10",
+                f"{live.exchange.traders[0].subaccount_id}.orders",
+                "trades.BTC-PERP",
+            ]
             status = (await client.call("subscribe", {"channels": names}))["status"]
             assert [text.split()[0] for text in status.values()] == ["13000", "12001", "14022", "ok"]
 
@@ -299,7 +304,9 @@ def test_t16_aliases() -> None:
     async def story() -> None:
         async with serve() as live, live.client(live.exchange.traders[0]) as client:
             assert (await client.call("public/getRateLimits"))["remaining_matching"]["remainingPoints"] > 0
-            assert len(await client.call("public/get_instruments", {"currency": "BTC", "instrument_type": "option"})) == 2
+            assert (
+                len(await client.call("public/get_instruments", {"currency": "BTC", "instrument_type": "option"})) == 2
+            )
             listing = await client.call("private/get_orders", {"subaccount_id": live.exchange.traders[0].subaccount_id})
             assert listing["orders"] == []
 
@@ -330,11 +337,11 @@ def test_paths_outside_the_scheme(path: str, status: int) -> None:
 
     async def story() -> None:
         async with serve() as live:
-            request = urllib.request.Request(live.http + path, data=b"{}", method="POST")  # noqa: S310
+            request = urllib.request.Request(live.http + path, data=b"{}", method="POST")
 
             def send() -> int:
                 try:
-                    with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+                    with urllib.request.urlopen(request, timeout=5) as reply:
                         return int(reply.status)
                 except urllib.error.HTTPError as error:
                     with error:
@@ -350,11 +357,13 @@ def test_bodies_above_the_limit() -> None:
 
     async def story() -> None:
         async with serve() as live:
-            request = urllib.request.Request(live.http + "/v3/public/get_time", data=b" " * (1 << 20) + b"{}", method="POST")  # noqa: S310
+            request = urllib.request.Request(
+                live.http + "/v3/public/get_time", data=b" " * (1 << 20) + b"{}", method="POST"
+            )
 
             def send() -> int:
                 try:
-                    with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
+                    with urllib.request.urlopen(request, timeout=5) as reply:
                         return int(reply.status)
                 except urllib.error.HTTPError as error:
                     with error:

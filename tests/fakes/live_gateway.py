@@ -19,7 +19,7 @@ from settlement.protocol.eip712 import encode_trade, trade_digest
 from settlement.protocol.signature import address_of, personal_digest, sign_digest
 from tests.fakes.small_exchange import SmallExchange, Trader
 
-__all__ = ["Client", "Live", "login_params", "order_params", "serve"]
+__all__ = ["Client", "Live", "login_params", "order_params", "serve", "until"]
 
 _nonces = itertools.count()
 TIMEOUT_S = 5.0
@@ -63,8 +63,7 @@ async def serve(
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers a flag, no event
-        await asyncio.sleep(0.001)
+    await until(lambda: server.started)
     try:
         yield Live(world, gateway, server, listener.getsockname()[1])
     finally:
@@ -72,6 +71,12 @@ async def serve(
         server.should_exit = True
         await task
         listener.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a state that no event announces; the story's own limit ends a wait that is in vain."""
+    while not condition():  # noqa: ASYNC110 - nothing to wait on
+        await asyncio.sleep(0.001)
 
 
 @dataclass

@@ -179,7 +179,9 @@ def test_deposits_appear_in_history_and_balance() -> None:
                 update = (await client.note(channel))[0]
                 assert (update["update_type"], update["new_balance"]) == ("asset_deposit", "5000007")
                 assert update["previous_balance"] == "5000000"
-                rows = (await client.call("private/get_deposit_history", {"subaccount_id": trader.subaccount_id}))["deposits"]
+                rows = (await client.call("private/get_deposit_history", {"subaccount_id": trader.subaccount_id}))[
+                    "deposits"
+                ]
                 assert [row["amount"] for row in rows] == ["7"]
                 ids = (await client.call("private/get_subaccounts"))["subaccount_ids"]
                 assert ids == [trader.subaccount_id, live.exchange.venue.subaccount_id(5)]

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from exchange.gateway.settings import GatewaySettings
-from tests.fakes.live_gateway import Live, serve
+from tests.fakes.live_gateway import Client, Live, serve, until
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -165,8 +165,7 @@ def test_a_polite_close_is_answered() -> None:
                 assert live.exchange.port.state.sessions
                 await client.raw.close(1000)
                 assert client.raw.close_code == 1000
-            while live.exchange.port.state.sessions:
-                await asyncio.sleep(0.001)
+            await until(lambda: not live.exchange.port.state.sessions)
 
     run(story())
 
@@ -233,13 +232,14 @@ def test_a_stalled_reader_is_conflated_then_closed() -> None:
             channel = "orderbook.BTC-PERP.1.100"
             async with live.client(one) as maker, live.client(two) as watcher:
                 reader, writer = await raw_small_buffer(live)
-                writer.write(text(json.dumps({"id": 1, "method": "subscribe", "params": {"channels": [channel]}}).encode()))
+                writer.write(
+                    text(json.dumps({"id": 1, "method": "subscribe", "params": {"channels": [channel]}}).encode())
+                )
                 await watcher.call("subscribe", {"channels": [channel]})
                 for step in range(40):
                     await maker.place("BTC-PERP", "buy", "1", str(70_000 + step))
                 stalled = next(row for row in live.gateway.sockets if row.identity is None)
-                while not stalled._is_lagging:
-                    await asyncio.sleep(0.01)
+                await until(lambda: stalled._is_lagging)
                 assert live.gateway.fanout.dropped_count >= 0
                 assert stalled.queued_bytes() < 64 << 10
                 data = await watcher.note(channel, lambda shown: len(shown["bids"]) == 40)
@@ -264,7 +264,7 @@ async def raw_small_buffer(live: Live) -> tuple[asyncio.StreamReader, asyncio.St
     """A client whose kernel takes little and whose program reads nothing."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 10)
-    sock.setblocking(False)  # noqa: FBT003 - the library's signature
+    sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", live.port))
     reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 10)
     writer.write(UPGRADE)
@@ -282,8 +282,7 @@ def test_reading_pauses_while_too_much_is_unanswered() -> None:
             connection = next(iter(live.gateway.sockets))
             port.held = True
             numbers = [await client.send("private/get_open_orders", {"subaccount_id": sub}) for _ in range(400)]
-            while not connection._is_paused:
-                await asyncio.sleep(0.001)
+            await until(lambda: connection._is_paused)
             port.held = False
             port.commit()
             replies = [await client.reply(number) for number in numbers]
@@ -297,12 +296,11 @@ def test_shutdown_says_1012() -> None:
     """A server that stops closes its sockets with 1012."""
 
     async def story() -> None:
-        async with serve() as live:
-            async with live.client() as client:
-                live.gateway.stop()
-                with pytest.raises(ConnectionClosed):
-                    await client.raw.recv()
-                assert client.raw.close_code == 1012
+        async with serve() as live, live.client() as client:
+            live.gateway.stop()
+            with pytest.raises(ConnectionClosed):
+                await client.raw.recv()
+            assert client.raw.close_code == 1012
 
     run(story())
 
@@ -319,6 +317,12 @@ def test_sockets_per_address_are_bounded() -> None:
     run(story())
 
 
+async def read_for_ever(client: Client) -> None:
+    """Read until the socket is closed."""
+    while True:
+        await client.raw.recv()
+
+
 def test_heartbeats() -> None:
     """set_heartbeat is answered, test tells the version, disable ends it."""
 
@@ -328,12 +332,12 @@ def test_heartbeats() -> None:
             connection = next(iter(live.gateway.sockets))
             connection.set_heartbeat(0.2)
             while not any(row.get("method") == "heartbeat" for row in client.frames):
-                await client.call("public/test")
+                assert (await client.call("public/test"))["version"]
+                await asyncio.sleep(0.05)
             assert await client.call("public/disable_heartbeat") == "ok"
             connection.set_heartbeat(0.2)
             with pytest.raises(ConnectionClosed):
-                while True:
-                    await client.raw.recv()
+                await read_for_ever(client)
             assert client.raw.close_code == 4002
 
     run(story())

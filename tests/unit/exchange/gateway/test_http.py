@@ -24,7 +24,7 @@ async def get(live: Live, path: str) -> tuple[int, str]:
 
     def send() -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(live.http + path, timeout=5) as reply:  # noqa: S310
+            with urllib.request.urlopen(live.http + path, timeout=5) as reply:
                 return int(reply.status), reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:

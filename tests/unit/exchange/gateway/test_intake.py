@@ -1,4 +1,4 @@
-"""Order within a connection: nothing overtakes an unverified order, except cancels, and those remove what they match."""
+"""Order within a connection: only cancels overtake an unverified order, and they remove what they match."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 from exchange.domain.commands import CancelMany, Place
 from exchange.gateway.settings import GatewaySettings
-from tests.fakes.live_gateway import Client, Live, serve
+from tests.fakes.live_gateway import Client, Live, serve, until
 
 POOL_ONLY = GatewaySettings(inline_verifications=0)
 
@@ -173,8 +173,7 @@ def test_orders_of_a_lost_socket_are_dropped() -> None:
                 held = HeldPool(live)
                 await client.send("private/order", client.order("BTC-PERP", "buy", "0.1", "70000"))
                 await settle(client)
-            while live.exchange.port.state.sessions:
-                await asyncio.sleep(0.001)
+            await until(lambda: not live.exchange.port.state.sessions)
             held.release()
             await asyncio.sleep(0.02)
             assert kinds(live) == []
@@ -230,8 +229,7 @@ def test_cancel_on_disconnect_per_order_and_per_session() -> None:
                 assert await client.call("private/set_cancel_on_disconnect", {"enabled": True}) == "ok"
                 await client.place("BTC-PERP", "buy", "0.1", "70002")
                 await client.place("BTC-PERP", "buy", "0.1", "70003", cancel_on_disconnect=False)
-            while live.exchange.port.state.sessions:
-                await asyncio.sleep(0.001)
+            await until(lambda: not live.exchange.port.state.sessions)
             async with live.client(trader) as client:
                 rows = await client.call("private/get_open_orders", {"subaccount_id": trader.subaccount_id})
                 assert [row["limit_price"] for row in rows["orders"]] == ["70000", "70003"]

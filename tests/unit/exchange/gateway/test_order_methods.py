@@ -49,7 +49,9 @@ def test_edit_lowers_the_amount_without_a_signature() -> None:
             assert (await client.refused("private/edit", priced))["code"] == -32602
             guarded = base | {"amount": "0.2", "expected_filled_amount": "0.1"}
             assert (await client.refused("private/edit", guarded))["code"] == 11028
-            assert (await client.refused("private/edit", base | {"client_order_id": "no", "amount": "1"}))["code"] == 11006
+            assert (await client.refused("private/edit", base | {"client_order_id": "no", "amount": "1"}))[
+                "code"
+            ] == 11006
 
     run(story())
 
@@ -111,7 +113,12 @@ def test_candles_and_public_trades() -> None:
                 assert all("order_id" not in row for row in rows)
                 assert {row["subaccount_id"] for row in rows} == {0}
                 now_s = rows[0]["timestamp"] // 1_000
-                params = {"instrument_name": "BTC-PERP", "period": "60", "start_timestamp": now_s - 600, "end_timestamp": now_s + 120}
+                params = {
+                    "instrument_name": "BTC-PERP",
+                    "period": "60",
+                    "start_timestamp": now_s - 600,
+                    "end_timestamp": now_s + 120,
+                }
                 bars = await taker.call("public/get_tradingview_chart_data", params)
                 assert (bars[0]["close_price"], bars[0]["volume_contracts"]) == ("84000", "0.4")
                 assert bars[-1]["volume_contracts"] == "0"

@@ -32,7 +32,7 @@ from exchange.wire.channels import BadChannel, parse_channel
 )
 def test_bad_channels(name: str) -> None:
     """A bad name raises with a reason that begins with its code."""
-    with pytest.raises(BadChannel, match="^13000"):
+    with pytest.raises(BadChannel, match=r"^13000"):
         parse_channel(name)
 
 

@@ -8,7 +8,9 @@ from exchange.wire.decimals import fee_cap_e18, format_e6, format_e12, format_e1
 from exchange.wire.errors import RpcCode, WireError
 
 
-@pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", "-Infinity", "1e15", "1e999999", "1e-999999", "-1", "0.0000000000001"])
+@pytest.mark.parametrize(
+    "text", ["NaN", "sNaN", "Infinity", "-Infinity", "1e15", "1e999999", "1e-999999", "-1", "0.0000000000001"]
+)
 def test_refused_fee_caps(text: str) -> None:
     """No finite value, too large, too fine or negative is -32602 and names the field."""
     with pytest.raises(WireError) as caught:
