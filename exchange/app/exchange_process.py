@@ -9,13 +9,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
 import uvicorn
 import uvloop
 
+from exchange.app.chain_health import ChainHealth, batch_row
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.housekeeping import Housekeeper
@@ -26,80 +27,19 @@ from exchange.app.relay import SettlerRelay
 from exchange.bus.unix_socket import UnixSocketServer
 from exchange.domain.commands import EpochStart
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.settings import Readiness
 from exchange.journal.disk import RealDisk
 from exchange.journal.errors import JournalError
 from exchange.journal.writer import CommitThread
 from exchange.sequencer.replay import ReplayDiverged
 from exchange.sequencer.sequencer import Sequencer
-from exchange.wire.objects import BatchRow
 from exchange.wire.venue import VenueInfo
 from matching_core import COMPILED, OrderBook
 from settlement.onchain.deploy import Deployment, load_deployment
 
-__all__ = ["ChainHealth", "run"]
+__all__ = ["run"]
 
 _CLOCK_POLL_S: Final = 0.05
-_CHAIN_SILENCE_S: Final = 15.0
-_GAS_BATCHES: Final = 20
-_BATCH_STATUS: Final = {
-    "BUILT": "Batching",
-    "SIGNED": "Executing",
-    "SENT": "Executing",
-    "INCLUDED": "Proving",
-    "SAFE": "Proving",
-    "FINAL": "Proving",
-    "FINALIZED": "Settled",
-}
 _logger = logging.getLogger(__name__)
-
-
-class ChainHealth:
-    """What the settler last said of the chain; silence counts as trouble."""
-
-    def __init__(self, clock_s: Callable[[], float]) -> None:
-        """Nothing was heard yet."""
-        self._clock_s = clock_s
-        self._heard_s = clock_s()
-        self._state = "starting"
-        self._detail = ""
-        self._gas: dict[int, tuple[int, int]] = {}
-        self.head = 0
-        self.final = 0
-        self.waiting = 0
-
-    def hear(self, body: bytes) -> None:
-        """Take the settler's report."""
-        report = json.loads(body)
-        self._state, self._detail = report["state"], report["detail"]
-        self.head, self.final, self.waiting = report["head"], report["final"], report["waiting"]
-        self._heard_s = self._clock_s()
-
-    def note_batch(self, numbers: dict[str, Any]) -> None:
-        """Remember fills and gas of the newest batches."""
-        if numbers["gas_used"] is not None and numbers["fills"]:
-            self._gas[numbers["seq"]] = (numbers["gas_used"], numbers["fills"])
-            while len(self._gas) > _GAS_BATCHES:
-                del self._gas[min(self._gas)]
-
-    @property
-    def gas_per_fill(self) -> float:
-        """Over the newest batches; 0 before the first."""
-        fills = sum(fills for _, fills in self._gas.values())
-        return sum(gas for gas, _ in self._gas.values()) / fills if fills else 0.0
-
-    def readiness(self) -> Readiness:
-        """Trading goes on without the chain; the reason says that batches wait."""
-        trouble = self._trouble()
-        return Readiness(ready=True, reason=trouble, chain="down" if trouble else self._state, degraded=bool(trouble))
-
-    def _trouble(self) -> str:
-        if self._clock_s() - self._heard_s > _CHAIN_SILENCE_S:
-            return "the settler is silent; trading goes on, batches wait"
-        if self._state in ("chain_down", "blocked", "halted"):
-            what = self._state.removeprefix("chain_")
-            return f"chain {what}; trading goes on, {self.waiting} batches wait ({self._detail})"
-        return ""
 
 
 def run(settings: Settings, _name: str) -> None:
@@ -224,70 +164,83 @@ def _venue(settings: Settings, deployment: Deployment) -> VenueInfo:
     )
 
 
-def _batch_row(numbers: dict[str, Any]) -> BatchRow:
-    """A settler's row in the wire's words (api.md 8: batch_status)."""
-    state, window_s = numbers["state"], numbers["finality_window_s"]
-    block_time_s = numbers["block_time_s"]
-    names = {field for field in BatchRow.__struct_fields__ if field in numbers}
-    finalizes_at = None if block_time_s is None else (block_time_s + window_s) * 1_000
-    return BatchRow(**{name: numbers[name] for name in names}, status=_BATCH_STATUS[state], finalizes_at=finalizes_at)
+class _Host:
+    """Gateway, bus and helpers around one sequencer; started and stopped in a fixed order."""
+
+    def __init__(
+        self, settings: Settings, directory: DataDirectory, deployment: Deployment, recovered: Recovered
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._recovered = recovered
+        self._sequencer = _sequencer(loop, recovered)
+        self._commits, self.failed = _commits(loop, recovered, self._sequencer)
+        self._bus = UnixSocketServer(self._sequencer, directory.socket)
+        self._health = ChainHealth(time.monotonic)
+        self._gateway = Gateway(
+            self._sequencer,
+            _venue(settings, deployment),
+            clock_ns=time.time_ns,
+            readiness=self._health.readiness,
+            relay=SettlerRelay(self._bus),
+            extra_metrics=lambda: _metrics(self._sequencer, recovered, self._health),
+        )
+        self._bus.on_topic("chain", self._health.hear)
+        self._bus.on_topic("batches", self._on_batches)
+        self._keeper = Housekeeper(settings, directory, recovered)
+        self._server = _Server(self._gateway.uvicorn_config(settings.host, settings.port))
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begin a new epoch and open the doors."""
+        self._commits.start()
+        self._sequencer.submit(EpochStart(epoch=self._recovered.epoch))
+        self._gateway.start()
+        await self._bus.start()
+        self.tasks = [
+            asyncio.create_task(_tick_by_time(self._sequencer)),
+            asyncio.create_task(self._keeper.run(lambda: self._sequencer.stats.committed_sequence)),
+            asyncio.create_task(self._server.serve(sockets=[listener])),
+        ]
+
+    async def stop(self) -> None:
+        """Close the doors, commit what is staged, mark the journal as cleanly ended."""
+        *helpers, serving = self.tasks
+        for task in helpers:
+            task.cancel()
+        await self._bus.stop()
+        self._gateway.stop()
+        self._server.should_exit = True
+        await serving
+        self._sequencer.tick()
+        self._commits.stop()
+        # The commit thread's last call may still wait in the loop; what is on disk is released here.
+        self._sequencer.committed(self._recovered.writer.last_committed)
+        self._recovered.writer.close()
+        self._recovered.event_log.close()
+        for task in helpers:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def _on_batches(self, body: bytes) -> None:
+        for numbers in json.loads(body):
+            self._health.note_batch(numbers)
+            self._gateway.update_batch(batch_row(numbers))
 
 
 async def _serve(settings: Settings, directory: DataDirectory, deployment: Deployment, recovered: Recovered) -> None:
-    loop = asyncio.get_running_loop()
     stop = stop_event()
     listener = _listen(settings)
-    sequencer = _sequencer(loop, recovered)
-    commits, failed = _commits(loop, recovered, sequencer)
-    commits.start()
-    sequencer.submit(EpochStart(epoch=recovered.epoch))
-    bus = UnixSocketServer(sequencer, directory.socket)
-    health = ChainHealth(time.monotonic)
-    gateway = Gateway(
-        sequencer,
-        _venue(settings, deployment),
-        clock_ns=time.time_ns,
-        readiness=health.readiness,
-        relay=SettlerRelay(bus),
-        extra_metrics=lambda: _metrics(sequencer, recovered, health),
-    )
-
-    def on_batches(body: bytes) -> None:
-        for numbers in json.loads(body):
-            row = _batch_row(numbers)
-            health.note_batch(numbers)
-            gateway.update_batch(row)
-
-    bus.on_topic("chain", health.hear)
-    bus.on_topic("batches", on_batches)
-    gateway.start()
-    await bus.start()
-    server = _Server(gateway.uvicorn_config(settings.host, settings.port))
-    keeper = Housekeeper(settings, directory, recovered)
-    helpers = [
-        asyncio.create_task(_tick_by_time(sequencer)),
-        asyncio.create_task(keeper.run(lambda: sequencer.stats.committed_sequence)),
-    ]
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    host = _Host(settings, directory, deployment, recovered)
+    await host.start(listener)
     stopping = asyncio.create_task(stop.wait())
     gc.collect()
     gc.freeze()
-    ends: list[asyncio.Future[Any]] = [stopping, failed, serving, *helpers]
+    ends: list[asyncio.Future[Any]] = [stopping, host.failed, *host.tasks]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    if failed.done():
-        _die_of_journal(failed.result())
-    for task in helpers:
-        task.cancel()
-    await bus.stop()
-    gateway.stop()
-    server.should_exit = True
-    await serving
-    commits.stop()
-    recovered.writer.close()
-    recovered.event_log.close()
-    for task in helpers:
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    if host.failed.done():
+        _die_of_journal(host.failed.result())
+    await host.stop()
 
 
 def _die_of_journal(error: BaseException) -> None:
