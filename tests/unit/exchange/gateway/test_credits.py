@@ -19,11 +19,11 @@ def small() -> Credits:
 
 def test_an_empty_bucket_refuses_and_says_when() -> None:
     """-32000 with reason and wait, and nothing is taken."""
-    credits = small()
+    budgets = small()
     for _ in range(3):
-        credits.charge(Bucket.MATCHING, b"a", 1, 0)
+        budgets.charge(Bucket.MATCHING, b"a", 1, 0)
     with pytest.raises(WireError) as caught:
-        credits.charge(Bucket.MATCHING, b"a", 1, 0)
+        budgets.charge(Bucket.MATCHING, b"a", 1, 0)
     detail = json.loads(data_text(caught.value.data) or "")
     assert (caught.value.code, detail["reason"], detail["retry_after_ms"]) == (-32000, "rate_limit", 501)
 
@@ -33,24 +33,24 @@ def test_an_empty_bucket_refuses_and_says_when() -> None:
 )
 def test_refill(wait_ns: int, remaining: int | None) -> None:
     """Tokens come back with time, never above the burst, and not when a clock steps back."""
-    credits = small()
+    budgets = small()
     for _ in range(3):
-        credits.charge(Bucket.MATCHING, b"a", 1, 0)
+        budgets.charge(Bucket.MATCHING, b"a", 1, 0)
     if remaining is None:
         with pytest.raises(WireError):
-            credits.charge(Bucket.MATCHING, b"a", 1, wait_ns)
+            budgets.charge(Bucket.MATCHING, b"a", 1, wait_ns)
     else:
-        assert credits.charge(Bucket.MATCHING, b"a", 1, wait_ns)[0] == remaining
+        assert budgets.charge(Bucket.MATCHING, b"a", 1, wait_ns)[0] == remaining
 
 
 def test_buckets_are_apart() -> None:
     """Wallets and kinds do not share; free calls cost nothing."""
-    credits = small()
-    credits.charge(Bucket.READS, b"a", 1, 0)
-    assert credits.charge(Bucket.READS, b"b", 1, 0)[0] == 0
-    assert credits.charge(Bucket.MATCHING, b"a", 1, 0)[0] == 2
-    assert credits.charge(Bucket.FREE, b"a", 100, 0) == (0, 0)
-    state = credits.state(Bucket.MATCHING, b"a", 0)
+    budgets = small()
+    budgets.charge(Bucket.READS, b"a", 1, 0)
+    assert budgets.charge(Bucket.READS, b"b", 1, 0)[0] == 0
+    assert budgets.charge(Bucket.MATCHING, b"a", 1, 0)[0] == 2
+    assert budgets.charge(Bucket.FREE, b"a", 100, 0) == (0, 0)
+    state = budgets.state(Bucket.MATCHING, b"a", 0)
     assert (state["remainingPoints"], state["consumedPoints"], state["isFirstInDuration"]) == (2, 1, False)
 
 
