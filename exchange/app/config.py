@@ -32,6 +32,7 @@ class Settings:
     """Port of the embedded chain's RPC; 0: the exchange's port + 1."""
     chain_id: int = 31337
     confirmations: int = 2
+    """Of an external chain, the transaction's own block included; the embedded one has no forks and needs 1."""
     finality_window_s: int = 8
     batch_interval_s: float = 5.0
     price_interval_s: float = 1.0
@@ -57,12 +58,21 @@ class Settings:
         """Whether the chain is ours to run."""
         return not self.rpc_url
 
+    @property
+    def confirmations_needed(self) -> int:
+        """Depth at which a block of the chain in use counts."""
+        return 1 if self.embedded_chain else self.confirmations
+
     def check(self) -> "Settings":
         """Raise ConfigError for values that cannot work."""
         if not 1 <= self.port <= 65_534:
             raise ConfigError(f"port {self.port}: give one from 1 to 65534")
+        if self.confirmations < 1:
+            raise ConfigError("confirmations: at least 1, the transaction's own block")
         if self.batch_interval_s <= 0 or self.price_interval_s <= 0:
             raise ConfigError("intervals must be positive seconds")
+        if self.finality_window_s < 0 or self.snapshot_interval_s <= 0 or self.orders_per_second < 0:
+            raise ConfigError("finality_window_s, snapshot_interval_s, orders_per_second: not below zero")
         if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:
             raise ConfigError("segment_bytes: a multiple of 4096, at least 1 MiB")
         return self
@@ -103,7 +113,7 @@ def _merge(settings: Settings, values: dict[str, Any], source: str) -> Settings:
 
 
 def _convert(name: str, value: object, kind: type, source: str) -> object:
-    if isinstance(value, kind):
+    if isinstance(value, kind) and isinstance(value, bool) is (kind is bool):
         return value
     try:
         if kind is bool:

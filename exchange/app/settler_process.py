@@ -27,7 +27,7 @@ from exchange.journal.event_log import EventLogReader
 from settlement.onchain.deploy import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
 from settlement.onchain.outbox import BuiltBatch
-from settlement.onchain.rpc import RpcChain
+from settlement.onchain.rpc import RpcChain, RpcSettings
 from settlement.protocol.ledger import BadSnapshot
 
 __all__ = ["run"]
@@ -55,12 +55,13 @@ class _Worker:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="chain")
         self._side = self._pool.submit(
             lambda: ChainSide(
-                RpcChain(settings.chain_url),
+                # One attempt: the next step is the repetition, and a chain that hangs is reported after one timeout.
+                RpcChain(settings.chain_url, RpcSettings(attempts=1)),
                 deployment,
                 directory.settler / "outbox.sqlite",
                 operator_key=operator_key(settings),
                 relayer_key=deployer_key(settings),
-                confirmations=settings.confirmations,
+                confirmations=settings.confirmations_needed,
             )
         ).result()
 

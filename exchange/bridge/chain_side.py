@@ -49,7 +49,7 @@ class ChainSide:
         relayer_key: bytes,
         confirmations: int,
     ) -> None:
-        """Open the outbox; the chain is not asked yet."""
+        """Open the outbox; the chain is not asked yet. `confirmations` (1 or more): until requests and posts count."""
         self._chain = chain
         self._deployment = deployment
         self._outbox = Outbox(outbox_path)
@@ -58,11 +58,10 @@ class ChainSide:
             deployment,
             self._outbox,
             operator_key,
-            PosterSettings(safe_confirmations=1, final_confirmations=1),
+            PosterSettings(safe_confirmations=1, final_confirmations=confirmations),
         )
-        self._requests = RequestReader(chain, deployment, 1)
+        self._requests = RequestReader(chain, deployment, confirmations)
         self._relayer_key = relayer_key
-        self._confirmations = confirmations
         self._shown: dict[int, tuple[BatchState, bool]] = {}
 
     def store(self, batches: Iterable[BuiltBatch], now_ms: int) -> None:
