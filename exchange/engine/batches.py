@@ -6,7 +6,7 @@ from exchange.domain.events import BatchClosed, CommandRefused
 from exchange.domain.ids import FIRST_USER_ACCOUNT
 from exchange.domain.limits import MAX_MONEY_E6, MAX_QUANTITY_LOTS
 from exchange.domain.result_codes import ResultCode
-from exchange.engine.records import Batch
+from exchange.engine.records import Batch, Order
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 
@@ -24,17 +24,14 @@ def cut(state: State, turn: Turn) -> None:
 
 
 def make_room_for_fill(
-    state: State, turn: Turn, *, instrument: int, maker: int, taker: int, lots: int, notional_e6: int
+    state: State, turn: Turn, *, instrument: int, maker: Order, taker: Order, lots: int, notional_e6: int
 ) -> None:
     """Close the open batch first when this fill would pass a cap of the batch format."""
-    batch, config = state.batch, state.config
-    new_accounts = (maker not in batch.cash_e6) + (taker not in batch.cash_e6)
-    new_legs = ((instrument, maker) not in batch.legs) + ((instrument, taker) not in batch.legs)
-    if (
-        len(batch.cash_e6) + new_accounts > config.batch_accounts_max
-        or len(batch.instruments) + (instrument not in batch.instruments) > config.batch_instruments_max
-        or len(batch.legs) + new_legs > config.batch_legs_max
-        or any(_overflows(batch, instrument, account, lots, notional_e6) for account in (maker, taker))
+    parties = (maker.place.subaccount, taker.place.subaccount)
+    if state.batch.has_content and (
+        _lacks_place(state, instrument, parties)
+        or _has_too_many_orders(state, maker, taker)
+        or any(_overflows(state.batch, instrument, account, lots, notional_e6) for account in parties)
     ):
         _close(state, turn, next_first=state.sequence)
 
@@ -50,11 +47,14 @@ def make_room_for_request(state: State, turn: Turn, account: int) -> None:
         _close(state, turn, next_first=state.sequence)
 
 
-def add_fill(state: State, *, instrument: int, account: int, lots: int, cash_e6: int, fee_e6: int) -> None:
+def add_fill(state: State, order: Order, *, lots: int, cash_e6: int, fee_e6: int) -> None:
     """Book one party of a trade: signed `lots`, signed `cash_e6` with the fee taken off."""
-    batch = _touched(state)
+    batch, account = _touched(state), order.place.subaccount
+    if order.filled_batch != batch.number:
+        order.filled_batch = batch.number
+        batch.orders[account] = batch.orders.get(account, 0) + 1
     batch.cash_e6[account] = batch.cash_e6.get(account, 0) + cash_e6
-    leg = (instrument, account)
+    leg = (order.place.instrument, account)
     batch.legs[leg] = batch.legs.get(leg, 0) + lots
     batch.fee_e6 += fee_e6
 
@@ -74,12 +74,33 @@ def add_request(state: State, account: int) -> None:
         batch.cash_e6.setdefault(account, 0)
 
 
+def _lacks_place(state: State, instrument: int, parties: tuple[int, int]) -> bool:
+    batch, config = state.batch, state.config
+    new_accounts = sum(account not in batch.cash_e6 for account in parties)
+    new_legs = sum((instrument, account) not in batch.legs for account in parties)
+    return (
+        len(batch.cash_e6) + new_accounts > config.batch_accounts_max
+        or len(batch.instruments) + (instrument not in batch.instruments) > config.batch_instruments_max
+        or len(batch.legs) + new_legs > config.batch_legs_max
+    )
+
+
+def _has_too_many_orders(state: State, maker: Order, taker: Order) -> bool:
+    """Whether the fill could give an account more orders than the tree takes; a fill with itself may add two."""
+    batch, most = state.batch, state.config.batch_orders_max
+    new = (maker.filled_batch != batch.number) + (taker.filled_batch != batch.number)
+    alone = maker.place.subaccount != taker.place.subaccount
+    return any(
+        batch.orders.get(order.place.subaccount, 0) + (order.filled_batch != batch.number if alone else new) > most
+        for order in (maker, taker)
+    )
+
+
 def _overflows(batch: Batch, instrument: int, account: int, lots: int, notional_e6: int) -> bool:
     """Whether a delta could leave the u48 or u64 field it is written to; one lot and fees leave room to spare."""
     leg = abs(batch.legs.get((instrument, account), 0)) + lots
     cash = abs(batch.cash_e6.get(account, 0)) + notional_e6
-    has_fills = batch.fill_count > 0
-    return has_fills and (leg > MAX_QUANTITY_LOTS or cash > MAX_MONEY_E6)
+    return leg > MAX_QUANTITY_LOTS or cash > MAX_MONEY_E6
 
 
 def _touched(state: State) -> Batch:
@@ -105,4 +126,6 @@ def _close(state: State, turn: Turn, *, next_first: int) -> None:
             fill_count=batch.fill_count,
         )
     )
-    state.batch = Batch(number=batch.number + 1, first_sequence=next_first, cash_e6={}, legs={}, instruments={})
+    state.batch = Batch(
+        number=batch.number + 1, first_sequence=next_first, cash_e6={}, legs={}, instruments={}, orders={}
+    )

@@ -28,8 +28,8 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
         state,
         turn,
         instrument=number,
-        maker=maker.place.subaccount,
-        taker=taker.place.subaccount,
+        maker=maker,
+        taker=taker,
         lots=lots,
         notional_e6=notional_e6,
     )
@@ -107,9 +107,7 @@ def _book_side(
     order.fee_e6 += fee
     order.updated_ns = state.timestamp_ns
     number = instrument.instrument_id
-    batches.add_fill(
-        state, instrument=number, account=account.index, lots=delta, cash_e6=-notional - fee, fee_e6=fee
-    )
+    batches.add_fill(state, order, lots=delta, cash_e6=-notional - fee, fee_e6=fee)
     return FillSide(
         subaccount=account.index,
         account_seq=account.next_seq(),

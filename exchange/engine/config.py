@@ -6,6 +6,7 @@ from exchange.domain.limits import (
     MAX_ACCOUNTS_PER_BATCH,
     MAX_INSTRUMENTS_PER_BATCH,
     MAX_OPEN_ORDERS_PER_SUBACCOUNT,
+    MAX_ORDERS_PER_ACCOUNT_AND_BATCH,
     MAX_POSITIONS_PER_SUBACCOUNT,
     RECENT_CLOSED_ORDERS,
 )
@@ -28,5 +29,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     batch_instruments_max: int = MAX_INSTRUMENTS_PER_BATCH
     batch_legs_max: int = 6_000
     """126 x 12 + 255 x 60 + 64 x 8 bytes of frame leave room for 6,026 legs of 8 bytes."""
+    batch_orders_max: int = MAX_ORDERS_PER_ACCOUNT_AND_BATCH
+    """Filled orders of one account; an orders tree with more of them cannot be built."""
     batch_requests_max: int = 64
     """The contract takes no more per batch."""

@@ -25,6 +25,8 @@ class Order(msgspec.Struct, kw_only=True):
     reason: CloseReason = CloseReason.NONE
     version: int = 1
     replaces: int = 0
+    filled_batch: int = 0
+    """Number of the batch of its last fill."""
 
     @property
     def remaining_lots(self) -> int:
@@ -109,6 +111,8 @@ class Batch(msgspec.Struct, kw_only=True):
     """Position delta by (instrument, account)."""
     instruments: dict[int, int] = {}
     """Fills by instrument."""
+    orders: dict[int, int] = {}
+    """Orders with fills by account: the leaves of the orders tree."""
 
     @property
     def has_content(self) -> bool:

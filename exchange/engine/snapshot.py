@@ -57,6 +57,7 @@ _ORDER_FIELDS: Final = (
     "reason",
     "version",
     "replaces",
+    "filled_batch",
 )
 _ACCOUNT_FIELDS: Final = (
     "owner",
@@ -154,6 +155,7 @@ def _batch_row(batch: Batch) -> list[Any]:
         sorted(batch.cash_e6.items()),
         sorted((*leg, lots) for leg, lots in batch.legs.items()),
         sorted(batch.instruments.items()),
+        sorted(batch.orders.items()),
     ]
 
 
@@ -196,12 +198,13 @@ def _load_order(row: list[Any]) -> Order:
 
 
 def _load_batch(row: list[Any]) -> Batch:
-    fields, cash, legs, instruments = row
+    fields, cash, legs, instruments, orders = row
     return Batch(
         **dict(zip(_BATCH_FIELDS, fields, strict=True)),
         cash_e6=dict(cash),
         legs={(instrument, account): lots for instrument, account, lots in legs},
         instruments=dict(instruments),
+        orders=dict(orders),
     )
 
 

@@ -52,7 +52,7 @@ class State:
         """In order of closing, which is the order of forgetting."""
         self.nonces = NonceStore()
         self.prices = PriceTable()
-        self.batch = Batch(cash_e6={}, legs={}, instruments={})
+        self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
         self._init_derived()
         for account in self.accounts.values():
             self.index_account(account)

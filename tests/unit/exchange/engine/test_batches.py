@@ -4,6 +4,7 @@ from exchange.domain.commands import ChainRequestKind
 from exchange.domain.events import BatchClosed, CommandRefused, Event, Trade
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.config import EngineConfig
+from settlement.protocol.caps import MAX_LEAVES
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SELL, START_S, World
 
 
@@ -66,3 +67,20 @@ def test_requests_cap_follows_the_contract() -> None:
     events = world.request(ChainRequestKind.WITHDRAW, 2, amount_e6=1)
     assert closed(events)[0].request_up_to == 3
     assert world.state.batch.request_count == 1
+
+
+def test_orders_of_an_account_cap_closes_before_the_fill() -> None:
+    """A third order of one account opens a new batch; more fills of an order that counts already do not."""
+    world = World(config=EngineConfig(batch_orders_max=2)).open()
+    world.place(3, SELL, 600_000, 10)
+    for _ in range(2):
+        assert not closed(world.place(2, BUY, 600_000, 1))
+    assert world.state.batch.fill_count == 2
+    (batch,) = closed(world.place(2, BUY, 600_000, 1))
+    assert (batch.fill_count, world.state.batch.fill_count) == (2, 1)
+    assert world.state.batch.orders == {2: 1, 3: 1}
+
+
+def test_orders_cap_is_that_of_the_orders_tree() -> None:
+    """A batch with more leaves of one account could not be built at all, by nobody, ever."""
+    assert EngineConfig().batch_orders_max == MAX_LEAVES
