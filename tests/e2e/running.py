@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OFFBOOK", "Running", "running", "until"]
+__all__ = ["OFFBOOK", "Running", "free_port", "running", "until"]
 
 OFFBOOK = Path(sys.executable).with_name("offbook")
 START_TIMEOUT_S = 90
@@ -68,15 +68,17 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(root: Path, *, port: int | None = None, data: str | None = None, rate: float = 12.0) -> Iterator[Running]:
+def running(
+    root: Path, *options: str, port: int | None = None, rate: float = 24.0, default_data: bool = False
+) -> Iterator[Running]:
     """Start in the folder `root` and stop with Ctrl-C's signal; `rate` is what all bots send per second.
 
-    `data` None: a named folder below `root`; otherwise the option is left out and the default directory is used.
+    With `default_data` no `--data` is given: the data is where a newcomer has it.
     """
     port = port or free_port()
-    folder = root / (data or "data")
-    line = [str(OFFBOOK), "up", "--demo", "--port", str(port), "--rate", str(rate)]
-    line += ["--data", str(folder)] if data is None else []
+    folder = root / (".offbook" if default_data else "data")
+    line = [str(OFFBOOK), "up", "--demo", "--port", str(port), "--rate", str(rate), *options]
+    line += [] if default_data else ["--data", str(folder)]
     with (root / "up.log").open("wb") as log:
         process = subprocess.Popen(
             line, cwd=root, stdout=log, stderr=subprocess.STDOUT, env=_environment(), start_new_session=True
