@@ -1,9 +1,9 @@
 """G1 and G5: order round trips through gateway, sequencer and engine, beside an echo server of the same stack.
 
-One socket per account, windows of 16 requests, loopback, no TLS, durability off (an infinitely fast disk). In every round
+One socket per account, windows of 16 requests, loopback, no TLS, durability off (an infinitely fast disk). In each round
 the echo server gets the very frames of the round, then the exchange gets signed orders, then session-only cancels of
-these orders. G1: cancels against echoes. G5: signed orders against bare verification with a cached key on one core. The
-load client is Python on the other core: `client_cpu` says how busy it was.
+them. G1: cancels against echoes. G5: signed orders against bare verification with a cached key on one core. The load
+client is Python on the other core: `client_cpu` says how busy it was.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from bench.serving import child
 from settlement.protocol.eip712 import trade_digest
 from settlement.protocol.signature import address_of, checksum_address, learn_key, personal_digest, sign_digest
 
-PER_ACCOUNT = sized(small=32, full=480)
+PER_ACCOUNT = sized(small=32, full=240)
 ROUNDS = sized(small=1, full=5)
 VERIFICATIONS = sized(small=200, full=2_000)
 WINDOW = 16

@@ -1,7 +1,7 @@
-"""The reference of the gateway's figures: uvicorn and websockets' Sans-I/O parser, echoing frames and doing nothing else.
+"""The reference of the gateway's figures: uvicorn and websockets' Sans-I/O parser, echoing frames, nothing else.
 
-Same event loop, same parser, same hand-made frames, same one write per read as the gateway, so that the ratio shows what
-our own code costs. `python -m bench.echo_server` prints its port and serves until its standard input ends.
+Same event loop, same parser, same hand-made frames, same one write per read as the gateway, so that the ratio shows
+what our own code costs. `python -m bench.echo_server` prints its port and serves until its standard input ends.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from exchange.gateway.frames import text_frame
 class EchoConnection(asyncio.Protocol):
     """Answers all frames of a read with one write of the same payloads."""
 
-    def __init__(self, config, server_state, app_state, **_):
+    def __init__(self, server_state, **_):
         self._connections = server_state.connections
         self._protocol = ServerProtocol(max_size=1 << 20)
         self._transport = None
@@ -26,7 +26,7 @@ class EchoConnection(asyncio.Protocol):
         self._transport = transport
         self._connections.add(self)
 
-    def connection_lost(self, exc):
+    def connection_lost(self, _):
         self._connections.discard(self)
 
     def shutdown(self):

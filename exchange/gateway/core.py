@@ -86,7 +86,10 @@ class Core(msgspec.Struct, kw_only=True):
     def account(self, call: Call, subaccount_id: int | None) -> int:
         """Account index of one of the caller's subaccounts; WireError 14001 or 14031."""
         account = self.venue.account(required(subaccount_id, "subaccount_id"))
-        self.directory.check_subaccount(self.identity(call), account)
+        identity = call.client.identity
+        if identity is None:
+            raise WireError(14021)
+        self.directory.check_subaccount(identity, account)
         return account
 
     def own_wallet(self, call: Call, wallet: Text | None) -> bytes:

@@ -26,6 +26,7 @@ class Directory:
         self._port = port
         self._clock_ns = clock_ns
         self._wallets: dict[bytes, WalletView] = {}
+        self._keys: dict[bytes, SessionKeyView] = {}
 
     def known(self, owner: bytes) -> WalletView | None:
         """Wallet of `owner` if it was asked for before."""
@@ -39,8 +40,8 @@ class Directory:
             return
 
         def learned(answer: Answer) -> None:
-            if isinstance(answer, WalletView):
-                self._wallets.setdefault(owner, answer)
+            if isinstance(answer, WalletView) and owner not in self._wallets:
+                self._remember(answer)
             callback(self._wallets.get(owner))
 
         self._port.ask(GetWallet(owner=owner), learned)
@@ -55,7 +56,7 @@ class Directory:
         elif isinstance(event, SessionKeySet):
             wallet = self._wallets.get(event.owner)
             if wallet is not None:
-                self._wallets[event.owner] = _with_key(wallet, event, timestamp_ns)
+                self._remember(_with_key(wallet, event, timestamp_ns))
 
     def key_of(self, identity: Identity) -> SessionKeyView | None:
         """Session key behind `identity`, None for the owner. WireError 14026 or 14030 when it lost its power."""
@@ -70,10 +71,12 @@ class Directory:
 
     def find_key(self, owner: bytes, signer: bytes) -> SessionKeyView | None:
         """Registered key `signer` of `owner`, expired or not."""
-        wallet = self._wallets.get(owner)
-        if wallet is None:
-            return None
-        return next((key for key in wallet.keys if key.key == signer), None)
+        return self._keys.get(owner + signer)
+
+    def _remember(self, wallet: WalletView) -> None:
+        self._wallets[wallet.owner] = wallet
+        for key in wallet.keys:
+            self._keys[wallet.owner + key.key] = key
 
     def check_subaccount(self, identity: Identity, account: int) -> None:
         """Raise 14001 unless the wallet owns `account`, 14031 when its key is limited to others."""

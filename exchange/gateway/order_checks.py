@@ -38,6 +38,13 @@ _STP: Final = {
     "cancel_both": OrderFlag.STP_CANCEL_BOTH,
     "decrement_both": OrderFlag.STP_DECREMENT_BOTH,
 }
+# Plain integers: combining members of an enum costs a call each.
+_POST_ONLY: Final = int(OrderFlag.POST_ONLY)
+_SLIDE: Final = int(OrderFlag.SLIDE)
+_MARKET: Final = int(OrderFlag.MARKET)
+_REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
+_MMP: Final = int(OrderFlag.MMP)
+_CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
 _TIF: Final = {
     "gtc": TimeInForce.GTC,
     "post_only": TimeInForce.GTC,
@@ -132,7 +139,7 @@ class OrderChecks:
         self, instrument: Instrument, max_fee_e18: int, time_in_force: TimeInForce, flags: OrderFlag
     ) -> None:
         """Compare the cap per unit with the fee per unit at today's index; a post-only order pays the maker's."""
-        is_maker = bool(flags & OrderFlag.POST_ONLY) and time_in_force is TimeInForce.GTC
+        is_maker = bool(int(flags) & _POST_ONLY) and time_in_force is TimeInForce.GTC
         rate_ppm = instrument.maker_fee_ppm if is_maker else instrument.taker_fee_ppm
         index_e9 = self._market.prices.index_e9.get(instrument.underlying, 0)
         required_e18 = max(index_e9 * rate_ppm * 1_000, 0)
@@ -179,19 +186,19 @@ def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[Time
     if params.algo_type is not None:
         raise WireError.bad_param("algo_type", "algo orders are not offered")
     time_in_force = _TIF[wire_tif]
-    flags = _STP[_choice(params.self_trade_prevention or "cancel_taker", "self_trade_prevention", tuple(_STP))]
+    flags = int(_STP[_choice(params.self_trade_prevention or "cancel_taker", "self_trade_prevention", tuple(_STP))])
     if wire_tif == "post_only":
         if order_type == "market":
             raise WireError(11010)
-        flags |= OrderFlag.POST_ONLY | (OrderFlag.SLIDE if params.reject_post_only is False else OrderFlag.NONE)
+        flags |= _POST_ONLY | (_SLIDE if params.reject_post_only is False else 0)
     if order_type == "market":
-        flags |= OrderFlag.MARKET
+        flags |= _MARKET
         time_in_force = TimeInForce.FOK if time_in_force is TimeInForce.FOK else TimeInForce.IOC
-    flags |= OrderFlag.REDUCE_ONLY if params.reduce_only else OrderFlag.NONE
-    flags |= OrderFlag.MMP if params.mmp else OrderFlag.NONE
+    flags |= _REDUCE_ONLY if params.reduce_only else 0
+    flags |= _MMP if params.mmp else 0
     if cancel_on_disconnect if params.cancel_on_disconnect is None else params.cancel_on_disconnect:
-        flags |= OrderFlag.CANCEL_ON_DISCONNECT
-    return time_in_force, flags
+        flags |= _CANCEL_ON_DISCONNECT
+    return time_in_force, OrderFlag(flags)
 
 
 def price_on_tick(instrument: Instrument, price: Decimal | None) -> int:

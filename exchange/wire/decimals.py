@@ -65,6 +65,8 @@ def _bounded(value: Decimal, field: str) -> Decimal:
     if not value.is_finite():
         raise WireError.bad_param(field, "must be a finite decimal")
     sign, digits, exponent = value.as_tuple()
+    if len(digits) <= _MAX_WHOLE_DIGITS and -_MAX_FRACTION_DIGITS <= exponent <= 0:  # type: ignore[operator]
+        return value
     if value and value.adjusted() >= _MAX_WHOLE_DIGITS:
         raise WireError.bad_param(field, f"at most {_MAX_WHOLE_DIGITS} digits before the point")
     if len(digits) > 64 or int(exponent) < -64:

@@ -41,6 +41,12 @@ CANCEL_REASONS: Final[dict[CloseReason, str]] = {
 }
 _TIF: Final = {TimeInForce.GTC: "gtc", TimeInForce.GTD: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
 _DIRECTIONS: Final = ("buy", "sell")
+# Plain integers: `&` of an enum's members costs more than formatting a price.
+_MARKET: Final = int(OrderFlag.MARKET)
+_POST_ONLY: Final = int(OrderFlag.POST_ONLY)
+_REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
+_MMP: Final = int(OrderFlag.MMP)
+_CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
 
 
 def direction_text(side: Side) -> str:
@@ -58,14 +64,14 @@ class OrderShapes:
 
     def order(self, view: OrderView, instrument: Instrument) -> Order:
         """An order as it is now. The average price is rounded down to 1e-6, for display only."""
-        flags = view.flags
+        flags = int(view.flags)
         return Order(
             order_id=self.ids.text(view.order),
             subaccount_id=self._venue.subaccount_id(view.subaccount),
             instrument_name=instrument.name,
             direction=_DIRECTIONS[view.side],
-            order_type="market" if flags & OrderFlag.MARKET else "limit",
-            time_in_force="post_only" if flags & OrderFlag.POST_ONLY else _TIF[view.time_in_force],
+            order_type="market" if flags & _MARKET else "limit",
+            time_in_force="post_only" if flags & _POST_ONLY else _TIF[view.time_in_force],
             label=view.label,
             client_order_id=view.client_order_id,
             creation_timestamp=view.created_ns // 1_000_000,
@@ -79,9 +85,9 @@ class OrderShapes:
             order_status=ORDER_STATUSES[view.status],
             cancel_reason=CANCEL_REASONS[view.reason],
             reason_code=view.reason.name.lower() if view.reason else "",
-            reduce_only=bool(flags & OrderFlag.REDUCE_ONLY),
-            mmp=bool(flags & OrderFlag.MMP),
-            cancel_on_disconnect=bool(flags & OrderFlag.CANCEL_ON_DISCONNECT),
+            reduce_only=bool(flags & _REDUCE_ONLY),
+            mmp=bool(flags & _MMP),
+            cancel_on_disconnect=bool(flags & _CANCEL_ON_DISCONNECT),
             signer=address_text(view.signer),
             signature="0x" + view.signature.hex(),
             signature_expiry_sec=view.expiry_s,
