@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from exchange.app.config import Settings, load_settings
+from exchange.app.config import Settings, child_environment, load_settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory
 from exchange.app.supervisor import fetch_json, fetch_metrics
@@ -55,7 +55,7 @@ class ExchangeUnderTest:
         command += ["--data", str(settings.data), "--port", str(settings.port), "--seed", str(settings.seed)]
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=os.environ | _ENVIRONMENT
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=child_environment(_ENVIRONMENT)
             )
         await_value(self._banner, _START_LIMIT_S, "the exchange did not start")
 

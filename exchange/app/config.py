@@ -2,12 +2,12 @@
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["ConfigError", "Settings", "load_settings", "shared_folder"]
+__all__ = ["ConfigError", "Settings", "child_environment", "load_settings", "shared_folder"]
 
 _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
 _SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
@@ -95,6 +95,11 @@ def load_settings(arguments: dict[str, Any] | None = None, file: Path | None = N
     settings = _merge(settings, {name: text for name, text in environment.items() if name in known}, "environment")
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     return _merge(settings, given, "command line").check()
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment for a program that it starts, with `extra` on top."""
+    return {**os.environ, **extra}
 
 
 def shared_folder() -> Path:

@@ -9,7 +9,6 @@ event log. A connection that sends garbage is closed; nobody else notices.
 """
 
 import asyncio
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,122 +16,37 @@ from typing import Any, Final, cast
 import msgspec
 
 from exchange.bus.interface import AnswerCallback, Busy, ExchangePort, OutputListener, ReplyCallback
-from exchange.domain.commands import Command
-from exchange.domain.instrument import Instrument
-from exchange.domain.packing import BadRecord, CommandEvents, pack_command, unpack_commands
-from exchange.domain.views import (
-    AccountView,
-    Answer,
-    BookView,
-    GetAccount,
-    GetBook,
-    GetInstruments,
-    GetOpenOrders,
-    GetOrder,
-    GetPrices,
-    GetSummary,
-    GetWallet,
-    OrderView,
-    Output,
-    PricesView,
-    Query,
-    SummaryView,
-    WalletView,
+from exchange.bus.link_frames import (
+    ANSWER_DECODERS,
+    AnswerFrame,
+    AskFrame,
+    BusyFrame,
+    DoorbellFrame,
+    FrameReader,
+    ReplyFrame,
+    SubmitFrame,
+    TopicFrame,
+    decode_request,
+    decode_response,
+    encode_value,
+    pack_frame,
 )
+from exchange.domain.commands import Command
+from exchange.domain.packing import BadRecord, CommandEvents, pack_command, unpack_commands
+from exchange.domain.views import Answer, Output, Query
 
 __all__ = ["LinkClosed", "TopicHandler", "UnixPort", "UnixSocketServer"]
 
-MAX_LINK_FRAME_BYTES: Final = 8 << 20
 MAX_UNANSWERED: Final = 4_096
 MAX_LINK_BACKLOG_BYTES: Final = 16 << 20
 """Unread bytes of a link at which it is closed: its process hangs, and it may connect again when it does not."""
-_LENGTH: Final = struct.Struct("<I")
-
-
-class LinkClosed(ConnectionError):
-    """The other side of the socket is gone; what was unanswered may or may not have happened."""
-
-
-class _Submit(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    number: int
-    records: bytes
-    attachments: bytes
-
-
-class _Ask(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    number: int
-    query: Query
-
-
-class _Reply(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    number: int
-    history: list[CommandEvents]
-
-
-class _Answer(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    number: int
-    body: bytes
-
-
-class _Busy(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    number: int
-    retry_after_ms: int
-
-
-class _Doorbell(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    committed_sequence: int
-
-
-class _Topic(msgspec.Struct, frozen=True, array_like=True, tag=7):
-    """News between processes that is no command: batch states, chain health, requests to relay. Either direction."""
-
-    topic: str
-    body: bytes
 
 
 TopicHandler = Callable[[bytes], None]
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_request: Final = msgspec.msgpack.Decoder(_Submit | _Ask | _Topic).decode
-_decode_response: Final = msgspec.msgpack.Decoder(_Reply | _Answer | _Busy | _Doorbell | _Topic).decode
-_answer_decoders: Final[dict[type, Callable[[bytes], Any]]] = {
-    GetOrder: msgspec.msgpack.Decoder(OrderView | None).decode,
-    GetOpenOrders: msgspec.msgpack.Decoder(tuple[OrderView, ...]).decode,
-    GetAccount: msgspec.msgpack.Decoder(AccountView | None).decode,
-    GetWallet: msgspec.msgpack.Decoder(WalletView | None).decode,
-    GetBook: msgspec.msgpack.Decoder(BookView | None).decode,
-    GetInstruments: msgspec.msgpack.Decoder(tuple[Instrument, ...]).decode,
-    GetPrices: msgspec.msgpack.Decoder(PricesView).decode,
-    GetSummary: msgspec.msgpack.Decoder(SummaryView).decode,
-}
 
-
-class _FrameReader:
-    """Cuts a byte stream into frames."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """All complete frames. Raises BadRecord for a length beyond the limit."""
-        self._buffer += data
-        frames: list[bytes] = []
-        at = 0
-        while len(self._buffer) - at >= _LENGTH.size:
-            (size,) = _LENGTH.unpack_from(self._buffer, at)
-            if size > MAX_LINK_FRAME_BYTES:
-                raise BadRecord(f"a frame of {size} bytes; the limit is {MAX_LINK_FRAME_BYTES}")
-            if len(self._buffer) - at - _LENGTH.size < size:
-                break
-            frames.append(bytes(self._buffer[at + _LENGTH.size : at + _LENGTH.size + size]))
-            at += _LENGTH.size + size
-        del self._buffer[:at]
-        return frames
-
-
-def _frame(message: object) -> bytes:
-    body = _encode(message)
-    return _LENGTH.pack(len(body)) + body
+class LinkClosed(ConnectionError):
+    """The other side of the socket is gone; what was unanswered may or may not have happened."""
 
 
 class _ServerLink(asyncio.Protocol):
@@ -142,7 +56,7 @@ class _ServerLink(asyncio.Protocol):
         self._port = port
         self._links = links
         self._topics = topics
-        self._reader = _FrameReader()
+        self._reader = FrameReader()
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -156,7 +70,7 @@ class _ServerLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for frame in self._reader.feed(data):
-                self._serve(_decode_request(frame))
+                self._serve(decode_request(frame))
         except (BadRecord, msgspec.MsgspecError, ValueError):
             self.close()
 
@@ -167,32 +81,32 @@ class _ServerLink(asyncio.Protocol):
         if transport.get_write_buffer_size() > MAX_LINK_BACKLOG_BYTES:
             transport.abort()
         else:
-            transport.write(_frame(message))
+            transport.write(pack_frame(message))
 
     def ring(self, committed_sequence: int) -> None:
         """Say what is committed, unless older news still waits to be read."""
         if self._transport is not None and not self._transport.get_write_buffer_size():
-            self.send(_Doorbell(committed_sequence))
+            self.send(DoorbellFrame(committed_sequence))
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    def _serve(self, request: _Submit | _Ask | _Topic) -> None:
-        if isinstance(request, _Topic):
+    def _serve(self, request: SubmitFrame | AskFrame | TopicFrame) -> None:
+        if isinstance(request, TopicFrame):
             handler = self._topics.get(request.topic)
             if handler is not None:
                 handler(request.body)
             return
         number = request.number
         try:
-            if isinstance(request, _Ask):
-                self._port.ask(request.query, lambda answer: self.send(_Answer(number, _encode(answer))))
+            if isinstance(request, AskFrame):
+                self._port.ask(request.query, lambda answer: self.send(AnswerFrame(number, encode_value(answer))))
                 return
             commands = list(unpack_commands(request.records, request.attachments))
-            self._port.submit_together(commands, lambda outputs: self.send(_Reply(number, _history(outputs))))
+            self._port.submit_together(commands, lambda outputs: self.send(ReplyFrame(number, _history(outputs))))
         except Busy as busy:
-            self.send(_Busy(number, busy.retry_after_ms))
+            self.send(BusyFrame(number, busy.retry_after_ms))
 
 
 class UnixSocketServer:
@@ -236,7 +150,7 @@ class UnixSocketServer:
         """Send to every connected process; returns to how many."""
         links = list(self._links)
         for link in links:
-            link.send(_Topic(topic, body))
+            link.send(TopicFrame(topic, body))
         return len(links)
 
     def _on_outputs(self, outputs: Sequence[Output]) -> None:
@@ -258,7 +172,7 @@ class UnixPort(asyncio.Protocol):
         self.committed_sequence = 0
         self.closed = asyncio.Event()
         self.doorbell = asyncio.Event()
-        self._reader = _FrameReader()
+        self._reader = FrameReader()
         self._topics: dict[str, TopicHandler] = {}
         self._transport: asyncio.WriteTransport | None = None
         self._number = 0
@@ -323,7 +237,7 @@ class UnixPort(asyncio.Protocol):
 
     def publish(self, topic: str, body: bytes) -> None:
         """Send to the exchange process. Raises LinkClosed."""
-        self._write(_Topic(topic, body))
+        self._write(TopicFrame(topic, body))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio callback."""
@@ -345,21 +259,21 @@ class UnixPort(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Asyncio callback."""
         for frame in self._reader.feed(data):
-            self._take(_decode_response(frame))
+            self._take(decode_response(frame))
 
-    def _take(self, message: _Reply | _Answer | _Busy | _Doorbell | _Topic) -> None:
-        if isinstance(message, _Topic):
+    def _take(self, message: ReplyFrame | AnswerFrame | BusyFrame | DoorbellFrame | TopicFrame) -> None:
+        if isinstance(message, TopicFrame):
             handler = self._topics.get(message.topic)
             if handler is not None:
                 handler(message.body)
-        elif isinstance(message, _Doorbell):
+        elif isinstance(message, DoorbellFrame):
             self.committed_sequence = message.committed_sequence
             self.doorbell.set()
-        elif isinstance(message, _Reply):
+        elif isinstance(message, ReplyFrame):
             self._replies.pop(message.number)(message.history)
-        elif isinstance(message, _Answer):
+        elif isinstance(message, AnswerFrame):
             kind, deliver = self._answers.pop(message.number)
-            deliver(_answer_decoders[kind](message.body))
+            deliver(ANSWER_DECODERS[kind](message.body))
         else:
             busy = Busy(message.retry_after_ms)
             if message.number in self._replies:
@@ -372,12 +286,12 @@ class UnixPort(asyncio.Protocol):
         number = self._next_number()
         self._replies[number] = deliver
         records = b"".join(record for record, _ in packed)
-        self._write(_Submit(number, records, b"".join(attachments for _, attachments in packed)))
+        self._write(SubmitFrame(number, records, b"".join(attachments for _, attachments in packed)))
 
     def _ask(self, query: Query, deliver: Callable[[Answer | Exception], None]) -> None:
         number = self._next_number()
         self._answers[number] = (type(query), deliver)
-        self._write(_Ask(number, query))
+        self._write(AskFrame(number, query))
 
     def _next_number(self) -> int:
         if self._transport is None:
@@ -390,7 +304,7 @@ class UnixPort(asyncio.Protocol):
     def _write(self, message: object) -> None:
         if self._transport is None:
             raise LinkClosed("the exchange is not connected")
-        self._transport.write(_frame(message))
+        self._transport.write(pack_frame(message))
 
 
 def _resolve(future: "asyncio.Future[Any]", result: object) -> None:
