@@ -98,7 +98,7 @@ def load_settings(arguments: dict[str, Any] | None = None, file: Path | None = N
 
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment for a program that it starts, with `extra` on top."""
+    """Environment for a program that we start: our own with `extra` on top."""
     return {**os.environ, **extra}
 
 
