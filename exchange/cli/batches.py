@@ -1,11 +1,13 @@
-"""`offbook batch`: list, show, verify."""
+"""`offbook batch`: list, show, verify.
+
+The reports load with the verb that needs them: the chain's libraries take longer to import than most verbs to run.
+"""
 
 import argparse
 import json
 import sys
 from typing import Any
 
-from exchange.app.batch_reports import list_batches, show_batch, verify_batch
 from exchange.app.config import Settings, load_settings
 from exchange.app.failures import Failure
 from exchange.cli.run import add_data_option
@@ -39,6 +41,8 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 
 
 def _list(parsed: argparse.Namespace) -> int:
+    from exchange.app.batch_reports import list_batches  # noqa: PLC0415 - see above
+
     rows = list_batches(_settings(parsed), parsed.limit)
     if parsed.json:
         sys.stdout.write(json.dumps(rows) + "\n")
@@ -53,6 +57,8 @@ def _list(parsed: argparse.Namespace) -> int:
 
 
 def _show(parsed: argparse.Namespace) -> int:
+    from exchange.app.batch_reports import show_batch  # noqa: PLC0415 - see above
+
     row = show_batch(_settings(parsed), parsed.seq)
     if parsed.json:
         sys.stdout.write(json.dumps(row) + "\n")
@@ -63,6 +69,8 @@ def _show(parsed: argparse.Namespace) -> int:
 
 
 def _verify(parsed: argparse.Namespace) -> int:
+    from exchange.app.batch_reports import list_batches  # noqa: PLC0415 - see above
+
     settings = _settings(parsed)
     if parsed.all:
         rows = list_batches(settings, 1_000)
@@ -75,6 +83,8 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _verify_one(settings: Settings, seq: int) -> int:
+    from exchange.app.batch_reports import verify_batch  # noqa: PLC0415 - see above
+
     found = verify_batch(settings, seq)
     batch = found.computed.batch
     what = f"batch {seq}: {batch.fills} fills -> {batch.legs} legs, sequences {found.computed.first_sequence} to "
