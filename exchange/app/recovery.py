@@ -38,11 +38,12 @@ def recover_exchange(
     cursors: Mapping[str, int] | None = None,
     segment_bytes: int = 16 << 20,
     event_log_bytes: int = 256 << 20,
+    event_file_bytes: int = 64 << 20,
 ) -> Recovered:
     """Rebuild and open for writing. Raises JournalCorrupt, ReplayDiverged or OSError; nothing is written before."""
     newest = load_newest(disk)
     found = recover(disk, cursors=dict(cursors or {}), from_sequence=1 if newest is None else newest.sequence + 1)
-    event_log = EventLog(disk, budget_bytes=event_log_bytes)
+    event_log = EventLog(disk, budget_bytes=event_log_bytes, file_bytes=event_file_bytes)
     event_log.cut_after(found.last_sequence)
     at_most = event_log.last_sequence
     replayed = 0

@@ -7,6 +7,7 @@ Record (48-byte little-endian header, then the blob): magic, epoch, first and la
 blob crc32c, flags, header crc32c. The seal of a full file is an empty record with flag bit 0.
 """
 
+import errno
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -143,6 +144,17 @@ class EventLog:
         if removed:
             self._disk.fsync_directory(self._directory)
         return removed
+
+    def sync(self) -> None:
+        """Make every blob durable; any thread. Call it before snapshots or segments go that could rebuild the log."""
+        file = self._file
+        if file is None:
+            return
+        try:
+            file.fdatasync()
+        except OSError as error:
+            if error.errno != errno.EBADF:  # sealed, hence synced and closed, in between
+                raise
 
     def close(self) -> None:
         """Sync and close the growing file."""

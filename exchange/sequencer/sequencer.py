@@ -3,14 +3,19 @@
 Theory of operation. `submit` and `ask` only queue. One `tick` drains the inbox, gives each command the next sequence
 and the tick's single timestamp, applies it, packs commands and events into one journal group and stages it. Nothing
 leaves until `committed(n)` says that the group is on disk; then replies and answers go out in order, and after them
-the outputs go to the listeners, once per commit. The host decides when to tick (`wake`), reads the clock and runs the
+the outputs go to the listeners, once per commit. While the journal is busy nothing is drained, so what is staged stays
+bounded. An error inside a tick leaves the engine ahead of the journal: the sequencer takes and releases nothing more,
+and the host ends the process. The host decides when to tick (`wake`), reads the clock and runs the
 commit thread, so the same code runs in one event loop and in the simulator. Non-goals: sockets, signatures,
 settlement.
 """
 
+import errno
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import google_crc32c
@@ -20,16 +25,24 @@ from exchange.domain.commands import Cancel, CancelMany, Clock, Command, Session
 from exchange.domain.events import Event, OrderAccepted, OrderAmended, OrderClosed, OrderRefused, OrderRepeated, Trade
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_INBOX_COMMANDS
 from exchange.domain.packing import CommandEvents, pack_command, pack_events
-from exchange.domain.views import Answer, OrderView, Output, Query
+from exchange.domain.views import OrderView, Output, Query
 from exchange.engine.apply import apply
 from exchange.engine.queries import answer, order_view
 from exchange.engine.state import State
 from exchange.journal.group import Group
 
-__all__ = ["EventSink", "GroupSink", "Sequencer", "SequencerStats"]
+__all__ = ["EventSink", "GroupSink", "Sequencer", "SequencerFailed", "SequencerStats"]
 
 _ALWAYS_TAKEN: Final = (Cancel, CancelMany, SessionClose)
 _SECOND_NS: Final = 1_000_000_000
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNLOGGED_GROUPS_MAX: Final = 256
+_GROUP_BYTES_MAX: Final = 1 << 20
+_CLOCK_PACKED: Final = pack_command(Clock())
+
+
+class SequencerFailed(Exception):
+    """An earlier tick or release failed: memory is ahead of the disk, only a restart knows what is true."""
 
 
 class GroupSink(Protocol):
@@ -67,11 +80,14 @@ class SequencerStats:
     queries: int = 0
     shed: int = 0
     committed_sequence: int = 0
+    unlogged_groups: int = 0
+    """Committed groups that wait for room in the event log; the one number here that falls again."""
 
 
 @dataclass(slots=True)
 class _Submission:
     commands: tuple[Command, ...]
+    packed: tuple[tuple[bytes, bytes], ...]
     reply: Callable[[Sequence[Output]], None] | None
 
 
@@ -83,12 +99,16 @@ class _Question:
 
 @dataclass(slots=True)
 class _Pending:
-    """One staged group and everything that waits for it."""
+    """One group in the making, then staged, and everything that waits for it."""
 
     last_sequence: int
     first_sequence: int = 0
     timestamp_ns: int = 0
     blob: bytes = b""
+    size_bytes: int = 0
+    records: list[bytes] = field(default_factory=list)
+    attachments: list[bytes] = field(default_factory=list)
+    history: list[CommandEvents] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     deliveries: list[Callable[[], None]] = field(default_factory=list)
 
@@ -110,7 +130,6 @@ class Sequencer:
         """`wake` is called when there is work for `tick`; it may be called more than once."""
         self.state = state
         self.stats = SequencerStats(committed_sequence=state.sequence)
-        self.durable = False
         self._journal = journal
         self._event_log = event_log
         self._epoch = epoch
@@ -119,10 +138,15 @@ class Sequencer:
         self._inbox: deque[_Submission | _Question] = deque()
         self._inbox_limit = inbox_limit
         self._pending: deque[_Pending] = deque()
+        self._unlogged: deque[_Pending] = deque()
+        self._failure: BaseException | None = None
         self._listeners: list[OutputListener] = []
 
     def submit(self, command: Command, reply: ReplyCallback | None = None) -> None:
-        """Queue one command; `reply` gets its output once durable. Raises Busy (cancels are always taken)."""
+        """Queue one command; `reply` gets its output once durable. Raises Busy (cancels are always taken).
+
+        A command that has no record (a number out of its field) raises here, where nothing happened yet.
+        """
         first = None if reply is None else _first_of(reply)
         self._admit((command,), first, always=isinstance(command, _ALWAYS_TAKEN))
 
@@ -136,7 +160,7 @@ class Sequencer:
 
     def ask(self, query: Query, answer: AnswerCallback) -> None:
         """Queue a question; its answer shows the state at this place and is held like any reply."""
-        if len(self._inbox) >= self._inbox_limit:
+        if self._failure is not None or len(self._inbox) >= self._inbox_limit:
             self.stats.shed += 1
             raise Busy
         self._inbox.append(_Question(query, answer))
@@ -157,54 +181,109 @@ class Sequencer:
         deadline_ns = self.state.next_deadline_ns()
         return deadline_ns is not None and deadline_ns <= now_ns
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What stopped the sequencer, or None."""
+        return self._failure
+
     def tick(self) -> None:
-        """Sequence, apply and stage what waits, at most one group; asks to be woken again when more is left."""
-        if not self._inbox and not self.clock_due():
-            return
-        timestamp_ns = max(self.state.timestamp_ns, self._clock_ns())
-        pending = _Pending(last_sequence=self.state.sequence, timestamp_ns=timestamp_ns)
-        packed: list[tuple[bytes, bytes]] = []
-        history: list[CommandEvents] = []
-        first_sequence = self.state.sequence + 1
-        if self._needs_clock(timestamp_ns):
-            self._apply(Clock(), timestamp_ns, packed, history, pending)
-        while self._inbox and len(packed) < MAX_GROUP_COMMANDS:
-            entry = self._inbox[0]
-            if isinstance(entry, _Submission) and len(packed) + len(entry.commands) > MAX_GROUP_COMMANDS:
-                break
-            self._inbox.popleft()
-            self._take(entry, timestamp_ns, packed, history, pending)
-        self._stage(first_sequence, packed, history, pending)
-        if self._inbox or self.clock_due():
-            self._wake()
+        """Sequence, apply and stage what waits, at most one group; asks to be woken again when more is left.
+
+        An error of engine or journal is final: the host must end the process, later calls raise SequencerFailed.
+        """
+        ready: list[Callable[[], None]] = []
+        with self._fatal():
+            if self._unlogged:
+                self._log_events()
+            if not self._journal.busy and (self._inbox or self.clock_due()):
+                ready = self._drain()
+        _call_all(ready)
 
     def committed(self, last_sequence: int) -> None:
-        """Release everything up to `last_sequence`, which is on disk. Groups are released whole and in order."""
-        released: list[_Pending] = []
-        while self._pending and self._pending[0].last_sequence <= last_sequence:
-            released.append(self._pending.popleft())
-        for pending in released:
-            if pending.blob and self._event_log is not None:
-                self._event_log.append(
-                    self._epoch, pending.first_sequence, pending.last_sequence, pending.timestamp_ns, pending.blob
-                )
-            self.stats.committed_sequence = max(self.stats.committed_sequence, pending.last_sequence)
-        for pending in released:
-            for deliver in pending.deliveries:
-                deliver()
+        """Release everything up to `last_sequence`, which is on disk. Groups are released whole and in order.
+
+        An error of the event log is final, but for a full disk: that append is tried again later. An error of a
+        callback is raised when all others were called.
+        """
+        with self._fatal():
+            released: list[_Pending] = []
+            while self._pending and self._pending[0].last_sequence <= last_sequence:
+                released.append(self._pending.popleft())
+            for pending in released:
+                self.stats.committed_sequence = max(self.stats.committed_sequence, pending.last_sequence)
+            if self._event_log is not None:
+                self._unlogged.extend(pending for pending in released if pending.blob)
+            self._log_events()
+            if self._inbox:
+                self._wake()
+        self._release(released)
+
+    @contextmanager
+    def _fatal(self) -> Iterator[None]:
+        if self._failure is not None:
+            raise SequencerFailed("the sequencer stopped earlier") from self._failure
+        try:
+            yield
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _drain(self) -> list[Callable[[], None]]:
+        """Make one group of what waits; returns what may be delivered at once."""
+        timestamp_ns = max(self.state.timestamp_ns, self._clock_ns())
+        pending = _Pending(
+            last_sequence=self.state.sequence, first_sequence=self.state.sequence + 1, timestamp_ns=timestamp_ns
+        )
+        if self._needs_clock(timestamp_ns):
+            self._apply(Clock(), _CLOCK_PACKED, pending)
+        # One Clock fires a bounded number of timers; all that are due fire before any newer command.
+        while self.state.work_pending() and len(pending.records) < MAX_GROUP_COMMANDS:
+            self._apply(Clock(), _CLOCK_PACKED, pending)
+        while self._inbox and len(pending.records) < MAX_GROUP_COMMANDS and pending.size_bytes < _GROUP_BYTES_MAX:
+            entry = self._inbox[0]
+            if isinstance(entry, _Submission) and len(pending.records) + len(entry.commands) > MAX_GROUP_COMMANDS:
+                break
+            self._inbox.popleft()
+            self._take(entry, pending)
+        ready = self._stage(pending)
+        if self._inbox or self.clock_due():
+            self._wake()
+        return ready
+
+    def _log_events(self) -> None:
+        """Append what is committed to the event log. Without room it waits; the journal has it, nothing is lost."""
+        while self._unlogged and self._event_log is not None:
+            one = self._unlogged[0]
+            try:
+                self._event_log.append(self._epoch, one.first_sequence, one.last_sequence, one.timestamp_ns, one.blob)
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                break
+            self._unlogged.popleft()
+        self.stats.unlogged_groups = len(self._unlogged)
+
+    def _release(self, released: Sequence[_Pending]) -> None:
+        calls = [deliver for pending in released for deliver in pending.deliveries]
         outputs = [output for pending in released for output in pending.outputs]
         if outputs:
-            for listener in self._listeners:
-                listener(outputs)
+            calls += [partial(listener, outputs) for listener in self._listeners]
+        _call_all(calls)
 
     def _admit(
         self, commands: tuple[Command, ...], reply: Callable[[Sequence[Output]], None] | None, *, always: bool
     ) -> None:
-        full = len(self._inbox) >= self._inbox_limit or self._journal.busy or self._journal.cancel_only
-        if full and not (always and len(self._inbox) < 2 * self._inbox_limit):
+        full = (
+            len(self._inbox) >= self._inbox_limit
+            or self._journal.busy
+            or self._journal.cancel_only
+            or len(self._unlogged) > _UNLOGGED_GROUPS_MAX
+        )
+        if self._failure is not None or (full and not (always and len(self._inbox) < 2 * self._inbox_limit)):
             self.stats.shed += 1
             raise Busy
-        self._inbox.append(_Submission(commands, reply))
+        packed = tuple(pack_command(command) for command in commands)
+        self._inbox.append(_Submission(commands, packed, reply))
         self._wake()
 
     def _needs_clock(self, timestamp_ns: int) -> bool:
@@ -212,69 +291,55 @@ class Sequencer:
         new_second = timestamp_ns // _SECOND_NS > self.state.timestamp_ns // _SECOND_NS
         return self.clock_due() or (new_second and any(isinstance(entry, _Submission) for entry in self._inbox))
 
-    def _take(
-        self,
-        entry: _Submission | _Question,
-        timestamp_ns: int,
-        packed: list[tuple[bytes, bytes]],
-        history: list[CommandEvents],
-        pending: _Pending,
-    ) -> None:
+    def _take(self, entry: _Submission | _Question, pending: _Pending) -> None:
         if isinstance(entry, _Question):
             self.stats.queries += 1
-            pending.deliveries.append(_bound_answer(entry.callback, answer(self.state, entry.query)))
+            pending.deliveries.append(partial(entry.callback, answer(self.state, entry.query)))
             return
-        outputs = tuple(self._apply(command, timestamp_ns, packed, history, pending) for command in entry.commands)
+        rows = zip(entry.commands, entry.packed, strict=True)
+        outputs = tuple(self._apply(command, packed, pending) for command, packed in rows)
         if entry.reply is not None:
-            pending.deliveries.append(_bound_reply(entry.reply, outputs))
+            pending.deliveries.append(partial(entry.reply, outputs))
 
-    def _apply(
-        self,
-        command: Command,
-        timestamp_ns: int,
-        packed: list[tuple[bytes, bytes]],
-        history: list[CommandEvents],
-        pending: _Pending,
-    ) -> Output:
-        packed.append(pack_command(command))
-        events = apply(self.state, command, timestamp_ns)
+    def _apply(self, command: Command, packed: tuple[bytes, bytes], pending: _Pending) -> Output:
+        events = apply(self.state, command, pending.timestamp_ns)
+        record, attachments = packed
+        pending.records.append(record)
+        pending.attachments.append(attachments)
+        pending.size_bytes += len(record) + len(attachments)
         sequence = self.state.sequence
-        history.append(CommandEvents(sequence, timestamp_ns, events))
+        pending.history.append(CommandEvents(sequence, pending.timestamp_ns, events))
         output = Output(
-            sequence=sequence, timestamp_ns=timestamp_ns, events=tuple(events), orders=_touched(self.state, events)
+            sequence=sequence,
+            timestamp_ns=pending.timestamp_ns,
+            events=tuple(events),
+            orders=_touched(self.state, events),
         )
         pending.outputs.append(output)
         return output
 
-    def _stage(
-        self,
-        first_sequence: int,
-        packed: list[tuple[bytes, bytes]],
-        history: list[CommandEvents],
-        pending: _Pending,
-    ) -> None:
-        if packed:
-            pending.blob = pack_events(history)
-            pending.first_sequence = first_sequence
+    def _stage(self, pending: _Pending) -> list[Callable[[], None]]:
+        """Hand the group to the journal; returns the answers of a tick that holds nothing but questions."""
+        if pending.records:
+            pending.blob = pack_events(pending.history)
             pending.last_sequence = self.state.sequence
             self._journal.stage(
                 Group(
-                    first_sequence=first_sequence,
-                    command_count=len(packed),
+                    first_sequence=pending.first_sequence,
+                    command_count=len(pending.records),
                     timestamp_ns=pending.timestamp_ns,
-                    records=b"".join(record for record, _ in packed),
-                    attachments=b"".join(attachments for _, attachments in packed),
+                    records=b"".join(pending.records),
+                    attachments=b"".join(pending.attachments),
                     output_crc=google_crc32c.value(pending.blob),
                 )
             )
-            self.stats.commands += len(packed)
+            self.stats.commands += len(pending.records)
             self.stats.groups += 1
+            pending.records, pending.attachments, pending.history = [], [], []
         elif not self._pending:
-            # Only questions, and nothing unsynced is visible in their answers.
-            for deliver in pending.deliveries:
-                deliver()
-            return
+            return pending.deliveries  # nothing unsynced is visible in these answers
         self._pending.append(pending)
+        return []
 
 
 def _touched(state: State, events: Sequence[Event]) -> dict[int, OrderView]:
@@ -295,9 +360,13 @@ def _first_of(reply: ReplyCallback) -> Callable[[Sequence[Output]], None]:
     return lambda outputs: reply(outputs[0])
 
 
-def _bound_reply(reply: Callable[[Sequence[Output]], None], outputs: Sequence[Output]) -> Callable[[], None]:
-    return lambda: reply(outputs)
-
-
-def _bound_answer(callback: AnswerCallback, value: Answer) -> Callable[[], None]:
-    return lambda: callback(value)
+def _call_all(calls: Sequence[Callable[[], None]]) -> None:
+    """Call every one; a callback that fails takes nobody else's reply with it. Raises the first failure at the end."""
+    first: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others come first
+            first = first or error
+    if first is not None:
+        raise first

@@ -1,0 +1,239 @@
+"""An independent, slower reading of the events: cash, positions, orders and batches kept by plain sums.
+
+It shares no code with the engine but the domain's types, and none with the bridge: batch roots come from the accounts
+as they stand at each BatchClosed, not from netting.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from exchange.domain.commands import OrderFlag, Side
+from exchange.domain.events import (
+    AccountOpened,
+    BatchClosed,
+    CashMoved,
+    Event,
+    FillSide,
+    InstrumentListed,
+    OrderAccepted,
+    OrderAmended,
+    OrderClosed,
+    RequestApplied,
+    Trade,
+)
+from exchange.domain.packing import CommandEvents
+from settlement.protocol.ledger import Effect, LedgerState
+from settlement.protocol.orders import OrderFill, orders_root
+from settlement.protocol.state_tree import Account
+from tests.simulation.history import InvariantBroken
+
+__all__ = ["ClosedBatch", "LedgerModel"]
+
+
+@dataclass(slots=True)
+class _Order:
+    subaccount: int
+    side: Side
+    flags: OrderFlag
+    digest: bytes
+    price_ticks: int
+    quantity_lots: int
+    filled_lots: int = 0
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedBatch:
+    """A batch as the events say it must be."""
+
+    seq: int
+    new_root: bytes
+    orders_root: bytes
+    trades: tuple[int, ...]
+    fee_e6: int
+    request_up_to: int
+    collateral_e6: int
+
+
+@dataclass(slots=True)
+class LedgerModel:
+    """Fold events with `take`; InvariantBroken at the first contradiction."""
+
+    sequence: int = 0
+    timestamp_ns: int = 0
+    trade_count: int = 0
+    request_index: int = 0
+    collateral_e6: int = 0
+    cash_e6: Counter[int] = field(default_factory=Counter)
+    lots: Counter[tuple[int, int]] = field(default_factory=Counter)
+    owners: dict[int, bytes] = field(default_factory=dict)
+    orders: dict[int, _Order] = field(default_factory=dict)
+    client_ids: dict[tuple[int, str], int] = field(default_factory=dict)
+    batches: list[ClosedBatch] = field(default_factory=list)
+    _units: dict[int, int] = field(default_factory=dict)
+    _account_seq: Counter[int] = field(default_factory=Counter)
+    _trades: list[int] = field(default_factory=list)
+    _fee_e6: int = 0
+    _fills: dict[tuple[int, bytes, int], list[int]] = field(default_factory=dict)
+    _ledger: LedgerState = field(default_factory=LedgerState)
+
+    def take(self, item: CommandEvents) -> None:
+        """Fold one command's events."""
+        expect(item.sequence == self.sequence + 1, "sequence-contiguous", f"{item.sequence} after {self.sequence}")
+        expect(item.timestamp_ns >= self.timestamp_ns, "time-monotone", f"sequence {item.sequence}")
+        self.sequence, self.timestamp_ns = item.sequence, item.timestamp_ns
+        for event in item.events:
+            self._take_event(event)
+        expect(
+            sum(self.cash_e6.values()) == self.collateral_e6,
+            "zero-sum-cash",
+            f"events up to sequence {self.sequence} sum to {sum(self.cash_e6.values())}, "
+            f"collateral {self.collateral_e6}",
+        )
+
+    def positions(self, account: int) -> dict[int, int]:
+        """Open lots by instrument."""
+        return {number: lots for (owner, number), lots in sorted(self.lots.items()) if owner == account and lots}
+
+    @property
+    def open_orders(self) -> list[int]:
+        """Numbers of the orders that rest."""
+        return sorted(number for number, order in self.orders.items() if order.is_open)
+
+    def _take_event(self, event: Event) -> None:
+        match event:
+            case Trade():
+                self._trade(event)
+            case OrderAccepted():
+                self._accept(event)
+            case OrderAmended() | OrderClosed():
+                self._change(event)
+            case CashMoved():
+                self._move(event)
+            case AccountOpened():
+                self.owners[event.subaccount] = event.owner
+            case RequestApplied():
+                expect(event.index == self.request_index + 1, "requests-in-order", f"request {event.index}")
+                self.request_index = event.index
+            case InstrumentListed():
+                self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+            case BatchClosed():
+                self._close_batch(event)
+
+    def _number(self, row: OrderAccepted | OrderAmended | OrderClosed | CashMoved | FillSide) -> None:
+        self._account_seq[row.subaccount] += 1
+        expected = self._account_seq[row.subaccount]
+        expect(row.account_seq == expected, "account-seq", f"account {row.subaccount}: {row.account_seq}, {expected}")
+
+    def _accept(self, event: OrderAccepted) -> None:
+        self._number(event)
+        expect(event.order not in self.orders, "order-numbers-unique", f"order {event.order}")
+        self.orders[event.order] = _Order(
+            event.subaccount, event.side, event.flags, event.digest, event.price_ticks, event.quantity_lots
+        )
+        if event.client_order_id:
+            name = (event.subaccount, event.client_order_id)
+            expect(name not in self.client_ids, "client-id-one-order", f"{name}: {self.client_ids.get(name)}")
+            self.client_ids[name] = event.order
+
+    def _change(self, event: OrderAmended | OrderClosed) -> None:
+        self._number(event)
+        order = self.orders[event.order]
+        expect(order.is_open, "closed-stays-closed", f"order {event.order}")
+        if isinstance(event, OrderAmended):
+            order.quantity_lots = event.quantity_lots
+            left = event.remaining_lots
+        else:
+            order.is_open = False
+            left = event.unfilled_lots
+        expect(left == order.quantity_lots - order.filled_lots, "order-totals", f"order {event.order}: {event}")
+
+    def _move(self, event: CashMoved) -> None:
+        self._number(event)
+        self.cash_e6[event.subaccount] += event.amount_e6
+        self.collateral_e6 += event.amount_e6
+        self._check_cash(event.subaccount, event.ledger_cash_e6)
+
+    def _check_cash(self, account: int, shown_e6: int) -> None:
+        own_e6 = self.cash_e6[account]
+        expect(shown_e6 == own_e6, "ledger-cash", f"account {account} at {self.sequence}: {shown_e6}, own sum {own_e6}")
+
+    def _trade(self, event: Trade) -> None:
+        expect(event.trade == self.trade_count + 1, "fills-unique", f"trade {event.trade} after {self.trade_count}")
+        self.trade_count = event.trade
+        self._trades.append(event.trade)
+        self._fill(event, event.maker, Side(1 - event.taker_side))
+        self._fill(event, event.taker, event.taker_side)
+        maker = self.orders[event.maker.order]
+        expect(maker.price_ticks == event.price_ticks, "price-is-the-makers", f"trade {event.trade}")
+
+    def _fill(self, trade: Trade, side: FillSide, direction: Side) -> None:
+        self._number(side)
+        order = self.orders[side.order]
+        sign = 1 if direction is Side.BUY else -1
+        notional_e6 = trade.quantity_lots * trade.price_ticks * self._units[trade.instrument]
+        self.cash_e6[side.subaccount] -= sign * notional_e6 + side.fee_e6
+        self.cash_e6[0] += side.fee_e6
+        self._fee_e6 += side.fee_e6
+        order.filled_lots += trade.quantity_lots
+        self._check_order(trade, side, order, direction)
+        self._check_position(trade, side, order, sign)
+        self._check_cash(side.subaccount, side.ledger_cash_e6)
+        row = self._fills.setdefault((side.subaccount, order.digest, trade.instrument), [0, 0, 0])
+        row[0] += sign * trade.quantity_lots
+        row[1] += notional_e6
+        row[2] += side.fee_e6
+
+    def _check_order(self, trade: Trade, side: FillSide, order: _Order, direction: Side) -> None:
+        expect(order.is_open and order.side is direction, "closed-stays-closed", f"trade {trade.trade}: {side}")
+        within = (
+            order.price_ticks >= trade.price_ticks if direction is Side.BUY else order.price_ticks <= trade.price_ticks
+        )
+        expect(within, "limit-price", f"trade {trade.trade} of order {side.order}")
+        shown = (side.filled_lots, side.remaining_lots)
+        own = (order.filled_lots, order.quantity_lots - order.filled_lots)
+        expect(shown == own and own[1] >= 0, "order-totals", f"order {side.order}: {shown}, own sum {own}")
+
+    def _check_position(self, trade: Trade, side: FillSide, order: _Order, sign: int) -> None:
+        cell = (side.subaccount, trade.instrument)
+        before = self.lots[cell]
+        after = self.lots[cell] = before + sign * trade.quantity_lots
+        expect(after == side.position_lots, "positions", f"trade {trade.trade}: {side.position_lots}, own sum {after}")
+        if order.flags & OrderFlag.REDUCE_ONLY:
+            expect(after * before >= 0 and abs(after) < abs(before), "reduce-only", f"trade {trade.trade}: {side}")
+
+    def _close_batch(self, event: BatchClosed) -> None:
+        shown = (event.batch, event.fill_count, event.fee_e6, event.request_up_to)
+        own = (len(self.batches) + 1, len(self._trades), self._fee_e6, self.request_index)
+        expect(shown == own, "batch-content", f"BatchClosed says {shown}, own sums {own}")
+        fills = [
+            OrderFill(account=account, instrument=number, ref=digest, position_lots=row[0], notional_e6=row[1],
+                      fee_e6=row[2])
+            for (account, digest, number), row in self._fills.items()
+        ]  # fmt: skip
+        root = self._root(event)
+        self.batches.append(
+            ClosedBatch(event.batch, root, orders_root(fills), tuple(self._trades), self._fee_e6,
+                        self.request_index, self.collateral_e6)
+        )  # fmt: skip
+        self._trades, self._fills, self._fee_e6 = [], {}, 0
+
+    def _root(self, event: BatchClosed) -> bytes:
+        rows: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+        for (account, number), lots in sorted(self.lots.items()):
+            if lots:
+                rows[account][number] = (lots, 0)
+        accounts = {
+            index: Account(self.owners.get(index, bytes(20)), self.cash_e6[index], rows[index])
+            for index in (0, 1, *sorted(self.owners))
+        }
+        return self._ledger.commit(
+            Effect(accounts=accounts, collateral_e6=self.collateral_e6, request_done=self.request_index,
+                   last_match_to_s=event.match_to_s)
+        )  # fmt: skip
+
+
+def expect(holds: bool, name: str, detail: str) -> None:
+    """Raise InvariantBroken unless it holds."""
+    if not holds:
+        raise InvariantBroken(name, detail)
