@@ -1,6 +1,6 @@
 """G1 and G5: order round trips through gateway, sequencer and engine, beside an echo server of the same stack.
 
-One socket per account, windows of 16 requests, loopback, no TLS, durability off (a disk that takes no time). In each round
+One socket per account, windows of 16 requests, loopback, no TLS, durability off (commits take no time). In each round
 the echo server gets the very frames of the round, then the exchange gets signed orders, then session-only cancels of
 them. G1: cancels against echoes. G5: signed orders against bare verification with a cached key on one core. The load
 client is Python on the other core: `client_cpu` says how busy it was.
