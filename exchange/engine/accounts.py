@@ -109,7 +109,8 @@ def _deposit(state: State, turn: Turn, request: ChainRequest) -> None:
 def _withdraw(state: State, turn: Turn, account: Account, request: ChainRequest) -> int:
     _cancel_all(state, turn, account, CloseReason.WITHDRAWAL)
     turn.flush_closes(state)
-    approved_e6 = min(request.amount_e6, withdrawable_e6(state, account))
+    # The contract refuses for ever what is not there; a bankrupt account may owe what this one has.
+    approved_e6 = min(request.amount_e6, withdrawable_e6(state, account), state.collateral_e6)
     if approved_e6:
         _move_cash(state, turn, account, request, -approved_e6)
     return approved_e6

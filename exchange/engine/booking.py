@@ -37,9 +37,13 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
     note_lots(state, maker, -lots)
     state.trade_count += 1
     index_e9 = state.prices.index_e9[instrument.underlying]
+    taker_fee_e6 = _fee(state, instrument, taker, price_ticks=price_ticks, lots=lots, is_taker=True)
+    maker_fee_e6 = _fee(state, instrument, maker, price_ticks=price_ticks, lots=lots, is_taker=False)
+    # A rebate is paid out of fees: settlement refuses a batch after which the fund owes money.
+    maker_fee_e6 = max(maker_fee_e6, -(state.accounts[FUND_ACCOUNT].ledger_cash_e6 + taker_fee_e6))
     sides = tuple(
-        _book_side(state, turn, instrument, order, price_ticks=price_ticks, lots=lots, index_e9=index_e9, taker=taking)
-        for order, taking in ((maker, False), (taker, True))
+        _book_side(state, turn, instrument, order, price_ticks=price_ticks, lots=lots, fee=fee)
+        for order, fee in ((maker, maker_fee_e6), (taker, taker_fee_e6))
     )
     batches.add_trade(state, number)
     turn.events.append(
@@ -74,6 +78,20 @@ def move_position(position: Position, *, delta_lots: int, notional_e6: int) -> i
     return -closing_notional - released
 
 
+def _fee(
+    state: State, instrument: Instrument, order: Order, *, price_ticks: int, lots: int, is_taker: bool
+) -> int:
+    due = fee_e6(
+        instrument,
+        index_e9=state.prices.index_e9[instrument.underlying],
+        price_ticks=price_ticks,
+        quantity_lots=lots,
+        is_taker=is_taker,
+        option_cap_ppm=state.config.option_fee_cap_ppm,
+    )
+    return min(due, signed_cap_e6(instrument, max_fee_e18=order.place.max_fee_e18, quantity_lots=lots))
+
+
 def _book_side(
     state: State,
     turn: Turn,
@@ -82,19 +100,9 @@ def _book_side(
     *,
     price_ticks: int,
     lots: int,
-    index_e9: int,
-    taker: bool,
+    fee: int,
 ) -> FillSide:
     account = state.accounts[order.place.subaccount]
-    due = fee_e6(
-        instrument,
-        index_e9=index_e9,
-        price_ticks=price_ticks,
-        quantity_lots=lots,
-        is_taker=taker,
-        option_cap_ppm=state.config.option_fee_cap_ppm,
-    )
-    fee = min(due, signed_cap_e6(instrument, max_fee_e18=order.place.max_fee_e18, quantity_lots=lots))
     delta = lots if order.place.side is Side.BUY else -lots
     notional = instrument.notional_e6(price_ticks=price_ticks, quantity_lots=delta)
     position, realized = _move(state, turn, account, instrument, delta, notional)
@@ -106,7 +114,6 @@ def _book_side(
     order.filled_notional_e6 += abs(notional)
     order.fee_e6 += fee
     order.updated_ns = state.timestamp_ns
-    number = instrument.instrument_id
     batches.add_fill(state, order, lots=delta, cash_e6=-notional - fee, fee_e6=fee)
     return FillSide(
         subaccount=account.index,

@@ -81,7 +81,7 @@ def apply_batch(state: LedgerState, header: Header, data: BatchData, requests: S
     data.deltas.check(header.fee_e6)
     touched = {index: state.account(index) for index in (FUND_ACCOUNT, CLEARING_ACCOUNT, *sorted(data.deltas.cash_e6))}
     _check_listed(requests, data.deltas.cash_e6)
-    moved_e6 = _apply_requests(touched, requests, data.approved_e6)
+    collateral_e6 = _apply_requests(touched, requests, data.approved_e6, state.collateral_e6)
     _apply_deltas(touched, data.deltas)
     _credit(touched, FUND_ACCOUNT, header.fee_e6)
     _check_fund(touched[FUND_ACCOUNT], header, requests, data)
@@ -89,7 +89,7 @@ def apply_batch(state: LedgerState, header: Header, data: BatchData, requests: S
         _check_account(index, account)
     return Effect(
         accounts=touched,
-        collateral_e6=state.collateral_e6 + moved_e6,
+        collateral_e6=collateral_e6,
         request_done=header.request_up_to,
         last_match_to_s=header.match_to_s,
     )
@@ -121,23 +121,26 @@ def _check_listed(requests: Iterable[ChainRequest], listed: Mapping[int, int]) -
             raise BadBatch(f"account {request.account} of request {request.index} is not listed")
 
 
-def _apply_requests(touched: dict[int, Account], requests: Sequence[ChainRequest], approved_e6: Sequence[int]) -> int:
-    """Apply step 1 and return what the collateral gains, in 1e-6 USDC."""
+def _apply_requests(
+    touched: dict[int, Account], requests: Sequence[ChainRequest], approved_e6: Sequence[int], collateral_e6: int
+) -> int:
+    """Apply step 1 and return the collateral behind it, in 1e-6 USDC."""
     if len(approved_e6) != withdraw_count(requests):
         raise BadBatch(f"{len(approved_e6)} approved amounts for {withdraw_count(requests)} withdrawals")
     approvals = iter(approved_e6)
-    moved_e6 = 0
     for request in requests:
         if not 0 <= request.amount_e6 < _U64_LIMIT:
             raise BadBatch(f"request {request.index}: amount {request.amount_e6} does not fit u64")
         if request.kind is RequestKind.DEPOSIT:
             _open(touched, request)
-            moved_e6 += _credit(touched, request.account, request.amount_e6)
+            collateral_e6 += _credit(touched, request.account, request.amount_e6)
         elif request.kind is RequestKind.WITHDRAW:
-            moved_e6 += _debit_approved(touched, request, next(approvals))
+            collateral_e6 += _debit_approved(touched, request, next(approvals))
+            if collateral_e6 < 0:
+                raise BadBatch(f"request {request.index}: {-collateral_e6} more approved than the collateral")
         elif request.kind is RequestKind.CLOSE_ALL:
             raise BadBatch(f"request {request.index}: CLOSE_ALL needs an oracle round")
-    return moved_e6
+    return collateral_e6
 
 
 def _open(touched: dict[int, Account], request: ChainRequest) -> None:

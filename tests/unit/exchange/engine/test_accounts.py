@@ -148,3 +148,23 @@ def test_keys_of_an_owner_are_bounded() -> None:
         )
     assert [type(event) for event in events if not isinstance(event, BatchClosed)] == [RequestApplied]
     assert len(world.state.keys[owner(2)]) == MAX_SESSION_KEYS_PER_OWNER
+
+
+def test_approvals_never_pass_the_collateral() -> None:
+    """A bankrupt account owes more than it has: what others may still take out is bounded by what is there."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 10_000)
+    world.place(3, SELL, 600_000, 10_000)
+    world.prices(80_000)
+    world.place(4, BUY, 800_000, 10_000)
+    world.place(2, SELL, 800_000, 10_000)
+    world.run_cut()
+    for account in (2, 4):
+        before_e6 = world.state.collateral_e6
+        (applied,) = [
+            event
+            for event in world.request(ChainRequestKind.WITHDRAW, account, amount_e6=1_000_000 * E6)
+            if isinstance(event, RequestApplied)
+        ]
+        assert 0 < applied.approved_e6 <= before_e6
+    assert world.state.collateral_e6 == 0

@@ -1,10 +1,12 @@
 """Average cost, realized profit, shown and ledger cash."""
 
 import pytest
+from msgspec.structs import replace
 
+from exchange.domain.commands import ListInstrument
 from exchange.engine.booking import move_position
 from exchange.engine.records import Position
-from tests.unit.exchange.engine.world import BUY, E6, PERP, SELL, World, trades
+from tests.unit.exchange.engine.world import BUY, E6, PERP, SELL, World, instruments, trades
 
 # position lots, cost   trade lots, notional   then lots, cost, realized
 MOVES = [
@@ -53,3 +55,19 @@ def test_a_position_that_turns_is_a_new_one() -> None:
     world.place(2, SELL, 600_000, 100)
     position = world.state.accounts[2].positions[PERP]
     assert (position.lots, position.opened_ns) == (-50, world.now_ns)
+
+
+def test_a_rebate_never_passes_what_the_fund_holds() -> None:
+    """The fund pays rebates out of fees; a taker whose signature allows no fee leaves nothing to pay with."""
+    world = World()
+    for instrument in instruments():
+        world.run(ListInstrument(instrument=replace(instrument, maker_fee_ppm=-100)))
+    world.prices()
+    for account in (2, 3):
+        world.deposit(account, 100_000 * E6)
+    world.place(2, BUY, 600_000, 100)
+    unpaid = trades(world.place(3, SELL, 600_000, 50, max_fee_e18=0))[0]
+    assert (unpaid.maker.fee_e6, unpaid.taker.fee_e6) == (0, 0)
+    paid = trades(world.place(3, SELL, 600_000, 50))[0]
+    assert (paid.maker.fee_e6, paid.taker.fee_e6) == (-300_000, 900_000)
+    assert world.state.accounts[0].ledger_cash_e6 == 600_000

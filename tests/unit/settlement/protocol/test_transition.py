@@ -81,6 +81,7 @@ def test_bad_queues(requests: list[ChainRequest], approved: tuple[int, ...], rea
     [
         (request(3, WITHDRAW, 2, 10), (11,), "approved 11 of 10"),
         (request(3, WITHDRAW, 2, 10), (-1,), "approved -1 of 10"),
+        (request(3, WITHDRAW, 2, 500), (201,), "1 more approved than the collateral"),
         (request(3, DEPOSIT, 2, 1 << 64), (), "does not fit u64"),
         (request(3, DEPOSIT, 2, -1), (), "does not fit u64"),
         (request(3, DEPOSIT, 9, 1, owner=bytes(20)), (), "without an owner"),
