@@ -1,0 +1,73 @@
+"""Settings: later sources win, unknown names and impossible values are named."""
+
+from pathlib import Path
+
+import pytest
+
+from exchange.app.config import ConfigError, Settings, load_settings, shared_folder
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"prot": 1}, "prot"),
+        ({"port": "x"}, "port"),
+        ({"port": True}, "port"),
+        ({"port": 0}, "port 0"),
+        ({"port": 65_535}, "port 65535"),
+        ({"demo": "maybe"}, "demo"),
+        ({"batch_interval_s": 0.0}, "intervals"),
+        ({"segment_bytes": 5_000}, "segment_bytes"),
+        ({"confirmations": 0}, "confirmations"),
+        ({"finality_window_s": -1}, "finality_window_s"),
+    ],
+)
+def test_bad_value_is_named(given, named):
+    """One line with the setting."""
+    with pytest.raises(ConfigError, match=named):
+        load_settings(given)
+
+
+@pytest.mark.parametrize("text", ["port = ", "prot = 3"])
+def test_bad_file_is_named(tmp_path, text):
+    """Syntax and unknown names."""
+    path = tmp_path / "offbook.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"offbook\.toml"):
+        load_settings({}, path)
+
+
+def test_missing_file_is_named(tmp_path):
+    """It was asked for."""
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        load_settings({}, tmp_path / "none.toml")
+
+
+def test_arguments_win_over_environment_over_file(tmp_path, monkeypatch):
+    """Each source changes only what it names."""
+    path = tmp_path / "offbook.toml"
+    path.write_text("port = 1001\nseed = 1001\nfinality_window_s = 1001\n")
+    monkeypatch.setenv("OFFBOOK_SEED", "1002")
+    monkeypatch.setenv("OFFBOOK_PORT", "1002")
+    monkeypatch.setenv("OFFBOOK_SOMETHING_ELSE", "x")
+    settings = load_settings({"port": 1003, "demo": None}, path)
+    assert (settings.port, settings.seed, settings.finality_window_s) == (1003, 1002, 1001)
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "confirmations"),
+    [
+        (Settings(port=9000), "http://127.0.0.1:9001", 1),
+        (Settings(port=9000, chain_port=7), "http://127.0.0.1:7", 1),
+        (Settings(rpc_url="http://node:1", confirmations=3), "http://node:1", 3),
+    ],
+)
+def test_chain_in_use(settings, url, confirmations):
+    """The embedded chain has no forks; an external one is waited for."""
+    assert (settings.chain_url, settings.confirmations_needed) == (url, confirmations)
+
+
+def test_shared_folder_follows_the_environment(monkeypatch):
+    """Recorded data may stand anywhere."""
+    monkeypatch.setenv("OFFBOOK_SHARED", "/elsewhere")
+    assert shared_folder() == Path("/elsewhere")

@@ -1,0 +1,91 @@
+"""The fold from events to batch inputs: what contradicts itself is refused, what is saved goes on the same."""
+
+import msgspec
+import pytest
+
+from exchange.bridge.assembler import BadEvents, BatchAssembler
+from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, Trade
+from exchange.domain.packing import CommandEvents
+from tests.fakes.recorded_market import traded_market
+
+
+@pytest.fixture(scope="module")
+def history():
+    """Events of three batches."""
+    return traded_market().history
+
+
+def _all(assembler, history):
+    return [batch for item in history for batch in assembler.take(item)]
+
+
+def _without(history, kind):
+    return [
+        CommandEvents(item.sequence, item.timestamp_ns, [event for event in item.events if not isinstance(event, kind)])
+        for item in history
+    ]
+
+
+def test_sequence_that_goes_back_is_refused(history):
+    """The same command twice is a broken stream."""
+    assembler = BatchAssembler()
+    list(assembler.take(history[0]))
+    with pytest.raises(BadEvents, match="come after"):
+        list(assembler.take(history[0]))
+
+
+@pytest.mark.parametrize("kind", [InstrumentListed, OrderAccepted])
+def test_trade_of_something_unknown_is_refused(history, kind):
+    """A fill needs its instrument's unit and its orders' digests."""
+    with pytest.raises(BadEvents, match="no event introduced"):
+        _all(BatchAssembler(), _without(history, kind))
+
+
+def test_lost_trade_is_refused_at_the_end_of_its_batch(history):
+    """The engine's count of fills is compared."""
+    with pytest.raises(BadEvents, match="with 3 fills was closed; expected batch 2 with 0"):
+        _all(BatchAssembler(), _without(history, Trade))
+
+
+def test_batch_out_of_order_is_refused(history):
+    """A batch number that was skipped."""
+    place = next(at for at, item in enumerate(history) if any(isinstance(event, BatchClosed) for event in item.events))
+    item = history[place]
+    events = [
+        msgspec.structs.replace(event, batch=2) if isinstance(event, BatchClosed) else event for event in item.events
+    ]
+    altered = [*history[:place], CommandEvents(item.sequence, item.timestamp_ns, events)]
+    with pytest.raises(BadEvents, match=r"batch 2 .* expected batch 1"):
+        _all(BatchAssembler(), altered)
+
+
+@pytest.mark.parametrize("saved", [b"", b"\x00", msgspec.msgpack.encode([9, 0, 1, [], [], [], []])])
+def test_bytes_of_another_format_are_refused(saved):
+    """Damage and other versions."""
+    with pytest.raises(BadEvents, match="saved assembler"):
+        BatchAssembler.load(saved)
+
+
+def test_dump_and_load_at_every_command_give_the_same_batches(history):
+    """A restart between any two commands changes nothing."""
+    assembler, batches = BatchAssembler(), []
+    for item in history:
+        assembler = BatchAssembler.load(assembler.dump())
+        batches += assembler.take(item)
+    assert batches == _all(BatchAssembler(), history)
+    assert [batch.input.seq for batch in batches] == [1, 2, 3]
+
+
+def test_ranges_follow_each_other(history):
+    """No command is in two batches or in none."""
+    batches = _all(BatchAssembler(), history)
+    assert batches[0].first_sequence == 1
+    assert [batch.first_sequence for batch in batches[1:]] == [batch.last_sequence + 1 for batch in batches[:-1]]
+
+
+def test_closed_orders_are_forgotten(history):
+    """Only orders that may still fill are remembered."""
+    assembler = BatchAssembler()
+    _all(assembler, history)
+    assert not assembler.has_open_content
+    assert assembler._refs == {}

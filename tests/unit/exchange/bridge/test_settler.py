@@ -1,0 +1,187 @@
+"""The settler's decisions: when it cuts, in which order it brings requests in, what it calls settled."""
+
+import asyncio
+
+import pytest
+
+from exchange.bridge.assembler import BatchAssembler
+from exchange.bridge.batcher import Batcher, LedgerStore
+from exchange.bridge.chain_side import ChainStep
+from exchange.bridge.settler import MAX_REQUESTS_PER_CUT, Settler
+from exchange.bus.interface import Busy
+from exchange.domain.commands import BatchCut, ChainRequest
+from exchange.domain.packing import pack_events
+from exchange.domain.views import SummaryView
+from exchange.journal.event_log import Blob
+from settlement.onchain.poster import PosterStatus
+from settlement.onchain.requests import ChainRequestRecord
+from settlement.protocol.ledger import LedgerState
+from settlement.protocol.transition import RequestKind
+from tests.fakes.recorded_market import traded_market
+
+
+class Events:
+    """An event log that gives each blob once."""
+
+    def __init__(self, blobs):
+        self.blobs = list(blobs)
+
+    def poll(self):
+        if not self.blobs:
+            return []
+        return [Blob(epoch=1, first_sequence=1, last_sequence=1, timestamp_ns=1, data=self.blobs.pop(0))]
+
+
+class Worker:
+    """The blocking half: stores, and answers what it is told to."""
+
+    def __init__(self):
+        self.stored = []
+        self.requests = ()
+        self.final = self.last = 0
+        self.failure = None
+
+    async def store(self, batches):
+        if self.failure is not None:
+            raise self.failure
+        self.stored += batches
+
+    async def step(self, request_cursor):
+        status = PosterStatus(state="idle", detail="", waiting_batches=0, head_seq=0, finalized_seq=0, moved=False)
+        return ChainStep(
+            status=status, confirmed=self.requests, rows=(), final_sequence=self.final, last_sequence=self.last
+        )
+
+
+class Port:
+    """The exchange: a summary, and the commands it was given."""
+
+    def __init__(self):
+        self.fills = self.request_index = 0
+        self.busy = False
+        self.groups = []
+
+    async def query(self, query):
+        return SummaryView(
+            sequence=1, timestamp_ns=1, state_hash=b"", open_order_count=0, account_count=2, trade_count=0,
+            open_batch=1, open_batch_fill_count=self.fills, request_index=self.request_index, price_round=1,
+        )  # fmt: skip
+
+    async def execute(self, *commands):
+        if self.busy:
+            raise Busy
+        self.groups.append(commands)
+        return []
+
+
+class Setting:
+    """A settler with a clock to turn."""
+
+    def __init__(self, tmp_path, blobs=()):
+        self.now_s = 100.0
+        self.worker, self.port = Worker(), Port()
+        self.path = tmp_path / "settled"
+        self.batcher = Batcher(BatchAssembler(), LedgerState(), LedgerStore(tmp_path / "ledger.bin"))
+        self.settler = Settler(
+            self.batcher, Events(blobs), self.worker,
+            clock_s=lambda: self.now_s, batch_interval_s=4.0, settled_path=self.path,
+        )  # fmt: skip
+
+    def step(self, port=True):
+        return asyncio.run(self.settler.step(self.port if port else None))
+
+
+def _request(index):
+    return ChainRequestRecord(
+        index=index,
+        kind=RequestKind.DEPOSIT,
+        account=2,
+        amount_e6=5,
+        owner=bytes(20),
+        block_number=1,
+        tx_hash=bytes(32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("after_s", "fills", "cuts"), [(3.9, 5, 0), (4.0, 0, 0), (4.0, 5, 1)], ids=["too soon", "nothing open", "due"]
+)
+def test_batch_is_cut_when_due_and_not_empty(tmp_path, after_s, fills, cuts):
+    """The interval and the open batch decide."""
+    setting = Setting(tmp_path)
+    setting.now_s += after_s
+    setting.port.fills = fills
+    setting.step()
+    assert setting.port.groups == [(BatchCut(),)] * cuts
+
+
+def test_busy_exchange_is_asked_again(tmp_path):
+    """A refused cut does not count as done."""
+    setting = Setting(tmp_path)
+    setting.now_s += 5
+    setting.port.fills, setting.port.busy = 1, True
+    setting.step()
+    setting.port.busy = False
+    setting.step()
+    assert setting.port.groups == [(BatchCut(),)]
+
+
+def test_without_exchange_events_are_still_folded(tmp_path):
+    """Batches reach the outbox while the exchange is away."""
+    setting = Setting(tmp_path, [pack_events([item]) for item in traded_market().history])
+    while setting.settler._events.blobs:
+        setting.step(port=False)
+    assert [batch.seq for batch in setting.worker.stored] == [1, 2, 3]
+
+
+def test_failed_store_is_not_saved(tmp_path):
+    """The cursor that a restart knows stays before the batch that did not reach the outbox."""
+    setting = Setting(tmp_path, [pack_events(traded_market().history)])
+    setting.worker.failure = OSError("disk full")
+    with pytest.raises(OSError, match="disk full"):
+        setting.step()
+    assert setting.batcher.saved_cursor == 0
+
+
+def test_requests_come_first_in_their_batch(tmp_path):
+    """One group: a cut, the requests in order, and the cut that closes their batch."""
+    setting = Setting(tmp_path)
+    setting.port.request_index = 2
+    setting.worker.requests = tuple(_request(index) for index in range(1, 5))
+    setting.step()
+    (group,) = setting.port.groups
+    assert group[0] == group[-1] == BatchCut()
+    assert [command.index for command in group if isinstance(command, ChainRequest)] == [3, 4]
+
+
+def test_requests_are_bounded_per_cut(tmp_path):
+    """The contract takes so many per batch."""
+    setting = Setting(tmp_path)
+    setting.worker.requests = tuple(_request(index) for index in range(1, 200))
+    setting.step()
+    assert sum(isinstance(command, ChainRequest) for command in setting.port.groups[0]) == MAX_REQUESTS_PER_CUT
+
+
+@pytest.mark.parametrize(
+    ("final", "last", "settled"),
+    [(0, 9, "0\n"), (5, 9, "5\n"), (9, 9, "cursor\n")],
+    ids=["nothing final", "some final", "all final"],
+)
+def test_settled_file_follows_finality(tmp_path, final, last, settled):
+    """Below the final batch while one waits, at the saved cursor when nothing does."""
+    history = traded_market().history
+    setting = Setting(tmp_path, [pack_events(history)])
+    setting.worker.final, setting.worker.last = final, last
+    setting.step(port=False)
+    assert setting.batcher.cursor == setting.batcher.saved_cursor
+    assert setting.path.read_text() == settled.replace("cursor", str(setting.batcher.cursor))
+
+
+def test_settled_never_goes_back(tmp_path):
+    """A chain that forgets does not make the exchange keep less than it promised."""
+    setting = Setting(tmp_path, [pack_events(traded_market().history)])
+    setting.worker.final, setting.worker.last = 5, 9
+    setting.step(port=False)
+    setting.worker.final = 3
+    setting.step(port=False)
+    assert setting.path.read_text() == "5\n"
