@@ -9,6 +9,9 @@ const COUNTERS = {
   "fills-rate": /^offbook_fills_total[ {]/,
 };
 
+// What the poster does matters less than that the chain answers.
+const CHAIN_WORDS = { idle: "chain up", waiting: "chain up" };
+
 export class Status {
   constructor() {
     this.previous = null;
@@ -47,13 +50,15 @@ export class Status {
   #show(ready) {
     if (ready.degraded) {
       tone("chain-state", "chain down", "bad");
-      banner("Chain down, batches wait. Trading goes on." + (ready.reason ? ` (${ready.reason})` : ""));
+      const waiting = /(\d+) batch/.exec(ready.reason ?? "");
+      banner(`Chain down, batches wait${waiting ? ` (${waiting[1]} now)` : ""}. Trading goes on.`, ready.reason);
     } else if (!ready.ready) {
       tone("chain-state", "starting", "warn");
       banner(ready.reason ? `Not ready: ${ready.reason}` : "Not ready yet");
     } else {
       const isKnown = ready.chain && ready.chain !== "unknown";
-      tone("chain-state", isKnown ? `chain ${ready.chain}` : "chain –", isKnown ? "good" : "quiet");
+      const words = CHAIN_WORDS[ready.chain] ?? `chain ${ready.chain}`;
+      tone("chain-state", isKnown ? words : "chain –", isKnown ? "good" : "quiet");
       banner("");
     }
   }
@@ -88,8 +93,9 @@ function tone(id, text, value) {
   node.dataset.tone = value;
 }
 
-function banner(text) {
+function banner(text, detail = "") {
   const node = document.getElementById("banner");
   setText(node, text);
+  node.title = detail;
   node.hidden = !text;
 }

@@ -70,6 +70,7 @@ async def opened(url, profile, *, width=1280, height=800):
     """Open `url` in a new headless browser with its own profile folder."""
     process = await asyncio.create_subprocess_exec(
         CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
         f"--user-data-dir={profile}", f"--window-size={width},{height}", "--remote-debugging-port=0", "about:blank",
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
