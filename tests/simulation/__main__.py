@@ -15,7 +15,7 @@ from tests.simulation.world import World
 
 __all__ = ["DEFAULT_STEPS", "Result", "main", "simulate"]
 
-DEFAULT_STEPS = 30_000
+DEFAULT_STEPS = 15_000
 
 
 @dataclass(frozen=True, slots=True)

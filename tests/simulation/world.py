@@ -71,7 +71,7 @@ class World:
         self._every("feed", lambda: self.random.randrange(20, 120) * MS, self.feed.act)
         self._every("block", lambda: 100 * MS, self._mine)
         self._every("queue", lambda: self.random.randrange(500, 3_000) * MS, self._queue)
-        self._every("nemesis", lambda: self.random.randrange(100, 1_200) * MS, self._strike)
+        self._every("nemesis", lambda: self.random.randrange(60, 700) * MS, self._strike)
         for client in self.clients:
             self._every("client", lambda: self.random.choice((1, 3, 8, 20)) * MS, client.act)
         self._every("crowd", lambda: self.random.randrange(100, 400) * MS, self._crowd)
