@@ -50,7 +50,7 @@ export class Status {
   #show(ready) {
     if (ready.degraded) {
       tone("chain-state", "chain down", "bad");
-      const waiting = /(\d+) batch/.exec(ready.reason ?? "");
+      const waiting = /([1-9]\d*) batch/.exec(ready.reason ?? "");
       banner(`Chain down, batches wait${waiting ? ` (${waiting[1]} now)` : ""}. Trading goes on.`, ready.reason);
     } else if (!ready.ready) {
       tone("chain-state", "starting", "warn");
