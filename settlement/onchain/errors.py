@@ -9,6 +9,7 @@ __all__ = [
     "DeploymentMismatch",
     "FeeCapReached",
     "ForeignNonce",
+    "HeadBehind",
     "NonceTooHigh",
     "NonceTooLow",
     "OutboxMismatch",
@@ -72,6 +73,10 @@ class OutboxMismatch(ChainError):
 
 class ForeignNonce(ChainError):
     """The posting key's nonce was used by a transaction of someone else: posting halts."""
+
+
+class HeadBehind(RpcRefused):
+    """The contract lacks batches that the outbox counts as posted, or never had them: nothing can be posted."""
 
 
 class FeeCapReached(ChainError):

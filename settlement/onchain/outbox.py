@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from settlement.onchain.contract import PostCall
-from settlement.onchain.errors import OutboxMismatch
+from settlement.onchain.errors import HeadBehind, OutboxMismatch
 from settlement.protocol.keccak import keccak256
 
 __all__ = ["BatchRow", "BatchState", "BuiltBatch", "Flight", "Outbox", "Purpose", "RawTransaction"]
@@ -208,6 +208,16 @@ class Outbox:
         """Oldest batch that has no flight yet."""
         row = self._sql.execute("SELECT * FROM batches WHERE state = 0 ORDER BY seq LIMIT 1").fetchone()
         return None if row is None else _batch_row(row)
+
+    def check_head(self, head_seq: int) -> None:
+        """Raise `HeadBehind` unless the contract has every batch before the next one; call it with nothing in flight."""
+        waiting = self.next_to_post()
+        before = (self.last_seq() or 0) if waiting is None else waiting.seq - 1
+        if head_seq < before:
+            raise HeadBehind(
+                f"the contract's head is {head_seq}, batch {head_seq + 1} is missing: the node is behind,"
+                " or the chain or the outbox lost batches (restore a copy, or `offbook reset`)"
+            )
 
     def next_to_finalize(self) -> BatchRow | None:
         """Oldest batch that the contract has not made final, whatever its state."""

@@ -132,6 +132,7 @@ class Poster:
         unresolved = [flight for flight in self._outbox.open_flights() if flight.state < BatchState.INCLUDED]
         if unresolved:
             return self._status("waiting", f"nonce {unresolved[0].nonce} is not mined yet", moved=moved)
+        self._outbox.check_head(self._head_seq)
         started = self._start_next(head)
         return self._status("waiting" if started else "idle", moved=moved or started)
 

@@ -103,6 +103,27 @@ def test_a_foreign_spend_of_our_nonce_halts(rig):
     assert rig.chain.posted() == []
 
 
+def test_a_chain_that_lost_batches_is_not_idle(rig):
+    """Batches that were final are missing: no later one can be posted, and the status says so."""
+    rig.add()
+    rig.run()
+    rig.chain = FakeChain()
+    rig.restart()
+    rig.outbox.add(built(BATCHES + 1), 0)
+    status = rig.poster.step()
+    assert status.state == "blocked"
+    assert "head is 0" in status.detail
+    assert rig.chain.post_count() == 0
+
+
+def test_an_outbox_that_lost_batches_is_not_idle(rig):
+    """A batch that does not follow the contract's head waits for those before it, and the status says so."""
+    rig.outbox.add(built(2), 0)
+    status = rig.poster.step()
+    assert status.state == "blocked"
+    assert "batch 1" in status.detail
+
+
 def test_a_foreign_batch_at_our_seq_stops_the_settler(rig, tmp_path):
     """A batch on chain that is not ours is never overwritten or skipped."""
     other = Rig(tmp_path / "other.sqlite")
