@@ -17,7 +17,7 @@ from typing import Any
 __all__ = ["OFFBOOK", "Running", "free_port", "running", "until"]
 
 OFFBOOK = Path(sys.executable).with_name("offbook")
-START_TIMEOUT_S = 90
+START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 45
 _POLL_S = 0.1
 

@@ -7,8 +7,8 @@ from typing import Any
 from exchange.client import OffbookClient
 from tests.e2e.running import Running, until
 
-QUOTED_WITHIN_S = 90
-SETTLED_WITHIN_S = 60
+QUOTED_WITHIN_S = 120
+SETTLED_WITHIN_S = 120
 
 
 def two_sided(demo: Running) -> dict[str, bool]:

@@ -12,8 +12,8 @@ from settlement.protocol.signature import address_of
 from tests.e2e.owner import Owner
 from tests.e2e.running import Running, until
 
-CONFIRMED_WITHIN_S = 45
-FINAL_WITHIN_S = 90
+CONFIRMED_WITHIN_S = 90
+FINAL_WITHIN_S = 120
 NEW_KEY = bytes(31) + b"\x2a"
 
 
