@@ -156,3 +156,29 @@ def test_topics_travel_both_ways(tmp_path):
         await server.stop()
 
     asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_link_that_is_not_read_is_closed(tmp_path, monkeypatch):
+    """A process that hangs costs bounded memory; others go on and it may come back."""
+    monkeypatch.setattr("exchange.bus.unix_socket.MAX_LINK_BACKLOG_BYTES", 1 << 20)
+
+    async def main():
+        server = UnixSocketServer(EchoPort(), tmp_path / "x.sock")
+        await server.start()
+        _, hanging = await asyncio.open_unix_connection(str(tmp_path / "x.sock"))
+        client = await UnixPort.connect(tmp_path / "x.sock")
+        heard = []
+        client.on_topic("news", heard.append)
+        await client.query(GetPrices())
+        for _ in range(12):
+            server.publish("news", bytes(1 << 19))
+            await client.query(GetPrices())
+        assert server.publish("news", b"end") == 1
+        await client.query(GetPrices())
+        assert heard[-1] == b"end"
+        assert len(heard) == 13
+        hanging.close()
+        client.close()
+        await server.stop()
+
+    asyncio.run(main())
