@@ -176,7 +176,9 @@ class Sequencer:
         return len(self._inbox)
 
     def clock_due(self) -> bool:
-        """Whether a tick now would begin with a Clock; the host polls this about every 100 ms."""
+        """Whether a tick now would begin with a Clock, or has a failure to tell; the host polls this every 50 ms."""
+        if self._failure is not None:
+            return True
         now_ns = max(self.state.timestamp_ns, self._clock_ns())
         deadline_ns = self.state.next_deadline_ns()
         return deadline_ns is not None and deadline_ns <= now_ns

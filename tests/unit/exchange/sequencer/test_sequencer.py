@@ -239,6 +239,7 @@ def test_an_error_of_the_journal_stops_everything():
     with pytest.raises(Busy):
         host.sequencer.ask(GetSummary(), lambda _: None)
     assert isinstance(host.sequencer.failure, RuntimeError)
+    assert host.sequencer.clock_due()
     assert host.heard == []
 
 
