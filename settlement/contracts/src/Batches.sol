@@ -18,8 +18,8 @@ abstract contract Batches is Parameters {
         ProgressSlot memory progress = _progress;
         uint256 done = progress.reqDone;
         uint256 upTo = h >> 192;
-        _checkQueue(done, upTo, progress.reqHead);
-        _checkTimes(h, progress.lastMatchTo);
+        _checkTimes(h, progress);
+        _checkQueue(done, upTo, progress.reqHead, uint40(h >> 64));
         uint256 tail = _checkData(data, h);
         if (upTo != done) tail = _consume(done, upTo, seq, tail);
         uint256 end;
@@ -66,19 +66,25 @@ abstract contract Batches is Parameters {
         return keccak256(abi.encode(header));
     }
 
-    /// @dev the batch must take what is overdue, or as much as the cap allows
-    function _checkQueue(uint256 done, uint256 upTo, uint256 last) private view {
+    /// @dev the batch must take what was overdue when it was matched, or as much as the cap allows; a batch that was
+    /// matched before the end of a long stop could not know the requests of that time
+    function _checkQueue(uint256 done, uint256 upTo, uint256 last, uint256 matchTo) private view {
         require(upTo >= done && upTo <= last && upTo <= done + MAX_REQUESTS, BadQueue());
         if (upTo == last || upTo == done + MAX_REQUESTS) return;
-        require(block.timestamp <= uint256(_requests[upTo + 1].time) + forceDelay, RequestOverdue());
+        if (matchTo <= uint256(_requests[upTo + 1].time) + forceDelay) return;
+        require(matchTo <= _collateral.resumedAt, RequestOverdue());
     }
 
-    function _checkTimes(uint256 h, uint256 lastTo) private view {
+    /// @dev what is matched cannot be matched again at another time: after a day without a post the lag rule rests
+    /// for a day, or the batches of before the stop would bar all later ones and every withdrawal for ever
+    function _checkTimes(uint256 h, ProgressSlot memory progress) private {
         uint256 matchFrom = uint40(h >> 104);
         uint256 matchTo = uint40(h >> 64);
         require(uint48(h >> 144) == 0, BadRound());
-        require(lastTo <= matchFrom && matchFrom <= matchTo && matchTo <= block.timestamp, BadTime());
-        require(matchTo + MAX_LAG >= block.timestamp, BadTime());
+        require(progress.lastMatchTo <= matchFrom && matchFrom <= matchTo && matchTo <= block.timestamp, BadTime());
+        if (block.timestamp > uint256(progress.lastPost) + MAX_LAG) _collateral.resumedAt = uint40(block.timestamp);
+        if (matchTo + MAX_LAG >= block.timestamp) return;
+        require(block.timestamp <= uint256(_collateral.resumedAt) + MAX_LAG, BadTime());
     }
 
     /// @return tail calldata offset of the approved amounts

@@ -24,6 +24,7 @@ abstract contract Ledger is ISettlement {
 
     struct CollateralSlot {
         uint96 atHead;
+        uint40 resumedAt;
     }
 
     struct FinalSlot {
@@ -85,6 +86,10 @@ abstract contract Ledger is ISettlement {
 
     function lastPost() external view returns (uint40) {
         return _progress.lastPost;
+    }
+
+    function resumedAt() external view returns (uint40) {
+        return _collateral.resumedAt;
     }
 
     function reqHead() external view returns (uint64) {

@@ -46,6 +46,7 @@ abstract contract Parameters is Ledger {
         settlementAsset = ActionHash.asset(address(this), "USDC", "erc20");
         _head.operator = operator_;
         _final.nextAccount = FIRST_ACCOUNT;
+        _progress.lastPost = uint40(block.timestamp);
         _root = _emptyRoot();
     }
 

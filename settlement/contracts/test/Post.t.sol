@@ -41,6 +41,55 @@ contract PostTest is Fixture {
         refuse(bad, 2, Packed.h(2, 0, START - 24 hours - 1, START, 0), EMPTY);
     }
 
+    /// @dev the journal fixed these batches before the stop: refusing them for ever would lock all money
+    function test_takes_what_was_matched_before_a_long_stop() public {
+        post(word(2, 0), EMPTY);
+        vm.warp(START + 5 days);
+        uint256 late = Packed.h(2, 0, START, START + 9, 0);
+        post(late, EMPTY);
+        vm.warp(START + 6 days);
+        post(Packed.h(2, 0, START + 9, START + 10, 0), EMPTY);
+        eq(vault.head(), 3);
+    }
+
+    function test_a_long_stop_opens_one_day_only() public {
+        post(word(2, 0), EMPTY);
+        vm.warp(START + 5 days);
+        post(Packed.h(2, 0, START, START, 0), EMPTY);
+        vm.warp(START + 5 days + 23 hours);
+        post(Packed.h(2, 0, START, START, 0), EMPTY);
+        vm.warp(START + 6 days + 1);
+        refuse(ISettlement.BadTime.selector, 4, Packed.h(2, 0, START, START, 0), EMPTY);
+        vm.warp(START + 6 days + 22 hours);
+        refuse(ISettlement.BadTime.selector, 4, Packed.h(2, 0, START, START, 0), EMPTY);
+        post(Packed.h(2, 0, START, START + 6 days, 0), EMPTY);
+    }
+
+    /// @dev what is fixed in the journal cannot take a request in; what is matched later must
+    function test_a_batch_answers_for_the_queue_at_its_own_time() public {
+        post(word(2, 0), EMPTY);
+        vm.prank(alice);
+        vault.requestWithdraw(2, 50e6);
+        vm.warp(START + DELAY + 9);
+        post(Packed.h(2, 0, START, START + DELAY, 0), EMPTY);
+        refuse(ISettlement.RequestOverdue.selector, 3, Packed.h(2, 0, START + DELAY, START + DELAY + 1, 0), EMPTY);
+        postApproval(50e6);
+    }
+
+    function test_after_a_long_stop_only_new_matches_must_consume_the_queue() public {
+        post(word(2, 0), EMPTY);
+        vm.prank(alice);
+        vault.requestWithdraw(2, 50e6);
+        vm.warp(START + 5 days);
+        post(Packed.h(2, 0, START, START + 3 days, 0), EMPTY);
+        eq(vault.resumedAt(), START + 5 days);
+        vm.warp(START + 5 days + 1);
+        post(Packed.h(2, 0, START + 3 days, START + 5 days, 0), EMPTY);
+        uint256 fresh = Packed.h(2, 0, START + 5 days, START + 5 days + 1, 0);
+        refuse(ISettlement.RequestOverdue.selector, 4, fresh, EMPTY);
+        postApproval(50e6);
+    }
+
     function test_refuses_a_queue_jump() public {
         refuse(ISettlement.BadQueue.selector, 1, word(3, 0), EMPTY);
         post(word(2, 0), EMPTY);

@@ -140,9 +140,10 @@ interface ISettlement {
     error BadApproval();
     /// @dev reqUpTo below the previous one, above reqHead, or more than 64 ahead
     error BadQueue();
-    /// @dev a request older than `forceDelay()` would stay unconsumed
+    /// @dev a request that was older than `forceDelay()` at matchTo would stay unconsumed; not before `resumedAt()`
     error RequestOverdue();
-    /// @dev matchFrom before the previous matchTo, after matchTo, or matchTo in the future or over 24 h old
+    /// @dev matchFrom before the previous matchTo, after matchTo, or matchTo in the future, or over 24 h old while no
+    /// long stop ended within the last 24 h
     error BadTime();
     /// @dev oracleRound is not 0
     error BadRound();
@@ -263,6 +264,9 @@ interface ISettlement {
     function lastMatchTo() external view returns (uint40);
     /// @notice Block time of the last post.
     function lastPost() external view returns (uint40);
+
+    /// @notice time of the first post after a stop of more than 24 h, 0 without one
+    function resumedAt() external view returns (uint40);
     /// @notice Id of the last queued request.
     function reqHead() external view returns (uint64);
     /// @notice Id of the last request consumed at `head()`.
