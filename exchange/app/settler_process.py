@@ -24,11 +24,15 @@ from exchange.bus.interface import Busy
 from exchange.bus.unix_socket import LinkClosed, UnixPort
 from exchange.journal.errors import JournalError
 from exchange.journal.event_log import EventLogReader
+from settlement.onchain.claims import relay
 from settlement.onchain.deploy import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
 from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.rpc import RpcChain, RpcSettings
-from settlement.protocol.ledger import BadSnapshot
+from settlement.protocol.encoding import BadBatch
+from settlement.protocol.ledger import BadSnapshot, InvariantViolation
+from settlement.protocol.netting import Unbalanced
+from settlement.protocol.orders import BadOrders
 
 __all__ = ["run"]
 
@@ -46,13 +50,20 @@ def run(settings: Settings, _name: str) -> None:
         asyncio.run(_main(settings, directory, deployment))
     except (BadEvents, BadSnapshot, OutboxMismatch, JournalError) as error:
         raise Failure(f"settler: {error}") from error
+    except (BadBatch, BadOrders, Unbalanced, InvariantViolation) as error:
+        # A restart would build the same batch again.
+        raise Failure(f"settler: {error}") from error
 
 
 class _Worker:
-    """The blocking half on its one thread."""
+    """The blocking half on its one thread, and relays on another: each waits for its receipt, batches must not."""
 
     def __init__(self, settings: Settings, directory: DataDirectory, deployment: Deployment) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="chain")
+        self._relays = ThreadPoolExecutor(1, thread_name_prefix="relay")
+        self._relay_chain = RpcChain(settings.chain_url)
+        self._relayer_key = deployer_key(settings)
+        self._deployment = deployment
         self._side = self._pool.submit(
             lambda: ChainSide(
                 # One attempt: the next step is the repetition, and a chain that hangs is reported after one timeout.
@@ -60,7 +71,6 @@ class _Worker:
                 deployment,
                 directory.settler / "outbox.sqlite",
                 operator_key=operator_key(settings),
-                relayer_key=deployer_key(settings),
                 confirmations=settings.confirmations_needed,
             )
         ).result()
@@ -73,11 +83,15 @@ class _Worker:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._side.step, request_cursor)
 
     async def relay(self, order: RelayOrder) -> RelayResult:
-        call = asyncio.get_running_loop().run_in_executor(self._pool, self._side.relay, order.action(), order.signature)
+        call = asyncio.get_running_loop().run_in_executor(self._relays, self._send_relay, order)
         try:
             return RelayResult(order.number, await call, "")
         except ChainError as error:
             return RelayResult(order.number, "", str(error))
+
+    def _send_relay(self, order: RelayOrder) -> str:
+        sent = relay(self._relay_chain, self._deployment, self._relayer_key, order.action(), order.signature)
+        return "0x" + sent.tx_hash.hex()
 
     async def prune(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._pool, self._side.prune)
@@ -86,6 +100,7 @@ class _Worker:
         await asyncio.get_running_loop().run_in_executor(self._pool, self._side.forget_shown)
 
     def close(self) -> None:
+        self._relays.shutdown(wait=False, cancel_futures=True)
         self._pool.submit(self._side.close).result()
         self._pool.shutdown()
 

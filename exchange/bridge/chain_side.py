@@ -1,4 +1,4 @@
-"""The settler's blocking half: outbox, poster, request reader and relay on one worker thread.
+"""The settler's blocking half: outbox, poster and request reader on one worker thread.
 
 sqlite and the RPC client block; the event loop never waits for them. All methods run on the same single thread.
 """
@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from settlement.onchain.chain import Chain
-from settlement.onchain.claims import relay
 from settlement.onchain.deploy import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
 from settlement.onchain.requests import ChainRequestRecord, RequestReader
-from settlement.protocol.eip712 import Action
 
 __all__ = ["ChainSide", "ChainStep"]
 
@@ -46,12 +44,9 @@ class ChainSide:
         outbox_path: Path,
         *,
         operator_key: bytes,
-        relayer_key: bytes,
         confirmations: int,
     ) -> None:
         """Open the outbox; the chain is not asked yet. `confirmations` (1 or more): until requests and posts count."""
-        self._chain = chain
-        self._deployment = deployment
         self._outbox = Outbox(outbox_path)
         self._poster = Poster(
             chain,
@@ -61,7 +56,6 @@ class ChainSide:
             PosterSettings(safe_confirmations=1, final_confirmations=confirmations),
         )
         self._requests = RequestReader(chain, deployment, confirmations)
-        self._relayer_key = relayer_key
         self._shown: dict[int, tuple[BatchState, bool]] = {}
 
     def store(self, batches: Iterable[BuiltBatch], now_ms: int) -> None:
@@ -97,10 +91,6 @@ class ChainSide:
             final_sequence=_final_sequence(rows),
             last_sequence=rows[0].last_sequence if rows else 0,
         )
-
-    def relay(self, action: Action, signature: bytes) -> str:
-        """Send an owner's action to the contract; the transaction hash. Raises ChainError."""
-        return "0x" + relay(self._chain, self._deployment, self._relayer_key, action, signature).tx_hash.hex()
 
     def forget_shown(self) -> None:
         """Report every batch again: a new listener knows nothing."""

@@ -210,7 +210,7 @@ class Outbox:
         return None if row is None else _batch_row(row)
 
     def check_head(self, head_seq: int) -> None:
-        """Raise `HeadBehind` unless the contract has every batch before the next one; call it with nothing in flight."""
+        """Raise `HeadBehind` unless the contract has every batch before the next one. Only with nothing in flight."""
         waiting = self.next_to_post()
         before = (self.last_seq() or 0) if waiting is None else waiting.seq - 1
         if head_seq < before:

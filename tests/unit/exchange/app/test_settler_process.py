@@ -1,0 +1,81 @@
+"""The settler's process: what may hold it up, and how it ends."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from exchange.app import settler_process
+from exchange.app.config import Settings
+from exchange.app.failures import Failure
+from exchange.app.layout import DataDirectory
+from exchange.app.relay import RelayOrder
+from settlement.onchain.deploy import save_deployment
+from settlement.protocol.encoding import BadBatch
+from settlement.protocol.ledger import InvariantViolation
+from settlement.protocol.netting import Unbalanced
+from settlement.protocol.orders import BadOrders
+from tests.simulation.fake_chain import FakeChain
+
+ORDER = RelayOrder(1, 0, 1, bytes(20), b"", 0, bytes(20), bytes(20), b"")
+
+
+class StuckChain(FakeChain):
+    """A node that does not answer the question that only relays ask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answer = threading.Event(), threading.Event()
+
+    def nonce(self, address: bytes, *, pending: bool = False) -> int:
+        """Next nonce; the pending one when the test lets it."""
+        if pending:
+            self.asked.set()
+            self.answer.wait(20)
+        return super().nonce(address, pending=pending)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> DataDirectory:
+    """A prepared data directory with a deployment."""
+    made = DataDirectory(tmp_path)
+    made.prepare()
+    save_deployment(FakeChain().deployment, made.deployment)
+    return made
+
+
+@pytest.mark.parametrize("error", [BadBatch("x"), BadOrders("x"), Unbalanced("x"), InvariantViolation("x")])
+def test_a_batch_that_cannot_be_built_is_one_line(
+    error: Exception, directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart would build the same batch again: it stops with the reason instead of crashing for ever."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(settler_process, "_main", fail)
+    with pytest.raises(Failure, match="settler: x"):
+        settler_process.run(Settings(data=directory.root), "settler")
+
+
+async def _step_beside_a_relay(worker: settler_process._Worker, chain: StuckChain) -> str:
+    relaying = asyncio.create_task(worker.relay(ORDER))
+    try:
+        await asyncio.to_thread(chain.asked.wait, 20)
+        step = await asyncio.wait_for(worker.step(0), 5)
+    finally:
+        chain.answer.set()
+    assert (await relaying).error
+    return step.status.state
+
+
+def test_relays_do_not_hold_up_batches(directory: DataDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relayed request waits for its receipt, for a minute when the node is slow; batches go on meanwhile."""
+    chain = StuckChain()
+    monkeypatch.setattr(settler_process, "RpcChain", lambda *_: chain)
+    worker = settler_process._Worker(Settings(data=directory.root), directory, chain.deployment)
+    try:
+        assert asyncio.run(_step_beside_a_relay(worker, chain)) == "idle"
+    finally:
+        worker.close()
