@@ -36,7 +36,7 @@ def simulate(seed: int, steps: int, canary: str | None = None) -> Result:
         try:
             world.run(steps)
         except InvariantBroken as broken:
-            caught, detail = broken.name, str(broken)
+            caught, detail = broken.name, str(broken).removeprefix(f"{broken.name}: ")
         except Exception as error:  # noqa: BLE001 - any production error ends the run and is reported
             caught, detail = type(error).__name__, traceback.format_exc()
     return Result(caught, detail, _counts(world), world.loop.trace_hash)
