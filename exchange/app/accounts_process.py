@@ -14,6 +14,7 @@ from exchange.bus.unix_socket import UnixPort
 from exchange.domain.views import GetWallet, WalletView
 from settlement.onchain.chain import Chain
 from settlement.onchain.claims import SettlementUser, mint_and_deposit
+from settlement.onchain.contract import SettlementReader
 from settlement.onchain.deploy import Deployment, load_deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.rpc import RpcChain
@@ -62,11 +63,14 @@ def _is_complete(wallet: WalletView | None) -> bool:
 
 
 def _fund(chain: Chain, deployment: Deployment, settings: Settings, index: int) -> None:
-    owner = owner_key(settings, index)
+    """What the chain has already is not done again: the exchange may not know it yet."""
+    owner, reader = owner_key(settings, index), SettlementReader(chain, deployment.settlement)
     user = SettlementUser(chain, deployment, owner)
-    mint_and_deposit(chain, deployment, deployer_key(settings), owner, DEMO_DEPOSIT_E6)
+    if not reader.accounts_of(user.address):
+        mint_and_deposit(chain, deployment, deployer_key(settings), owner, DEMO_DEPOSIT_E6)
     key = address_of(session_key(settings, index))
-    user.set_session_key(key, int(time.time()) + _KEY_LIFE_S, _SCOPE_TRADE_ALL)
+    if not reader.has_session_key(user.address, key):
+        user.set_session_key(key, int(time.time()) + _KEY_LIFE_S, _SCOPE_TRADE_ALL)
 
 
 async def _credited(port: UnixPort, settings: Settings, deployment: Deployment, index: int) -> dict[str, object]:

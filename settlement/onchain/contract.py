@@ -195,3 +195,12 @@ class SettlementReader:
         names = ("reqHead()", "reqDone()", "reqFinal()")
         queued, done, final = (int(self.view(name, ["uint64"], tag=tag)) for name in names)
         return queued, done, final
+
+    def accounts_of(self, owner: bytes) -> list[int]:
+        """Accounts that an address opened, in order."""
+        return list(self.view("accountsOf(address)", ["uint32[]"], owner))
+
+    def has_session_key(self, owner: bytes, key: bytes) -> bool:
+        """Whether the key was ever registered for the owner, valid or not."""
+        fields = ["uint40", "uint40", "uint32", "uint144"]
+        return bool(self.view("sessionKey(address,address)", fields, owner, key)[0])
