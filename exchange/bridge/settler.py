@@ -23,6 +23,8 @@ from settlement.onchain.requests import ChainRequestRecord
 __all__ = ["ChainWorker", "EnginePort", "Settler", "command_of"]
 
 MAX_REQUESTS_PER_CUT: Final = 64
+MAX_WAITING_BATCHES: Final = 8
+"""With so many batches not on chain yet no other is cut: requests and fills gather in the open one."""
 SAVE_EVERY_SEQUENCES: Final = 20_000
 POLLS_PER_STEP: Final = 16
 
@@ -105,6 +107,8 @@ class Settler:
         waiting = [row for row in chain.confirmed if row.index > summary.request_index][:MAX_REQUESTS_PER_CUT]
         due = self._clock_s() - self._last_cut_s >= self._batch_interval_s
         if not (waiting or (due and summary.open_batch_fill_count)):
+            return
+        if chain.status.waiting_batches >= MAX_WAITING_BATCHES:
             return
         commands: list[Command] = [BatchCut()]
         commands += [command_of(row) for row in waiting]

@@ -7,7 +7,7 @@ import pytest
 from exchange.bridge.assembler import BatchAssembler
 from exchange.bridge.batcher import Batcher, LedgerStore
 from exchange.bridge.chain_side import ChainStep
-from exchange.bridge.settler import MAX_REQUESTS_PER_CUT, Settler
+from exchange.bridge.settler import MAX_REQUESTS_PER_CUT, MAX_WAITING_BATCHES, Settler
 from exchange.bus.interface import Busy
 from exchange.domain.commands import BatchCut, ChainRequest
 from exchange.domain.packing import pack_events
@@ -38,7 +38,7 @@ class Worker:
     def __init__(self):
         self.stored = []
         self.requests = ()
-        self.final = self.last = 0
+        self.final = self.last = self.waiting = 0
         self.failure = None
 
     async def store(self, batches):
@@ -47,7 +47,9 @@ class Worker:
         self.stored += batches
 
     async def step(self, request_cursor):
-        status = PosterStatus(state="idle", detail="", waiting_batches=0, head_seq=0, finalized_seq=0, moved=False)
+        status = PosterStatus(
+            state="idle", detail="", waiting_batches=self.waiting, head_seq=0, finalized_seq=0, moved=False
+        )
         return ChainStep(
             status=status, confirmed=self.requests, rows=(), final_sequence=self.final, last_sequence=self.last
         )
@@ -185,3 +187,13 @@ def test_settled_never_goes_back(tmp_path):
     setting.worker.final = 3
     setting.step(port=False)
     assert setting.path.read_text() == "5\n"
+
+
+@pytest.mark.parametrize(("waiting", "cuts"), [(MAX_WAITING_BATCHES, 0), (MAX_WAITING_BATCHES - 1, 1)])
+def test_nothing_is_cut_while_many_batches_wait_for_the_chain(tmp_path, waiting, cuts):
+    """A stranger who deposits in every block, or a slow chain, makes batches larger, not their backlog longer."""
+    setting = Setting(tmp_path)
+    setting.now_s, setting.port.fills = 200.0, 5
+    setting.worker.requests, setting.worker.waiting = (_request(1),), waiting
+    setting.step()
+    assert len(setting.port.groups) == cuts
