@@ -7,6 +7,7 @@ everywhere.
 
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ from exchange.domain.ids import PERPETUAL_BIT
 __all__ = ["Instrument", "InstrumentKind", "OffGrid", "calendar_date", "format_e9", "instrument_name"]
 
 _E9: Final = 10**9
+_TEXTS_KEPT: Final = 16_384
 
 
 class InstrumentKind(IntEnum):
@@ -36,6 +38,7 @@ class OffGrid(ValueError):
         self.nearest = nearest
 
 
+@lru_cache(maxsize=_TEXTS_KEPT)
 def format_e9(value_e9: int) -> str:
     """Canonical decimal text of an integer in 1e-9: no exponent, no plus, no trailing zeros, "0" for zero."""
     sign = "-" if value_e9 < 0 else ""

@@ -1,6 +1,7 @@
 """Session authentication (EIP-191): login on a socket, three headers on REST (api.md 4.1, rule T11)."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from exchange.domain.views import WalletView
@@ -20,6 +21,7 @@ from settlement.protocol.signature import (
 __all__ = ["Authenticator", "header_credentials", "parse_wallet"]
 
 _MISSING: Final = 14021
+_WALLETS_KEPT: Final = 65_536
 _HEADER_FAMILIES: Final = ("x-derive", "x-lyra")
 IdentityCallback = Callable[[Identity, WalletView], None]
 Guard = Callable[[WalletCallback], WalletCallback]
@@ -84,6 +86,7 @@ def header_credentials(headers: Mapping[str, str]) -> tuple[str, str, str]:
     raise WireError(_MISSING, {"reason": "send X-DeriveWallet, X-DeriveTimestamp and X-DeriveSignature"})
 
 
+@lru_cache(maxsize=_WALLETS_KEPT)
 def parse_wallet(text: str, field: str) -> bytes:
     """Address in any case; -32602 that names the field."""
     try:

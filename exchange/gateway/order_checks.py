@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from exchange.gateway.calls import Identity
 from exchange.gateway.directory import Directory, has_trade_scope
 from exchange.gateway.market import Market
 from exchange.gateway.verify import OrderTerms
-from exchange.wire.decimals import fee_cap_e18, format_e18, on_grid_value
+from exchange.wire.decimals import fee_cap_e18, format_e18, on_grid_value, plain_units
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.params import OrderParams, text_of
 from exchange.wire.venue import VenueInfo, address_text, asset_kind
@@ -31,7 +32,9 @@ __all__ = ["CheckedOrder", "OrderChecks", "nonce_time_ns", "parse_nonce"]
 
 _SECOND_NS: Final = 1_000_000_000
 _NONCE_DIGITS: Final = 19
+_NINETEEN_DIGITS: Final = 10**18
 _NO_REJECT_MS: Final = 1 << 62
+_MODES_KEPT: Final = 1_024
 _STP: Final = {
     "cancel_taker": OrderFlag.NONE,
     "cancel_maker": OrderFlag.STP_CANCEL_MAKER,
@@ -179,32 +182,56 @@ class OrderChecks:
 
 def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[TimeInForce, OrderFlag]:
     """Time in force and flags; WireError 11010 or -32602 for combinations that make no order."""
-    order_type = _choice(params.order_type or "limit", "order_type", ("limit", "market"))
-    wire_tif = _choice(params.time_in_force or "gtc", "time_in_force", tuple(_TIF))
-    if params.trigger_type is not None or params.trigger_price is not None:
+    own = params.cancel_on_disconnect
+    return _mode(
+        params.order_type or "limit",
+        params.time_in_force or "gtc",
+        params.self_trade_prevention or "cancel_taker",
+        has_trigger=params.trigger_type is not None or params.trigger_price is not None,
+        has_algo=params.algo_type is not None,
+        slides=params.reject_post_only is False,
+        options=(_REDUCE_ONLY if params.reduce_only else 0)
+        | (_MMP if params.mmp else 0)
+        | (_CANCEL_ON_DISCONNECT if (cancel_on_disconnect if own is None else own) else 0),
+    )
+
+
+@lru_cache(maxsize=_MODES_KEPT)
+def _mode(
+    order_type: str,
+    time_in_force: str,
+    self_trade: str,
+    *,
+    has_trigger: bool,
+    has_algo: bool,
+    slides: bool,
+    options: int,
+) -> tuple[TimeInForce, OrderFlag]:
+    """Only what is valid is kept: a refusal leaves by exception."""
+    order_type = _choice(order_type, "order_type", ("limit", "market"))
+    wire_tif = _choice(time_in_force, "time_in_force", tuple(_TIF))
+    if has_trigger:
         raise WireError.bad_param("trigger_type", "trigger orders are not offered yet")
-    if params.algo_type is not None:
+    if has_algo:
         raise WireError.bad_param("algo_type", "algo orders are not offered")
-    time_in_force = _TIF[wire_tif]
-    flags = int(_STP[_choice(params.self_trade_prevention or "cancel_taker", "self_trade_prevention", tuple(_STP))])
+    life = _TIF[wire_tif]
+    flags = options | int(_STP[_choice(self_trade, "self_trade_prevention", tuple(_STP))])
     if wire_tif == "post_only":
         if order_type == "market":
             raise WireError(11010)
-        flags |= _POST_ONLY | (_SLIDE if params.reject_post_only is False else 0)
+        flags |= _POST_ONLY | (_SLIDE if slides else 0)
     if order_type == "market":
         flags |= _MARKET
-        time_in_force = TimeInForce.FOK if time_in_force is TimeInForce.FOK else TimeInForce.IOC
-    flags |= _REDUCE_ONLY if params.reduce_only else 0
-    flags |= _MMP if params.mmp else 0
-    if cancel_on_disconnect if params.cancel_on_disconnect is None else params.cancel_on_disconnect:
-        flags |= _CANCEL_ON_DISCONNECT
-    return time_in_force, OrderFlag(flags)
+        life = TimeInForce.FOK if life is TimeInForce.FOK else TimeInForce.IOC
+    return life, OrderFlag(flags)
 
 
 def price_on_tick(instrument: Instrument, price: Decimal | None) -> int:
     """Ticks of a price inside (0, maximum]; WireError 11013 with its neighbours."""
     got = _present(price)
-    ticks = _on_grid(instrument.price_ticks, got, "limit_price", 11013)
+    ticks = _plain_steps(got, instrument.tick_e9)
+    if ticks is None:
+        ticks = _on_grid(instrument.price_ticks, got, "limit_price", 11013)
     if not 0 < ticks <= instrument.maximum_price_ticks:
         data: dict[str, object] = {
             "got": _plain(got),
@@ -218,7 +245,9 @@ def price_on_tick(instrument: Instrument, price: Decimal | None) -> int:
 def amount_on_step(instrument: Instrument, amount: Decimal | None) -> int:
     """Lots of a size inside the instrument's range; WireError 11012 with its neighbours or the range."""
     got = _present(amount)
-    lots = _on_grid(instrument.quantity_lots, got, "amount", 11012)
+    lots = _plain_steps(got, instrument.lot_e9)
+    if lots is None:
+        lots = _on_grid(instrument.quantity_lots, got, "amount", 11012)
     if not instrument.minimum_lots <= lots <= instrument.maximum_lots:
         data: dict[str, object] = {
             "got": _plain(got),
@@ -239,6 +268,8 @@ def parse_nonce(nonce: object) -> int:
 
 def nonce_time_ns(nonce: int) -> int:
     """Nonce read as nanoseconds: right-padded to 19 digits."""
+    if nonce >= _NINETEEN_DIGITS:
+        return nonce
     return int(str(nonce).ljust(_NONCE_DIGITS, "0"))
 
 
@@ -256,6 +287,15 @@ def signature_bytes(text: str, signer: bytes) -> bytes:
     except BadSignature as error:
         data: dict[str, object] = {"expected": address_text(signer), "recovered": None, "reason": str(error)}
         raise WireError(RpcCode.SIGNATURE_INVALID, data) from error
+
+
+def _plain_steps(got: Decimal, step_e9: int) -> int | None:
+    """Steps in a plain decimal; None when it takes the long way: exponents, many digits, off the grid."""
+    value_e9 = plain_units(got, 9)
+    if value_e9 is None:
+        return None
+    steps, rest = divmod(value_e9, step_e9)
+    return None if rest else steps
 
 
 def _on_grid(convert: Callable[[Decimal], int], got: Decimal, field: str, code: int) -> int:

@@ -1,6 +1,7 @@
 """Decimals of the wire: exact in, canonical out. No float is ever made from one."""
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from exchange.domain.instrument import format_e9
@@ -15,10 +16,13 @@ __all__ = [
     "format_e18",
     "format_ppm",
     "on_grid_value",
+    "plain_units",
 ]
 
 _MAX_FRACTION_DIGITS: Final = 12
 _MAX_WHOLE_DIGITS: Final = 15
+_MAX_PLAIN_CHARACTERS: Final = 32
+_TEXTS_KEPT: Final = 16_384
 E6_TEXT_ZERO: Final = "0"
 
 
@@ -44,6 +48,9 @@ def format_ppm(rate_ppm: int) -> str:
 
 def fee_cap_e18(value: Decimal, field: str) -> int:
     """A fee cap in 1e-18; -32602 when negative, absurd or finer than 12 fractional digits."""
+    plain = plain_units(value, 18)
+    if plain is not None:
+        return plain
     normal = _bounded(value, field)
     exponent = _exponent(normal)
     if exponent < -_MAX_FRACTION_DIGITS:
@@ -51,6 +58,12 @@ def fee_cap_e18(value: Decimal, field: str) -> int:
     if normal < 0:
         raise WireError.bad_param(field, "must not be negative")
     return int(normal.scaleb(18)) if exponent >= -9 else _scaled(normal, 18)
+
+
+def plain_units(value: Decimal, places: int) -> int | None:
+    """`value` x 10^places, exact, when its text is plain digits inside every limit of this module; else None."""
+    text = str(value)
+    return _units_of(text, places) if len(text) <= _MAX_PLAIN_CHARACTERS else None
 
 
 def on_grid_value(value: Decimal, field: str) -> tuple[Decimal, bool]:
@@ -92,6 +105,18 @@ def _scaled(value: Decimal, places: int) -> int:
     return -scaled if sign else scaled
 
 
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _units_of(text: str, places: int) -> int | None:
+    whole, _, fraction = text.partition(".")
+    digits = whole + fraction
+    if not (whole and digits.isascii() and digits.isdigit()):
+        return None
+    if len(whole) > _MAX_WHOLE_DIGITS or len(fraction) > min(places, _MAX_FRACTION_DIGITS):
+        return None
+    return int(digits) * int(10 ** (places - len(fraction)))
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
 def _format(value: int, places: int) -> str:
     sign = "-" if value < 0 else ""
     whole, fraction = divmod(abs(value), 10**places)

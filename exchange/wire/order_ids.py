@@ -11,18 +11,18 @@ _UUID_TEXT_LENGTH: Final = 36
 class OrderIds:
     """Encodes and decodes ids of one deployment; ids of another one do not decode."""
 
-    __slots__ = ("_suffix",)
+    __slots__ = ("_tails",)
 
     def __init__(self, separator: bytes) -> None:
         """`separator` is our 32-byte domain separator; its first 58 bits end every id."""
-        self._suffix = int.from_bytes(separator[:8], "big") >> (64 - _SUFFIX_BITS)
+        suffix = int.from_bytes(separator[:8], "big") >> (64 - _SUFFIX_BITS)
+        lows = (f"{0b10 << 62 | nibble << _SUFFIX_BITS | suffix:016x}" for nibble in range(16))
+        self._tails = tuple(f"{low[:4]}-{low[4:]}" for low in lows)
 
     def text(self, number: int) -> str:
         """UUID text of an order or trade number (0 .. 2^64 - 1)."""
-        high = (number >> 16) << 16 | 0x8000 | (number >> 4 & 0xFFF)
-        low = 0b10 << 62 | (number & 0xF) << _SUFFIX_BITS | self._suffix
-        digits = f"{high:016x}{low:016x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        tail = self._tails[number & 0xF]
+        return f"{number >> 32:08x}-{number >> 16 & 0xFFFF:04x}-8{number >> 4 & 0xFFF:03x}-{tail}"
 
     def number(self, text: str) -> int | None:
         """Number behind an id of this deployment, else None."""
