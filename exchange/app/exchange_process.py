@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -101,27 +101,44 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _guarded(call: Callable[..., None], failed: asyncio.Future[BaseException]) -> Callable[..., None]:
+    """`call`, whose first exception ends the process: this memory is ahead of the disk."""
+
+    def run_guarded(*arguments: object) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever it was
+            _resolve(failed, error)
+
+    return run_guarded
+
+
 def _commits(
-    loop: asyncio.AbstractEventLoop, recovered: Recovered, sequencer: Sequencer
-) -> tuple[CommitThread, asyncio.Future[BaseException]]:
-    failed: asyncio.Future[BaseException] = loop.create_future()
+    loop: asyncio.AbstractEventLoop,
+    recovered: Recovered,
+    sequencer: Sequencer,
+    failed: asyncio.Future[BaseException],
+) -> CommitThread:
+    release = _guarded(sequencer.committed, failed)
+
+    def on_committed(sequence: int) -> None:
+        loop.call_soon_threadsafe(release, sequence)
 
     def on_failure(error: BaseException) -> None:
         loop.call_soon_threadsafe(_resolve, failed, error)
 
-    def on_committed(sequence: int) -> None:
-        loop.call_soon_threadsafe(sequencer.committed, sequence)
-
-    return CommitThread(recovered.writer, on_committed, on_failure), failed
+    return CommitThread(recovered.writer, on_committed, on_failure)
 
 
-def _sequencer(loop: asyncio.AbstractEventLoop, recovered: Recovered) -> Sequencer:
+def _sequencer(
+    loop: asyncio.AbstractEventLoop, recovered: Recovered, failed: asyncio.Future[BaseException]
+) -> Sequencer:
     scheduled = False
 
     def tick() -> None:
         nonlocal scheduled
         scheduled = False
-        sequencer.tick()
+        guarded_tick()
 
     def wake() -> None:
         nonlocal scheduled
@@ -137,6 +154,7 @@ def _sequencer(loop: asyncio.AbstractEventLoop, recovered: Recovered) -> Sequenc
         clock_ns=time.time_ns,
         wake=wake,
     )
+    guarded_tick = _guarded(sequencer.tick, failed)
     return sequencer
 
 
@@ -173,8 +191,9 @@ class _Host:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._recovered = recovered
-        self._sequencer = _sequencer(loop, recovered)
-        self._commits, self.failed = _commits(loop, recovered, self._sequencer)
+        self.failed: asyncio.Future[BaseException] = loop.create_future()
+        self._sequencer = _sequencer(loop, recovered, self.failed)
+        self._commits = _commits(loop, recovered, self._sequencer, self.failed)
         self._bus = UnixSocketServer(self._sequencer, directory.socket)
         self._health = ChainHealth(time.monotonic)
         self._gateway = Gateway(
@@ -239,14 +258,17 @@ async def _serve(settings: Settings, directory: DataDirectory, deployment: Deplo
     ends: list[asyncio.Future[Any]] = [stopping, host.failed, *host.tasks]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if host.failed.done():
-        _die_of_journal(host.failed.result())
+        _die(host.failed.result())
+    for task in host.tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            _die(error)
     await host.stop()
 
 
-def _die_of_journal(error: BaseException) -> None:
+def _die(error: BaseException) -> None:
     """Memory is ahead of the disk: nothing may be released, and only a restart knows what is true."""
-    _logger.critical("the journal failed: %s", error)
-    sys.stderr.write(f"offbook: the journal failed, nothing more was acknowledged: {error}\n")
+    _logger.critical("the writer failed", exc_info=error)
+    sys.stderr.write(f"offbook: the writer failed, nothing more was acknowledged: {error!r}\n")
     sys.stderr.flush()
     os._exit(1)
 

@@ -51,13 +51,14 @@ class Housekeeper:
             await asyncio.sleep(self._settings.snapshot_interval_s)
             if committed() > self.snapshot_sequence:
                 reached = committed()
+                # What a snapshot lets go of in the journal must be in the event log on disk (sequencer D-5).
+                await asyncio.to_thread(self._recovered.event_log.sync)
                 if await self._snapshot():
                     self.snapshot_sequence = reached
-            # Off the loop: releasing may wait for a segment that is being made.
             with suppress(FileNotFoundError):
-                await asyncio.to_thread(self.release)
+                await self.release()
 
-    def release(self) -> None:
+    async def release(self) -> None:
         """Drop what is beyond the budgets and needed by nobody."""
         disk = RealDisk(self._directory.exchange)
         settled = 0
@@ -65,7 +66,8 @@ class Housekeeper:
             settled = int(self._directory.settled.read_text())
         before = releasable(oldest_snapshot=oldest_sequence(disk), settled_sequence=settled)
         if folder_bytes(self._directory.exchange / "journal") > self._settings.journal_bytes:
-            self._recovered.writer.release(before)
+            # Off the loop: it may wait for a segment that is being made.
+            await asyncio.to_thread(self._recovered.writer.release, before)
         self._recovered.event_log.release(before)
 
     async def _snapshot(self) -> bool:

@@ -68,10 +68,20 @@ class LocalSettings:
     final_depth: int = 0
 
 
+class _SharedSecondVM(PragueVM):
+    """Prague, but a block may have its parent's time, as on rollups: many blocks a second keep pace with the clock."""
+
+    @classmethod
+    def validate_header(cls, header: Any, parent_header: Any) -> None:
+        if parent_header is not None and header.timestamp == parent_header.timestamp:
+            parent_header = parent_header.copy(timestamp=parent_header.timestamp - 1)
+        super().validate_header(header, parent_header)
+
+
 class _DiskChain(MiningChain):
     """Prague from block 0, constant gas limit."""
 
-    vm_configuration: Any = ((0, PragueVM),)
+    vm_configuration: Any = ((0, _SharedSecondVM),)
 
     def create_header_from_parent(self, parent_header: Any, **params: Any) -> Any:
         return super().create_header_from_parent(parent_header, **{**params, "gas_limit": parent_header.gas_limit})
@@ -176,7 +186,7 @@ class LocalChain:
     def mine(self, transactions: tuple[Any, ...] = ()) -> Any:
         """Append one block and make it durable. An invalid transaction raises py-evm's error and nothing is kept."""
         parent = self._chain.get_canonical_head()
-        timestamp_s = max(parent.timestamp + 1, int(self._clock()))
+        timestamp_s = max(parent.timestamp, int(self._clock()))
         self._chain.header = self._chain.create_header_from_parent(parent, timestamp=timestamp_s)
         try:
             result, receipts, _ = self._chain.mine_all(transactions, mix_hash=bytes(keccak(parent.hash)))
@@ -233,7 +243,7 @@ class LocalChain:
         return self._chain.get_vm(self._next_header(header)).state
 
     def _next_header(self, parent: Any) -> Any:
-        timestamp_s = max(parent.timestamp + 1, int(self._clock()))
+        timestamp_s = max(parent.timestamp, int(self._clock()))
         return self._chain.create_header_from_parent(parent, timestamp=timestamp_s)
 
     def nonce(self, address: bytes, number: int) -> int:
