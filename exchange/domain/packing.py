@@ -206,14 +206,10 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
             attachment = (
                 _attachment(_CLIENT_ORDER_ID, command.client_order_id.encode()) if command.client_order_id else b""
             )
-            record = _record(
-                CommandKind.CANCEL,
-                subaccount=command.subaccount,
-                instrument=command.instrument,
-                nonce=command.nonce,
-                target=command.order,
-                attachment_bytes=len(attachment),
-            )
+            record = _RECORD.pack(
+                CommandKind.CANCEL, 0, 0, command.subaccount, command.instrument, 0, 0, 0, command.nonce, command.order,
+                0, 0, 0, len(attachment),
+            )  # fmt: skip
             return record, attachment
         case CancelMany():
             attachment = _attachment(_LABEL, command.label.encode()) if command.label else b""

@@ -1,7 +1,7 @@
 """Who owns what: wallets, their subaccounts and session keys, asked for once and then kept current by events."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -20,6 +20,8 @@ WalletCallback = Callable[[WalletView | None], None]
 
 class Directory:
     """Cache of wallets. Unknown wallets are not remembered, so nobody can fill it with questions."""
+
+    EVENTS: ClassVar[frozenset[type]] = frozenset({AccountOpened, SessionKeySet})
 
     def __init__(self, port: ExchangePort, clock_ns: Callable[[], int]) -> None:
         """Ask `port` on a miss."""

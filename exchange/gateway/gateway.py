@@ -183,13 +183,20 @@ class Gateway:
     def _committed(self, outputs: Sequence[Output]) -> None:
         """Take one commit: first state, then streams, so that a stream never shows older state than its seq."""
         market, directory, history = self.core.market, self.core.directory, self.core.history
+        of_market, of_directory, of_history = market.EVENTS, directory.EVENTS, history.EVENTS
+        closed: list[int] = []
         for output in outputs:
             for event in output.events:
-                market.apply(event, output.timestamp_ns)
-                directory.apply(event, output.timestamp_ns)
-                history.record(output, event)
+                kind = type(event)
+                if kind in of_market:
+                    market.apply(event, output.timestamp_ns)
+                if kind in of_directory:
+                    directory.apply(event, output.timestamp_ns)
+                if kind in of_history:
+                    history.record(output, event)
+                    if isinstance(event, BatchClosed):
+                        closed.append(event.batch)
         self.fanout.publish(outputs)
-        for output in outputs:
-            for event in output.events:
-                if isinstance(event, BatchClosed) and event.batch in history.batches:
-                    self.fanout.publish_batch(history.batches[event.batch])
+        for batch in closed:
+            if batch in history.batches:
+                self.fanout.publish_batch(history.batches[batch])

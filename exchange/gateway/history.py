@@ -2,7 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -55,6 +55,8 @@ class _Account:
 
 class History:
     """Rings of closed orders, trades, transfers and batches."""
+
+    EVENTS: ClassVar[frozenset[type]] = frozenset({Trade, OrderClosed, CashMoved, BatchClosed})
 
     def __init__(self, settings: GatewaySettings) -> None:
         """Take the sizes from `settings`."""

@@ -5,7 +5,7 @@ snapshot and the event stream does not matter.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from sortedcontainers import SortedDict
@@ -87,7 +87,9 @@ class _Hour(msgspec.Struct):
 
 
 class Market:
-    """All public state. `price_version` rises with each price round."""
+    """All public state. `price_version` rises with each price round; `EVENTS` are the types that change it."""
+
+    EVENTS: ClassVar[frozenset[type]] = frozenset({BookLevel, Trade, PricesSet, InstrumentListed})
 
     def __init__(self) -> None:
         """Start empty; `load` asks for the present."""

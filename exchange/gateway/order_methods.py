@@ -56,7 +56,9 @@ class OrderMethods:
         account = self._core.account(call, params.subaccount_id)
         if params.cancel_on_disconnect and not call.client.is_socket:
             raise WireError.bad_param("cancel_on_disconnect", "REST has no session")
-        identity = self._core.identity(call)
+        identity = call.client.identity  # the account is its own, so there is one
+        if identity is None:
+            raise WireError(14021)
         checked = self._core.checks.check(params, identity, account, call.client.cancel_on_disconnect)
         submit = self._submit_replace if isinstance(params, ReplaceParams) else self._submit_order
         return Unverified(call, account, checked, submit)

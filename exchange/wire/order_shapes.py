@@ -39,6 +39,7 @@ CANCEL_REASONS: Final[dict[CloseReason, str]] = {
     CloseReason.INSUFFICIENT_MARGIN: "insufficient_margin",
     CloseReason.NO_LIQUIDITY: "ioc_or_market_partial_fill",
 }
+_REASON_CODES: Final = {reason: reason.name.lower() if reason else "" for reason in CloseReason}
 _TIF: Final = {TimeInForce.GTC: "gtc", TimeInForce.GTD: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
 _DIRECTIONS: Final = ("buy", "sell")
 # Plain integers: `&` of an enum's members costs more than formatting a price.
@@ -84,7 +85,7 @@ class OrderShapes:
             order_fee=format_e6(view.fee_e6),
             order_status=ORDER_STATUSES[view.status],
             cancel_reason=CANCEL_REASONS[view.reason],
-            reason_code=view.reason.name.lower() if view.reason else "",
+            reason_code=_REASON_CODES[view.reason],
             reduce_only=bool(flags & _REDUCE_ONLY),
             mmp=bool(flags & _MMP),
             cancel_on_disconnect=bool(flags & _CANCEL_ON_DISCONNECT),
