@@ -97,9 +97,7 @@ def _apply_kind(state: State, turn: Turn, request: ChainRequest) -> int:
 def _deposit(state: State, turn: Turn, request: ChainRequest) -> None:
     account = state.accounts.get(request.account)
     if account is None:
-        account = Account(
-            index=request.account, owner=request.owner, opened_ns=state.timestamp_ns, positions={}
-        )
+        account = Account(index=request.account, owner=request.owner, opened_ns=state.timestamp_ns, positions={})
         state.accounts[account.index] = account
         state.index_account(account)
         turn.events.append(AccountOpened(subaccount=account.index, owner=account.owner))

@@ -40,10 +40,7 @@ def make_room_for_request(state: State, turn: Turn, account: int) -> None:
     """Close the open batch first when one more request would pass the contract's cap."""
     batch, config = state.batch, state.config
     new_account = account >= FIRST_USER_ACCOUNT and account not in batch.cash_e6
-    if (
-        batch.request_count >= config.batch_requests_max
-        or len(batch.cash_e6) + new_account > config.batch_accounts_max
-    ):
+    if batch.request_count >= config.batch_requests_max or len(batch.cash_e6) + new_account > config.batch_accounts_max:
         _close(state, turn, next_first=state.sequence)
 
 

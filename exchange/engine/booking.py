@@ -78,9 +78,7 @@ def move_position(position: Position, *, delta_lots: int, notional_e6: int) -> i
     return -closing_notional - released
 
 
-def _fee(
-    state: State, instrument: Instrument, order: Order, *, price_ticks: int, lots: int, is_taker: bool
-) -> int:
+def _fee(state: State, instrument: Instrument, order: Order, *, price_ticks: int, lots: int, is_taker: bool) -> int:
     due = fee_e6(
         instrument,
         index_e9=state.prices.index_e9[instrument.underlying],
