@@ -98,6 +98,7 @@ class Supervisor:
             if self.settings.orders_per_second > 0:
                 await self._start("makers")
                 await self._start("takers")
+                await self._until(self._is_quoted, "demo market's first quotes")
         self._banner()
 
     async def _start(self, name: str, *, stop_grace_s: float = 5.0) -> Child:
@@ -157,6 +158,11 @@ class Supervisor:
 
     def _exchange_answers(self) -> bool:
         return fetch_json(f"http://{self.settings.host}:{self.settings.port}/live") is not None
+
+    def _is_quoted(self) -> bool:
+        url = f"http://{self.settings.host}:{self.settings.port}/v3/public/get_order_book?instrument_name=BTC-PERP"
+        book = (fetch_json(url) or {}).get("result") or {}
+        return bool(book.get("bids") and book.get("asks"))
 
     async def _watch(self) -> None:
         previous: dict[str, float] = {}

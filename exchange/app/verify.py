@@ -41,7 +41,17 @@ class RecomputedBatch:
 
 def recompute_batch(disk: Disk, seq: int, book_factory: Callable[[], Any]) -> RecomputedBatch:
     """Batch `seq` from the journal. Raises Failure when the journal does not reach it or no longer holds its start."""
-    state, follower = _start(disk, seq, book_factory)
+    newest = 0
+    for state, follower in _starts(disk, seq, book_factory):
+        found = _follow(disk, seq, state, follower)
+        if isinstance(found, RecomputedBatch):
+            return found
+        newest = max(newest, found)
+    raise Failure(f"the journal holds no batch {seq}; the newest complete one is {newest}")
+
+
+def _follow(disk: Disk, seq: int, state: State, follower: "_Follower") -> RecomputedBatch | int:
+    """The batch, or the newest complete batch number seen when it does not come or began before the follower could."""
     for item in _history(disk, state):
         for assembled in follower.take(state, item):
             batch = build_batch(follower.ledger, assembled.input)
@@ -50,7 +60,9 @@ def recompute_batch(disk: Disk, seq: int, book_factory: Callable[[], Any]) -> Re
                 return RecomputedBatch(
                     batch, assembled.first_sequence, assembled.last_sequence, dict(state.instruments)
                 )
-    raise Failure(f"the journal holds no batch {seq}; the newest complete one is {follower.ledger.seq}")
+            if batch.seq > seq:
+                return batch.seq
+    return follower.ledger.seq
 
 
 def compare_with_posted(computed: Batch, posted: PostedBatch, previous_root: bytes | None) -> list[str]:
@@ -120,14 +132,19 @@ class _Follower:
         )
 
 
-def _start(disk: Disk, seq: int, book_factory: Callable[[], Any]) -> tuple[State, _Follower]:
+def _starts(disk: Disk, seq: int, book_factory: Callable[[], Any]) -> Iterator[tuple[State, _Follower]]:
+    """Places to begin, nearest first: snapshots before the batch, then the journal's beginning.
+
+    A follower that begins at a snapshot needs a cut behind it and before the batch; where a cap closed the batches in
+    between, an older place has to do.
+    """
     at_most: int | None = None
     while (snapshot := load_newest(disk, at_most=at_most)) is not None:
         state = state_of_snapshot(snapshot, book_factory)
         if state.batch.number < seq:
-            return state, _Follower(from_beginning=False)
+            yield state, _Follower(from_beginning=False)
         at_most = snapshot.sequence - 1
-    return State(book_factory), _Follower(from_beginning=True)
+    yield State(book_factory), _Follower(from_beginning=True)
 
 
 def _history(disk: Disk, state: State) -> Iterator[CommandEvents]:

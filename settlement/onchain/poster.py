@@ -278,13 +278,14 @@ class Poster:
 
     def _start_next(self, head: BlockRef) -> bool:
         row = self._outbox.next_to_post()
-        if row is not None and row.seq == self._head_seq + 1:
-            return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         if row and row.seq <= self._head_seq:
             return self._resync(row)
+        # A due finalize goes first: there is one per posted batch, so it never starves a post, but posts could it.
         due = self._outbox.next_to_finalize()
         if due is not None and self._may_finalize(due, head):
             return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, self._header_of(due)))
+        if row is not None and row.seq == self._head_seq + 1:
+            return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         return False
 
     def _may_finalize(self, row: BatchRow, head: BlockRef) -> bool:
