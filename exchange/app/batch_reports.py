@@ -11,7 +11,7 @@ from exchange.app.verify import RecomputedBatch, compare_with_posted, recompute_
 from exchange.bridge.batcher import UNBATCHED_FILL_GAS
 from exchange.journal.disk import RealDisk
 from matching_core import OrderBook
-from settlement.onchain.deploy import Deployment, load_deployment
+from settlement.onchain.deploy import Deployment, check_same_chain, load_deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.outbox import BatchRow, Outbox
 from settlement.onchain.posted import PostedBatch, read_batch_calldata
@@ -104,6 +104,7 @@ class _open_outbox:  # noqa: N801 - reads as the function it is
 
 def _read_posted(chain: RpcChain, deployment: Deployment, seq: int) -> tuple[PostedBatch, bytes | None]:
     try:
+        check_same_chain(chain, deployment)
         posted = read_batch_calldata(chain, deployment, seq)
         previous = read_batch_calldata(chain, deployment, seq - 1) if seq > 1 else None
     except ChainError as error:

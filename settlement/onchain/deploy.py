@@ -18,6 +18,7 @@ __all__ = [
     "Deployment",
     "DeploymentSettings",
     "check_deployment",
+    "check_same_chain",
     "deploy_demo",
     "load_deployment",
     "save_deployment",
@@ -50,6 +51,8 @@ class Deployment:
     domain_separator: bytes
     deploy_block: int
     genesis_hash: bytes
+    deploy_block_hash: bytes = b""
+    """Tells two chains of one seed apart; empty where it was not recorded."""
 
 
 def deploy_demo(
@@ -68,7 +71,7 @@ def deploy_demo(
         chosen.minimum_deposit_e6,
     ]
     settlement, deploy_block = _create(wallet, "Settlement", arguments)
-    genesis = chain.block(0)
+    genesis, deployed = chain.block(0), chain.block(deploy_block)
     deployment = Deployment(
         chain_id=chain.chain_id(),
         settlement=settlement,
@@ -79,6 +82,7 @@ def deploy_demo(
         domain_separator=bytes(SettlementReader(chain, settlement).view("domainSeparator()", ["bytes32"])),
         deploy_block=deploy_block,
         genesis_hash=b"" if genesis is None else genesis.block_hash,
+        deploy_block_hash=b"" if deployed is None else deployed.block_hash,
     )
     check_deployment(chain, deployment)
     return deployment
@@ -96,12 +100,21 @@ def check_deployment(chain: Chain, deployment: Deployment) -> None:
     chain_id = chain.chain_id()
     if chain_id != deployment.chain_id:
         raise _mismatch(f"chain id is {chain_id}, deployment.json says {deployment.chain_id}")
-    genesis = chain.block(0)
-    if genesis is None or genesis.block_hash != deployment.genesis_hash:
-        raise _mismatch("the chain at the URL has another genesis than the one in deployment.json")
+    check_same_chain(chain, deployment)
     for name, address in (("Settlement", deployment.settlement), ("DemoUSDC", deployment.token)):
         _check_code(chain, name, address)
     _check_views(SettlementReader(chain, deployment.settlement), deployment)
+
+
+def check_same_chain(chain: Chain, deployment: Deployment) -> None:
+    """Whether this is the very chain that was deployed to. Raises `DeploymentMismatch`."""
+    genesis = chain.block(0)
+    if genesis is None or genesis.block_hash != deployment.genesis_hash:
+        raise _mismatch("the chain at the URL has another genesis than the one in deployment.json")
+    if deployment.deploy_block_hash:
+        deployed = chain.block(deployment.deploy_block)
+        if deployed is None or deployed.block_hash != deployment.deploy_block_hash:
+            raise _mismatch("the chain at the URL has other blocks than the one in deployment.json")
 
 
 def _check_code(chain: Chain, name: str, address: bytes) -> None:

@@ -267,9 +267,8 @@ class Poster:
     def _replace(self, flight: Flight, old: RawTransaction) -> RawTransaction:
         max_fee, priority = bumped_fees(old.max_fee_wei, old.priority_fee_wei)
         if max_fee > self._settings.max_fee_cap_wei:
-            raise FeeCapReached(
-                f"nonce {flight.nonce} needs fees above the cap of {self._settings.max_fee_cap_wei} wei"
-            )
+            cap_wei = self._settings.max_fee_cap_wei
+            raise FeeCapReached(f"nonce {flight.nonce} needs fees above the cap of {cap_wei} wei")
         raw = self._sign(flight, old.attempt + 1, max_fee, priority)
         self._outbox.add_raw(raw)
         return raw
@@ -280,7 +279,7 @@ class Poster:
         row = self._outbox.next_to_post()
         if row and row.seq <= self._head_seq:
             return self._resync(row)
-        # A due finalize goes first: there is one per posted batch, so it never starves a post, but posts could it.
+        # First, as there is one per posted batch: it never starves a post, but posts could starve it.
         due = self._outbox.next_to_finalize()
         if due is not None and self._may_finalize(due, head):
             return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, self._header_of(due)))

@@ -71,6 +71,7 @@ def request_batch(state, records, approvals, chain):
     [
         ({"chain_id": 5}, "chain id is 31337"),
         ({"genesis_hash": bytes(32)}, "another genesis"),
+        ({"deploy_block_hash": bytes(32)}, "other blocks"),
         ({"settlement": b"\x01" * 19 + b"\xff"}, "no contract at"),
         ({"finality_window_s": 99}, "finality window"),
         ({"operator": bytes(20)}, "operator"),
