@@ -6,12 +6,23 @@ normalized first), because the contract's verifier accepts nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from coincurve import PrivateKey, PublicKey
+from coincurve.context import GLOBAL_CONTEXT
 from coincurve.ecdsa import ffi, lib  # type: ignore[attr-defined]
 
 from settlement.protocol.keccak import keccak256
 
+try:
+    from settlement.protocol import _signatures
+except ImportError:  # the extension is optional: a source tree without a compiler still works
+    COMPILED = False
+else:
+    COMPILED = True
+
 __all__ = [
+    "COMPILED",
     "CURVE_ORDER",
     "SIGNATURE_BYTES",
     "BadAddress",
@@ -27,6 +38,7 @@ __all__ = [
     "recover_address",
     "sign_digest",
     "verify_digest",
+    "verify_many",
     "with_recovery_id",
 ]
 
@@ -36,6 +48,9 @@ _HALF_ORDER_BYTES = (CURVE_ORDER // 2).to_bytes(32, "big")
 _DIGEST_BYTES = 32
 _ADDRESS_BYTES = 20
 _V_OFFSET = 27
+_CONTEXT = int(ffi.cast("uintptr_t", GLOBAL_CONTEXT.ctx))
+_PARSE = int(ffi.cast("uintptr_t", ffi.addressof(lib, "secp256k1_ecdsa_signature_parse_compact")))
+_VERIFY = int(ffi.cast("uintptr_t", ffi.addressof(lib, "secp256k1_ecdsa_verify")))
 
 
 class BadSignature(ValueError):
@@ -52,14 +67,17 @@ class VerifierKey:
     The check covers r and s, not v: with the right key exactly one v recovers the signer, see `with_recovery_id`.
     """
 
-    __slots__ = ("_context", "_public_key", "address")
+    __slots__ = ("_context", "_public_key", "address", "parsed")
 
     address: bytes
+    parsed: bytes
+    """The library's own form of the key (64 bytes), good in this process only."""
 
     def __init__(self, public_key: PublicKey) -> None:
         self.address = _address_of_key(public_key)
         self._public_key = public_key.public_key
         self._context = public_key.context.ctx
+        self.parsed = bytes(ffi.buffer(self._public_key))
 
     def verify(self, digest: bytes, signature: bytes) -> bool:
         """Tell whether `signature` (65 bytes) over `digest` (32 bytes) is canonical and by this key."""
@@ -103,6 +121,18 @@ def learn_key(digest: bytes, signature: bytes) -> VerifierKey:
 def verify_digest(public_key_cached: VerifierKey, digest: bytes, signature: bytes) -> bool:
     """Tell whether `signature` over `digest` is by the cached key; never raises on a malformed signature."""
     return public_key_cached.verify(digest, signature)
+
+
+def verify_many(items: Sequence[tuple[VerifierKey, bytes, bytes]]) -> list[bool]:
+    """Tell for each (key, digest, signature) what `VerifierKey.verify` tells, beside other threads while it works."""
+    if not COMPILED:
+        return [key.verify(digest, signature) for key, digest, signature in items]
+    good = [len(digest) == _DIGEST_BYTES and _is_canonical(signature) for _, digest, signature in items]
+    work = [item for item, is_well_formed in zip(items, good, strict=True) if is_well_formed]
+    rows = b"".join([signature[:64] + digest for _, digest, signature in work])
+    keys = b"".join([key.parsed for key, _, _ in work])
+    verdicts = iter(_signatures.verify_rows(_CONTEXT, _PARSE, _VERIFY, rows, keys))
+    return [is_well_formed and bool(next(verdicts)) for is_well_formed in good]
 
 
 def with_recovery_id(address: bytes, digest: bytes, signature: bytes) -> bytes:

@@ -40,6 +40,37 @@ def test_refused_signatures(name: str) -> None:
     assert not signing.verify_digest(key, DIGEST, REFUSED[name])
 
 
+def test_many_at_once_are_judged_like_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every refusal and a good signature, two keys, in one call: compiled, reference and single verdicts agree."""
+    other_key, other_digest = bytes(31) + b"\x05", keccak256(b"other")
+    other = signing.learn_key(other_digest, signing.sign_digest(other_key, other_digest))
+    key = signing.learn_key(DIGEST, SIGNATURE)
+    rows = [(key, DIGEST, signature) for signature in (*REFUSED.values(), SIGNATURE)]
+    rows += [
+        (other, DIGEST, SIGNATURE),
+        (key, other_digest, SIGNATURE),
+        (key, b"", SIGNATURE),
+        (key, DIGEST, SIGNATURE),
+    ]
+    rows.append((other, other_digest, signing.sign_digest(other_key, other_digest)))
+    expected = [signing.verify_digest(*row) for row in rows]
+    assert signing.verify_many(rows) == expected
+    assert expected.count(True) == 3
+    assert signing.verify_many([]) == []
+    monkeypatch.setattr(signing, "COMPILED", False)
+    assert signing.verify_many(rows) == expected
+
+
+@pytest.mark.skipif(not signing.COMPILED, reason="settlement.protocol._signatures is not built: make build")
+@pytest.mark.parametrize(
+    ("rows", "keys"), [(b"", bytes(64)), (bytes(96), b""), (bytes(95), bytes(64)), (bytes(192), bytes(64))]
+)
+def test_rows_and_keys_must_pair_up(rows: bytes, keys: bytes) -> None:
+    """The compiled loop never reads past what it was given."""
+    with pytest.raises(ValueError, match="pair up"):
+        signing._signatures.verify_rows(0, 0, 0, rows, keys)
+
+
 @pytest.mark.parametrize("text", ["", "0x", "zz" * 65, "0x" + "00" * 64, "00" * 66, " 1" * 65])
 def test_refused_texts(text: str) -> None:
     """A signature that is not 65 bytes of hex is refused."""
