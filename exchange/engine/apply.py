@@ -82,7 +82,7 @@ def _forget_old_orders(state: State) -> None:
     closed, config = state.closed_orders, state.config
     too_old_ns = state.timestamp_ns - config.closed_orders_life_ns
     while closed:
-        oldest = next(iter(closed.values()))
+        oldest = closed[next(iter(closed))]
         if len(closed) <= config.closed_orders_max and oldest.updated_ns > too_old_ns:
             return
         closed.popitem(last=False)

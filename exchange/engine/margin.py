@@ -193,6 +193,8 @@ def _option_row(state: State, account: Account, number: int, change: Change | No
 
 
 def _fees_e18(state: State, instrument: Instrument, lots: int, *, legs: int) -> int:
+    if not lots:
+        return 0
     ppm = max(0, instrument.maker_fee_ppm, instrument.taker_fee_ppm) * legs
     return ceil_div(state.prices.index_e9[instrument.underlying] * lots * instrument.lot_e9 * ppm, _PPM)
 
@@ -213,4 +215,4 @@ def _loss_e18(state: State, instrument: Instrument, side: Side, price_ticks: int
     worse_e9 = price_ticks * instrument.tick_e9 - state.prices.marks[instrument.instrument_id].mark_e9
     if side is Side.SELL:
         worse_e9 = -worse_e9
-    return max(0, worse_e9) * lots * instrument.lot_e9
+    return worse_e9 * lots * instrument.lot_e9 if worse_e9 > 0 else 0

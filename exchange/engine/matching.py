@@ -30,6 +30,11 @@ __all__ = [
     "reduce_resting",
 ]
 
+# Plain integers: they are compared once per event of the core.
+_NEW, _CANCEL = int(CoreCommand.NEW), int(CoreCommand.CANCEL)
+_REJECTED, _TRADE, _DEPTH, _CANCELED = (
+    int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED)
+)
 _REFUSALS: Final = {
     CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,
     CoreCode.QUANTITY_OUT_OF_RANGE: ResultCode.BAD_AMOUNT,
@@ -56,7 +61,7 @@ def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tup
     cell = state.cell(place.subaccount, place.instrument)
     raw = state.book.submit(
         COMMAND.pack(
-            CoreCommand.NEW,
+            _NEW,
             place.side,
             core_flags(place),
             place.instrument,
@@ -67,7 +72,7 @@ def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tup
         )
     )
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
-    if kind == CoreEvent.REJECTED:
+    if kind == _REJECTED:
         refusal = _REFUSALS.get(code)
         if refusal is None:
             raise InvariantViolated(f"the book refused an admitted order with {code}")
@@ -117,16 +122,15 @@ def cancel_orders(
     """Take resting orders out of the book, in the order given, and close them."""
     if not orders:
         return
-    raw = state.book.submit(
-        b"".join(
-            COMMAND_HANDLE.pack(CoreCommand.CANCEL, 0, 0, order.place.instrument, 0, 0, state.handles[order.number])
-            for order in orders
-        )
-    )
+    commands = [
+        COMMAND_HANDLE.pack(_CANCEL, 0, 0, order.place.instrument, 0, 0, state.handles[order.number])
+        for order in orders
+    ]
+    raw = state.book.submit(commands[0] if len(commands) == 1 else b"".join(commands))
     for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(raw):
-        if kind == CoreEvent.REJECTED:
+        if kind == _REJECTED:
             raise InvariantViolated(f"the book does not know a resting order ({code})")
-        if kind == CoreEvent.DEPTH:
+        if kind == _DEPTH:
             turn.level(instrument, side, price_ticks, lots)
     for order in orders:
         close_order(state, turn, order, status, reason)
@@ -139,9 +143,9 @@ def reduce_resting(state: State, turn: Turn, order: Order, remaining_lots: int) 
         CoreCommand.AMEND, order.place.side, 0, order.place.instrument, order.price_ticks, remaining_lots, handle
     )
     for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(state.book.submit(amend)):
-        if kind == CoreEvent.REJECTED:
+        if kind == _REJECTED:
             raise InvariantViolated(f"the book refused to lower a resting order ({code})")
-        if kind == CoreEvent.DEPTH:
+        if kind == _DEPTH:
             turn.level(instrument, side, price_ticks, lots)
     lower_quantity(state, turn, order, order.remaining_lots - remaining_lots, rests=True)
 
@@ -208,14 +212,14 @@ def _accept(state: State, turn: Turn, place: Place, price_ticks: int, replaces: 
 def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:
     """Book the core's events behind ACCEPTED, in match order."""
     for kind, side, code, instrument, handle, price_ticks, lots in EVENT.iter_unpack(raw):
-        if kind == CoreEvent.TRADE:
+        if kind == _TRADE:
             maker = state.by_handle[handle]
             book_trade(state, turn, taker=taker, maker=maker, price_ticks=price_ticks, lots=lots)
             if maker.remaining_lots == 0:
                 close_order(state, turn, maker, OrderStatus.FILLED, CloseReason.NONE)
-        elif kind == CoreEvent.DEPTH:
+        elif kind == _DEPTH:
             turn.level(instrument, side, price_ticks, lots)
-        elif kind == CoreEvent.CANCELED:
+        elif kind == _CANCELED:
             order = taker if handle == taker_handle else state.by_handle[handle]
             _book_cancel(state, turn, order, code=code, lots=lots)
 

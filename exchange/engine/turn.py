@@ -1,11 +1,16 @@
 """What one command has produced so far: events in order, then closes, then one delta per touched price level."""
 
+from typing import Final
+
 from exchange.domain.commands import Side
 from exchange.domain.events import BookLevel, Event, OrderClosed
 from exchange.engine.records import Order
 from exchange.engine.state import State
 
 __all__ = ["Turn"]
+
+# By the core's number: calling the enum costs more than the event.
+_SIDES: Final = (Side.BUY, Side.SELL)
 
 
 class Turn:
@@ -25,6 +30,8 @@ class Turn:
 
     def flush_closes(self, state: State) -> None:
         """Report the orders that ended so far."""
+        if not self.closes:
+            return
         for order in self.closes:
             self.events.append(
                 OrderClosed(
@@ -42,8 +49,10 @@ class Turn:
     def finish(self, state: State) -> list[Event]:
         """All events of the command, in the declared order."""
         self.flush_closes(state)
-        self.events.extend(
-            BookLevel(instrument=instrument, side=Side(side), price_ticks=price_ticks, quantity_lots=quantity_lots)
-            for (instrument, side, price_ticks), quantity_lots in self.levels.items()
-        )
+        for (instrument, side, price_ticks), quantity_lots in self.levels.items():
+            self.events.append(
+                BookLevel(
+                    instrument=instrument, side=_SIDES[side], price_ticks=price_ticks, quantity_lots=quantity_lots
+                )
+            )
         return self.events
