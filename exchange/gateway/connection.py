@@ -17,7 +17,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from exchange.gateway.calls import Call, Identity
-from exchange.gateway.frames import text_frame
+from exchange.gateway.frames import FrameSplitter, text_frame
 from exchange.gateway.intake import Lane
 from exchange.wire.venue import SCHEMA_VERSION
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["SocketConnection", "connection_class"]
 
 _PATHS: Final = frozenset({"/v3/ws", "/ws"})
+_HEAD_END: Final = b"\r\n\r\n"
+_BINARY: Final = int(Opcode.BINARY)
 _SLOW_CONSUMER: Final = 4001
 _HEARTBEAT_MISSED: Final = 4002
 _GOING_AWAY: Final = 1012
@@ -47,6 +49,7 @@ class SocketConnection(asyncio.Protocol):
         self._loop = asyncio.get_event_loop()
         self._protocol = ServerProtocol(max_size=self.gateway.settings.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
+        self._splitter: FrameSplitter | None = None
         self._fragments: list[bytes] = []
         self._is_binary = False
         self._replies: deque[bytes] = deque()
@@ -84,12 +87,13 @@ class SocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse one read; what it asks is answered in the next tick."""
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Request):
-                self._handshake(event)
-            elif isinstance(event, Frame):
-                self._frame(event)
+        if self._splitter is None:
+            was_open = self.is_open
+            self._parse(data)
+            if self.is_open and not was_open and data.find(_HEAD_END) == len(data) - len(_HEAD_END):
+                self._splitter = FrameSplitter(self.gateway.settings.max_frame_bytes)  # the next byte begins a frame
+        else:
+            self._take_apart(self._splitter, data)
         self._write_protocol_output()
         self._pause_when_full()
 
@@ -195,6 +199,26 @@ class SocketConnection(asyncio.Protocol):
             self._heartbeat = self._loop.call_later(interval_s, self._beat)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _take_apart(self, splitter: FrameSplitter, data: bytes) -> None:
+        pieces, goes_on = splitter.split(data)
+        for opcode, payload in pieces:
+            if opcode:
+                self.heard_at = self._loop.time()
+                self._is_binary = opcode == _BINARY
+                self._message(payload)
+            else:
+                self._parse(payload)
+        if not goes_on:
+            self._splitter = None
+
+    def _parse(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
 
     def _beat(self) -> None:
         silent_s = self._loop.time() - self.heard_at
