@@ -159,12 +159,24 @@ def random_requests(rng: random.Random, state: LedgerState) -> list[ChainRequest
     return requests
 
 
+def random_approvals(rng: random.Random, state: LedgerState, requests: list[ChainRequest]) -> list[int]:
+    """Return an approval per withdrawal, in order, that the collateral at its place covers."""
+    approvals_e6: list[int] = []
+    collateral_e6 = state.collateral_e6
+    for request in requests:
+        if request.kind is RequestKind.DEPOSIT:
+            collateral_e6 += request.amount_e6
+        elif request.kind is RequestKind.WITHDRAW:
+            approvals_e6.append(rng.randint(0, min(request.amount_e6, collateral_e6)))
+            collateral_e6 -= approvals_e6[-1]
+    return approvals_e6
+
+
 def random_input(rng: random.Random, state: LedgerState) -> BatchInput:
     """Return an input that the ledger accepts."""
     requests = random_requests(rng, state)
     accounts = [account for account in state.accounts if account >= 2]
     fills = [random_fill(rng, accounts) for _ in range(rng.randint(0, 60))] if len(accounts) >= 2 else []
-    withdrawals = [request for request in requests if request.kind is RequestKind.WITHDRAW]
     return BatchInput(
         seq=state.seq + 1,
         match_from_s=state.last_match_to_s,
@@ -172,7 +184,7 @@ def random_input(rng: random.Random, state: LedgerState) -> BatchInput:
         fills=fills,
         order_fills=order_fills_of(fills),
         requests=requests,
-        approvals_e6=[rng.randint(0, request.amount_e6) for request in withdrawals],
+        approvals_e6=random_approvals(rng, state, requests),
         request_up_to=state.request_done + len(requests),
         fee_e6=sum(fill.buyer_fee_e6 + fill.seller_fee_e6 for fill in fills),
     )
