@@ -15,7 +15,7 @@ from exchange.domain.views import GetWallet, WalletView
 from settlement.onchain.chain import Chain
 from settlement.onchain.claims import SettlementUser, mint_and_deposit
 from settlement.onchain.contract import SettlementReader
-from settlement.onchain.deploy import Deployment, load_deployment
+from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.rpc import RpcChain
 from settlement.protocol.signature import address_of, checksum_address

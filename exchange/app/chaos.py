@@ -25,7 +25,7 @@ from exchange.client.signing import demo_accounts
 from exchange.journal.disk import RealDisk
 from exchange.wire.order_shapes import OrderShapes
 from exchange.wire.venue import VenueInfo
-from settlement.onchain.deploy import Deployment, load_deployment
+from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.rpc import RpcChain
 

@@ -11,7 +11,7 @@ from exchange.domain.commands import Side
 from exchange.domain.events import BatchClosed, Trade
 from settlement.onchain.chain import Chain
 from settlement.onchain.contract import BATCH_POSTED, read_posted
-from settlement.onchain.deploy import Deployment
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.posted import PostedBatch, read_batch_calldata
 from settlement.protocol.batch import Batch, build_batch
 from settlement.protocol.encoding import decode_batch

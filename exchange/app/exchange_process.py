@@ -34,7 +34,7 @@ from exchange.sequencer.replay import ReplayDiverged
 from exchange.sequencer.sequencer import Sequencer
 from exchange.wire.venue import VenueInfo
 from matching_core import COMPILED, OrderBook
-from settlement.onchain.deploy import Deployment, load_deployment
+from settlement.onchain.deployment import Deployment, load_deployment
 
 __all__ = ["run"]
 

@@ -25,7 +25,7 @@ from exchange.bus.unix_socket import LinkClosed, UnixPort
 from exchange.journal.errors import JournalError
 from exchange.journal.event_log import EventLogReader
 from settlement.onchain.claims import relay
-from settlement.onchain.deploy import Deployment, load_deployment
+from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
 from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.rpc import RpcChain, RpcSettings

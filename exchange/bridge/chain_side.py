@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from settlement.onchain.chain import Chain
-from settlement.onchain.deploy import Deployment
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus

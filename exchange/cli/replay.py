@@ -100,7 +100,8 @@ def _print(report: ReplayReport) -> None:
         f"path hash   {report.path.digest.hex()} ({report.path.changes:,} changes of best bid or ask)",
         f"state hash  {report.state_hash.hex()}",
         (
-            f"replayed    {report.journal_state_hash.hex()} from the journal on disk in {report.journal_seconds:.1f} s: "
+            f"replayed    {report.journal_state_hash.hex()} "
+            f"from the journal on disk in {report.journal_seconds:.1f} s: "
             f"{'the same state and path' if report.same else 'NOT THE SAME'}"
         ),
     ]

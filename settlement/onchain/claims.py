@@ -9,7 +9,7 @@ from typing import Final
 
 from settlement.onchain.chain import Chain, Receipt
 from settlement.onchain.contract import REQUESTED, encode_call
-from settlement.onchain.deploy import Deployment
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcRefused
 from settlement.onchain.wallet import Wallet
 from settlement.protocol.eip712 import Action

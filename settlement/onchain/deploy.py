@@ -1,14 +1,12 @@
-"""Deploying the demo token and the settlement contract, the deployment file, and the check against a chain."""
+"""Deploying the demo token and the settlement contract, and the check of a deployment against a chain."""
 
-import json
-import os
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
 from settlement.onchain.artifacts import load_artifact
 from settlement.onchain.chain import Chain
 from settlement.onchain.contract import SettlementReader
+from settlement.onchain.deployment import RESET_HINT, Deployment, load_deployment, save_deployment
 from settlement.onchain.errors import CallReverted, DeploymentMismatch, RpcRefused
 from settlement.onchain.wallet import Wallet
 from settlement.protocol.eip712 import domain_separator
@@ -25,7 +23,6 @@ __all__ = [
 ]
 
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
-_RESET = "run `offbook reset`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +33,6 @@ class DeploymentSettings:
     finality_window_s: int = 10
     force_delay_s: int = 86_400
     minimum_deposit_e6: int = 10_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """Where the contracts stand; written once per data directory."""
-
-    chain_id: int
-    settlement: bytes
-    token: bytes
-    operator: bytes
-    subaccount_base: int
-    finality_window_s: int
-    domain_separator: bytes
-    deploy_block: int
-    genesis_hash: bytes
-    deploy_block_hash: bytes = b""
-    """Tells two chains of one seed apart; empty where it was not recorded."""
 
 
 def deploy_demo(
@@ -149,40 +129,4 @@ def _check_views(reader: SettlementReader, deployment: Deployment) -> None:
 
 
 def _mismatch(cause: str) -> DeploymentMismatch:
-    return DeploymentMismatch(f"{cause}: {_RESET} or point --rpc at the right chain")
-
-
-def save_deployment(deployment: Deployment, path: Path) -> None:
-    """Write the file atomically: temporary file, fsync, rename, fsync of the directory."""
-    fields = {name: _as_json(value) for name, value in asdict(deployment).items()}
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as out:
-        json.dump(fields, out, indent=2)
-        out.write("\n")
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def load_deployment(path: Path) -> Deployment | None:
-    """Read the file; None when it does not exist. Raises `DeploymentMismatch` when it cannot be read."""
-    try:
-        fields = json.loads(path.read_text())
-        return Deployment(**{name: _from_json(value) for name, value in fields.items()})
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DeploymentMismatch(f"{path} cannot be read ({error}): {_RESET}") from error
-
-
-def _as_json(value: int | bytes) -> int | str:
-    return "0x" + value.hex() if isinstance(value, bytes) else value
-
-
-def _from_json(value: int | str) -> Any:
-    return bytes.fromhex(value[2:]) if isinstance(value, str) else value
+    return DeploymentMismatch(f"{cause}: {RESET_HINT} or point --rpc at the right chain")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from settlement.onchain.chain import Chain
 from settlement.onchain.contract import BATCH_POSTED, PostedEvent, decode_post, read_posted
-from settlement.onchain.deploy import Deployment
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcRefused, RpcUnavailable
 from settlement.protocol.encoding import Header
 from settlement.protocol.keccak import keccak256

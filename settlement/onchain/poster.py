@@ -19,7 +19,7 @@ from settlement.onchain.contract import (
     encode_finalize,
     encode_post,
 )
-from settlement.onchain.deploy import Deployment
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import (
     AlreadyKnown,
     CallReverted,

@@ -13,7 +13,7 @@ from eth_abi.abi import decode
 
 from settlement.onchain.chain import Chain, Log
 from settlement.onchain.contract import REQUESTED, SESSION_KEY_SET
-from settlement.onchain.deploy import Deployment
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.protocol.transition import RequestKind
 
