@@ -76,9 +76,7 @@ class Connection:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
         try:
-            await self._socket.send(
-                msgspec.json.encode({"id": number, "method": method, "params": params}), text=True
-            )
+            await self._socket.send(msgspec.json.encode({"id": number, "method": method, "params": params}), text=True)
             async with asyncio.timeout(self._timeout_s):  # wait_for of Python 3.11 can swallow a cancellation
                 return await answer
         except TimeoutError as error:

@@ -157,9 +157,7 @@ class Maker(Bot):
             result = await self.client.order(name, *terms, time_in_force="post_only", label="maker")
         else:
             self._forget(resting.order_id)
-            result = await self.client.replace(
-                resting.order_id, name, *terms, time_in_force="post_only", label="maker"
-            )
+            result = await self.client.replace(resting.order_id, name, *terms, time_in_force="post_only", label="maker")
         self.counts.orders += 1
         self._remember(slot, market, result)
 

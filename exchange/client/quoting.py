@@ -75,9 +75,7 @@ def position_limit_lots(market: Market, index_e9: int) -> int:
     return _LIMIT_IN_QUOTES * _typical_lots(market, index_e9)
 
 
-def wanted_quotes(
-    market: Market, view: View, style: Style, *, position_lots: int, size_ppm: int = _PPM
-) -> list[Quote]:
+def wanted_quotes(market: Market, view: View, style: Style, *, position_lots: int, size_ppm: int = _PPM) -> list[Quote]:
     """Quotes around the mark, leaning against `position_lots`; no quote that would pass the position limit."""
     limit = position_limit_lots(market, view.index_e9)
     half_e9 = max(

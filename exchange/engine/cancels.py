@@ -33,9 +33,7 @@ def cancel(state: State, turn: Turn, command: Cancel) -> None:
 def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
     """Cancel all open orders that fit, by ascending number."""
     if command.subaccount not in state.account_orders:
-        turn.events.append(
-            OrderRefused(subaccount=command.subaccount, order=0, code=ResultCode.SUBACCOUNT_NOT_FOUND)
-        )
+        turn.events.append(OrderRefused(subaccount=command.subaccount, order=0, code=ResultCode.SUBACCOUNT_NOT_FOUND))
         return
     orders = [
         order

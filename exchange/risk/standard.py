@@ -222,6 +222,5 @@ def _maximum_loss(options: Sequence[OptionRow]) -> int:
 
 def _payoff(options: Sequence[OptionRow], price_e9: int) -> int:
     return sum(
-        row.amount_e9 * max(0, price_e9 - row.strike_e9 if row.is_call else row.strike_e9 - price_e9)
-        for row in options
+        row.amount_e9 * max(0, price_e9 - row.strike_e9 if row.is_call else row.strike_e9 - price_e9) for row in options
     )

@@ -82,9 +82,9 @@ class FakeExchange:
 
     async def publish(self, channel, data):
         """Send a notification to every subscriber."""
-        text = json.dumps({
-            "jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data, "seq": 1}
-        })
+        text = json.dumps(
+            {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data, "seq": 1}}
+        )
         for socket in list(self.subscribed.get(channel, ())):
             await socket.send(text)
 

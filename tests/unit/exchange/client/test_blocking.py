@@ -44,9 +44,7 @@ def test_trades_and_listens():
     """Buy, read the streamed fill, cancel, close."""
     with (
         exchange_in_thread() as exchange,
-        BlockingClient.connect(
-            exchange.url, owner=fake.OWNER, session_key=fake.SESSION_KEY, subaccount_id=7
-        ) as client,
+        BlockingClient.connect(exchange.url, owner=fake.OWNER, session_key=fake.SESSION_KEY, subaccount_id=7) as client,
     ):
         fills = client.listen("7.trades", flatten=True)
         client.buy("BTC-PERP", "0.1")

@@ -10,9 +10,7 @@ def zigzag(value: int) -> int:
     return 2 * value if value >= 0 else -2 * value - 1
 
 
-def header_word(
-    request_up_to: int, match_from_s: int, match_to_s: int, fee_e6: int = 0, oracle_round: int = 0
-) -> int:
+def header_word(request_up_to: int, match_from_s: int, match_to_s: int, fee_e6: int = 0, oracle_round: int = 0) -> int:
     """Pack the header word `h` of `post`."""
     word = request_up_to << 48 | oracle_round
     word = word << 40 | match_from_s
