@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import google_crc32c
+import msgspec
 
 from exchange.domain.packing import CommandEvents, pack_events, unpack_commands
 from exchange.engine.apply import apply
@@ -66,7 +67,13 @@ def replay(
 
 def state_of_snapshot(snapshot: Snapshot, book_factory: Callable[[], Any]) -> State:
     """The state a snapshot holds; raises ReplayDiverged when its hash is not the one stored."""
-    state = load(dict(snapshot.sections), book_factory=book_factory)
+    try:
+        state = load(dict(snapshot.sections), book_factory=book_factory)
+    except (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise ReplayDiverged(
+            f"the snapshot at sequence {snapshot.sequence} has a form this build does not read ({error}): start the "
+            f"build that wrote it, or `offbook reset`"
+        ) from error
     if state.sequence != snapshot.sequence or state_hash(state) != snapshot.state_hash:
         raise ReplayDiverged(f"the snapshot at sequence {snapshot.sequence} does not give the state hash it names")
     return state

@@ -75,6 +75,15 @@ def test_a_gap_between_state_and_journal_is_refused():
         apply_group(State(OrderBook), groups[1])
 
 
+@pytest.mark.parametrize(("section", "content"), [("batch", b"\x90"), ("meta", b"\x90"), ("orders", b"\xc1")])
+def test_a_snapshot_of_another_form_is_refused_with_the_fix(section, content):
+    """A snapshot that another build wrote stops the start with one line, not with a crash."""
+    _, state = traded_disk()
+    sections = dump(state) | {section: content}
+    with pytest.raises(ReplayDiverged, match=r"has a form this build does not read .* `offbook reset`"):
+        state_of_snapshot(snapshot_of(state, sections=sections), OrderBook)
+
+
 @pytest.mark.parametrize("changes", [{"state_hash": bytes(32)}, {"sequence": 3}])
 def test_a_snapshot_that_is_not_what_it_says_is_refused(changes):
     """Its hash and its sequence are compared with the loaded state."""
