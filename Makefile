@@ -25,14 +25,14 @@ $(VENV)/bin/python:
 
 $(VENV)/.setup: requirements.lock pyproject.toml $(SOURCES) | $(VENV)/bin/python
 	@echo "setup: installing the locked dependencies"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@echo "setup: compiling the matching core"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . > $(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
 	@echo "setup: installing the locked test tools"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
