@@ -9,6 +9,7 @@ DATA ?= .offbook
 SEED ?= 1
 SIZE ?= full
 GOALS ?=
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
@@ -46,7 +47,7 @@ reset: setup ## clear the data directory
 	@$(BIN)/offbook reset --data $(DATA)
 
 test: dev ## every test that needs pip alone
-	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 tests
+	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests
 
 check: dev lint types architecture sim canary contracts node browser bench-smoke ## lint, types, architecture and what needs more tools
 	@.ci/skipped
