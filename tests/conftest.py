@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 class _ByExchange(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return _folder(nodeid) if _folder(nodeid) in _SHARED else nodeid.split("::")[0]
+        return _folder(nodeid) if _folder(nodeid) in _SHARED else nodeid.split("::", maxsplit=1)[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -79,8 +79,15 @@ GET_TIME = b'{"id":1,"method":"public/get_time"}'
         (b"\x89\xfe\x00\x7emask" + bytes(126), 1002),
     ],
     ids=[
-        "not utf-8", "utf-8 broken in json", "frame over the limit", "frame of 2**62 bytes", "no mask", "reserved bits",
-        "unknown opcode", "continuation of nothing", "long ping",
+        "not utf-8",
+        "utf-8 broken in json",
+        "frame over the limit",
+        "frame of 2**62 bytes",
+        "no mask",
+        "reserved bits",
+        "unknown opcode",
+        "continuation of nothing",
+        "long ping",
     ],
 )
 def test_protocol_errors_close_with_their_code(data: bytes, code: int) -> None:
