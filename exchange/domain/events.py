@@ -7,7 +7,15 @@ from enum import IntEnum
 
 import msgspec
 
-from exchange.domain.commands import ChainRequestKind, OrderFlag, SetPrices, Side, TimeInForce
+from exchange.domain.commands import (
+    ChainRequestKind,
+    OrderFlag,
+    PriceSource,
+    SetPrices,
+    Side,
+    TimeInForce,
+    Trigger,
+)
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
@@ -24,14 +32,19 @@ __all__ = [
     "OrderAccepted",
     "OrderAmended",
     "OrderClosed",
+    "OrderEvent",
     "OrderRefused",
     "OrderRepeated",
+    "OrderRevised",
+    "OrderTriggered",
     "PricesSet",
     "RequestApplied",
     "SessionClosed",
     "SessionKeySet",
     "SessionOpened",
     "Trade",
+    "TriggerFailed",
+    "TriggerSet",
 ]
 
 
@@ -45,6 +58,10 @@ class _Tag(IntEnum):
     TRADE = 7
     BOOK_LEVEL = 8
     COMMAND_REFUSED = 9
+    TRIGGER_SET = 10
+    ORDER_TRIGGERED = 11
+    TRIGGER_FAILED = 12
+    ORDER_REVISED = 13
     ACCOUNT_OPENED = 20
     CASH_MOVED = 21
     SESSION_KEY_SET = 22
@@ -119,6 +136,65 @@ class OrderAmended(msgspec.Struct, frozen=True, kw_only=True, array_like=True, g
     quantity_lots: int
     remaining_lots: int
     version: int
+
+
+class OrderRevised(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_REVISED.value):
+    """A signed amendment: new price or total under the order's own number; from here on fills belong to `digest`."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    instrument: int
+    price_ticks: int
+    """After a post-only slide."""
+    quantity_lots: int
+    remaining_lots: int
+    version: int
+    nonce: int
+    expiry_s: int
+    max_fee_e18: int
+    signer: bytes
+    domain: int
+    digest: bytes
+    signature: bytes
+
+
+class TriggerSet(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.TRIGGER_SET.value):
+    """An accepted order waits: for its parent (`is_armed` false) or for a price. Again when either changes."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    instrument: int
+    trigger: Trigger
+    trigger_e9: int
+    """Price at which it fires now; 0 while it waits for its parent."""
+    is_armed: bool
+
+
+class OrderTriggered(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_TRIGGERED.value
+):
+    """A trigger fired and its order is placed now: its trades, its end or its refusal follow."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    instrument: int
+    source: PriceSource
+    price_e9: int
+    """The price that fired it."""
+
+
+class TriggerFailed(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.TRIGGER_FAILED.value
+):
+    """A triggered order was refused for `code`; its OrderClosed follows."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    code: ResultCode
 
 
 class OrderClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_CLOSED.value):
@@ -288,12 +364,20 @@ class InstrumentListed(
     instrument: Instrument
 
 
-Event = (
+OrderEvent = (
     OrderAccepted
     | OrderRefused
     | OrderRepeated
     | OrderAmended
+    | OrderRevised
     | OrderClosed
+    | TriggerSet
+    | OrderTriggered
+    | TriggerFailed
+)
+"""Events of one order, named by `order`."""
+Event = (
+    OrderEvent
     | ManyCanceled
     | Trade
     | BookLevel

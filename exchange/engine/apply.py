@@ -29,6 +29,7 @@ from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
 from exchange.engine.sessions import close_session, open_session, start_epoch
 from exchange.engine.state import InvariantViolated, State
+from exchange.engine.trigger_orders import run_triggers
 from exchange.engine.turn import Turn
 
 __all__ = ["apply"]
@@ -70,7 +71,11 @@ def apply(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     state.sequence += 1
     state.timestamp_ns = timestamp_ns
     turn = Turn()
+    fired = state.triggers.fired
+    may_place = not fired or type(command) is Clock
     _HANDLERS[type(command)](state, turn, command)
+    if fired or turn.moved or turn.tied_fills or turn.tied_ends:
+        run_triggers(state, turn, may_place=may_place)
     events = turn.finish(state)
     check_turn(state, turn)
     _forget_old_orders(state)

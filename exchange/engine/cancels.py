@@ -1,13 +1,15 @@
 """Cancel, cancel many, amend, replace: what a session may do to its own resting orders."""
 
-from exchange.domain.commands import Amend, Cancel, CancelMany, Replace
+from exchange.domain.commands import Amend, Cancel, CancelMany, CancelScope, Replace
 from exchange.domain.events import ManyCanceled, OrderRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.matching import cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import TERMINAL_CODES, admit, execute, find_order, refuse
 from exchange.engine.records import Order
 from exchange.engine.state import State
+from exchange.engine.trigger_orders import check_new_price
 from exchange.engine.turn import Turn
+from exchange.engine.waiting import move_trigger
 
 __all__ = ["amend", "cancel", "cancel_many", "replace"]
 
@@ -31,14 +33,16 @@ def cancel(state: State, turn: Turn, command: Cancel) -> None:
 
 
 def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
-    """Cancel all open orders that fit, by ascending number."""
+    """Cancel all live orders that fit, resting or waiting, by ascending number."""
     if command.subaccount not in state.account_orders:
         turn.events.append(OrderRefused(subaccount=command.subaccount, order=0, code=ResultCode.SUBACCOUNT_NOT_FOUND))
         return
     orders = [
         order
-        for _, order in sorted(state.account_orders[command.subaccount].items())
-        if command.instrument in (0, order.place.instrument) and command.label in ("", order.place.label)
+        for order in state.live_orders(command.subaccount)
+        if _is_in_scope(order, command.scope)
+        and command.instrument in (0, order.place.instrument)
+        and command.label in ("", order.place.label)
     ]
     cancel_orders(state, turn, orders, CloseReason.USER_REQUEST)
     turn.flush_closes(state)
@@ -46,13 +50,19 @@ def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
 
 
 def amend(state: State, turn: Turn, command: Amend) -> None:
-    """Lower an order's total in place; at or below its filled part it ends as filled."""
+    """Lower an order's total in place, or move its trigger; at or below its filled part it ends as filled."""
     order = find_order(state, command.subaccount, number=command.order)
     code = _check_target(state, command.subaccount, order)
     if not code and order is not None and not 0 < command.quantity_lots <= order.quantity_lots:
         code = ResultCode.BAD_AMOUNT  # a larger total needs a new signature
+    if not code and order is not None and command.trigger_e9:
+        code = check_new_price(state, order, command.trigger_e9)
     if code or order is None:
         _refuse_target(turn, command.subaccount, order, code)
+    elif order.status is OrderStatus.UNTRIGGERED:
+        lower_quantity(state, turn, order, order.quantity_lots - command.quantity_lots, rests=False)
+        if command.trigger_e9:
+            move_trigger(state, turn, order, command.trigger_e9)
     elif command.quantity_lots > order.filled_lots:
         reduce_resting(state, turn, order, command.quantity_lots - order.filled_lots)
     else:
@@ -69,12 +79,19 @@ def replace(state: State, turn: Turn, command: Replace) -> None:
     code = _check_target(state, place.subaccount, target)
     if not code and target is not None and command.expected_filled_lots not in (-1, target.filled_lots):
         code = ResultCode.REPLACE_FILL_MISMATCH
+    if not code and target is not None and (target.status is OrderStatus.UNTRIGGERED or place.trigger is not None):
+        code = ResultCode.TRIGGER_NOT_REPLACEABLE
     if code or target is None:
         refuse(state, turn, place, code, order=0 if target is None else target.number)
         return
     cancel_orders(state, turn, [target], CloseReason.REPLACED)
     turn.flush_closes(state)
     execute(state, turn, place, replaces=target.number)
+
+
+def _is_in_scope(order: Order, scope: CancelScope) -> bool:
+    is_waiting = order.status is OrderStatus.UNTRIGGERED
+    return scope is CancelScope.ALL or is_waiting == (scope is CancelScope.TRIGGERS)
 
 
 def _check_target(state: State, subaccount: int, order: Order | None) -> ResultCode:

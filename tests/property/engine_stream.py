@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+import msgspec
+
 from exchange.domain.commands import (
     Amend,
     BatchCut,
     Cancel,
     CancelMany,
+    CancelScope,
     ChainRequest,
     ChainRequestKind,
     Clock,
@@ -19,12 +22,15 @@ from exchange.domain.commands import (
     MarkRow,
     OrderFlag,
     Place,
+    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
     SetPrices,
     Side,
     TimeInForce,
+    Trigger,
+    TriggerKind,
     UnderlyingRow,
 )
 from exchange.engine.state import State
@@ -73,7 +79,8 @@ class Stream:
         """One more command."""
         roll = self.random.random()
         table = (
-            (0.55, self.place),
+            (0.45, self.place),
+            (0.57, self.trigger_order),
             (0.72, self.cancel),
             (0.76, self.amend),
             (0.83, self.replace),
@@ -129,6 +136,36 @@ class Stream:
         self.sent = [*self.sent[-50:], place]
         return place
 
+    def trigger_order(self, state: State) -> Place:
+        """An order like any other that waits for a price, alone or tied to an order of its account."""
+        pick, place = self.random, self.place(state)
+        source = pick.choice([*PriceSource])
+        mark_e9 = (self.index if place.instrument == PERP else _MARKS.get(place.instrument, 100)) * 10**9
+        if source is PriceSource.INDEX:
+            mark_e9 = self.index * 10**9
+        kind = pick.choice([*TriggerKind])
+        step_e9 = mark_e9 // 2_000
+        if kind is TriggerKind.TRAILING:
+            terms = pick.choice(({"offset_e9": step_e9 * 2}, {"offset_ppm": pick.choice((500, 2_000, 0))}))
+        else:
+            terms = {"price_e9": max(0, mark_e9 + pick.randrange(-6, 7) * step_e9)}
+        trigger = Trigger(kind=kind, source=source, **terms)
+        live = state.live_orders(place.subaccount) if place.subaccount in state.accounts else []
+        if not live or pick.random() < 0.5:
+            return msgspec.structs.replace(place, trigger=trigger)
+        target = pick.choice(live)
+        if pick.random() < 0.5:
+            trigger = msgspec.structs.replace(trigger, partner=target.number)
+            return msgspec.structs.replace(place, instrument=target.place.instrument, trigger=trigger)
+        return msgspec.structs.replace(
+            place,
+            instrument=target.place.instrument,
+            side=Side(1 - target.place.side),
+            flags=OrderFlag.REDUCE_ONLY,
+            price_ticks=max(1, target.price_ticks),
+            trigger=msgspec.structs.replace(trigger, parent=target.number),
+        )
+
     def cancel(self, state: State) -> Cancel:
         """Mostly an existing order by number; else by nonce, client id, or nothing known."""
         order = self.some_order(state)
@@ -148,7 +185,8 @@ class Stream:
         if order is None:
             return Amend(subaccount=2, order=1, quantity_lots=1)
         lots = self.random.randrange(0, order.quantity_lots + 2)
-        return Amend(subaccount=order.place.subaccount, order=order.number, quantity_lots=lots)
+        trigger_e9 = max(0, order.trigger_e9 + self.random.randrange(-9, 10) * 10**9) if order.trigger_e9 else 0
+        return Amend(subaccount=order.place.subaccount, order=order.number, quantity_lots=lots, trigger_e9=trigger_e9)
 
     def replace(self, state: State) -> Command:
         """A new order for an old one, sometimes with a wrong expectation."""
@@ -161,7 +199,10 @@ class Stream:
         """By label or by instrument."""
         pick = self.random
         return CancelMany(
-            subaccount=pick.randrange(2, 12), instrument=pick.choice((CALL, PERP)), label=pick.choice(("", "a"))
+            subaccount=pick.randrange(2, 12),
+            instrument=pick.choice((CALL, PERP)),
+            label=pick.choice(("", "a")),
+            scope=pick.choice([*CancelScope]),
         )
 
     def session(self, state: State) -> Command:
@@ -218,7 +259,8 @@ class Stream:
 
     def some_order(self, state: State) -> Any:
         """An open order, at times a closed one."""
-        table = state.closed_orders if self.random.random() < 0.15 else state.open_orders
+        tables = (state.closed_orders, state.waiting_orders, state.open_orders)
+        table = self.random.choices(tables, (15, 20, 65))[0]
         return self.random.choice(list(table.values())[-60:]) if table else None
 
 

@@ -1,5 +1,6 @@
 """Bytes of commands and events, and what is refused as bytes."""
 
+import msgspec
 import pytest
 
 from exchange.domain.commands import (
@@ -7,6 +8,7 @@ from exchange.domain.commands import (
     BatchCut,
     Cancel,
     CancelMany,
+    CancelScope,
     ChainRequest,
     ChainRequestKind,
     Clock,
@@ -15,12 +17,16 @@ from exchange.domain.commands import (
     ListInstrument,
     OrderFlag,
     Place,
+    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
     SetPrices,
     Side,
+    SignedAmend,
     TimeInForce,
+    Trigger,
+    TriggerKind,
     UnderlyingRow,
 )
 from exchange.domain.events import OrderAccepted
@@ -70,11 +76,27 @@ COMMANDS: list[Command] = [
         expiry_s=1,
         signer=b"\x01" * 20,
     ),
+    msgspec.structs.replace(
+        PLACE,
+        trigger=Trigger(
+            kind=TriggerKind.TRAILING,
+            source=PriceSource.LAST,
+            price_e9=1 << 62,
+            offset_e9=1 << 62,
+            offset_ppm=999_999,
+            parent=1 << 62,
+            partner=(1 << 64) - 1,
+        ),
+    ),
     Replace(target_order=1 << 60, order=PLACE, expected_filled_lots=5),
+    SignedAmend(target_order=1 << 60, order=PLACE, expected_filled_lots=5, trigger_e9=1 << 62),
+    SignedAmend(target_order=1, order=PLACE),
     Cancel(subaccount=2, order=5),
     Cancel(subaccount=2, client_order_id="x", instrument=4),
     CancelMany(subaccount=2, instrument=1, label="l"),
+    CancelMany(subaccount=2, scope=CancelScope.TRIGGERS),
     Amend(subaccount=2, order=9, quantity_lots=4),
+    Amend(subaccount=2, order=9, quantity_lots=4, trigger_e9=1 << 62),
     Clock(),
     EpochStart(epoch=4),
     SessionOpen(owner=b"\x01" * 20, signer=b"\x02" * 20),
