@@ -181,8 +181,10 @@ class OrderTriggered(
     account_seq: int
     order: int
     instrument: int
+    price_ticks: int
+    """Its limit, after a post-only slide."""
     source: PriceSource
-    price_e9: int
+    fired_e9: int
     """The price that fired it."""
 
 

@@ -18,11 +18,13 @@ from exchange.domain.commands import (
     SessionClose,
     SessionOpen,
     SetPrices,
+    SignedAmend,
 )
 from exchange.domain.events import Event
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
-from exchange.engine.cancels import amend, cancel, cancel_many, replace
+from exchange.engine.amendments import amend, amend_signed
+from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.invariants import check_turn
 from exchange.engine.listing import list_instrument
 from exchange.engine.orders import place_order
@@ -49,6 +51,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     Cancel: cancel,
     CancelMany: cancel_many,
     Amend: amend,
+    SignedAmend: amend_signed,
     Clock: _clock,
     EpochStart: start_epoch,
     SessionOpen: open_session,

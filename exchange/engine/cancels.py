@@ -1,17 +1,15 @@
-"""Cancel, cancel many, amend, replace: what a session may do to its own resting orders."""
+"""Cancel, cancel many, replace: how a session ends its own live orders."""
 
-from exchange.domain.commands import Amend, Cancel, CancelMany, CancelScope, Replace
+from exchange.domain.commands import Cancel, CancelMany, CancelScope, Replace
 from exchange.domain.events import ManyCanceled, OrderRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
-from exchange.engine.matching import cancel_orders, lower_quantity, reduce_resting
+from exchange.engine.matching import cancel_orders
 from exchange.engine.orders import TERMINAL_CODES, admit, execute, find_order, refuse
 from exchange.engine.records import Order
 from exchange.engine.state import State
-from exchange.engine.trigger_orders import check_new_price
 from exchange.engine.turn import Turn
-from exchange.engine.waiting import move_trigger
 
-__all__ = ["amend", "cancel", "cancel_many", "replace"]
+__all__ = ["cancel", "cancel_many", "check_target", "refuse_target", "replace"]
 
 
 def cancel(state: State, turn: Turn, command: Cancel) -> None:
@@ -25,9 +23,9 @@ def cancel(state: State, turn: Turn, command: Cancel) -> None:
     )
     if order is not None and command.instrument not in (0, order.place.instrument):
         order = None
-    code = _check_target(state, command.subaccount, order)
+    code = check_target(state, command.subaccount, order)
     if code or order is None:
-        _refuse_target(turn, command.subaccount, order, code, command)
+        refuse_target(turn, command.subaccount, order, code, command)
         return
     cancel_orders(state, turn, [order], CloseReason.USER_REQUEST)
 
@@ -49,34 +47,13 @@ def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
     turn.events.append(ManyCanceled(subaccount=command.subaccount, count=len(orders)))
 
 
-def amend(state: State, turn: Turn, command: Amend) -> None:
-    """Lower an order's total in place, or move its trigger; at or below its filled part it ends as filled."""
-    order = find_order(state, command.subaccount, number=command.order)
-    code = _check_target(state, command.subaccount, order)
-    if not code and order is not None and not 0 < command.quantity_lots <= order.quantity_lots:
-        code = ResultCode.BAD_AMOUNT  # a larger total needs a new signature
-    if not code and order is not None and command.trigger_e9:
-        code = check_new_price(state, order, command.trigger_e9)
-    if code or order is None:
-        _refuse_target(turn, command.subaccount, order, code)
-    elif order.status is OrderStatus.UNTRIGGERED:
-        lower_quantity(state, turn, order, order.quantity_lots - command.quantity_lots, rests=False)
-        if command.trigger_e9:
-            move_trigger(state, turn, order, command.trigger_e9)
-    elif command.quantity_lots > order.filled_lots:
-        reduce_resting(state, turn, order, command.quantity_lots - order.filled_lots)
-    else:
-        cancel_orders(state, turn, [order], CloseReason.NONE, OrderStatus.FILLED)
-        lower_quantity(state, turn, order, order.remaining_lots, rests=False)
-
-
 def replace(state: State, turn: Turn, command: Replace) -> None:
     """Cancel the target and place a new order. Refusals up to the nonce leave the target alone; later ones do not."""
     place = command.order
     target = find_order(state, place.subaccount, number=command.target_order)
     if not admit(state, turn, place):
         return
-    code = _check_target(state, place.subaccount, target)
+    code = check_target(state, place.subaccount, target)
     if not code and target is not None and command.expected_filled_lots not in (-1, target.filled_lots):
         code = ResultCode.REPLACE_FILL_MISMATCH
     if not code and target is not None and (target.status is OrderStatus.UNTRIGGERED or place.trigger is not None):
@@ -94,7 +71,8 @@ def _is_in_scope(order: Order, scope: CancelScope) -> bool:
     return scope is CancelScope.ALL or is_waiting == (scope is CancelScope.TRIGGERS)
 
 
-def _check_target(state: State, subaccount: int, order: Order | None) -> ResultCode:
+def check_target(state: State, subaccount: int, order: Order | None) -> ResultCode:
+    """Why an order that was looked up cannot be changed: no account, no such order, or what became of it."""
     if subaccount not in state.account_orders:
         return ResultCode.SUBACCOUNT_NOT_FOUND
     if order is None:
@@ -102,9 +80,10 @@ def _check_target(state: State, subaccount: int, order: Order | None) -> ResultC
     return TERMINAL_CODES.get(order.status, ResultCode.OK)
 
 
-def _refuse_target(
+def refuse_target(
     turn: Turn, subaccount: int, order: Order | None, code: ResultCode, command: Cancel | None = None
 ) -> None:
+    """Report the refusal of a command that names an order."""
     turn.events.append(
         OrderRefused(
             subaccount=subaccount,

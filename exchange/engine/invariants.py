@@ -107,7 +107,7 @@ def _check_waiting(state: State) -> None:
     armed = sum(map(len, state.triggers.ladders.values()))
     if (stages[TriggerStage.ARMED], stages[TriggerStage.FIRED]) != (armed, len(state.triggers.fired)):
         _violated("waiting orders and the trigger book differ")
-    if stages[TriggerStage.NONE] or stages[TriggerStage.PLACED]:
+    if stages[TriggerStage.NONE] or stages[TriggerStage.OVER]:
         _violated("waiting orders of an impossible stage")
 
 

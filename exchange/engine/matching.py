@@ -1,5 +1,6 @@
 """Between the engine and the book: packs one order for the core, and books the events the core answers with."""
 
+from collections.abc import Callable
 from typing import Final
 
 from exchange.domain.commands import Place
@@ -24,6 +25,7 @@ from matching_core.fills import (
 
 __all__ = [
     "accept_order",
+    "amend_resting",
     "cancel_orders",
     "close_order",
     "lower_quantity",
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 # Plain integers: they are compared once per event of the core.
-_NEW, _CANCEL = int(CoreCommand.NEW), int(CoreCommand.CANCEL)
+_NEW, _CANCEL, _AMEND = (int(kind) for kind in (CoreCommand.NEW, CoreCommand.CANCEL, CoreCommand.AMEND))
 _REJECTED, _TRADE, _DEPTH, _CANCELED = (
     int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED)
 )
@@ -71,15 +73,50 @@ def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tup
     return ResultCode.OK, 0
 
 
-def match_triggered(state: State, turn: Turn, order: Order) -> ResultCode:
-    """Hand an order whose trigger fired to the book; it is among the open orders already."""
+def match_triggered(
+    state: State, turn: Turn, order: Order, *, begin: Callable[[State, Turn, Order], None]
+) -> ResultCode:
+    """Hand an order whose trigger fired to the book; it is among the open orders already.
+
+    `begin(state, turn, order)` reports it between the book's consent and the first trade.
+    """
     raw = _submit(state, order.place, order.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
         return _refusal(code)
     order.price_ticks = price_ticks
+    begin(state, turn, order)
     _book_taker(state, turn, raw, order, handle)
     return ResultCode.OK
+
+
+def amend_resting(
+    state: State,
+    turn: Turn,
+    order: Order,
+    place: Place,
+    *,
+    revise: Callable[[State, Turn, Order, Place, int], None],
+) -> tuple[ResultCode, int]:
+    """Change a resting order in the book to what is left of `place`; as `match_order`, a refusal changes nothing.
+
+    `revise(state, turn, order, place, price_ticks)` gives the order its new terms between the book's consent and the
+    first trade.
+    """
+    handle, remaining_lots = state.handles[order.number], place.quantity_lots - order.filled_lots
+    keeps_place = place.price_ticks == order.price_ticks and remaining_lots <= order.remaining_lots
+    raw = state.book.submit(
+        COMMAND_HANDLE.pack(_AMEND, place.side, 0, place.instrument, place.price_ticks, remaining_lots, handle)
+    )
+    kind, _, code, _, _, price_ticks, _ = EVENT.unpack_from(raw)
+    if kind == _REJECTED:
+        return _refusal(code), price_ticks
+    _unrest(state, order)
+    revise(state, turn, order, place, price_ticks)
+    if not keeps_place:
+        order.rank = order_number(sequence=state.sequence)
+    _book_taker(state, turn, raw, order, handle)
+    return ResultCode.OK, 0
 
 
 def open_order(state: State, order: Order, handle: int) -> None:
@@ -136,7 +173,7 @@ def reduce_resting(state: State, turn: Turn, order: Order, remaining_lots: int) 
     """Lower what is left of a resting order in place; it keeps its priority."""
     handle = state.handles[order.number]
     amend = COMMAND_HANDLE.pack(
-        CoreCommand.AMEND, order.place.side, 0, order.place.instrument, order.price_ticks, remaining_lots, handle
+        _AMEND, order.place.side, 0, order.place.instrument, order.price_ticks, remaining_lots, handle
     )
     for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(state.book.submit(amend)):
         if kind == _REJECTED:

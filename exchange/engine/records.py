@@ -11,13 +11,13 @@ __all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session", "Trigge
 
 
 class TriggerStage(IntEnum):
-    """Life of a trigger: with its parent, watching a price, fired and in line, placed. NONE: an order without one."""
+    """Life of a trigger: with its parent, watching a price, fired and in line, over. NONE: an order without one."""
 
     NONE = 0
     WAITING = 1
     ARMED = 2
     FIRED = 3
-    PLACED = 4
+    OVER = 4
 
 
 class Order(msgspec.Struct, kw_only=True):

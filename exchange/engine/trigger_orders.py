@@ -57,17 +57,18 @@ def accept_trigger(state: State, turn: Turn, place: Place, trigger: Trigger) -> 
     return ResultCode.OK
 
 
-def check_new_price(state: State, order: Order, trigger_e9: int) -> ResultCode:
-    """Whether a waiting order may get this trigger price (a trailing one: this offset)."""
-    trigger = order.place.trigger
+def check_new_price(state: State, order: Order, place: Place, trigger_e9: int) -> ResultCode:
+    """Whether a waiting order may become `place` with this trigger price (a trailing one: this offset, if in money)."""
+    trigger = place.trigger
     if order.status is not OrderStatus.UNTRIGGERED or trigger is None or order.stage is TriggerStage.FIRED:
         return ResultCode.TRIGGER_NOT_REPLACEABLE
-    if not 0 < trigger_e9 <= MAX_MONEY_E6 or trigger.offset_ppm:
+    if trigger.offset_ppm:
+        return ResultCode.BAD_PRICE if trigger_e9 else ResultCode.OK
+    if not 0 < trigger_e9 <= MAX_MONEY_E6:
         return ResultCode.BAD_PRICE
     if trigger.kind is TriggerKind.TRAILING:
         return ResultCode.OK
-    moved = msgspec.structs.replace(trigger, price_e9=trigger_e9)
-    return _check_prices(state, order.place, moved)
+    return _check_prices(state, place, msgspec.structs.replace(trigger, price_e9=trigger_e9))
 
 
 def run_triggers(state: State, turn: Turn, *, may_place: bool) -> None:
@@ -223,26 +224,17 @@ def _place(state: State, turn: Turn, order: Order) -> None:
     turn.flush_closes(state)
     leave(state, order)
     state.open_orders[order.number] = order
-    order.status, order.stage = OrderStatus.OPEN, TriggerStage.PLACED
+    order.status = OrderStatus.OPEN
     order.rank = order_number(sequence=state.sequence, line=_FIRST_LINE + turn.placed_triggers)
     order.updated_ns = state.timestamp_ns
     turn.placed_triggers += 1
-    turn.events.append(
-        OrderTriggered(
-            subaccount=order.place.subaccount,
-            account_seq=state.accounts[order.place.subaccount].next_seq(),
-            order=order.number,
-            instrument=order.place.instrument,
-            source=trigger.source,
-            price_e9=order.fired_e9,
-        )
-    )
     _enter(state, turn, order)
 
 
 def _enter(state: State, turn: Turn, order: Order) -> None:
     deadline_ns, reason = state.deadline(order)
     if deadline_ns <= state.timestamp_ns:
+        _report(state, turn, order)
         is_instrument_end = reason is CloseReason.INSTRUMENT_EXPIRED
         status = OrderStatus.CANCELED if is_instrument_end else OrderStatus.EXPIRED
         close_order(state, turn, order, status, reason)
@@ -251,9 +243,25 @@ def _enter(state: State, turn: Turn, order: Order) -> None:
     if place.quantity_lots != order.quantity_lots:
         place = msgspec.structs.replace(place, quantity_lots=order.quantity_lots)
     code = check_terms(state, place) or check_entry(state, place, is_new=False)
-    code = code or match_triggered(state, turn, order)
+    code = code or match_triggered(state, turn, order, begin=_report)
     if code:
+        _report(state, turn, order)
         _fail(state, turn, order, code)
+
+
+def _report(state: State, turn: Turn, order: Order) -> None:
+    trigger = order.place.trigger
+    turn.events.append(
+        OrderTriggered(
+            subaccount=order.place.subaccount,
+            account_seq=state.accounts[order.place.subaccount].next_seq(),
+            order=order.number,
+            instrument=order.place.instrument,
+            price_ticks=order.price_ticks,
+            source=PriceSource.MARK if trigger is None else trigger.source,
+            fired_e9=order.fired_e9,
+        )
+    )
 
 
 def _fail(state: State, turn: Turn, order: Order, code: ResultCode) -> None:

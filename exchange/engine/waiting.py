@@ -55,7 +55,7 @@ def leave(state: State, order: Order) -> None:
     if order.stage is TriggerStage.ARMED:
         order.trigger_e9 = trigger_price_e9(state, order)
     state.triggers.disarm(_key(state, order), order)
-    order.extreme_e9 = 0
+    order.stage, order.extreme_e9 = TriggerStage.OVER, 0
 
 
 def arm(state: State, turn: Turn, order: Order) -> None:

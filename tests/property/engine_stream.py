@@ -28,6 +28,7 @@ from exchange.domain.commands import (
     SessionOpen,
     SetPrices,
     Side,
+    SignedAmend,
     TimeInForce,
     Trigger,
     TriggerKind,
@@ -82,7 +83,8 @@ class Stream:
             (0.45, self.place),
             (0.57, self.trigger_order),
             (0.72, self.cancel),
-            (0.76, self.amend),
+            (0.75, self.amend),
+            (0.78, self.amend_signed),
             (0.83, self.replace),
             (0.84, self.cancel_many),
             (0.88, self.session),
@@ -188,11 +190,37 @@ class Stream:
         trigger_e9 = max(0, order.trigger_e9 + self.random.randrange(-9, 10) * 10**9) if order.trigger_e9 else 0
         return Amend(subaccount=order.place.subaccount, order=order.number, quantity_lots=lots, trigger_e9=trigger_e9)
 
+    def amend_signed(self, state: State) -> Command:
+        """Another price or size for an order, mostly with its own instrument and side."""
+        pick, place = self.random, self.place(state)
+        order = self.some_order(state)
+        if order is None or pick.random() < 0.05:
+            return SignedAmend(target_order=pick.randrange(1 << 20), order=place)
+        now = order.place
+        is_own = pick.random() < 0.9
+        terms = msgspec.structs.replace(
+            place,
+            subaccount=now.subaccount,
+            signer=owner(now.subaccount),
+            session=0,
+            instrument=now.instrument if is_own else place.instrument,
+            side=now.side if is_own else place.side,
+            price_ticks=max(0, now.price_ticks + pick.randrange(-3, 4) * max(1, now.price_ticks // 2_000)),
+            quantity_lots=max(0, order.quantity_lots + pick.randrange(-5, 6)),
+        )
+        trigger_e9 = order.trigger_e9 + pick.randrange(-9, 10) * 10**9 if order.trigger_e9 else 0
+        return SignedAmend(
+            target_order=order.number,
+            order=terms,
+            expected_filled_lots=pick.choice((-1, -1, -1, 0)),
+            trigger_e9=max(0, trigger_e9) if pick.random() < 0.5 else 0,
+        )
+
     def replace(self, state: State) -> Command:
         """A new order for an old one, sometimes with a wrong expectation."""
         place = self.place(state)
         rows = state.account_orders.get(place.subaccount)
-        target = self.random.choice(list(rows)) if rows else self.random.randrange(1 << 20)
+        target = self.random.choice(sorted(rows)) if rows else self.random.randrange(1 << 20)
         return Replace(target_order=target, order=place, expected_filled_lots=self.random.choice((-1, -1, 0, 3)))
 
     def cancel_many(self, _: State) -> Command:
@@ -261,7 +289,7 @@ class Stream:
         """An open order, at times a closed one."""
         tables = (state.closed_orders, state.waiting_orders, state.open_orders)
         table = self.random.choices(tables, (15, 20, 65))[0]
-        return self.random.choice(list(table.values())[-60:]) if table else None
+        return table[self.random.choice(sorted(table)[-60:])] if table else None
 
 
 def _key(account: int) -> bytes:

@@ -53,6 +53,7 @@ def test_books_are_kept_under_any_commands(seed: int) -> None:
     assert counts["SessionClosed"] > 20
     assert counts["OrderTriggered"] > 100
     assert counts["TriggerFailed"] > 20
+    assert counts["OrderRevised"] > 50
     ends = {event.reason for one in history for event in one.events if isinstance(event, OrderClosed)}
     assert ends >= {CloseReason.LINKED_ORDER, CloseReason.PARENT_CLOSED, CloseReason.POSITION_CLOSED}
     assert len(codes) >= 22, sorted(code.name for code in codes)

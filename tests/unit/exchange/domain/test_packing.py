@@ -150,6 +150,15 @@ def test_consecutive_records() -> None:
     assert list(unpack_commands(records, attachments)) == COMMANDS
 
 
+def test_fee_caps_of_amendments_survive_too() -> None:
+    """OrderRevised carries the new signature's cap."""
+    world = World().open()
+    number = world.place(2, Side.BUY, 500_000, 1)[0].order  # type: ignore[union-attr]
+    order = world.order(2, Side.BUY, 500_001, 1, max_fee_e18=(1 << 128) - 1)
+    history = [CommandEvents(1, 2, world.run(SignedAmend(target_order=number, order=order)))]
+    assert unpack_events(pack_events(history)) == history
+
+
 @pytest.mark.parametrize("max_fee_e18", [0, (1 << 64) - 1, 1 << 64, (1 << 128) - 1])
 def test_fee_caps_of_any_width_survive_in_events(max_fee_e18: int) -> None:
     """1e-18 USDC passes 64 bits at 18 USDC per unit."""

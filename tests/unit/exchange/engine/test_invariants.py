@@ -109,7 +109,7 @@ def finish_waiting(state: State) -> None:
 
 def misplace(state: State) -> None:
     """A stage that no waiting order has."""
-    next(iter(state.waiting_orders.values())).stage = TriggerStage.PLACED
+    next(iter(state.waiting_orders.values())).stage = TriggerStage.OVER
 
 
 def untie(state: State) -> None:

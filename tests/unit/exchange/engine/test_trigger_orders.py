@@ -329,6 +329,16 @@ def test_every_name_cancels_a_waiting_order(name: dict[str, Any]) -> None:
     assert world.state.triggers.ladders == {}
 
 
+@pytest.mark.parametrize("trigger", [stop(59_000), Trigger(kind=TRAIL, offset_e9=1_000 * E9)])
+def test_a_canceled_order_shows_where_it_would_have_fired(trigger: Trigger) -> None:
+    """Its last trigger price, trailing or not."""
+    world = World().open()
+    number = placed(world, 2, SELL, 595_000, 5, trigger=trigger)
+    world.cancel(2, number)
+    view = answer(world.state, GetOrder(subaccount=2, order=number))
+    assert (view.status, view.trigger_e9) == (OrderStatus.CANCELED, 59_000 * E9)  # type: ignore[union-attr]
+
+
 def test_disconnect_and_chain_requests_reach_waiting_orders() -> None:
     """A lost socket, CANCEL_ALL and a revoked key end them; a withdrawal leaves the stop that protects a position."""
     world = World().open()
