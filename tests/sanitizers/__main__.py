@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     compile_sanitized()
     os.chdir(ROOT)
     command = [sys.executable, "-m", "pytest", "-p", "tests.sanitizers.plugin", *arguments]
-    os.execve(sys.executable, command, environment)
+    return os.execve(sys.executable, command, environment)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,31 @@ import sys
 import sysconfig
 from pathlib import Path
 
-__all__ = ["EXTENSION", "FLAGS", "ROOT", "SanitizerMissing", "compile_sanitized", "sanitized_environment"]
+__all__ = [
+    "EXTENSION",
+    "EXTENSION_SOURCE",
+    "FLAGS",
+    "PLAIN_FLAGS",
+    "ROOT",
+    "SanitizerMissing",
+    "compile_c",
+    "compile_planted",
+    "compile_sanitized",
+    "sanitized_environment",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "sanitized"
 EXTENSION = BUILD / f"_order_book{sysconfig.get_config_var('EXT_SUFFIX')}"
+EXTENSION_SOURCE = BUILD / "_order_book.c"
+PLAIN_FLAGS = ("-shared", "-fPIC")
 FLAGS = (
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
     "-O1",
     "-g",
-    "-shared",
-    "-fPIC",
+    *PLAIN_FLAGS,
 )
 COMPILER = os.environ.get("CC", "cc")
 OPTIONS = {
@@ -36,7 +48,7 @@ OPTIONS = {
 
 
 class SanitizerMissing(Exception):
-    """This machine's compiler has no sanitizers."""
+    """The compiler of this machine has no sanitizers."""
 
 
 def runtime() -> str:
@@ -61,13 +73,23 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def compile_c(source: Path, target: Path) -> None:
-    """Compile one C file into a sanitized shared library."""
+def compile_c(source: Path, target: Path, flags: tuple[str, ...] = FLAGS) -> None:
+    """Compile one C file into a shared library, sanitized unless other flags are given."""
     include = sysconfig.get_paths()["include"]
     # Written beside the target first: an interrupted compiler leaves no half library that looks up to date.
     partial = target.with_suffix(f".{os.getpid()}.partial")
-    subprocess.run([COMPILER, *FLAGS, f"-I{include}", str(source), "-o", str(partial)], check=True)
+    subprocess.run([COMPILER, *flags, f"-I{include}", str(source), "-o", str(partial)], check=True)
     partial.replace(target)
+
+
+def compile_planted() -> Path:
+    """Bring the planted errors up to date, compiled as the sanitized core is, and return their library."""
+    source = ROOT / "tests" / "sanitizers" / "planted.c"
+    target = BUILD / "planted.so"
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        compile_c(source, target)
+    return target
 
 
 def compile_sanitized() -> Path:
@@ -79,10 +101,9 @@ def compile_sanitized() -> Path:
     BUILD.mkdir(parents=True, exist_ok=True)
     sys.stdout.write("sanitizers: compiling the matching core\n")
     sys.stdout.flush()
-    source = BUILD / "_order_book.c"
-    cython = [sys.executable, "-m", "cython", "-3", "-o", str(source), "matching_core/_order_book.pyx"]
+    cython = [sys.executable, "-m", "cython", "-3", "-o", str(EXTENSION_SOURCE), "matching_core/_order_book.pyx"]
     subprocess.run(cython, cwd=ROOT, check=True)
     stamp.unlink(missing_ok=True)
-    compile_c(source, EXTENSION)
+    compile_c(EXTENSION_SOURCE, EXTENSION)
     stamp.write_text(wanted)
     return EXTENSION

@@ -37,15 +37,15 @@ def substitute(file: Path = EXTENSION) -> None:
     sys.meta_path.insert(0, _Finder(file))
 
 
-def require_sanitized() -> None:
-    """Raise NotSanitized unless the imported core is the sanitized build and the sanitizer runs in this process."""
+def require_sanitized(file: Path = EXTENSION) -> None:
+    """Raise NotSanitized unless the imported core is `file`, has the checks and the runtime is in this process."""
     core = importlib.import_module(MODULE)
     book = importlib.import_module("matching_core").OrderBook
-    if Path(core.__file__ or "").resolve() != EXTENSION:
+    if Path(core.__file__ or "").resolve() != file.resolve():
         raise NotSanitized(f"{MODULE} came from {core.__file__}")
     if core.OrderBook not in book.__mro__:
         raise NotSanitized("matching_core.OrderBook is not the extension's class")
-    code = EXTENSION.read_bytes()
+    code = file.read_bytes()
     missing = [mark.decode() for mark in MARKS if mark not in code]
     if missing:
         raise NotSanitized(f"the extension was compiled without {', '.join(missing)}")

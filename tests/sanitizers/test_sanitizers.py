@@ -5,7 +5,16 @@ import sys
 
 import pytest
 
-from tests.sanitizers.build import BUILD, EXTENSION, ROOT, compile_c, sanitized_environment
+from tests.sanitizers.build import (
+    EXTENSION,
+    EXTENSION_SOURCE,
+    PLAIN_FLAGS,
+    ROOT,
+    compile_c,
+    compile_planted,
+    compile_sanitized,
+    sanitized_environment,
+)
 
 PLANTED = [
     # function                   argument  what the sanitizer calls it
@@ -26,19 +35,11 @@ def run_python(source, environment=None):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def planted_library(tmp_path_factory):
-    """Compile the planted errors with the flags of the sanitized core."""
-    target = tmp_path_factory.mktemp("planted") / "planted.so"
-    compile_c(ROOT / "tests" / "sanitizers" / "planted.c", target)
-    return target
-
-
 @pytest.mark.parametrize(("function", "argument", "words"), PLANTED, ids=[row[0] for row in PLANTED])
-def test_a_planted_error_ends_the_process(planted_library, function, argument, words):
+def test_a_planted_error_ends_the_process(function, argument, words):
     """The process dies and the report names the error."""
     source = (
-        f"import ctypes\nplanted = ctypes.CDLL({str(planted_library)!r})\n"
+        f"import ctypes\nplanted = ctypes.CDLL({str(compile_planted())!r})\n"
         f"planted.{function}(ctypes.c_int64({argument}))\nprint('survived')"
     )
     ended = run_python(source, sanitized_environment())
@@ -61,26 +62,28 @@ def test_a_late_substitution_is_refused():
     assert "NotSanitized: matching_core._order_book was imported before" in ended.stderr
 
 
-@pytest.mark.skipif(not EXTENSION.exists(), reason="the sanitized core is not built: make sanitize")
 def test_the_sanitized_core_is_accepted():
     """With the substitution, under the runtime, the check passes."""
+    compile_sanitized()
     ended = run_python(f"{REQUIRE}substitute()\nrequire_sanitized()\nprint('sanitized')", sanitized_environment())
     assert ended.stdout == "sanitized\n", ended.stderr
 
 
-@pytest.mark.skipif(not EXTENSION.exists(), reason="the sanitized core is not built: make sanitize")
+def test_the_sanitized_core_without_its_runtime_is_refused():
+    """The extension alone, in a process that was not started under the runtime, does not even load."""
+    compile_sanitized()
+    bare = {name: value for name, value in sanitized_environment().items() if name != "LD_PRELOAD"}
+    ended = run_python(f"{REQUIRE}substitute()\nrequire_sanitized()\nprint('sanitized')", bare)
+    assert ended.returncode != 0
+    assert "sanitized" not in ended.stdout
+
+
 def test_a_core_without_instrumentation_is_refused(tmp_path):
-    """An extension at the right place that was compiled without the flags does not pass for one with them."""
-    plain = (EXTENSION.read_bytes()).replace(b"__ubsan_handle_add_overflow_abort", b"__ubsan_handle_nothing_overflow__")
-    assert plain != EXTENSION.read_bytes()
-    (tmp_path / EXTENSION.name).write_bytes(plain)
-    source = (
-        f"from pathlib import Path\nimport tests.sanitizers.substitute as at\n"
-        f"at.substitute()\nat.EXTENSION.read_bytes\n"
-        f"import importlib; importlib.import_module(at.MODULE)\n"
-        f"import sys; sys.modules[at.MODULE].__file__ = {str(tmp_path / EXTENSION.name)!r}\n"
-        f"at.EXTENSION = Path({str(tmp_path / EXTENSION.name)!r})\nat.require_sanitized()"
-    )
-    ended = run_python(source, sanitized_environment())
-    assert "NotSanitized: the extension was compiled without __ubsan_handle_add_overflow_abort" in ended.stderr
-    assert BUILD.is_dir()
+    """The same source compiled without the flags, at the expected place, does not pass for the sanitized one."""
+    compile_sanitized()
+    plain = tmp_path / EXTENSION.name
+    compile_c(EXTENSION_SOURCE, plain, PLAIN_FLAGS)
+    source = f"{REQUIRE}from pathlib import Path\nplain = Path({str(plain)!r})\nsubstitute(plain)\n"
+    ended = run_python(f"{source}require_sanitized(plain)", sanitized_environment())
+    assert ended.returncode != 0
+    assert "NotSanitized: the extension was compiled without __asan_report_store8" in ended.stderr
