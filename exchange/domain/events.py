@@ -168,7 +168,7 @@ class TriggerSet(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=
     instrument: int
     trigger: Trigger
     trigger_e9: int
-    """Price at which it fires now; 0 while it waits for its parent."""
+    """Price at which it fires; 0 for a trailing order that waits for its parent."""
     is_armed: bool
 
 

@@ -61,7 +61,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     replaces: int
     trigger: Trigger | None = None
     trigger_e9: int = 0
-    """Price at which it fires, or fired; a trailing order's follows its extreme, 0 while it waits for its parent."""
+    """Price at which it fires, or fired; a trailing order's follows its extreme and is 0 until its parent fills."""
     refusal: ResultCode = ResultCode.OK
     """Why the order was refused when its trigger fired."""
 

@@ -129,7 +129,6 @@ def report(state: State, turn: Turn, order: Order) -> None:
     place = order.place
     if place.trigger is None:
         return
-    is_armed = order.stage is not TriggerStage.WAITING
     turn.events.append(
         TriggerSet(
             subaccount=place.subaccount,
@@ -137,8 +136,8 @@ def report(state: State, turn: Turn, order: Order) -> None:
             order=order.number,
             instrument=place.instrument,
             trigger=place.trigger,
-            trigger_e9=trigger_price_e9(state, order) if is_armed else 0,
-            is_armed=is_armed,
+            trigger_e9=trigger_price_e9(state, order),
+            is_armed=order.stage is not TriggerStage.WAITING,
         )
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from exchange.domain.views import AccountView, Answer, GetAccount, GetOpenOrders, OrderView
+from exchange.domain.views import AccountView, Answer, GetAccount, GetOpenOrders, GetTriggerOrders, OrderView
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.history import TradeRecord, Transfer, page_of
@@ -35,7 +35,7 @@ class AccountMethods:
         """Return the table."""
         return {
             "private/get_open_orders": self._open_orders,
-            "private/get_trigger_orders": self._no_orders,
+            "private/get_trigger_orders": self._trigger_orders,
             "private/get_algo_orders": self._no_algos,
             "private/get_order_history": self._order_history,
             "private/get_orders": self._all_orders,
@@ -54,17 +54,20 @@ class AccountMethods:
 
     def _open_orders(self, call: Call) -> None:
         account = self._core.account(call, call.params.subaccount_id)
+        self._list_orders(call, GetOpenOrders(subaccount=account))
+
+    def _trigger_orders(self, call: Call) -> None:
+        account = self._core.account(call, call.params.subaccount_id)
+        self._list_orders(call, GetTriggerOrders(subaccount=account))
+
+    def _list_orders(self, call: Call, query: GetOpenOrders | GetTriggerOrders) -> None:
 
         def done(answer: Answer) -> None:
             views = answer if isinstance(answer, tuple) else ()
             orders = self._core.orders(views)
             call.result({"subaccount_id": call.params.subaccount_id, "orders": orders})
 
-        self._core.ask(call, GetOpenOrders(subaccount=account), done)
-
-    def _no_orders(self, call: Call) -> None:
-        self._core.account(call, call.params.subaccount_id)
-        call.result({"subaccount_id": call.params.subaccount_id, "orders": []})
+        self._core.ask(call, query, done)
 
     def _no_algos(self, call: Call) -> None:
         self._core.account(call, call.params.subaccount_id)

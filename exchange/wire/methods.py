@@ -88,6 +88,8 @@ _TABLE: Final = (
     _cancel("cancel_by_instrument", p.CancelManyParams),
     _cancel("cancel_by_client_order_id", p.CancelParams),
     _cancel("cancel_all", p.CancelManyParams, Bucket.FREE),
+    _cancel("cancel_trigger_order", p.CancelParams),
+    _cancel("cancel_all_trigger_orders", p.CancelManyParams, Bucket.FREE),
     _read("get_order", p.CancelParams),
     _read("get_orders", p.HistoryParams, 5),
     _read("get_open_orders", p.SubaccountParams),
@@ -124,7 +126,6 @@ _HINTS: Final[dict[str, str]] = {
     "public/register_scoped_session_key": "use private/set_session_key",
     "private/mass_quote": "not offered yet; use private/order and private/replace",
     "private/order_batch": "not offered yet; send orders one by one",
-    "private/cancel_trigger_order": "trigger orders are not offered yet; use private/cancel",
 }
 
 
