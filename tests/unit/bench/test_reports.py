@@ -5,9 +5,10 @@ from hashlib import sha256
 import pytest
 
 from bench import record_file
+from bench.native_build import Missing
 from bench.record_file import CANCEL, HEADER, MAGIC, MODIFY, NEW, RECORD, VERSION, survey
 from bench.replay import BATCH, Replay
-from bench.reports import BOOKS, listed_book, main, match, report_digest, time_matching
+from bench.reports import BOOKS, listed_book, main, match, report_digest, time_matching, time_with_ids
 from bench.workloads import WORKLOADS, body
 from matching_core import OrderBook, ReferenceOrderBook
 
@@ -148,6 +149,39 @@ def test_full_batches_repeat_the_first_pass(book_class):
     assert time_matching(report, found, book_class, rounds=1) > 0
     with pytest.raises(RuntimeError, match="other events"):
         time_matching(report, record_file.survey(records[: RECORD.size]), book_class, rounds=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([new(1000, BUY, 9, 1)], "the ids of this file are not dense"),
+        ([(*new(1, BUY, 9, 1), -1)], "an instrument of this file does not fit 32 bits"),
+    ],
+)
+def test_what_the_compiled_id_table_does_not_take(rows, reason):
+    """One line instead of a figure."""
+    records = pack(rows)
+    found = survey(records)
+    with pytest.raises(Missing, match=reason):
+        time_with_ids(records, match(records, found, OrderBook), found)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_compiled_id_table_leaves_the_same_book(name):
+    """Records through handles found in C end in the state of the first pass; other records are noticed."""
+    records = body(name, shrink=2_000)
+    found = survey(records)
+    report = match(records, found, OrderBook)
+    assert time_with_ids(records, report, found, rounds=1) > 0
+    with pytest.raises(RuntimeError, match="another book"):
+        time_with_ids(records[: -RECORD.size], report, found, rounds=1)
+
+
+def test_the_compiled_id_table_takes_a_smaller_modify_to_the_back():
+    """The next trade meets the other order, in C as in Python."""
+    records = pack([new(1, SELL, 9, 4), new(2, SELL, 9, 4), modify(1, SELL, 9, 3), new(3, BUY, 9, 5)])
+    found = survey(records)
+    assert time_with_ids(records, match(records, found, OrderBook), found, rounds=1) > 0
 
 
 def test_a_defect_is_one_line(tmp_path, capsys):
