@@ -138,14 +138,9 @@ cdef inline uint16_t check_new(const Core* core, uint32_t instrument, const Comm
 cdef inline uint16_t check_entry(Core* core, int64_t added, bint is_new) noexcept nogil:
     """First refusal that depends on the book; a sliding order gets its new price here."""
     cdef Taker* taker = &core.taker
-    if taker.flags & ORDER_GUARDED and core.guards[taker.guard].now.is_frozen:
-        return GUARD_FROZEN
-    if taker.flags & REDUCE_ONLY and cell_room(core, taker.cell, taker.side) == 0:
-        return REDUCE_ONLY_WOULD_INCREASE
-    if taker.flags & POST_ONLY and crossed_level(core) and not slide(core):
-        return POST_ONLY_WOULD_CROSS
-    if taker.flags & FOK and dry_fill(core) < taker.remaining:
-        return FOK_NOT_FILLED
+    cdef uint16_t code = check_options(core) if taker.flags else OK
+    if code:
+        return code
     if is_new and not has_slot(core):
         return CAPACITY
     if taker.flags & ORDER_HAS_CELL and taker.cell == 0 and (core.cell_top == core.cell_limit or not reserve_cell(core)):
@@ -156,6 +151,20 @@ cdef inline uint16_t check_entry(Core* core, int64_t added, bint is_new) noexcep
         return CAPACITY
     if taker.owner and taker.flags & STP_MASK == STP_CANCEL_TAKER and meets_itself_first(core):
         return SELF_TRADE
+    return OK
+
+
+cdef inline uint16_t check_options(Core* core) noexcept nogil:
+    """First refusal that an option of the order asks for."""
+    cdef Taker* taker = &core.taker
+    if taker.flags & ORDER_GUARDED and core.guards[taker.guard].now.is_frozen:
+        return GUARD_FROZEN
+    if taker.flags & REDUCE_ONLY and cell_room(core, taker.cell, taker.side) == 0:
+        return REDUCE_ONLY_WOULD_INCREASE
+    if taker.flags & POST_ONLY and crossed_level(core) and not slide(core):
+        return POST_ONLY_WOULD_CROSS
+    if taker.flags & FOK and dry_fill(core) < taker.remaining:
+        return FOK_NOT_FILLED
     return OK
 
 

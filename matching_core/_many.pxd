@@ -12,7 +12,7 @@ from matching_core._codes cimport (
 from matching_core._commands cimport proceed
 from matching_core._entry_checks cimport emit
 from matching_core._order_pool cimport (
-    PHASE_CLOSE, PHASE_DEPTH, PHASE_GUARD, PHASE_QUOTE, PHASE_SWEEP, Command, Core, Event,
+    PHASE_CLOSE, PHASE_DEPTH, PHASE_GUARD, PHASE_QUOTE, PHASE_SWEEP, Command, Core, Event, rare,
 )
 from matching_core._quotes cimport apply_mass_quote, step_quote
 
@@ -24,9 +24,9 @@ cdef enum:
 
 cdef inline Py_ssize_t records_of(const Command* command, Py_ssize_t left) noexcept nogil:
     """Records of 32 bytes that belong to a command with itself; left + 1 when its count is absurd."""
-    if command.kind == KIND_NEW and command.flags & EXTENDED:
+    if rare(command.flags & EXTENDED) and command.kind == KIND_NEW:
         return 2
-    if command.kind == KIND_MASS_QUOTE:
+    if rare(command.kind == KIND_MASS_QUOTE):
         return 1 + 2 * command.quantity if 0 <= command.quantity <= left else left + 1
     return 1
 

@@ -60,10 +60,10 @@ cdef uint32_t core_apply(
         code = apply_new(core, command)
     elif command.kind == KIND_CANCEL:
         code = apply_cancel(core, <uint64_t>command.cell << 32 | command.owner, USER_REQUEST)
-    elif command.kind == KIND_AMEND:
-        code = apply_amend(core, command)
-    else:
+    elif rare(command.kind != KIND_AMEND):
         code = apply_many(core, command)
+    else:
+        code = apply_amend(core, command)
     if code:
         refuse(core, command, code)
     else:

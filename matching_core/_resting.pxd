@@ -7,7 +7,7 @@ from matching_core._codes cimport EVENT_CANCELED, EVENT_REFILLED, OK, REDUCE_ONL
 from matching_core._counters cimport cell_room, leave_line
 from matching_core._entry_checks cimport emit
 from matching_core._order_pool cimport (
-    ORDER_ARRIVED, ORDER_GUARDED, ORDER_ICEBERG, Cold, Core, Ladder, Level, Order, handle_of, rare,
+    ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_ICEBERG, Cold, Core, Ladder, Level, Order, handle_of, rare,
     release_slot,
 )
 from matching_core._price_level cimport move_to_back, push_order, reduce_order, unlink_order
@@ -43,8 +43,12 @@ cdef inline void free_order(Core* core, uint32_t slot) noexcept nogil:
 
 
 cdef inline void drop_order(Core* core, uint32_t slot) noexcept nogil:
-    leave_level(core, slot)
-    free_order(core, slot)
+    if rare(core.orders[slot].flags & ORDER_COLD):
+        leave_level(core, slot)
+        free_order(core, slot)
+        return
+    unlink_order(core, slot)
+    release_slot(core, slot)
 
 
 cdef inline void emit_resting(Core* core, uint8_t kind, uint16_t code, uint32_t slot, int64_t quantity) noexcept nogil:

@@ -67,6 +67,8 @@ cdef inline bint read_guard_limits(Guard* guard, const SavedGuard* record) noexc
             return False
         if record.sums[index] < -SIDE_MAX or record.sums[index] > SIDE_MAX:
             return False
+    if record.sums[0] < 0 or record.sums[3] < 0:
+        return False
     if record.is_frozen > 1 or record.interval < 0 or record.interval > SIDE_MAX or record.start < 0:
         return False
     guard.interval = record.interval

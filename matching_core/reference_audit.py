@@ -115,5 +115,6 @@ class AuditedState(BookState):
         for guard in self._counters.guards.values():
             require(guard.is_frozen or guard.reached() == CoreCode.OK, "guard at its limit is not frozen")
             require(guard.count > 0 or not guard.quantity_lots, "guard counts lots without a fill")
+            require(min(guard.quantity_lots, guard.count, guard.start_ns) >= 0, "guard counted backwards")
             sums = (guard.quantity_lots, abs(guard.delta_e9), abs(guard.vega_e9), guard.count)
-            require(max(sums) <= GUARD_LIMIT_MAX and guard.start_ns >= 0, "guard's sums out of range")
+            require(max(sums) <= GUARD_LIMIT_MAX, "guard's sums out of range")

@@ -75,8 +75,8 @@ class SavedState(AuditedState):
             book._counters.cells[cell] = position
         lines = dict(book._read_guard(reader) for _ in range(guard_count))
         require(len(lines) == guard_count and sorted(lines) == list(lines), "guards out of order")
-        for row in [book._read_instrument(reader) for _ in range(instrument_count)]:
-            require(row == max(book._instruments), "instruments out of order")
+        listed = [book._read_instrument(reader) for _ in range(instrument_count)]
+        require(listed == sorted(listed), "instruments out of order")
         require(reader.is_at_end, "bytes behind the last order")
         book._link_lines(lines)
         return book

@@ -1,9 +1,9 @@
 """Seeded streams of core commands: every kind, flag and mode, at a chosen rate, with a share of invalid ones.
 
-Made to be fast: a bank of packed commands is drawn once per seed, and a batch is picked from it; only cancels, amends and
-quotes are packed one by one, around handles that `observe` cuts out of the events of earlier batches: those of orders
-that came to rest at once, by instrument, and of quotes, by instrument and side. `settings` gives the calls (cells,
-guards, weights) that keep cells moving and guards thawing.
+Made to be fast: a bank of packed commands is drawn once per seed, and a batch is picked from it; only cancels, amends
+and quotes are packed one by one, around handles that `observe` cuts out of the events of earlier batches: those of
+orders that came to rest at once, by instrument, and of quotes, by instrument and side. `settings` gives the calls
+(cells, guards, weights) that keep cells moving and guards thawing.
 """
 
 from collections import Counter, deque
