@@ -32,6 +32,7 @@ __all__ = [
     "SessionClose",
     "SessionOpen",
     "SetPrices",
+    "SetSelfTradePrevention",
     "Side",
     "SignedAmend",
     "TimeInForce",
@@ -50,6 +51,7 @@ class CommandKind(IntEnum):
     REPLACE = 4
     CANCEL_MANY = 5
     SIGNED_AMEND = 6
+    SET_SELF_TRADE_PREVENTION = 7
     CLOCK = 20
     EPOCH_START = 21
     SESSION_OPEN = 22
@@ -91,6 +93,8 @@ class OrderFlag(IntFlag):
     STP_CANCEL_MAKER = 256
     STP_CANCEL_BOTH = 512
     STP_DECREMENT_BOTH = 768
+    STP_ACCOUNT = 1024
+    """Alone of the STP flags: the mode the account has set."""
 
 
 class TriggerKind(IntEnum):
@@ -193,6 +197,7 @@ class CancelMany(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     instrument: int = 0
     label: str = ""
     scope: CancelScope = CancelScope.ALL
+    underlying: str = ""
 
 
 class Amend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -222,6 +227,16 @@ class SignedAmend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """-1: not compared."""
     trigger_e9: int = 0
     """As in Amend."""
+
+
+class SetSelfTradePrevention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an account's orders do that meet its own. Refused while any of its orders lives."""
+
+    subaccount: int
+    mode: OrderFlag = OrderFlag.NONE
+    """One of the STP_ modes, NONE for canceling the taker: of orders with STP_ACCOUNT."""
+    by_owner: bool = False
+    """Own are also the orders of the owner's other accounts that set this."""
 
 
 class Clock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -336,6 +351,7 @@ Command = (
     | CancelMany
     | Amend
     | SignedAmend
+    | SetSelfTradePrevention
     | Clock
     | EpochStart
     | SessionOpen

@@ -39,6 +39,7 @@ __all__ = [
     "OrderTriggered",
     "PricesSet",
     "RequestApplied",
+    "SelfTradePreventionSet",
     "SessionClosed",
     "SessionKeySet",
     "SessionOpened",
@@ -68,6 +69,7 @@ class _Tag(IntEnum):
     REQUEST_APPLIED = 23
     SESSION_OPENED = 24
     SESSION_CLOSED = 25
+    SELF_TRADE_PREVENTION_SET = 26
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
@@ -334,6 +336,16 @@ class SessionClosed(
     session: int
 
 
+class SelfTradePreventionSet(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.SELF_TRADE_PREVENTION_SET.value
+):
+    """An account chose its mode and scope."""
+
+    subaccount: int
+    mode: OrderFlag
+    by_owner: bool
+
+
 class BatchClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.BATCH_CLOSED.value):
     """A settlement batch is complete: everything between the previous BatchClosed and this event belongs to `batch`.
 
@@ -367,30 +379,12 @@ class InstrumentListed(
 
 
 OrderEvent = (
-    OrderAccepted
-    | OrderRefused
-    | OrderRepeated
-    | OrderAmended
-    | OrderRevised
-    | OrderClosed
-    | TriggerSet
-    | OrderTriggered
-    | TriggerFailed
-)
+    OrderAccepted | OrderRefused | OrderRepeated | OrderAmended | OrderRevised | OrderClosed | TriggerSet
+    | OrderTriggered | TriggerFailed
+)  # fmt: skip
 """Events of one order, named by `order`."""
 Event = (
-    OrderEvent
-    | ManyCanceled
-    | Trade
-    | BookLevel
-    | CommandRefused
-    | AccountOpened
-    | CashMoved
-    | SessionKeySet
-    | RequestApplied
-    | SessionOpened
-    | SessionClosed
-    | BatchClosed
-    | PricesSet
+    OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
+    | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
     | InstrumentListed
-)
+)  # fmt: skip

@@ -30,6 +30,7 @@ from exchange.domain.commands import (
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
     Side,
     SignedAmend,
     TimeInForce,
@@ -57,7 +58,7 @@ _ATTACHMENT: Final = Struct("<HHI")
 _SIGNED: Final = Struct("<20s32s65sB16sQQqQ")
 _TRIGGER: Final = Struct("<BBHIqqQQ")
 _TRIGGER_PRICE: Final = Struct("<q")
-_ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY, _TRIGGER_TERMS, _NEW_TRIGGER_PRICE = 1, 2, 3, 4, 5, 6
+_ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY, _TRIGGER_TERMS, _NEW_TRIGGER_PRICE, _UNDERLYING = range(1, 8)
 
 
 class BadRecord(ValueError):
@@ -253,15 +254,7 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
             )  # fmt: skip
             return record, attachment
         case CancelMany():
-            attachment = _attachment(_LABEL, command.label.encode()) if command.label else b""
-            record = _record(
-                CommandKind.CANCEL_MANY,
-                flags=command.scope,
-                subaccount=command.subaccount,
-                instrument=command.instrument,
-                attachment_bytes=len(attachment),
-            )
-            return record, attachment
+            return _pack_cancel_many(command)
         case Amend():
             record = _record(
                 CommandKind.AMEND,
@@ -271,6 +264,10 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
                 quantity_lots=command.quantity_lots,
             )
             return record, b""
+        case SetSelfTradePrevention():
+            kind = CommandKind.SET_SELF_TRADE_PREVENTION
+            row = _record(kind, side=command.by_owner, flags=command.mode, subaccount=command.subaccount)
+            return row, b""
         case EpochStart():
             return _record(CommandKind.EPOCH_START, target=command.epoch), b""
         case SessionClose():
@@ -280,6 +277,20 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
         case BatchCut():
             return _record(CommandKind.BATCH_CUT), b""
     raise BadRecord(f"no record for {type(command).__name__}")
+
+
+def _pack_cancel_many(command: CancelMany) -> tuple[bytes, bytes]:
+    attachments = _attachment(_LABEL, command.label.encode()) if command.label else b""
+    if command.underlying:
+        attachments += _attachment(_UNDERLYING, command.underlying.encode())
+    record = _record(
+        CommandKind.CANCEL_MANY,
+        flags=command.scope,
+        subaccount=command.subaccount,
+        instrument=command.instrument,
+        attachment_bytes=len(attachments),
+    )
+    return record, attachments
 
 
 def _attachments(raw: bytes) -> dict[int, bytes]:
@@ -361,9 +372,12 @@ def _unpack_small(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
                 instrument=fields[4],
                 label=extra.get(_LABEL, b"").decode(),
                 scope=CancelScope(fields[2]),
+                underlying=extra.get(_UNDERLYING, b"").decode(),
             )
         case CommandKind.AMEND:
             return Amend(subaccount=fields[3], order=fields[9], quantity_lots=fields[7], trigger_e9=fields[6])
+        case CommandKind.SET_SELF_TRADE_PREVENTION:
+            return SetSelfTradePrevention(subaccount=fields[3], mode=OrderFlag(fields[2]), by_owner=bool(fields[1]))
         case CommandKind.EPOCH_START:
             return EpochStart(epoch=fields[9])
         case CommandKind.SESSION_CLOSE:

@@ -48,6 +48,7 @@ class ResultCode(IntEnum):
     CLIENT_ORDER_ID_CONFLICT = 20001
     CAPACITY = 20006
     LINK_INVALID = 20011
+    ORDERS_OPEN = 20012
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
     REQUEST_NOT_AT_BATCH_START = 30002

@@ -18,6 +18,7 @@ from exchange.domain.commands import (
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
     SignedAmend,
 )
 from exchange.domain.events import Event
@@ -29,6 +30,7 @@ from exchange.engine.invariants import check_turn
 from exchange.engine.listing import list_instrument
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
+from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, start_epoch
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.trigger_orders import run_triggers
@@ -52,6 +54,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     CancelMany: cancel_many,
     Amend: amend,
     SignedAmend: amend_signed,
+    SetSelfTradePrevention: set_self_trade_prevention,
     Clock: _clock,
     EpochStart: start_epoch,
     SessionOpen: open_session,

@@ -258,11 +258,11 @@ def _submit(state: State, place: Place, lots: int) -> bytes:
         COMMAND.pack(
             _NEW,
             place.side,
-            core_flags(place),
+            core_flags(place, state.accounts[place.subaccount]),
             place.instrument,
             place.price_ticks,
             lots,
-            place.subaccount,
+            state.book_owner(place.subaccount),
             cell,
         )
     )

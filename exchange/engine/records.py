@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import msgspec
 
-from exchange.domain.commands import Place
+from exchange.domain.commands import OrderFlag, Place
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
 __all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session", "TriggerStage"]
@@ -87,6 +87,9 @@ class Account(msgspec.Struct, kw_only=True):
     """Time of the last CANCEL_ALL request; older nonces are refused."""
     is_locked: bool = False
     is_close_all_requested: bool = False
+    self_trade_mode: OrderFlag = OrderFlag.NONE
+    """Mode of orders that leave it to the account."""
+    is_self_trade_by_owner: bool = False
     positions: dict[int, Position] = {}
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.domain.commands import MarkRow, Place
+from exchange.domain.commands import MarkRow, OrderFlag, Place
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
@@ -85,6 +85,8 @@ _ACCOUNT_FIELDS: Final = (
     "cancel_all_ns",
     "is_locked",
     "is_close_all_requested",
+    "self_trade_mode",
+    "is_self_trade_by_owner",
 )
 _POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns")
 _BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
@@ -201,6 +203,7 @@ def _load_prices(state: State, rows: list[Any]) -> None:
 def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
     for index, fields, positions in decoded["accounts"]:
         values = dict(zip(_ACCOUNT_FIELDS, fields, strict=True))
+        values["self_trade_mode"] = OrderFlag(values["self_trade_mode"])
         held = {n: Position(**dict(zip(_POSITION_FIELDS, row, strict=True))) for n, row in positions}
         account = Account(index=index, positions=held, **values)
         is_new = index not in state.accounts
@@ -263,11 +266,11 @@ def _rest(state: State, order: Order) -> int:
     command = COMMAND.pack(
         CoreCommand.NEW,
         place.side,
-        core_flags(place),
+        core_flags(place, state.accounts[place.subaccount]),
         place.instrument,
         order.price_ticks,
         order.remaining_lots,
-        place.subaccount,
+        state.book_owner(place.subaccount),
         cell,
     )
     raw: bytes = state.book.submit(command)

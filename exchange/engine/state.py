@@ -26,6 +26,8 @@ from matching_core import InvariantViolated, OrderBook
 __all__ = ["InvariantViolated", "State"]
 
 _SECOND_NS: Final = 1_000_000_000
+_JOINED_OWNER: Final = 1 << 31
+"""Above every account index."""
 
 
 class State:
@@ -114,6 +116,13 @@ class State:
             self.cells[subaccount, instrument] = found
             self.book.set_cell(found, self.accounts[subaccount].lots(instrument))
         return found
+
+    def book_owner(self, subaccount: int) -> int:
+        """Whom the core takes for the owner of an account's orders: the account, or all that its owner joined."""
+        account = self.accounts[subaccount]
+        if not account.is_self_trade_by_owner:
+            return subaccount
+        return _JOINED_OWNER | min(self.owner_accounts[account.owner])
 
     def exposure(self, subaccount: int, instrument: int) -> Exposure:
         """What an account's open orders on an instrument add up to; opened on first use."""

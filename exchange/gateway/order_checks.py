@@ -30,19 +30,20 @@ from exchange.wire.params import EditParams, OrderParams, text_of
 from exchange.wire.venue import VenueInfo, address_text, asset_kind
 from settlement.protocol.signature import BadSignature, parse_signature
 
-__all__ = ["CheckedOrder", "OrderChecks", "nonce_time_ns", "parse_nonce"]
+__all__ = ["CheckedOrder", "OrderChecks", "choice", "nonce_time_ns", "parse_nonce", "self_trade_mode"]
 
 _SECOND_NS: Final = 1_000_000_000
 _NONCE_DIGITS: Final = 19
 _NINETEEN_DIGITS: Final = 10**18
 _NO_REJECT_MS: Final = 1 << 62
 _MODES_KEPT: Final = 1_024
-_STP: Final = {
+_STP_MODES: Final = {
     "cancel_taker": OrderFlag.NONE,
     "cancel_maker": OrderFlag.STP_CANCEL_MAKER,
     "cancel_both": OrderFlag.STP_CANCEL_BOTH,
     "decrement_both": OrderFlag.STP_DECREMENT_BOTH,
 }
+_STP_FIELD: Final = "self_trade_prevention"
 # Plain integers: combining members of an enum costs a call each.
 _POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 _SLIDE: Final = int(OrderFlag.SLIDE)
@@ -81,7 +82,7 @@ class OrderChecks:
         """Check `params` for `account` (already known to be the wallet's); WireError with the first failing code."""
         now_ns = self._clock_ns()
         instrument = self._market.named(str(params.instrument_name))
-        is_bid = _choice(params.direction, "direction", ("buy", "sell")) == "buy"
+        is_bid = choice(params.direction, "direction", ("buy", "sell")) == "buy"
         time_in_force, flags = order_mode(params, cancel_on_disconnect=cancel_on_disconnect)
         # An edit names a trigger price at most, and that is no part of the order it signs.
         trigger = None if isinstance(params, EditParams) else trigger_of(params, self._ids)
@@ -193,7 +194,7 @@ def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[Time
     return _mode(
         params.order_type or "limit",
         params.time_in_force or "gtc",
-        params.self_trade_prevention or "cancel_taker",
+        params.self_trade_prevention,
         has_algo=params.algo_type is not None,
         slides=params.reject_post_only is False,
         options=(_REDUCE_ONLY if params.reduce_only else 0)
@@ -206,19 +207,19 @@ def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[Time
 def _mode(
     order_type: str,
     time_in_force: str,
-    self_trade: str,
+    self_trade: str | None,
     *,
     has_algo: bool,
     slides: bool,
     options: int,
 ) -> tuple[TimeInForce, OrderFlag]:
     """Only what is valid is kept: a refusal leaves by exception."""
-    order_type = _choice(order_type, "order_type", ("limit", "market"))
-    wire_tif = _choice(time_in_force, "time_in_force", tuple(_TIF))
+    order_type = choice(order_type, "order_type", ("limit", "market"))
+    wire_tif = choice(time_in_force, "time_in_force", tuple(_TIF))
     if has_algo:
         raise WireError.bad_param("algo_type", "algo orders are not offered")
     life = _TIF[wire_tif]
-    flags = options | int(_STP[_choice(self_trade, "self_trade_prevention", tuple(_STP))])
+    flags = options | int(OrderFlag.STP_ACCOUNT if self_trade is None else self_trade_mode(self_trade, _STP_FIELD))
     if wire_tif == "post_only":
         if order_type == "market":
             raise WireError(11010)
@@ -227,6 +228,11 @@ def _mode(
         flags |= _MARKET
         life = TimeInForce.FOK if life is TimeInForce.FOK else TimeInForce.IOC
     return life, OrderFlag(flags)
+
+
+def self_trade_mode(text: str | None, field: str) -> OrderFlag:
+    """Flag of a mode's name; WireError -32602."""
+    return _STP_MODES[choice(text, field, tuple(_STP_MODES))]
 
 
 def price_on_tick(instrument: Instrument, price: Decimal | None) -> int:
@@ -322,7 +328,8 @@ def _present(value: Any) -> Any:
     return value
 
 
-def _choice(value: str | None, field: str, allowed: tuple[str, ...]) -> str:
+def choice(value: str | None, field: str, allowed: tuple[str, ...]) -> str:
+    """Lower-case member of `allowed`; WireError -32602."""
     if value is None or value.lower() not in allowed:
         raise WireError.bad_param(field, f"must be one of {', '.join(allowed)}")
     return value.lower()

@@ -260,10 +260,12 @@ class OrderMethods:
         params: CancelManyParams = call.params
         account = self._core.account(call, params.subaccount_id)
         instrument = self._core.instrument_id(params.instrument_name)
+        underlying = self._core.underlying(params.currency)
         removed = self._remove(
             account,
             lambda order: (
                 instrument in (0, order.place.instrument)
+                and underlying in ("", order.terms.instrument.underlying)
                 and label in ("", order.place.label)
                 and scope in (CancelScope.ALL, _scope_of(order.place))
             ),
@@ -274,7 +276,7 @@ class OrderMethods:
             count = next((event.count for event in output.events if isinstance(event, ManyCanceled)), 0)
             done(output, removed + count)
 
-        command = CancelMany(subaccount=account, instrument=instrument, label=label, scope=scope)
+        command = CancelMany(subaccount=account, instrument=instrument, label=label, scope=scope, underlying=underlying)
         self._core.submit(call, command, answered)
 
     def _get_order(self, call: Call) -> None:

@@ -94,6 +94,7 @@ MESSAGES: Final[dict[int, str]] = {
     20006: "Capacity reached",
     20007: "Environment or chain id mismatch",
     20011: "Orders cannot be linked this way",
+    20012: "Not while orders are open: cancel them first",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

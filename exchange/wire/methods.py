@@ -106,6 +106,7 @@ _TABLE: Final = (
     _read("session_keys", p.WalletParams),
     _read("set_session_key", p.SessionKeyParams),
     _read("withdraw", p.WithdrawParams),
+    _read("set_self_trade_prevention", p.SelfTradeParams),
     _read("set_cancel_on_disconnect", p.DisconnectParams),
     _read("get_deposit_history", p.HistoryParams, 5),
     _read("get_withdrawal_history", p.HistoryParams, 5),

@@ -30,6 +30,7 @@ __all__ = [
     "OrderParams",
     "Params",
     "ReplaceParams",
+    "SelfTradeParams",
     "SessionKeyParams",
     "SignedActionParams",
     "SubaccountParams",
@@ -245,6 +246,14 @@ class CancelManyParams(SubaccountParams):
     label: Text | None = None
     currency: str | None = None
     cancel_trigger_orders: bool | None = None
+
+
+class SelfTradeParams(SubaccountParams):
+    """private/set_self_trade_prevention."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id", "mode")
+    mode: str | None = None
+    scope: str | None = None
 
 
 class DisconnectParams(WalletParams):

@@ -27,6 +27,7 @@ from exchange.domain.commands import (
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
     Side,
     SignedAmend,
     TimeInForce,
@@ -43,7 +44,7 @@ _FLAGS = (
     [OrderFlag.NONE] * 8
     + [OrderFlag.POST_ONLY, OrderFlag.POST_ONLY | OrderFlag.SLIDE, OrderFlag.REDUCE_ONLY, OrderFlag.REDUCE_ONLY]
     + [OrderFlag.MARKET, OrderFlag.CANCEL_ON_DISCONNECT, OrderFlag.STP_CANCEL_MAKER, OrderFlag.STP_CANCEL_BOTH]
-    + [OrderFlag.STP_DECREMENT_BOTH] * 2
+    + [OrderFlag.STP_DECREMENT_BOTH, OrderFlag.STP_DECREMENT_BOTH, OrderFlag.STP_ACCOUNT, OrderFlag.STP_ACCOUNT]
 )
 _FORCES = [TimeInForce.GTC] * 6 + [TimeInForce.IOC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD]
 _MARKS = {CALL: 1_500, PUT: 800}
@@ -87,6 +88,7 @@ class Stream:
             (0.78, self.amend_signed),
             (0.83, self.replace),
             (0.84, self.cancel_many),
+            (0.845, self.self_trades),
             (0.88, self.session),
             (0.92, self.request),
             (0.96, lambda _: self.prices()),
@@ -231,6 +233,14 @@ class Stream:
             instrument=pick.choice((CALL, PERP)),
             label=pick.choice(("", "a")),
             scope=pick.choice([*CancelScope]),
+        )
+
+    def self_trades(self, _: State) -> Command:
+        """A mode and scope for an account; mostly one that has orders and is refused."""
+        pick = self.random
+        modes = (OrderFlag.NONE, OrderFlag.STP_CANCEL_MAKER, OrderFlag.STP_DECREMENT_BOTH, OrderFlag.MARKET)
+        return SetSelfTradePrevention(
+            subaccount=pick.randrange(2, 3 + self.accounts), mode=pick.choice(modes), by_owner=pick.random() < 0.5
         )
 
     def session(self, state: State) -> Command:

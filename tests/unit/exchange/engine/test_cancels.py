@@ -59,6 +59,15 @@ def test_cancel_many_counts_what_fits() -> None:
     assert refusal(world.run(CancelMany(subaccount=50))) is ResultCode.SUBACCOUNT_NOT_FOUND
 
 
+def test_cancel_many_by_underlying() -> None:
+    """A currency that has no orders cancels none; with one, perpetuals and options of it go."""
+    world = World().open()
+    placed(world, 2, BUY, 500_000, 1)
+    placed(world, 2, BUY, 100, 1, CALL)
+    assert ManyCanceled(subaccount=2, count=0) in world.run(CancelMany(subaccount=2, underlying="ETH"))
+    assert ManyCanceled(subaccount=2, count=2) in world.run(CancelMany(subaccount=2, underlying="BTC"))
+
+
 def test_replace_guards_and_order_of_events() -> None:
     """A wrong expectation leaves the target; a good one closes it first and gives a new number."""
     world = World().open()
