@@ -1,9 +1,9 @@
 """`python -m tests.differential.long_run --commands N --seed S --log FILE`: both books over N commands, to the byte.
 
 Each seed (S, S+1, ...) is a stream of --seeds-of commands on fresh books: event bytes are compared after each batch;
-state hash, depth, lines and soundness every thousand commands. Finished seeds stand in the log as lines of JSON; the
-same command goes on after the last of them, unless books or stream changed since. Exit 1 with a difference, or when a
-kind was drawn too rarely to prove anything.
+every view, state hash, snapshot and soundness every thousand commands. Finished seeds stand in the log as lines of
+JSON; the same command goes on after the last of them, unless books or stream changed since. Exit 1 with a difference,
+or when a kind was drawn too rarely to prove anything.
 """
 
 import argparse
@@ -16,16 +16,15 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import matching_core
 from matching_core import fills
 from matching_core.fills import COMMAND, CoreCommand
-from tests.differential.command_streams import CommandStream
+from tests.differential.command_streams import KINDS, CommandStream
 from tests.fuzz.commands import KIND_NAMES
 from tests.fuzz.run_state import core_fingerprint
-from tests.fuzz.setters import HAS_TIME, draw_setter
+from tests.fuzz.setters import SETTERS
 from tests.fuzz.steps import Step
 from tests.fuzz.twins import Diverged, Twins
 
@@ -33,19 +32,18 @@ __all__ = ["EXPECTED", "LEAST_PERCENT", "kinds_of", "main", "rare_kinds", "run_s
 
 BATCH = 50
 COMPARED_EVERY_BATCHES = 20
-SETTER_EVERY_BATCHES = 2
-PAUSES_NS = (0, 1, 1_000, 1_000_000, 1_000_000_000)
+SETTINGS_EVERY_BATCHES = 1
 CAPACITIES = (1_048_576, 500, 1_048_576, 60, 1_048_576, 5)
 LEAST_PERCENT = 0.5
 FLAGS = {name: value for name, value in vars(fills).items() if name.startswith("FLAG_")}
 STP_MODES = {value: name for name, value in vars(fills).items() if name.startswith("STP_") and name != "STP_SHIFT"}
-EXPECTED = (*KIND_NAMES.values(), *FLAGS, *STP_MODES.values())
+EXPECTED = (*KINDS, *KIND_NAMES.values(), *FLAGS, *STP_MODES.values())
 
 progress: Any = None
 
 
 def kinds_of(command: bytes) -> list[str]:
-    """Name what a command exercises: its kind, and for NEW each flag and an owner's self-trade mode."""
+    """Name what a command is: its kind in the contract, and for NEW each flag and an owner's self-trade mode."""
     kind, _side, flags, _instrument, _price, _quantity, owner, _cell = COMMAND.unpack_from(command)
     names = [KIND_NAMES.get(kind, "unknown kind")]
     if kind == CoreCommand.NEW:
@@ -64,7 +62,7 @@ def run_seed(seed: int, commands: int) -> dict[str, Any]:
     started_s = time.monotonic()
     kinds: Counter[str] = Counter()
     words = ""
-    twins = Twins({"order_capacity": CAPACITIES[seed % len(CAPACITIES)]})
+    twins = Twins({"order_capacity": CAPACITIES[seed % len(CAPACITIES)], "cell_capacity": 7, "guard_capacity": 4})
     done = 0
     try:
         for count in _batches(twins, seed, commands, kinds):
@@ -87,22 +85,20 @@ def run_seed(seed: int, commands: int) -> dict[str, Any]:
 
 def _batches(twins: Twins, seed: int, commands: int, kinds: Counter[str]) -> Iterator[int]:
     """Submit a stream in batches; yields the commands of each that both books answered alike."""
-    stream = CommandStream(seed, is_resting=twins.reference.order)
-    random = Random(f"setters {seed}")
-    now_ns = 0
+    stream = CommandStream(seed)
     for batch in range(-(-commands // BATCH)):
-        drawn = [stream.draw() for _ in range(min(BATCH, commands - batch * BATCH))]
+        drawn = stream.batch(min(BATCH, commands - batch * BATCH))
         for command in drawn:
             kinds.update(kinds_of(command))
-        now_ns += random.choice(PAUSES_NS)
-        stream.observe(
-            twins.apply(Step("submit", {"commands": b"".join(drawn), **({"now_ns": now_ns} if HAS_TIME else {})}))
-        )
-        if batch % SETTER_EVERY_BATCHES == 0:
-            twins.apply(draw_setter(random))
+        step = Step("submit", {"commands": b"".join(drawn), "now_ns": stream.now_ns()})
+        stream.observe(twins.apply(step))
+        if batch % SETTINGS_EVERY_BATCHES == 0:
+            for name, positional, named in stream.settings():
+                twins.apply(Step(name, {**dict(zip(SETTERS[name], positional, strict=False)), **named}))
         if batch % COMPARED_EVERY_BATCHES == 0:
             twins.compare()
         yield len(drawn)
+    kinds.update(stream.counts)
 
 
 class Log:

@@ -1,15 +1,14 @@
 """One case of the fuzz run: a capacity and a stream of calls, all drawn from (seed, number)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 from matching_core.fills import COMMAND_BYTES
-from tests.differential.command_streams import INSTRUMENTS, CommandStream
-from tests.fuzz.commands import KIND_NAMES
+from tests.differential.command_streams import CELLS, GUARDS, INSTRUMENTS, KINDS, CommandStream
 from tests.fuzz.mutations import mutate
-from tests.fuzz.setters import HAS_TIME, draw_setter
+from tests.fuzz.setters import SETTERS, draw_setter
 from tests.fuzz.steps import Step
 
 __all__ = ["Case"]
@@ -21,7 +20,8 @@ DAMAGE_PERCENT = (0, 2, 10, 40)
 BATCH_COMMANDS = (1, 1, 2, 8, 30, 64, 64, 200)
 LONG_BATCH_COMMANDS = 2_500
 """Enough events to fill the first event buffer, so that batches and sweeps pause and continue."""
-PAUSES_NS = (0, 0, 1, 1_000, 1_000_000, 1_000_000_000)
+BANK = 40
+"""Commands of each kind a stream picks from."""
 
 
 class Case:
@@ -29,76 +29,92 @@ class Case:
 
     def __init__(self, seed: int, number: int) -> None:
         self._random = Random(f"{seed}:{number}")
-        self.options = {"order_capacity": self._random.choice(CAPACITIES)}
+        self.options = self._draw_options()
         self._damage_percent = self._random.choice(DAMAGE_PERCENT)
         self._longest = self._random.choice(BATCH_COMMANDS)
-        self._now_ns = 0
-        self._is_resting: Callable[[int], object] | None = None
-        self._stream = CommandStream(
-            self._random.getrandbits(48),
-            is_resting=self._rests,
-            invalid_percent=self._random.choice((0, 3, 20)),
-        )
+        weights = {kind: weight * self._random.choice((1, 1, 1, 0, 6)) for kind, weight in KINDS.items()}
+        self._stream = CommandStream(self._random.getrandbits(48), weights={**weights, "gtc": KINDS["gtc"]}, bank=BANK)
         self.observe = self._stream.observe
-        self.drawn: Counter[str] = Counter()
+        self._drawn: Counter[str] = Counter()
 
-    def steps(self, is_resting: Callable[[int], object]) -> Iterator[Step]:
-        """Yield the steps; show the events of each to `observe` before the next. `is_resting` asks about a handle."""
-        self._is_resting = is_resting
+    @property
+    def drawn(self) -> Counter[str]:
+        """What was drawn so far, by kind."""
+        return self._drawn + self._stream.counts
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps; show the events of each to `observe` before the next."""
         for _ in range(STEPS):
             draw = self._random.randrange(100)
-            if draw < 6:
+            if draw < 5:
                 yield self._setter()
-            elif draw < 8:
+            elif draw < 7:
                 yield self._listing()
-            elif draw < 10:
+            elif draw < 9:
                 yield self._question()
+            elif draw < 12:
+                yield self._restart()
+            elif draw < 17:
+                yield from self._settings()
             else:
                 yield self._batch()
 
-    def _rests(self, handle: int) -> object:
-        return self._is_resting(handle) if self._is_resting else None
+    def _draw_options(self) -> dict[str, int]:
+        """Room for orders, and just enough for the other tables in half the cases."""
+        options = {"order_capacity": self._random.choice(CAPACITIES)}
+        if self._random.randrange(2):
+            options |= {"cell_capacity": len(CELLS) + 1, "guard_capacity": len(GUARDS)}
+            options["instrument_capacity"] = len(INSTRUMENTS)
+        return options
 
     def _batch(self) -> Step:
         random = self._random
         draw = random.randrange(200)
         if draw < 8:
-            self.drawn["arbitrary bytes"] += 1
+            self._drawn["arbitrary bytes"] += 1
             commands = random.randbytes(COMMAND_BYTES * random.randrange(1, 9))
         elif draw < 10:
-            self.drawn["broken length"] += 1
+            self._drawn["broken length"] += 1
             commands = random.randbytes(random.randrange(1, 300))
         else:
             count = LONG_BATCH_COMMANDS if draw == 10 else random.randint(1, self._longest)
-            commands = b"".join(self._command() for _ in range(count))
-        return Step("submit", {"commands": commands, **self._time()})
+            commands = b"".join(self._damaged(command) for command in self._stream.batch(count))
+        return Step("submit", {"commands": commands, "now_ns": self._time()})
 
-    def _command(self) -> bytes:
-        command = self._stream.draw()
-        self.drawn[KIND_NAMES.get(command[0], "unknown kind")] += 1
-        if self._random.randrange(100) < self._damage_percent:
-            self.drawn["mutated"] += 1
-            command = mutate(self._random, command)
-        return command
+    def _damaged(self, command: bytes) -> bytes:
+        if self._random.randrange(100) >= self._damage_percent:
+            return command
+        self._drawn["damaged"] += 1
+        return mutate(self._random, command)
 
-    def _time(self) -> dict[str, int]:
-        """Time of a batch: forward as a rule, rarely where no clock would go."""
-        if not HAS_TIME:
-            return {}
+    def _time(self) -> int:
+        """Forward as a rule, rarely where no clock would go."""
         if self._random.randrange(100) == 0:
-            return {"now_ns": self._random.choice((0, -1, 2**62, 2**63 - 1, 2**63))}
-        self._now_ns += self._random.choice(PAUSES_NS)
-        return {"now_ns": self._now_ns}
+            return self._random.choice((0, -1, 2**62, 2**63 - 1, 2**63))
+        return self._stream.now_ns()
+
+    def _settings(self) -> Iterator[Step]:
+        """The stream's own calls, which keep cells moving and guards thawing."""
+        for name, positional, named in self._stream.settings():
+            self._drawn[name] += 1
+            yield Step(name, {**dict(zip(SETTERS[name], positional, strict=False)), **named})
+
+    def _restart(self) -> Step:
+        """Both books from a snapshot, damaged every second time, under a fitting digest every second time of these."""
+        random = self._random
+        self._drawn["restart"] += 1
+        damage = random.choice((0, 0, 1, 1 << random.randrange(64), random.getrandbits(64)))
+        return Step("restart", {"damage_at": random.randrange(1 << 20), "damage": damage, "seal": random.randrange(2)})
 
     def _setter(self) -> Step:
         step = draw_setter(self._random, wild_percent=10)
-        self.drawn[step.call] += 1
+        self._drawn[step.call] += 1
         return step
 
     def _listing(self) -> Step:
         """Close an instrument, mostly refused; or list one again, mostly refused too."""
         instrument, (low, high) = self._random.choice(tuple(INSTRUMENTS.items()))
-        self.drawn["listing"] += 1
+        self._drawn["listing"] += 1
         if self._random.randrange(2):
             return Step("delist_instrument", {"instrument": instrument})
         band = self._random.choice(((low, high), (low, high), (low, low), (-(2**58), 2**58), (high, low)))
@@ -108,7 +124,7 @@ class Case:
     def _question(self) -> Step:
         random = self._random
         instrument, (low, high) = random.choice(tuple(INSTRUMENTS.items()))
-        self.drawn["fillable"] += 1
+        self._drawn["fillable"] += 1
         arguments: dict[str, Any] = {
             "instrument": instrument,
             "side": random.randrange(2),

@@ -1,15 +1,10 @@
-"""Cutting packed batches into commands, whatever kinds the contract has."""
+"""Cutting packed batches into commands with the records that belong to them, and showing them."""
 
 from collections.abc import Iterator
 
-from matching_core import fills
-from matching_core.fills import COMMAND, COMMAND_BYTES, CoreCode, CoreCommand
+from matching_core.fills import COMMAND, COMMAND_BYTES, EXTENSION, FLAG_EXTENDED, QUOTE_LINE, CoreCode, CoreCommand
 
 __all__ = ["CODE_NAMES", "KIND_NAMES", "commands_of", "describe"]
-
-FLAG_EXTENDED = getattr(fills, "FLAG_EXTENDED", 0)
-MASS_QUOTE = getattr(CoreCommand, "MASS_QUOTE", None)
-QUOTE_LINE_BYTES = 64
 
 
 def _names_of(numbers: type) -> dict[int, str]:
@@ -23,9 +18,9 @@ CODE_NAMES = _names_of(CoreCode)
 def _size_at(batch: bytes, start: int) -> int:
     kind, _side, flags, _instrument, _price, quantity, _owner, _cell = COMMAND.unpack_from(batch, start)
     if kind == CoreCommand.NEW and flags & FLAG_EXTENDED:
-        return 2 * COMMAND_BYTES
-    if kind == MASS_QUOTE and 0 < quantity <= len(batch):
-        return COMMAND_BYTES + quantity * QUOTE_LINE_BYTES
+        return COMMAND_BYTES + EXTENSION.size
+    if kind == CoreCommand.MASS_QUOTE:
+        return COMMAND_BYTES + quantity * QUOTE_LINE.size if quantity >= 0 else len(batch)
     return COMMAND_BYTES
 
 

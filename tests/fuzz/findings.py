@@ -4,12 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from matching_core import ReferenceOrderBook
 from tests.fuzz.attempts import Outcome, attempt
 from tests.fuzz.cases import Case
 from tests.fuzz.commands import commands_of, describe
 from tests.fuzz.minimizer import minimize
 from tests.fuzz.steps import Step, steps_from_json, steps_to_json
-from tests.fuzz.twins import Diverged, answer, build_reference, run_steps
+from tests.fuzz.twins import Diverged, Twins, run_steps
 
 __all__ = ["Finding", "find_again", "lines_of", "load", "save"]
 
@@ -30,14 +31,14 @@ class Finding:
 
 
 def steps_of(seed: int, number: int) -> tuple[dict[str, int], list[Step]]:
-    """Draw a case again with the reference alone: the compiled book may end the process."""
+    """Draw a case again with the reference in both places: the compiled book may end the process."""
     case = Case(seed, number)
-    reference = build_reference(case.options)
+    twins = Twins(case.options, compiled=ReferenceOrderBook)
     steps = []
-    for step in case.steps(reference.order):
+    for step in case.steps():
         steps.append(step)
         try:
-            answered = answer(reference, step)
+            answered = twins.apply(step)
         except Diverged:
             break
         if step.call == "submit" and isinstance(answered, bytes):

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from random import Random
 
 from matching_core import ReferenceOrderBook
-from tests.differential.command_streams import INSTRUMENTS
+from tests.differential.command_streams import CELLS, GUARDS, INSTRUMENTS
 from tests.fuzz.steps import Step
 
-__all__ = ["COUNTED", "HAS_TIME", "draw_setter", "methods_with"]
+__all__ = ["CELL_NUMBERS", "GUARD_NUMBERS", "SETTERS", "draw_setter", "methods_with"]
 
-COUNTED = range(1, 7)
-"""Numbers of the cells and guards in use."""
+CELL_NUMBERS = (*CELLS, 6)
+GUARD_NUMBERS = (*GUARDS, 4)
+"""Those of the stream, and one that is not set."""
+WITH_SIGN = ("set_cell", "set_weights")
 SIGNED = (0, 1, 5, 40, -40, 500, -500)
 LIMITS = (0, 0, 1, 2, 5, 40, 500, 1_000_000_000)
 WILD = (2**32 - 1, 2**32, 2**61, 2**61 + 1, 2**62, -(2**62), 2**62 + 1, 2**63 - 1, -(2**63), -1)
@@ -28,23 +30,18 @@ def methods_with(names: set[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 SETTERS = {name: names for name, names in methods_with(set()) if name.startswith(("set_", "reset_"))}
-HAS_TIME = "now_ns" in inspect.signature(ReferenceOrderBook.submit).parameters
 
 
 def draw_setter(random: Random, *, wild_percent: int = 0) -> Step:
     """One call of a setter; `wild_percent` of them with a value at or beyond a bound."""
     name = random.choice(tuple(SETTERS))
-    arguments = {argument: _draw_argument(random, argument) for argument in SETTERS[name]}
+    lots = SIGNED if name in WITH_SIGN else LIMITS
+    arguments = {argument: _draw_argument(random, argument, lots) for argument in SETTERS[name]}
     if random.randrange(100) < wild_percent:
         arguments[random.choice(SETTERS[name])] = random.choice(WILD)
     return Step(name, arguments)
 
 
-def _draw_argument(random: Random, name: str) -> int:
-    if name == "instrument":
-        return random.choice(tuple(INSTRUMENTS))
-    if name in ("cell", "guard"):
-        return random.choice(COUNTED)
-    if "limit" in name or "interval" in name:
-        return random.choice(LIMITS)
-    return random.choice(SIGNED)
+def _draw_argument(random: Random, name: str, others: tuple[int, ...]) -> int:
+    numbers = {"instrument": tuple(INSTRUMENTS), "cell": CELL_NUMBERS, "guard": GUARD_NUMBERS}
+    return random.choice(numbers.get(name, others))
