@@ -77,10 +77,11 @@ def apply(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     state.sequence += 1
     state.timestamp_ns = timestamp_ns
     turn = Turn()
-    fired = state.triggers.fired
-    may_place = not fired or type(command) is Clock
+    # What fired is waiting too; a plain dict is asked first, because this line stands on every command's way.
+    waiting, fired = state.waiting_orders, state.triggers.fired
+    may_place = not waiting or not fired or type(command) is Clock
     _HANDLERS[type(command)](state, turn, command)
-    if fired or turn.moved or turn.tied_fills or turn.tied_ends:
+    if (waiting and fired) or turn.moved or turn.tied_fills or turn.tied_ends:
         run_triggers(state, turn, may_place=may_place)
     events = turn.finish(state)
     check_turn(state, turn)

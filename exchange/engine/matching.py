@@ -136,9 +136,9 @@ def close_order(state: State, turn: Turn, order: Order, status: OrderStatus, rea
         if order.number in state.handles:
             _unrest(state, order)
         del state.open_orders[order.number]
-    if state.links.is_tied(order):
+    if order.group or order.place.trigger is not None or order.number in state.links.children:
         turn.tied_ends[order.number] = order
-    state.links.drop(order)
+        state.links.drop(order)
     state.closed_orders[order.number] = order
     order.status = status
     order.reason = reason
