@@ -10,10 +10,15 @@ SEED ?= 1
 SIZE ?= full
 GOALS ?=
 WORKERS ?= 3
+MINUTES ?= 60
+COMMANDS ?= 100000000
+CANARY ?=
+CORE_TESTS := tests/unit/matching_core tests/property/test_order_book.py tests/differential/test_order_book.py
 PYTEST := $(BIN)/python -m pytest
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev build run reset test check bench lint fmt types architecture contracts node browser sim clean lock
+.PHONY: help setup dev build run reset test check bench bench-smoke lint fmt types architecture contracts node browser
+.PHONY: sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -49,7 +54,7 @@ reset: setup ## clear the data directory
 test: dev ## every test that needs pip alone
 	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests
 
-check: dev lint types architecture sim canary contracts node browser bench-smoke ## lint, types, architecture and what needs more tools
+check: dev lint types architecture sim canary core-canary sanitize fuzz-smoke contracts node browser bench-smoke ## lint, types, architecture and what needs more tools
 	@.ci/skipped
 
 lint: dev
@@ -73,6 +78,21 @@ canary: dev ## each deliberate defect must be caught
 	    echo "canary $$name was not caught"; cat $(VENV)/canary.out; exit 1; fi; \
 	  grep -q "caught" $(VENV)/canary.out || { echo "canary $$name failed for another reason"; cat $(VENV)/canary.out; exit 1; }; \
 	  echo "canary $$name: caught"; done
+
+core-canary: dev ## each deliberate defect of a book must be found by suite, differential and fuzz run
+	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
+
+sanitize: dev ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(BIN)/python -m tests.sanitizers -q $(CORE_TESTS) tests/sanitizers && echo "sanitize: green"
+
+fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; stop with Ctrl-C, the same command goes on
+	@exec $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) $(if $(CANARY),--canary $(CANARY))
+
+fuzz-smoke: dev
+	@$(BIN)/python -m tests.fuzz --minutes 2 --seed $(SEED) --fresh --folder build/fuzz-smoke && echo "fuzz: green"
+
+long-differential: dev ## COMMANDS=100000000 SEED=1: both books to the byte; stop with Ctrl-C, the same command goes on
+	@exec $(BIN)/python -m tests.differential.long_run --commands $(COMMANDS) --seed $(SEED)
 
 contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)
 	@.ci/with node "contracts" settlement/contracts/tools/setup settlement/contracts/tools/check

@@ -8,12 +8,12 @@ other work.
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-__all__ = ["IS_SMALL", "Comparison", "interleaved", "record_goal", "result_hash", "sized"]
+__all__ = ["IS_SMALL", "Comparison", "in_turns", "interleaved", "record_goal", "result_hash", "sized"]
 
 IS_SMALL: Final = os.environ.get("SIZE") == "small"
 """`python -m bench --size small`: the size that CI runs so that benchmarks do not rot."""
@@ -59,6 +59,18 @@ def interleaved(
         for work, seconds in pairs if number % 2 == 0 else reversed(pairs):
             seconds.append(_timed(work))
     return Comparison(statistics.median(reference_s), statistics.median(subject_s))
+
+
+def in_turns(works: Mapping[str, Callable[[], float]], *, rounds: int, warmup: int = 1) -> dict[str, float]:
+    """Medians of figures that each work measures itself (set-up and checks outside); the order changes every round."""
+    for _ in range(warmup):
+        for work in works.values():
+            work()
+    figures: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds):
+        for name in list(works) if number % 2 == 0 else reversed(works):
+            figures[name].append(works[name]())
+    return {name: statistics.median(measured) for name, measured in figures.items()}
 
 
 def record_goal(

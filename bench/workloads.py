@@ -1,38 +1,45 @@
-"""Order flow W1 of the matching goals: seeded, integer only, with a published hash of the report.
+"""Order flows of the matching goals (W1, W2, W3a-W3d): seeded, integer only, the same bytes everywhere.
 
-    python -m bench.workloads W1 --out FILE      (or --hash to match it and print the report's SHA-256)
+    python -m bench.workloads W1 --out FILE [--seed N] [--shrink N]
 
-The generator plays every record through a real book, because what it draws depends on which orders still rest. Records
-are 40 bytes after a 16-byte header; order ids are dense from 1, so a list maps them to handles.
+The published counts and hashes belong to seed 42 and full size; `--shrink 100` divides steps, preload and target depth.
+A generator keeps its own book (`generator_book`), because what it draws depends on which orders still rest; the
+matching core takes no part. `python -m bench.reports FILE` matches what is written here.
 """
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
-from hashlib import sha256
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
-from struct import Struct
 from typing import Final
 
-from matching_core import OrderBook
-from matching_core.fills import COMMAND, COMMAND_HANDLE, EVENT, FLAG_IOC, CoreCommand, CoreEvent
+from bench.generator_book import GeneratorBook, LiveOrder
+from bench.record_file import CANCEL, HEADER, MAGIC, MODIFY, NEW, RECORD, VERSION
 
-__all__ = ["REPORT_SHA256", "Record", "SplitMix", "W1Generator", "main", "report_lines", "report_sha256"]
+__all__ = ["REPORT_SHA256", "WORKLOADS", "SplitMix", "body", "main", "records"]
 
-MAGIC: Final = 0x4D4542575F303031
-HEADER: Final = Struct("<QII")
-RECORD: Final = Struct("<BBBBIQQqq")
-NEW, CANCEL, MODIFY = 0, 1, 2
 MASK: Final = 2**64 - 1
-REPORT_SHA256: Final = {"W1": "6a73fbd4b7d561809477eff336e7d6959091ea636947f2b42fe5907763989e85"}
-PRELOAD, STEPS = 10_000, 2_000_000
+SEED: Final = 42
+PRELOAD, STEPS, DEPTH = 10_000, 2_000_000, 12_000
+REPORT_SHA256: Final = {
+    "W1": "6a73fbd4b7d561809477eff336e7d6959091ea636947f2b42fe5907763989e85",
+    "W2": "ce5056aa4b53a6c7cb8e6478410d0e964ed1f18f956c2fef992e073fb2d5adb6",
+    "W3a": "a24d5e5cdffb3be64a39edbc42fdf4d0ce5b55c3c8b6a6e060fab4b230c4f9d5",
+    "W3b": "541405c12baf0fbf6a7b45fc22da32b9c9969791bbebbdc2ef31eb440fc5db14",
+    "W3c": "2ad2476f43c442a4a8779286086cad046fb6ca0da411d6027343d568f4aef1eb",
+    "W3d": "74e76ecc606f6ff65aa939787ff4ac40f9ef63c4f341265918699d1570efdccd",
+}
+"""SHA-256 of the report text at seed 42 and full size; five independent engines agree on each."""
 
 
 class SplitMix:
     """splitmix64; `below(n)` is the high half of the 128-bit product."""
 
-    def __init__(self, seed: int = 42) -> None:
-        self._state = seed
+    def __init__(self, seed: int = SEED) -> None:
+        self._state = seed & MASK
 
     def below(self, bound: int) -> int:
         """Return the next number in 0..bound-1."""
@@ -42,215 +49,227 @@ class SplitMix:
         return ((state ^ state >> 31) * bound) >> 64
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of the file; `handle` and `events` are what the book knew and answered when it was drawn."""
+class Tape:
+    """Numbers records and new orders across the instruments of a file."""
 
-    kind: int
-    side: int
-    is_ioc: bool
-    quantity: int
-    sequence: int
-    order_id: int
-    price: int
-    command: bytes
-    events: bytes
+    def __init__(self) -> None:
+        self.sequence = -1
+        self.order_id = 0
 
-    def packed(self, instrument: int = 0) -> bytes:
-        """Return the 40 bytes of the record file."""
-        row = (self.quantity, self.sequence, self.order_id, self.price, instrument)
-        return RECORD.pack(self.kind, self.side, self.is_ioc, 0, *row)
+    def pack(self, kind: int, order: LiveOrder, quantity: int, instrument: int, *, ioc: bool = False) -> bytes:
+        """The next record of the file."""
+        self.sequence += 1
+        row = (quantity, self.sequence, order.order_id, order.price, instrument)
+        return RECORD.pack(kind, order.side, ioc, 0, *row)
 
 
-class W1Generator:
+class Flow:
     """One instrument around a slowly walking middle: 90 % place or cancel, 5 % modify, 5 % IOC."""
 
-    width, depth_target = 100, 12_000
-
-    def __init__(self, steps: int = STEPS, preload: int = PRELOAD) -> None:
-        self._random = SplitMix()
-        self._steps, self._preload = steps, preload
-        self._middle = 100_000
+    def __init__(
+        self, random: SplitMix, tape: Tape, *, middle: int, width: int, depth: int, instrument: int = 0
+    ) -> None:
+        self.book = GeneratorBook()
+        self._below, self._tape = random.below, tape
+        self._middle, self._width, self._depth, self._instrument = middle, width, depth, instrument
         self._count = 0
-        self._sequence = 0
-        self._next_id = 1
-        self._live: list[int] = []
-        self._place_of: dict[int, int] = {}
-        self._handles: dict[int, int] = {}
-        self._ids: dict[int, int] = {}
-        self.book = OrderBook()
-        self.book.list_instrument(0, price_min_ticks=1, price_max_ticks=200_000)
 
-    def records(self) -> Iterator[Record]:
-        """Draw every record of the file in order."""
-        for _ in range(self._preload):
-            yield self._new(ioc=False)
-        for _ in range(self._steps):
-            yield self._step()
+    def new(self) -> bytes:
+        """Place an order that may rest."""
+        side = self._below(2)
+        price = self._price(side)
+        return self.place(side, price, 1 + self._below(100))
 
-    @property
-    def live_count(self) -> int:
-        """Orders resting now."""
-        return len(self._live)
-
-    def order_id(self, handle: int) -> int:
-        """Return the dense id of an order that rests or was touched by the last record."""
-        return self._ids[handle]
-
-    def _step(self) -> Record:
+    def step(self) -> bytes:
+        """One step of the specification."""
         self._count += 1
-        below = self._random.below
-        if self._count % 1000 == 0:
-            self._middle += below(3) - 1
-        draw = below(100)
+        self._drift()
+        live, draw = self.book.live, self._below(100)
         if draw < 90:
-            if not self._live or below(2 * self.depth_target) >= len(self._live):
-                return self._new(ioc=False)
-            return self._cancel(self._live[below(len(self._live))])
+            full = live and self._below(2 * self._depth) < len(live)
+            return self.cancel(live[self._below(len(live))]) if full else self.new()
         if draw < 95:
-            return self._modify(self._live[below(len(self._live))]) if self._live else self._new(ioc=False)
-        return self._new(ioc=True)
+            return self._modify(live[self._below(len(live))]) if live else self.new()
+        side = self._below(2)
+        return self.place(side, self._ioc_price(side), 1 + self._below(300), ioc=True)
+
+    def place(self, side: int, price: int, quantity: int, *, ioc: bool = False) -> bytes:
+        """Match a new order and record it."""
+        self._tape.order_id += 1
+        order = LiveOrder(self._tape.order_id, side, price, quantity)
+        record = self._tape.pack(NEW, order, quantity, self._instrument, ioc=ioc)
+        self.book.submit(order, rests=not ioc)
+        return record
+
+    def cancel(self, order: LiveOrder) -> bytes:
+        """Take a resting order out and record it."""
+        self.book.cancel(order)
+        return self._tape.pack(CANCEL, order, 0, self._instrument)
+
+    def _modify(self, order: LiveOrder) -> bytes:
+        price, quantity = self._price(order.side), order.remaining + 1
+        named = LiveOrder(order.order_id, order.side, price, quantity)
+        self.book.modify(order, price, quantity)
+        return self._tape.pack(MODIFY, named, quantity, self._instrument)
+
+    def _drift(self) -> None:
+        if self._count % 1000 == 0:
+            self._middle += self._below(3) - 1
 
     def _price(self, side: int) -> int:
-        first, second = self._random.below(self.width), self._random.below(self.width)
-        distance = 1 + min(first, second)
+        distance = 1 + min(self._below(self._width), self._below(self._width))
         return self._middle + distance if side else self._middle - distance
 
-    def _new(self, *, ioc: bool) -> Record:
-        side = self._random.below(2)
-        if ioc:
-            quantity = 1 + self._random.below(300)
-            price = self._middle - 6 if side else self._middle + 6
-        else:
-            price = self._price(side)
-            quantity = 1 + self._random.below(100)
-        order_id = self._next_id
-        self._next_id += 1
-        command = COMMAND.pack(CoreCommand.NEW, side, FLAG_IOC if ioc else 0, 0, price, quantity, 0, 0)
-        return self._play(NEW, side, ioc, quantity, order_id, price, command)
-
-    def _cancel(self, order_id: int) -> Record:
-        command = COMMAND_HANDLE.pack(CoreCommand.CANCEL, 0, 0, 0, 0, 0, self._handles[order_id])
-        side, price, _ = self._resting(order_id)
-        return self._play(CANCEL, side, False, 0, order_id, price, command)
-
-    def _modify(self, order_id: int) -> Record:
-        handle = self._handles[order_id]
-        side, _, remaining = self._resting(order_id)
-        price = self._price(side)
-        command = COMMAND_HANDLE.pack(CoreCommand.AMEND, 0, 0, 0, price, remaining + 1, handle)
-        return self._play(MODIFY, side, False, remaining + 1, order_id, price, command)
-
-    def _resting(self, order_id: int) -> tuple[int, int, int]:
-        """Return (side, price, remaining) of an order in `live`."""
-        order = self.book.order(self._handles[order_id])
-        if order is None:
-            raise LookupError(f"order {order_id} does not rest")
-        return order[1:4]
-
-    def _play(
-        self, kind: int, side: int, ioc: bool, quantity: int, order_id: int, price: int, command: bytes
-    ) -> Record:
-        events = self.book.submit(command)
-        self._follow(order_id, events)
-        sequence = self._sequence
-        self._sequence += 1
-        return Record(kind, side, ioc, quantity, sequence, order_id, price, command, events)
-
-    def _follow(self, order_id: int, events: bytes) -> None:
-        """Keep `live` as the specification words it: append when it rests, swap with the last when it goes."""
-        touched = [order_id]
-        for kind, _side, _code, _instrument, handle, _price, _quantity in EVENT.iter_unpack(events):
-            if kind == CoreEvent.ACCEPTED:
-                self._handles[order_id] = handle
-                self._ids[handle] = order_id
-            elif kind == CoreEvent.TRADE:
-                touched.append(self._ids[handle])
-        for touched_id in touched[1:] + touched[:1]:
-            self._update_live(touched_id)
-
-    def _update_live(self, order_id: int) -> None:
-        rests = self.book.order(self._handles[order_id]) is not None
-        place = self._place_of.get(order_id)
-        if rests and place is None:
-            self._place_of[order_id] = len(self._live)
-            self._live.append(order_id)
-        elif not rests and place is not None:
-            del self._place_of[order_id]
-            last = self._live.pop()
-            if last != order_id:
-                self._live[place] = last
-                self._place_of[last] = place
+    def _ioc_price(self, side: int) -> int:
+        return self._middle - 6 if side else self._middle + 6
 
 
-def report_lines(record: Record, generator: W1Generator) -> list[str]:
-    """Return the report of the record drawn last, sorted stably by type."""
-    lines = [_report_line(record, generator, *event) for event in EVENT.iter_unpack(record.events)]
-    return sorted(filter(None, lines), key=lambda line: line[0])
+class UniformFlow(Flow):
+    """Prices uniform over a wide band, bids in its lower half, asks in its upper; IOC orders take whatever rests."""
+
+    _LOW = 1
+
+    def __init__(self, random: SplitMix, tape: Tape, *, high: int, depth: int) -> None:
+        super().__init__(random, tape, middle=0, width=0, depth=depth)
+        self._high, self._half = high, (high - self._LOW) // 2
+
+    def _drift(self) -> None:
+        """The band stands still and draws nothing."""
+
+    def _price(self, side: int) -> int:
+        return self._LOW + (self._half + 1 if side else 0) + self._below(self._half)
+
+    def _ioc_price(self, side: int) -> int:
+        return self._LOW if side else self._high
 
 
-def _report_line(
-    record: Record,
-    generator: W1Generator,
-    kind: int,
-    side: int,
-    _code: int,
-    _of: int,
-    handle: int,
-    price: int,
-    quantity: int,
-) -> str:
-    """Return the line of one event, empty for events the report does not show."""
-    sequence, order_id = record.sequence, record.order_id
-    if kind == CoreEvent.TRADE:
-        return f"1,{sequence},{price},{quantity},{generator.order_id(handle)},{order_id}"
-    if kind == CoreEvent.CANCELED:
-        return f"2,{sequence},{side},{order_id},{price}"
-    if kind in (CoreEvent.ACCEPTED, CoreEvent.AMENDED):
-        return f"{0 if kind == CoreEvent.ACCEPTED else 3},{sequence},{side},{order_id},{price},{quantity}"
-    if kind == CoreEvent.REJECTED:
-        return f"{4 if record.kind == CANCEL else 5},{sequence},{order_id}"
-    return ""
+def w1(random: SplitMix, shrink: int) -> Iterator[bytes]:
+    """One instrument, 12,000 orders deep."""
+    return _preloaded(Flow(random, Tape(), middle=100_000, width=100, depth=max(20, DEPTH // shrink)), shrink)
 
 
-def report_sha256(generator: W1Generator) -> tuple[str, dict[str, int]]:
-    """Play a whole workload; return the report's SHA-256 and its counts."""
-    digest = sha256()
-    counts = {"records": 0, "new": 0, "cancel": 0, "modify": 0, "trades": 0}
-    for record in generator.records():
-        lines = report_lines(record, generator)
-        counts["records"] += 1
-        counts[("new", "cancel", "modify")[record.kind]] += 1
-        counts["trades"] += sum(line.startswith("1,") for line in lines)
-        digest.update(("\n" * (record.sequence > 0) + "\n".join(lines)).encode())
-    bids, asks = generator.book.depth(0, 1_000_000)
-    counts |= {"resting": generator.book.resting_count, "levels": len(bids) + len(asks)}
-    return digest.hexdigest(), counts
+def w2(random: SplitMix, shrink: int) -> Iterator[bytes]:
+    """500 instruments of very different activity, 120,000 orders deep together."""
+    tape, weights = Tape(), [1_000_000 // (number + 1) for number in range(500)]
+    total, flows = sum(weights), []
+    for instrument, weight in enumerate(weights):
+        depth = max(20, 10 * DEPTH // shrink * weight // total)
+        flows.append(Flow(random, tape, middle=5000, width=20, depth=depth, instrument=instrument))
+        yield from (flows[-1].new() for _ in range(depth * 5 // 6))
+    borders = list(accumulate(weights))
+    for _ in range(STEPS // shrink):
+        yield flows[bisect_right(borders, random.below(total))].step()
 
 
-def write_file(generator: W1Generator, path: Path, count: int) -> None:
-    """Write the record file."""
+def w3a(random: SplitMix, shrink: int) -> Iterator[bytes]:
+    """A hundred sweeps of 10,000 orders each."""
+    flow = Flow(random, Tape(), middle=0, width=0, depth=0)
+    for _ in range(100):
+        for _ in range(PRELOAD // shrink):
+            price = 100_001 + random.below(100)
+            yield flow.place(1, price, 1 + random.below(10))
+        yield flow.place(0, 100_200, sum(order.remaining for order in flow.book.live), ioc=True)
+
+
+def w3b(random: SplitMix, shrink: int) -> Iterator[bytes]:
+    """50,000 orders at one price: cancel any of them, place one more."""
+    flow = Flow(random, Tape(), middle=0, width=0, depth=0)
+    live = flow.book.live
+    for _ in range(5 * PRELOAD // shrink):
+        yield flow.place(0, 100_000, 1 + random.below(100))
+    for _ in range(STEPS // 4 // shrink):
+        yield flow.cancel(live[random.below(len(live))])
+        yield flow.place(0, 100_000, 1 + random.below(100))
+
+
+def w3c(random: SplitMix, shrink: int) -> Iterator[bytes]:
+    """W1 with prices all over a band of 200,000 ticks."""
+    return _preloaded(UniformFlow(random, Tape(), high=200_000, depth=max(20, DEPTH // shrink)), shrink)
+
+
+def w3d(random: SplitMix, shrink: int) -> Iterator[bytes]:
+    """W3c over a band of a billion ticks: hardly two orders share a price."""
+    return _preloaded(UniformFlow(random, Tape(), high=999_999_999, depth=max(20, DEPTH // shrink)), shrink)
+
+
+WORKLOADS: Final[dict[str, Callable[[SplitMix, int], Iterator[bytes]]]] = {
+    "W1": w1, "W2": w2, "W3a": w3a, "W3b": w3b, "W3c": w3c, "W3d": w3d,
+}  # fmt: skip
+
+
+def records(name: str, *, seed: int = SEED, shrink: int = 1) -> Iterator[bytes]:
+    """Draw the packed records of a workload in order."""
+    return WORKLOADS[name](SplitMix(seed), shrink)
+
+
+def body(name: str, *, seed: int = SEED, shrink: int = 1) -> bytes:
+    """All records of a workload, without the header."""
+    return b"".join(records(name, seed=seed, shrink=shrink))
+
+
+def write_file(path: Path, drawn: Iterator[bytes], tell: Callable[[int], None]) -> int:
+    """Write header and records, telling the count so far now and then; returns the number of records."""
+    count, chunk = 0, bytearray()
     with path.open("wb") as out:
-        out.write(HEADER.pack(MAGIC, 1, count))
-        for record in generator.records():
-            out.write(record.packed())
+        out.write(HEADER.pack(MAGIC, VERSION, 0))
+        for record in drawn:
+            chunk += record
+            count += 1
+            if count % 4096 == 0:
+                out.write(chunk)
+                chunk.clear()
+                tell(count)
+        out.write(chunk)
+        out.seek(0)
+        out.write(HEADER.pack(MAGIC, VERSION, count))
+    return count
 
 
-def main() -> int:
-    """Write a workload or check its report against the published hash; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench.workloads")
-    parser.add_argument("name", choices=sorted(REPORT_SHA256))
-    parser.add_argument("--out", type=Path, help="write the record file here")
-    parser.add_argument("--hash", action="store_true", help="match the workload and compare the report's SHA-256")
-    options = parser.parse_args()
-    if options.out:
-        write_file(W1Generator(), options.out, PRELOAD + STEPS)
-        print(f"{options.name}: {PRELOAD + STEPS} records written to {options.out}")
-    if options.hash:
-        digest, counts = report_sha256(W1Generator())
-        print(options.name, counts, digest, "ok" if digest == REPORT_SHA256[options.name] else "DIFFERS")
-        return digest != REPORT_SHA256[options.name]
+def main(arguments: list[str] | None = None) -> int:
+    """Write a workload's record file; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.workloads", description="Write an order flow to a file.")
+    parser.add_argument("name", choices=WORKLOADS)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="write the record file here")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of splitmix64 (default: {SEED})")
+    parser.add_argument("--shrink", type=_positive, default=1, metavar="N", help="divide steps, preload and depth by N")
+    options = parser.parse_args(arguments)
+    drawn = records(options.name, seed=options.seed, shrink=options.shrink)
+    try:
+        count = write_file(options.out, drawn, Progress(options.name))
+    except OSError as error:
+        sys.stderr.write(f"bench.workloads: {options.out}: {error.strerror}\n")
+        return 1
+    print(f"{options.name}: {count:,} records, seed {options.seed}, written to {options.out}")
     return 0
+
+
+class Progress:
+    """A line on stderr every second."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._start = name, time.monotonic()
+        self._next = self._start + 1
+
+    def __call__(self, count: int) -> None:
+        """Tell how far it is, at most once a second."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 1
+            sys.stderr.write(f"{self._name}: {count:,} records after {now - self._start:.0f} s\n")
+
+
+def _preloaded(flow: Flow, shrink: int) -> Iterator[bytes]:
+    for _ in range(PRELOAD // shrink):
+        yield flow.new()
+    for _ in range(STEPS // shrink):
+        yield flow.step()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 # cython: language_level=3
-"""Memory of one core: the pools for a whole capacity, and the table of instruments. Runs between commands only."""
+"""Memory of one core: pools for a whole capacity, tables of instruments and guards. Runs between commands only."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-from matching_core._order_pool cimport Cell, Core, Instrument, Ladder, Level, Node, Order, take_node
+from matching_core._order_pool cimport (
+    Cell, Cold, Core, Guard, Instrument, Ladder, Level, Node, Order, release_node, take_node,
+)
 
 
 cdef enum:
     NODES_START = 256
     CELLS_START = 256
+    GUARDS_START = 64
     INSTRUMENTS_START = 64
 
 
@@ -18,34 +21,51 @@ cdef inline bint allocate(Core* core, uint32_t order_capacity) noexcept:
     """Zeroed pools for a whole capacity; False when one of them could not be had."""
     memset(core, 0, sizeof(Core))
     core.order_capacity = order_capacity
-    core.node_capacity = NODES_START
-    core.cell_capacity = CELLS_START
-    core.instrument_capacity = INSTRUMENTS_START
-    core.cell_shift = 32 - 9
-    core.instrument_shift = 32 - 7
     core.orders = <Order*>calloc(order_capacity + 1, sizeof(Order))
     core.order_cell = <uint32_t*>calloc(order_capacity + 1, sizeof(uint32_t))
+    core.cold = <Cold*>calloc(order_capacity + 1, sizeof(Cold))
     core.levels = <Level*>calloc(order_capacity + 1, sizeof(Level))
     core.touched = <int64_t*>calloc(order_capacity + 1, sizeof(int64_t))
+    core.curve = <int64_t*>calloc(order_capacity + 1, 2 * sizeof(int64_t))
+    if not (core.orders and core.order_cell and core.cold and core.levels and core.touched and core.curve):
+        return False
+    return allocate_tables(core)
+
+
+cdef inline bint allocate_tables(Core* core) noexcept:
+    """Small tables that double when they are full."""
+    core.node_capacity = NODES_START
+    core.cell_capacity = CELLS_START
+    core.guard_capacity = GUARDS_START
+    core.instrument_capacity = INSTRUMENTS_START
+    core.cell_shift = 32 - 9
+    core.guard_shift = 32 - 7
+    core.instrument_shift = 32 - 7
     core.nodes = <Node*>calloc(NODES_START, sizeof(Node))
     core.cells = <Cell*>calloc(CELLS_START, sizeof(Cell))
     core.cell_map = <uint32_t*>calloc(CELLS_START * 2, sizeof(uint32_t))
+    core.guards = <Guard*>calloc(GUARDS_START, sizeof(Guard))
+    core.guard_map = <uint32_t*>calloc(GUARDS_START * 2, sizeof(uint32_t))
     core.instruments = <Instrument*>calloc(INSTRUMENTS_START, sizeof(Instrument))
     core.ladders = <Ladder*>calloc(INSTRUMENTS_START * 2, sizeof(Ladder))
     core.instrument_map = <uint32_t*>calloc(INSTRUMENTS_START * 2, sizeof(uint32_t))
-    if not (core.orders and core.order_cell and core.levels and core.touched and core.nodes and core.cells):
+    if not (core.nodes and core.cells and core.cell_map and core.guards and core.guard_map):
         return False
-    return core.cell_map and core.instruments and core.ladders and core.instrument_map
+    return core.instruments and core.ladders and core.instrument_map
 
 
 cdef inline void deallocate(Core* core) noexcept:
     free(core.orders)
     free(core.order_cell)
+    free(core.cold)
     free(core.levels)
     free(core.touched)
+    free(core.curve)
     free(core.nodes)
     free(core.cells)
     free(core.cell_map)
+    free(core.guards)
+    free(core.guard_map)
     free(core.instruments)
     free(core.ladders)
     free(core.instrument_map)
@@ -68,32 +88,63 @@ cdef inline bint grow_instruments(Core* core) noexcept:
     core.instrument_map = <uint32_t*>grown
     core.instrument_capacity = capacity
     core.instrument_shift -= 1
+    map_instruments(core)
     return True
+
+
+cdef inline void map_instrument(Core* core, uint32_t index) noexcept:
+    cdef uint32_t mask = core.instrument_capacity * 2 - 1
+    cdef uint32_t place = (core.instruments[index].id * <uint32_t>2654435769) >> core.instrument_shift
+    while core.instrument_map[place]:
+        place = (place + 1) & mask
+    core.instrument_map[place] = index
 
 
 cdef inline void map_instruments(Core* core) noexcept:
     """Rebuild the id map from the listed instruments."""
-    cdef uint32_t mask = core.instrument_capacity * 2 - 1
-    cdef uint32_t index, place
+    cdef uint32_t index
     memset(core.instrument_map, 0, <size_t>core.instrument_capacity * 2 * sizeof(uint32_t))
     for index in range(1, core.instrument_top + 1):
         if core.instruments[index].is_listed:
-            place = (core.instruments[index].id * <uint32_t>2654435769) >> core.instrument_shift
-            while core.instrument_map[place]:
-                place = (place + 1) & mask
-            core.instrument_map[place] = index
+            map_instrument(core, index)
 
 
 cdef inline uint32_t take_instrument(Core* core) noexcept:
     """Index of an unlisted instrument record, 0 when there is no memory for one more."""
     cdef uint32_t index
-    for index in range(1, core.instrument_top + 1):
-        if not core.instruments[index].is_listed:
-            return index
+    if core.instrument_count < core.instrument_top:
+        for index in range(1, core.instrument_top + 1):
+            if not core.instruments[index].is_listed:
+                return index
     if core.instrument_top + 1 >= core.instrument_capacity and not grow_instruments(core):
         return 0
     core.instrument_top += 1
     return core.instrument_top
+
+
+cdef inline void open_listing(
+    Core* core, uint32_t index, uint32_t instrument, int64_t price_min, int64_t price_max
+) noexcept:
+    """Make a taken record the empty book of an instrument."""
+    cdef Instrument* listing = &core.instruments[index]
+    memset(listing, 0, sizeof(Instrument))
+    listing.id = instrument
+    listing.price_min = price_min
+    listing.price_max = price_max
+    listing.is_listed = True
+    core.instrument_count += 1
+    open_ladder(core, index, 0)
+    open_ladder(core, index, 1)
+    map_instrument(core, index)
+
+
+cdef inline void close_listing(Core* core, uint32_t index) noexcept:
+    """Take an instrument without orders off the list."""
+    core.instruments[index].is_listed = False
+    core.instrument_count -= 1
+    release_node(core, core.ladders[2 * index].root)
+    release_node(core, core.ladders[2 * index + 1].root)
+    map_instruments(core)
 
 
 cdef inline void open_ladder(Core* core, uint32_t index, uint8_t side) noexcept:
@@ -108,3 +159,42 @@ cdef inline void open_ladder(Core* core, uint32_t index, uint8_t side) noexcept:
     while band >> (6 * ladder.height):
         ladder.height += 1
     ladder.root = take_node(core, 0, 0)
+
+
+cdef inline uint32_t take_guard(Core* core, uint32_t guard) noexcept:
+    """Index of a new guard without limits, 0 when there is no memory for one more."""
+    if core.guard_top + 1 >= core.guard_capacity and not grow_guards(core):
+        return 0
+    core.guard_top += 1
+    memset(&core.guards[core.guard_top], 0, sizeof(Guard))
+    core.guards[core.guard_top].id = guard
+    map_guard(core, core.guard_top)
+    return core.guard_top
+
+
+cdef inline bint grow_guards(Core* core) noexcept:
+    """Twice the room for guards; False when the machine has no memory."""
+    cdef size_t capacity = <size_t>core.guard_capacity * 2
+    cdef uint32_t index
+    cdef void* grown = realloc(core.guards, capacity * sizeof(Guard))
+    if grown == NULL:
+        return False
+    core.guards = <Guard*>grown
+    grown = realloc(core.guard_map, capacity * 2 * sizeof(uint32_t))
+    if grown == NULL:
+        return False
+    core.guard_map = <uint32_t*>grown
+    core.guard_capacity = capacity
+    core.guard_shift -= 1
+    memset(core.guard_map, 0, capacity * 2 * sizeof(uint32_t))
+    for index in range(1, core.guard_top + 1):
+        map_guard(core, index)
+    return True
+
+
+cdef inline void map_guard(Core* core, uint32_t index) noexcept:
+    cdef uint32_t mask = core.guard_capacity * 2 - 1
+    cdef uint32_t place = (core.guards[index].id * <uint32_t>2654435769) >> core.guard_shift
+    while core.guard_map[place]:
+        place = (place + 1) & mask
+    core.guard_map[place] = index

@@ -1,17 +1,19 @@
 # cython: language_level=3
-"""Writing events, cells, and every check that may refuse a command before the book changes."""
+"""Writing events, and every check that may refuse a command about one order before the book changes."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from matching_core._codes cimport (
-    BAD_FLAGS, BAD_SIDE, CAPACITY, EVENT_DEPTH, FLAGS_KNOWN, FOK, FOK_NOT_FILLED, IOC, OK, POST_ONLY,
-    POST_ONLY_WOULD_CROSS, PRICE_OUT_OF_RANGE, QUANTITY_MAX, QUANTITY_OUT_OF_RANGE, REDUCE_ONLY,
-    REDUCE_ONLY_WOULD_INCREASE, SELF_TRADE, SIDE_MAX, SLIDE, STP_CANCEL_MAKER, STP_CANCEL_TAKER, STP_MASK,
-    UNKNOWN_INSTRUMENT,
+    BAD_FLAGS, BAD_SIDE, CAPACITY, EVENT_DEPTH, EXTENDED, FLAGS_KNOWN, FOK, FOK_NOT_FILLED, GUARD_FROZEN, IOC, OK,
+    POST_ONLY, POST_ONLY_WOULD_CROSS, PRICE_OUT_OF_RANGE, QUANTITY_MAX, QUANTITY_OUT_OF_RANGE, REDUCE_ONLY,
+    REDUCE_ONLY_WOULD_INCREASE, SELF_TRADE, SIDE_MAX, SLICES_MAX, SLIDE, STP_CANCEL_TAKER, STP_MASK, UNKNOWN_GUARD,
+    UNKNOWN_INSTRUMENT, WRONG_PHASE,
 )
+from matching_core._counters cimport cell_room, find_guard, reserve_cell
+from matching_core._dry_walk cimport crossed_level, crosses, dry_fill
 from matching_core._order_pool cimport (
-    PHASE_IDLE, Cell, Command, Core, Event, Instrument, Level, Order, Taker, handle_of, has_slot, reserve_cell,
-    reserve_nodes,
+    ORDER_GUARDED, ORDER_HAS_CELL, Command, Core, Event, Extension, Instrument, Level, Order, Taker, handle_of,
+    has_slot, rare, reserve_nodes,
 )
 from matching_core._price_level cimport next_level
 
@@ -67,48 +69,19 @@ cdef inline void emit_depth(Core* core) noexcept nogil:
             total = other_total(core, core.touched[index]) if index + 1 == other else 0
             emit(core, EVENT_DEPTH, 1 - taker.side, OK, instrument, 0, core.touched[index], total)
         taker.depth_index += 1
-    core.phase = PHASE_IDLE
-
-
-# Cells.
-
-cdef inline int64_t room_of(int64_t position, uint8_t side) noexcept nogil:
-    """Lots an order of `side` may trade before the position would cross zero."""
-    if side == 0:
-        position = -position
-    return position if position > 0 else 0
-
-
-cdef inline int64_t cell_room(const Core* core, uint32_t cell, uint8_t side) noexcept nogil:
-    return room_of(core.cells[cell].position, side)
-
-
-cdef inline void move_cell(Core* core, uint32_t cell, uint8_t side, int64_t quantity) noexcept nogil:
-    if cell:
-        core.cells[cell].position += -quantity if side else quantity
-
-
-cdef inline int64_t* scratch_cell(Core* core, uint32_t cell) noexcept nogil:
-    """Position inside the current dry walk, copied from the real one on first use."""
-    cdef Cell* entry = &core.cells[cell]
-    if entry.walk != core.walk:
-        entry.walk = core.walk
-        entry.scratch = entry.position
-    return &entry.scratch
-
-
-cdef inline void move_scratch(Core* core, uint32_t cell, uint8_t side, int64_t quantity) noexcept nogil:
-    if cell:
-        scratch_cell(core, cell)[0] += -quantity if side else quantity
+    # A step of a command about many orders goes back to it.
+    core.phase = core.many
 
 
 # Checks.
 
-cdef inline uint16_t check_numbers(const Core* core, uint32_t instrument, const Command* command) noexcept nogil:
+cdef inline uint16_t check_numbers(
+    const Core* core, uint32_t instrument, int64_t price, int64_t quantity
+) noexcept nogil:
     cdef const Instrument* listing = &core.instruments[instrument]
-    if command.price < listing.price_min or command.price > listing.price_max:
+    if price < listing.price_min or price > listing.price_max:
         return PRICE_OUT_OF_RANGE
-    if command.quantity < 1 or command.quantity > QUANTITY_MAX:
+    if quantity < 1 or quantity > QUANTITY_MAX:
         return QUANTITY_OUT_OF_RANGE
     return OK
 
@@ -123,46 +96,80 @@ cdef inline bint are_flags_valid(uint32_t flags, uint32_t cell) noexcept nogil:
     return not (flags & REDUCE_ONLY and cell == 0)
 
 
+cdef inline bint is_extension_valid(const Command* command) noexcept nogil:
+    """Reserved bytes are zero; what never rests has neither slice nor guard."""
+    cdef const Extension* extension = <const Extension*>(command + 1)
+    if extension.spare or extension.reserved[0] or extension.reserved[1]:
+        return False
+    return not (command.flags & (IOC | FOK) and (extension.display or extension.guard))
+
+
+cdef inline bint has_too_many_slices(int64_t quantity, int64_t display) noexcept nogil:
+    return display > 0 and quantity > display * SLICES_MAX
+
+
+cdef inline uint16_t check_extension(const Core* core, const Command* command) noexcept nogil:
+    cdef const Extension* extension = <const Extension*>(command + 1)
+    if extension.display < 0 or extension.display > QUANTITY_MAX:
+        return QUANTITY_OUT_OF_RANGE
+    if has_too_many_slices(command.quantity, extension.display):
+        return QUANTITY_OUT_OF_RANGE
+    return UNKNOWN_GUARD if extension.guard and not find_guard(core, extension.guard) else OK
+
+
 cdef inline uint16_t check_new(const Core* core, uint32_t instrument, const Command* command) noexcept nogil:
+    cdef uint16_t code
     if instrument == 0:
         return UNKNOWN_INSTRUMENT
     if command.side > 1:
         return BAD_SIDE
     if command.flags and not are_flags_valid(command.flags, command.cell):
         return BAD_FLAGS
-    return check_numbers(core, instrument, command)
+    if rare(command.flags & EXTENDED) and not is_extension_valid(command):
+        return BAD_FLAGS
+    code = check_numbers(core, instrument, command.price, command.quantity)
+    if code == OK and rare(command.flags & EXTENDED):
+        code = check_extension(core, command)
+    if code == OK and rare(core.instruments[instrument].is_auction) and command.flags & (IOC | FOK):
+        code = WRONG_PHASE
+    return code
 
 
-cdef inline bint crosses(const Core* core, const Level* level) noexcept nogil:
-    """Whether the taker's price reaches a level of the other side."""
-    if core.taker.side:
-        return core.taker.price <= level.price
-    return core.taker.price >= level.price
-
-
-cdef inline uint32_t crossed_level(const Core* core) noexcept nogil:
-    """Best level of the other side if the taker reaches it, else 0."""
-    cdef uint32_t best = core.ladders[core.taker.ladder ^ 1].best
-    return best if best and crosses(core, &core.levels[best]) else 0
-
-
-cdef inline uint16_t check_entry(Core* core, int64_t added, bint needs_slot) noexcept nogil:
+cdef inline uint16_t check_entry(Core* core, int64_t added, bint is_new) noexcept nogil:
     """First refusal that depends on the book; a sliding order gets its new price here."""
     cdef Taker* taker = &core.taker
+    cdef uint16_t code = check_options(core) if taker.flags else OK
+    if code:
+        return code
+    if is_new and not has_slot(core):
+        return CAPACITY
+    if taker.flags & ORDER_HAS_CELL and taker.cell == 0 and not has_cell_room(core):
+        return CAPACITY
+    if not taker.flags & (IOC | FOK) and core.ladders[taker.ladder].open_lots + added > SIDE_MAX:
+        return CAPACITY
+    if not reserve_nodes(core):
+        return CAPACITY
+    if taker.owner and taker.flags & STP_MASK == STP_CANCEL_TAKER and meets_itself_first(core):
+        return SELF_TRADE
+    return OK
+
+
+cdef inline bint has_cell_room(Core* core) noexcept nogil:
+    """Whether the capacity and the machine's memory have room for one more cell."""
+    return core.cell_top < core.cell_limit and reserve_cell(core)
+
+
+cdef inline uint16_t check_options(Core* core) noexcept nogil:
+    """First refusal that an option of the order asks for."""
+    cdef Taker* taker = &core.taker
+    if taker.flags & ORDER_GUARDED and core.guards[taker.guard].now.is_frozen:
+        return GUARD_FROZEN
     if taker.flags & REDUCE_ONLY and cell_room(core, taker.cell, taker.side) == 0:
         return REDUCE_ONLY_WOULD_INCREASE
     if taker.flags & POST_ONLY and crossed_level(core) and not slide(core):
         return POST_ONLY_WOULD_CROSS
     if taker.flags & FOK and dry_fill(core) < taker.remaining:
         return FOK_NOT_FILLED
-    if needs_slot and not has_slot(core):
-        return CAPACITY
-    if not taker.flags & (IOC | FOK) and core.ladders[taker.ladder].open_lots + added > SIDE_MAX:
-        return CAPACITY
-    if not reserve_nodes(core) or not reserve_cell(core):
-        return CAPACITY
-    if taker.owner and taker.flags & STP_MASK == STP_CANCEL_TAKER and meets_itself_first(core):
-        return SELF_TRADE
     return OK
 
 
@@ -179,77 +186,23 @@ cdef inline bint slide(Core* core) noexcept nogil:
 
 cdef inline bint meets_itself_first(const Core* core) noexcept nogil:
     """Whether the first maker that would trade or stop the taker is the taker's own."""
-    cdef const Order* maker
     cdef uint32_t slot
-    cdef uint8_t maker_side = 1 - core.taker.side
     cdef uint32_t index = crossed_level(core)
     while index and crosses(core, &core.levels[index]):
         slot = core.levels[index].head
         while slot:
-            maker = &core.orders[slot]
-            if maker.owner == core.taker.owner:
+            if core.orders[slot].owner == core.taker.owner:
                 return True
-            if not maker.flags & REDUCE_ONLY or cell_room(core, core.order_cell[slot], maker_side):
+            if may_trade(core, slot):
                 return False
-            slot = maker.next
+            slot = core.orders[slot].next
         index = next_level(core, index)
     return False
 
 
-# Dry walk.
-
-cdef inline bint levels_suffice(Core* core) noexcept nogil:
-    """Whether the totals of the crossed levels reach the taker's quantity: the quick refusal of FOK."""
-    cdef int64_t left = core.taker.remaining
-    cdef uint32_t index = crossed_level(core)
-    while index and crosses(core, &core.levels[index]):
-        left -= core.levels[index].total
-        if left <= 0:
-            return True
-        index = next_level(core, index)
-    return False
-
-
-cdef inline int64_t dry_fill(Core* core) noexcept nogil:
-    """Lots the taker would trade, by the rules of the real walk on scratch cells; fewer when totals already refuse."""
-    cdef int64_t left = core.taker.remaining
-    cdef uint32_t index = crossed_level(core)
-    if core.taker.flags & FOK and not levels_suffice(core):
-        return 0
-    core.walk += 1
-    while index and left and crosses(core, &core.levels[index]):
-        if not dry_fill_level(core, index, &left):
-            break
-        index = next_level(core, index)
-    return core.taker.remaining - left
-
-
-cdef inline bint dry_fill_level(Core* core, uint32_t index, int64_t* left) noexcept nogil:
-    """Take one level off `left`; False when the taker's walk would end in it."""
-    cdef const Taker* taker = &core.taker
-    cdef int64_t quantity
-    cdef uint32_t slot = core.levels[index].head
-    while slot and left[0]:
-        if taker.owner and core.orders[slot].owner == taker.owner:
-            if taker.flags & STP_MASK != STP_CANCEL_MAKER:
-                return False
-        else:
-            quantity = dry_fill_maker(core, slot, left[0])
-            move_scratch(core, core.order_cell[slot], 1 - taker.side, quantity)
-            move_scratch(core, taker.cell, taker.side, quantity)
-            left[0] -= quantity
-            if taker.flags & REDUCE_ONLY and room_of(scratch_cell(core, taker.cell)[0], taker.side) == 0:
-                return False
-        slot = core.orders[slot].next
-    return True
-
-
-cdef inline int64_t dry_fill_maker(Core* core, uint32_t slot, int64_t left) noexcept nogil:
-    cdef const Taker* taker = &core.taker
-    cdef const Order* maker = &core.orders[slot]
-    cdef int64_t quantity = min(left, maker.quantity)
-    if maker.flags & REDUCE_ONLY:
-        quantity = min(quantity, room_of(scratch_cell(core, core.order_cell[slot])[0], 1 - taker.side))
-    if taker.flags & REDUCE_ONLY:
-        quantity = min(quantity, room_of(scratch_cell(core, taker.cell)[0], taker.side))
-    return quantity
+cdef inline bint may_trade(const Core* core, uint32_t slot) noexcept nogil:
+    """Whether neither its guard nor its cell keeps a maker from any match."""
+    cdef uint32_t flags = core.orders[slot].flags
+    if flags & ORDER_GUARDED and core.guards[core.cold[slot].guard].now.is_frozen:
+        return False
+    return not flags & REDUCE_ONLY or cell_room(core, core.order_cell[slot], 1 - core.taker.side) > 0

@@ -1,70 +1,19 @@
 # cython: language_level=3
-"""Looking at a core from outside: packed state for the hash, and what is wrong with its structure. Changes nothing."""
+"""What is wrong with a core's structure. Changes nothing."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from matching_core._codes cimport QUANTITY_MAX
-from matching_core._order_pool cimport PHASE_IDLE, Core, Ladder, Level, Node, Order, find_slot, handle_of
+from matching_core._auction cimport is_crossed
+from matching_core._codes cimport OK, QUANTITY_MAX
+from matching_core._counters cimport reached_limit
+from matching_core._entry_checks cimport has_too_many_slices
+from matching_core._order_pool cimport (
+    ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_ICEBERG, PHASE_IDLE, Core, Guard, Ladder, Level, Node, Order,
+    find_slot, handle_of,
+)
 from matching_core._price_level cimport find_level, next_level
-
-
-# Packed records of the state hash: fields in the order and width of reference_views.
-cdef packed struct HashInstrument:
-    uint32_t id
-    int64_t price_min
-    int64_t price_max
-    uint32_t bid_count
-    uint32_t ask_count
-
-cdef packed struct HashLevel:
-    int64_t price
-    int64_t total
-    uint32_t count
-
-cdef packed struct HashOrder:
-    int64_t remaining
-    uint32_t owner
-    uint32_t cell
-    uint16_t flags
-
-cdef packed struct HashCell:
-    uint32_t id
-    int64_t position
-
-
-cdef inline HashInstrument hash_instrument(const Core* core, uint32_t index) noexcept nogil:
-    cdef HashInstrument record
-    record.id = core.instruments[index].id
-    record.price_min = core.instruments[index].price_min
-    record.price_max = core.instruments[index].price_max
-    record.bid_count = core.ladders[2 * index].level_count
-    record.ask_count = core.ladders[2 * index + 1].level_count
-    return record
-
-
-cdef inline size_t packed_size(const Core* core, uint32_t level) noexcept nogil:
-    return sizeof(HashLevel) + core.levels[level].count * sizeof(HashOrder)
-
-
-cdef inline void pack_level(const Core* core, uint32_t index, char* out) noexcept nogil:
-    """Write a level and its orders in line; `out` has packed_size bytes."""
-    cdef HashLevel record
-    cdef HashOrder entry
-    cdef uint32_t slot = core.levels[index].head
-    record.price = core.levels[index].price
-    record.total = core.levels[index].total
-    record.count = core.levels[index].count
-    memcpy(out, &record, sizeof(HashLevel))
-    out += sizeof(HashLevel)
-    while slot:
-        entry.remaining = core.orders[slot].quantity
-        entry.owner = core.orders[slot].owner
-        entry.cell = core.cells[core.order_cell[slot]].id
-        entry.flags = core.orders[slot].flags
-        memcpy(out, &entry, sizeof(HashOrder))
-        out += sizeof(HashOrder)
-        slot = core.orders[slot].next
+from matching_core._resting cimport remaining_of
+from matching_core._state_hash cimport HashExtension, extension_of
 
 
 cdef inline const char* find_defect(Core* core) noexcept nogil:
@@ -73,15 +22,17 @@ cdef inline const char* find_defect(Core* core) noexcept nogil:
     cdef uint64_t nodes = 0
     cdef uint32_t index
     cdef const char* defect
-    if core.phase != PHASE_IDLE:
+    if core.phase != PHASE_IDLE or core.many != PHASE_IDLE:
         return "unfinished command"
+    if core.ladders[0].best or core.levels[0].head:
+        return "the empty ladder or level is not empty"
     for index in range(2, 2 * (core.instrument_top + 1)):
         if not core.instruments[index >> 1].is_listed:
             continue
         defect = ladder_defect(core, index, &resting)
         if defect == NULL:
             defect = node_defect(core, core.ladders[index].root, core.ladders[index].height, &nodes)
-        if defect == NULL and index & 1 and is_crossed(core, index):
+        if defect == NULL and not core.instruments[index >> 1].is_auction and is_crossed(core, index >> 1):
             defect = "book is crossed"
         if defect != NULL:
             return defect
@@ -89,13 +40,50 @@ cdef inline const char* find_defect(Core* core) noexcept nogil:
         return "slots in use differ from resting orders"
     if nodes + core.node_free_count != core.node_top:
         return "trie nodes leaked"
-    return free_slot_defect(core)
+    defect = free_slot_defect(core)
+    return guards_defect(core) if defect == NULL else defect
 
 
-cdef inline bint is_crossed(const Core* core, uint32_t asks) noexcept nogil:
-    cdef uint32_t ask = core.ladders[asks].best
-    cdef uint32_t bid = core.ladders[asks ^ 1].best
-    return bid and ask and core.levels[bid].price >= core.levels[ask].price
+cdef inline const char* guards_defect(const Core* core) noexcept nogil:
+    """Lines hold just their guard's orders; only a frozen guard stands at a limit."""
+    cdef const Guard* guard
+    cdef uint32_t index, slot, before, count
+    for index in range(1, core.guard_top + 1):
+        guard = &core.guards[index]
+        if not guard.now.is_frozen and reached_limit(guard, &guard.now) != OK:
+            return "guard at its limit is not frozen"
+        if guard.now.count == 0 and guard.now.quantity:
+            return "guard counts lots without a fill"
+        before = count = 0
+        slot = guard.head
+        while slot and count < guard.count:
+            if core.cold[slot].line_prev != before or core.cold[slot].guard != index:
+                return "guard's line is broken"
+            if core.orders[slot].quantity == 0 or not core.orders[slot].flags & ORDER_GUARDED:
+                return "guard's line holds an order that is gone"
+            before = slot
+            count += 1
+            slot = core.cold[slot].line_next
+        if slot or guard.tail != before or guard.count != count:
+            return "guard's line has the wrong end"
+    return NULL
+
+
+cdef inline const char* cold_defect(const Core* core, uint32_t slot) noexcept nogil:
+    """Check what an order keeps in its cold record."""
+    cdef HashExtension cold = extension_of(core, slot)
+    cdef uint32_t flags = core.orders[slot].flags
+    if flags & ORDER_ICEBERG and (cold.display < 1 or cold.hidden < 0):
+        return "iceberg without a slice"
+    if cold.hidden and core.orders[slot].quantity > cold.display:
+        return "iceberg shows more than a slice"
+    if remaining_of(core, slot) > QUANTITY_MAX or has_too_many_slices(remaining_of(core, slot), cold.display):
+        return "remaining quantity out of range"
+    if cold.arrival > core.arrivals or (flags & ORDER_ARRIVED and cold.arrival == 0):
+        return "entry of an auction that was never counted"
+    if flags & ORDER_GUARDED and core.cold[slot].line_prev == 0 and core.guards[core.cold[slot].guard].head != slot:
+        return "order is missing in its guard's line"
+    return NULL
 
 
 cdef inline const char* free_slot_defect(const Core* core) noexcept nogil:
@@ -119,30 +107,31 @@ cdef inline const char* ladder_defect(Core* core, uint32_t ladder_index, uint64_
     cdef uint32_t index = ladder.best
     cdef uint32_t before = 0
     cdef uint32_t count = 0
-    cdef int64_t open_lots = 0
+    cdef int64_t shown_lots = 0
+    cdef int64_t hidden_lots = 0
     while index:
         level = &core.levels[index]
         if before and core.levels[before].price * ladder.sign >= level.price * ladder.sign:
             return "levels out of order"
         if level.ladder != ladder_index or find_level(core, ladder_index, level.price) != index:
             return "level not indexed"
-        defect = line_defect(core, index)
+        defect = line_defect(core, index, &hidden_lots)
         if defect != NULL:
             return defect
         resting[0] += level.count
-        open_lots += level.total
+        shown_lots += level.total
         count += 1
         before = index
         index = next_level(core, index)
     if count != ladder.level_count:
         return "level count is off"
-    if open_lots == ladder.open_lots:
+    if hidden_lots == ladder.hidden_lots and shown_lots + hidden_lots == ladder.open_lots:
         return NULL
     return "open quantity is off"
 
 
-cdef inline const char* line_defect(const Core* core, uint32_t index) noexcept nogil:
-    """Check one level's line of orders."""
+cdef inline const char* line_defect(const Core* core, uint32_t index, int64_t* hidden_lots) noexcept nogil:
+    """Check one level's line of orders; adds what they hide to `hidden_lots`."""
     cdef const Level* level = &core.levels[index]
     cdef const Order* order
     cdef uint32_t slot = level.head
@@ -157,6 +146,9 @@ cdef inline const char* line_defect(const Core* core, uint32_t index) noexcept n
             return "line is broken"
         if order.quantity < 1 or order.quantity > QUANTITY_MAX or find_slot(core, handle_of(core, slot)) != slot:
             return "order is not indexed or out of range"
+        if order.flags & ORDER_COLD and cold_defect(core, slot) != NULL:
+            return cold_defect(core, slot)
+        hidden_lots[0] += remaining_of(core, slot) - order.quantity
         total += order.quantity
         count += 1
         before = slot

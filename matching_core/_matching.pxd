@@ -4,17 +4,25 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from matching_core._codes cimport (
-    EVENT_CANCELED, EVENT_TRADE, IOC, IOC_REMAINDER, NO_LIQUIDITY, OK, REDUCE_ONLY, REDUCE_ONLY_EXCESS, SELF_TRADE,
-    SELF_TRADE_DECREMENT, SELF_TRADE_MAKER, STP_CANCEL_BOTH, STP_CANCEL_MAKER, STP_CANCEL_TAKER, STP_MASK,
+    EVENT_CANCELED, EVENT_GUARD_TRIPPED, EVENT_TRADE, IOC, IOC_REMAINDER, MMP_TRIGGERED, NO_LIQUIDITY, OK, QUANTITY_MAX,
+    REDUCE_ONLY, REDUCE_ONLY_EXCESS, SELF_TRADE, SELF_TRADE_DECREMENT, SELF_TRADE_MAKER, STP_CANCEL_BOTH,
+    STP_CANCEL_MAKER, STP_CANCEL_TAKER, STP_MASK,
 )
-from matching_core._entry_checks cimport cell_room, crossed_level, emit, emit_taker, move_cell
-from matching_core._order_pool cimport Core, Level, Order, Taker, handle_of, release_slot
-from matching_core._price_level cimport make_level, push_order, reduce_order, unlink_order
+from matching_core._counters cimport cell_room, count_fill, move_cell, window_room
+from matching_core._dry_walk cimport crossed_level
+from matching_core._entry_checks cimport emit, emit_taker
+from matching_core._order_pool cimport (
+    ORDER_COLD, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_RARE, Core, Guard, Level, Order, Taker, handle_of, rare,
+)
+from matching_core._price_level cimport make_level, push_order
+from matching_core._resting cimport (
+    cancel_resting, emit_resting, free_order, has_room, rest_cold, take_from_maker,
+)
 
 
-# Two events for a maker, one for the taker's end, one spare.
+# Trade, guard tripped, refill and cancel for a maker, one for the taker's end.
 cdef enum:
-    EVENTS_PER_MAKER = 4
+    EVENTS_PER_MAKER = 5
 
 
 cdef inline void touch(Core* core, int64_t price) noexcept nogil:
@@ -24,20 +32,9 @@ cdef inline void touch(Core* core, int64_t price) noexcept nogil:
         taker.touched_count += 1
 
 
-cdef inline void drop_order(Core* core, uint32_t slot) noexcept nogil:
-    unlink_order(core, slot)
-    release_slot(core, slot)
-
-
 cdef inline void cancel_maker(Core* core, uint32_t slot, uint16_t code) noexcept nogil:
-    cdef const Level* level = &core.levels[core.orders[slot].level]
-    cdef uint32_t instrument = core.instruments[core.taker.instrument].id
-    touch(core, level.price)
-    emit(
-        core, EVENT_CANCELED, 1 - core.taker.side, code, instrument, handle_of(core, slot), level.price,
-        core.orders[slot].quantity,
-    )
-    drop_order(core, slot)
+    touch(core, core.levels[core.orders[slot].level].price)
+    cancel_resting(core, slot, code)
 
 
 cdef inline void prevent_self_trade(Core* core, uint32_t slot) noexcept nogil:
@@ -57,53 +54,95 @@ cdef inline void prevent_self_trade(Core* core, uint32_t slot) noexcept nogil:
 
 cdef inline void decrement_both(Core* core, uint32_t slot) noexcept nogil:
     cdef Taker* taker = &core.taker
-    cdef const Level* level = &core.levels[core.orders[slot].level]
-    cdef uint32_t instrument = core.instruments[taker.instrument].id
     cdef int64_t quantity = min(taker.remaining, core.orders[slot].quantity)
-    touch(core, level.price)
-    emit(
-        core, EVENT_CANCELED, 1 - taker.side, SELF_TRADE_DECREMENT, instrument, handle_of(core, slot), level.price,
-        quantity,
-    )
+    touch(core, core.levels[core.orders[slot].level].price)
+    emit_resting(core, EVENT_CANCELED, SELF_TRADE_DECREMENT, slot, quantity)
     emit_taker(core, EVENT_CANCELED, SELF_TRADE_DECREMENT, quantity)
     taker.remaining -= quantity
     take_from_maker(core, slot, quantity)
 
 
-cdef inline bint take_from_maker(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
-    """Reduce a maker, which leaves with its last lot; True when it stays."""
-    if core.orders[slot].quantity == quantity:
-        drop_order(core, slot)
-        return False
-    reduce_order(core, slot, quantity)
-    return True
+cdef inline void emit_trade(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
+    cdef Taker* taker = &core.taker
+    cdef int64_t price = core.levels[core.orders[slot].level].price
+    touch(core, price)
+    emit(
+        core, EVENT_TRADE, taker.side, OK, core.instruments[taker.instrument].id, handle_of(core, slot), price,
+        quantity,
+    )
+    taker.remaining -= quantity
+    taker.has_traded = True
 
 
 cdef inline void trade(Core* core, uint32_t slot) noexcept nogil:
-    """Fill as much as both quantities and both cells allow at the maker's price, or cancel a maker without room."""
+    """Fill as much as both quantities allow at the maker's price."""
+    cdef int64_t quantity
+    if (core.orders[slot].flags | core.taker.flags) & ORDER_RARE:
+        trade_counted(core, slot)
+        return
+    quantity = min(core.taker.remaining, core.orders[slot].quantity)
+    emit_trade(core, slot, quantity)
+    take_from_maker(core, slot, quantity)
+
+
+cdef inline uint16_t unfit(const Core* core, uint32_t slot) noexcept nogil:
+    """Why a resting order may not trade at all, OK if it may."""
+    if core.orders[slot].flags & ORDER_GUARDED and core.guards[core.cold[slot].guard].now.is_frozen:
+        return MMP_TRIGGERED
+    return OK if has_room(core, slot) else REDUCE_ONLY_EXCESS
+
+
+cdef inline int64_t room_of_order(const Core* core, uint32_t slot) noexcept nogil:
+    """Lots a resting order's cell and guard leave it."""
+    cdef int64_t room = QUANTITY_MAX
+    cdef const Guard* guard
+    if core.orders[slot].flags & REDUCE_ONLY:
+        room = cell_room(core, core.order_cell[slot], core.levels[core.orders[slot].level].ladder & 1)
+    if core.orders[slot].flags & ORDER_GUARDED:
+        guard = &core.guards[core.cold[slot].guard]
+        room = min(room, window_room(core, guard, &guard.now))
+    return room
+
+
+cdef inline void move_order_cell(Core* core, uint32_t slot, uint8_t side, int64_t quantity) noexcept nogil:
+    if core.orders[slot].flags & ORDER_HAS_CELL:
+        move_cell(core, core.order_cell[slot], side, quantity)
+
+
+cdef inline void count_in_guard(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
+    """Book a resting order's fill in its guard; a limit it reaches freezes the guard."""
+    cdef const Level* level = &core.levels[core.orders[slot].level]
+    cdef uint8_t side = level.ladder & 1
+    cdef Guard* guard
+    cdef uint16_t code
+    if not core.orders[slot].flags & ORDER_GUARDED:
+        return
+    guard = &core.guards[core.cold[slot].guard]
+    code = count_fill(core, guard, &guard.now, &core.instruments[level.ladder >> 1], side, quantity)
+    if code:
+        emit(
+            core, EVENT_GUARD_TRIPPED, side, code, core.instruments[level.ladder >> 1].id, guard.id, 0,
+            guard.now.quantity,
+        )
+
+
+cdef inline void trade_counted(Core* core, uint32_t slot) noexcept nogil:
+    """Fill as much as quantities, cells and the maker's guard allow, or cancel a maker that may not trade."""
     cdef Taker* taker = &core.taker
-    cdef const Order* maker = &core.orders[slot]
-    cdef uint8_t maker_side = 1 - taker.side
-    cdef uint32_t cell = core.order_cell[slot]
-    cdef bint is_clipped = maker.flags & REDUCE_ONLY != 0
-    cdef int64_t quantity = min(taker.remaining, maker.quantity)
-    if is_clipped:
-        quantity = min(quantity, cell_room(core, cell, maker_side))
-        if quantity == 0:
-            cancel_maker(core, slot, REDUCE_ONLY_EXCESS)
-            return
+    cdef uint16_t code = unfit(core, slot)
+    cdef int64_t quantity
+    if code:
+        cancel_maker(core, slot, code)
+        return
+    quantity = min(min(taker.remaining, core.orders[slot].quantity), room_of_order(core, slot))
     if taker.flags & REDUCE_ONLY:
         quantity = min(quantity, cell_room(core, taker.cell, taker.side))
-    touch(core, core.levels[maker.level].price)
-    emit(
-        core, EVENT_TRADE, taker.side, OK, core.instruments[taker.instrument].id, handle_of(core, slot),
-        core.levels[maker.level].price, quantity,
-    )
-    move_cell(core, cell, maker_side, quantity)
-    move_cell(core, taker.cell, taker.side, quantity)
-    taker.remaining -= quantity
-    taker.has_traded = True
-    if take_from_maker(core, slot, quantity) and is_clipped and cell_room(core, cell, maker_side) == 0:
+    emit_trade(core, slot, quantity)
+    move_order_cell(core, slot, 1 - taker.side, quantity)
+    if taker.flags & ORDER_HAS_CELL:
+        move_cell(core, taker.cell, taker.side, quantity)
+    count_in_guard(core, slot, quantity)
+    if take_from_maker(core, slot, quantity) and not has_room(core, slot):
         cancel_maker(core, slot, REDUCE_ONLY_EXCESS)
     if taker.flags & REDUCE_ONLY and cell_room(core, taker.cell, taker.side) == 0:
         taker.end = REDUCE_ONLY_EXCESS
@@ -135,12 +174,15 @@ cdef inline void finish(Core* core) noexcept nogil:
         taker.end = IOC_REMAINDER if taker.has_traded else NO_LIQUIDITY
     if taker.remaining and taker.end == OK:
         index = make_level(core, taker.ladder, taker.price)
-        push_order(core, taker.slot, index, taker.remaining)
+        if rare(taker.flags & ORDER_COLD or taker.opposite == 0):
+            rest_cold(core, taker.slot, index, taker.remaining, taker.opposite == 0)
+        else:
+            push_order(core, taker.slot, index, taker.remaining)
         touch_own(core, taker.price, core.levels[index].total)
         return
     if taker.remaining:
         emit_taker(core, EVENT_CANCELED, taker.end, taker.remaining)
-    release_slot(core, taker.slot)
+    free_order(core, taker.slot)
 
 
 cdef inline void touch_own(Core* core, int64_t price, int64_t total) noexcept nogil:

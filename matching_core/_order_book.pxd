@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The compiled book for other compiled modules: one command in, its events out, no Python object in between."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from matching_core._order_pool cimport Command, Core, Event
 
@@ -9,9 +9,12 @@ from matching_core._order_pool cimport Command, Core, Event
 cdef enum:
     EVENTS_MIN = 16
 
-# Apply one command and write its events (capacity >= EVENTS_MIN); returns their count. While core.phase is not 0 the
-# command is unfinished for want of room: drain, then call core_continue.
-cdef uint32_t core_apply(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil
+# Apply one command at a time in ns (0..2**63-1, for guards) and write its events (capacity >= EVENTS_MIN); returns
+# their count. The records that belong to the command (records_of) stand behind it and stay readable until it is
+# finished. While core.phase is not 0 it is unfinished for want of room: drain, then call core_continue.
+cdef uint32_t core_apply(
+    Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
+) noexcept nogil
 cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexcept nogil
 
 
@@ -25,4 +28,4 @@ cdef class OrderBook:
     cdef void shrink_events(self) noexcept
     cdef tuple order_row(self, uint32_t slot)
     cdef list side_depth(self, uint32_t ladder, levels)
-    cdef int hash_side(self, digest, uint32_t ladder) except -1
+    cdef uint32_t require_guard_index(self, guard) except 0

@@ -7,49 +7,69 @@ buffer) happens between two calls of it. Every rule here has its plain form in `
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 
-from matching_core._codes cimport KIND_AMEND, KIND_CANCEL, KIND_NEW, UNKNOWN_KIND
+from matching_core._auction cimport Indication, indicate, is_crossed
+from matching_core._codes cimport KIND_AMEND, KIND_CANCEL, KIND_NEW, USER_REQUEST
 from matching_core._commands cimport apply_amend, apply_cancel, apply_new, proceed, refuse, start
-from matching_core._core_memory cimport allocate, deallocate, map_instruments, open_ladder, take_instrument
-from matching_core._entry_checks cimport dry_fill
-from matching_core._inspection cimport HashCell, HashInstrument, find_defect, hash_instrument, pack_level, packed_size
+from matching_core._core_memory cimport allocate, close_listing, deallocate, open_listing, take_guard, take_instrument
+from matching_core._counters cimport find_cell, find_guard, reserve_cell, restart_window, take_cell
+from matching_core._dry_walk cimport dry_fill
+from matching_core._inspection cimport find_defect
+from matching_core._many cimport apply_many, proceed_many, records_of, refuse_missing
 from matching_core._order_pool cimport (
-    PHASE_IDLE, Command, Core, Event, Level, Order, Taker, find_cell, find_instrument, find_slot, handle_of,
-    release_node, reserve_cell, reserve_nodes, take_cell,
+    FLAGS_SHOWN, PHASE_IDLE, Command, Core, Event, Level, Order, Taker, Window, find_instrument, find_slot, handle_of,
+    rare, reserve_nodes,
 )
 from matching_core._price_level cimport next_level
+from matching_core._resting cimport remaining_of
+from matching_core._restore cimport Reader, read, read_body
+from matching_core._snapshot cimport SavedCounts, snapshot_body
+from matching_core._state_hash cimport HashExtension, cell_of, extension_of, hash_core
 
 from hashlib import sha256
 
+from matching_core.errors import CapacityExhausted, SnapshotDamaged
 from matching_core.invariants import InvariantViolated
 from matching_core.limits import (
-    DEFAULT_ORDER_CAPACITY, require_capacity, require_cell, require_instrument, require_price_range,
+    DEFAULT_CELL_CAPACITY, DEFAULT_GUARD_CAPACITY, DEFAULT_INSTRUMENT_CAPACITY, DEFAULT_ORDER_CAPACITY,
+    require_capacities, require_cell, require_guard, require_instrument, require_now, require_price_range,
+    require_weights,
 )
+from matching_core.snapshots import seal, unseal
 
 __all__ = ["OrderBook"]
 
 cdef enum:
     EVENTS_START = 4096
     EVENTS_KEPT = 1 << 18
+    # Most events of one step of a command about many orders: a pair of an uncross.
+    EVENTS_PER_STEP = 10
 
 
-cdef uint32_t core_apply(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
-    cdef uint16_t code = UNKNOWN_KIND
+cdef uint32_t core_apply(
+    Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
+) noexcept nogil:
+    cdef uint16_t code
     core.out = events
     core.out_count = 0
     core.out_capacity = capacity
+    core.now = now_ns
     if command.kind == KIND_NEW:
         code = apply_new(core, command)
     elif command.kind == KIND_CANCEL:
-        code = apply_cancel(core, command)
-    elif command.kind == KIND_AMEND:
+        code = apply_cancel(core, <uint64_t>command.cell << 32 | command.owner, USER_REQUEST)
+    elif rare(command.kind != KIND_AMEND):
+        code = apply_many(core, command)
+    else:
         code = apply_amend(core, command)
     if code:
         refuse(core, command, code)
     else:
         proceed(core)
+        if rare(core.many):
+            proceed_many(core)
     return core.out_count
 
 
@@ -58,18 +78,27 @@ cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexce
     core.out_count = 0
     core.out_capacity = capacity
     proceed(core)
+    if rare(core.many):
+        proceed_many(core)
     return core.out_count
 
 
 cdef class OrderBook:
     """All books of one core: commands in, events out (layouts in `fills`), no clock and no randomness."""
 
-    def __cinit__(self, *, order_capacity=DEFAULT_ORDER_CAPACITY):
-        require_capacity(order_capacity)
+    def __cinit__(
+        self, *, order_capacity=DEFAULT_ORDER_CAPACITY, instrument_capacity=DEFAULT_INSTRUMENT_CAPACITY,
+        cell_capacity=DEFAULT_CELL_CAPACITY, guard_capacity=DEFAULT_GUARD_CAPACITY,
+    ):
+        require_capacities(
+            order=order_capacity, instrument=instrument_capacity, cell=cell_capacity, guard=guard_capacity
+        )
         self.event_capacity = EVENTS_START
         self.events = <Event*>malloc(EVENTS_START * sizeof(Event))
         if not allocate(&self.core, order_capacity) or self.events == NULL:
             raise MemoryError(f"no memory for {order_capacity} orders")
+        self.core.instrument_limit, self.core.cell_limit = instrument_capacity, cell_capacity
+        self.core.guard_limit = guard_capacity
 
     def __dealloc__(self):
         deallocate(&self.core)
@@ -83,31 +112,40 @@ cdef class OrderBook:
         require_price_range(price_min_ticks, price_max_ticks)
         if find_instrument(core, instrument):
             raise ValueError(f"instrument {instrument} is listed already")
+        if core.instrument_count == core.instrument_limit:
+            raise CapacityExhausted(f"{core.instrument_limit} instruments are listed already")
         index = take_instrument(core) if reserve_nodes(core) else 0
         if index == 0:
             raise MemoryError("no memory for one more instrument")
-        core.instruments[index].id = instrument
-        core.instruments[index].price_min = price_min_ticks
-        core.instruments[index].price_max = price_max_ticks
-        core.instruments[index].is_listed = True
-        open_ladder(core, index, 0)
-        open_ladder(core, index, 1)
-        map_instruments(core)
+        open_listing(core, index, instrument, price_min_ticks, price_max_ticks)
 
     def delist_instrument(self, instrument):
         """Close an empty book; KeyError when unknown, ValueError while orders rest in it."""
-        cdef Core* core = &self.core
         cdef uint32_t index = self.require_index(instrument)
-        if core.ladders[2 * index].best or core.ladders[2 * index + 1].best:
+        if self.core.ladders[2 * index].best or self.core.ladders[2 * index + 1].best:
             raise ValueError(f"instrument {instrument} still has resting orders")
-        core.instruments[index].is_listed = False
-        release_node(core, core.ladders[2 * index].root)
-        release_node(core, core.ladders[2 * index + 1].root)
-        map_instruments(core)
+        close_listing(&self.core, index)
+
+    def set_weights(self, instrument, *, delta_e9, vega_e9):
+        """Set what one lot bought adds to a guard's delta and vega (1e-9, +-2**62); KeyError if unknown."""
+        require_weights(delta_e9, vega_e9)
+        cdef uint32_t index = self.require_index(instrument)
+        self.core.instruments[index].delta, self.core.instruments[index].vega = delta_e9, vega_e9
+
+    def weights(self, instrument):
+        """Return (delta_e9, vega_e9) of one lot; KeyError if unknown."""
+        cdef uint32_t index = self.require_index(instrument)
+        return self.core.instruments[index].delta, self.core.instruments[index].vega
+
+    def phase(self, instrument):
+        """Return the CorePhase of an instrument; KeyError if unknown."""
+        return int(self.core.instruments[self.require_index(instrument)].is_auction)
 
     def set_cell(self, cell, position_lots):
         """Set the signed position reduce-only orders of this cell are measured against (+-2**61 lots)."""
         require_cell(cell, position_lots)
+        if find_cell(&self.core, cell) == 0 and self.core.cell_top == self.core.cell_limit:
+            raise CapacityExhausted(f"{self.core.cell_limit} cells are in use already")
         if not reserve_cell(&self.core):
             raise MemoryError("no memory for one more cell")
         self.core.cells[take_cell(&self.core, cell)].position = position_lots
@@ -117,24 +155,77 @@ cdef class OrderBook:
         cdef uint32_t index = find_cell(&self.core, cell) if 0 < cell < 1 << 32 else 0
         return self.core.cells[index].position
 
-    def submit(self, bytes commands not None):
-        """Apply packed commands in order and return all their events; ValueError unless whole commands are given."""
+    def set_guard(self, guard, *, interval_ns, quantity_lots=0, delta_e9=0, vega_e9=0, count=0):
+        """Set the limits (0: none, at most 2**62) of a guard and start its window anew; a frozen one stays frozen."""
+        cdef Core* core = &self.core
+        cdef uint32_t index
+        require_guard(guard, interval=interval_ns, quantity=quantity_lots, delta=delta_e9, vega=vega_e9, count=count)
+        index = find_guard(core, guard)
+        if index == 0 and core.guard_top == core.guard_limit:
+            raise CapacityExhausted(f"{core.guard_limit} guards are in use already")
+        if index == 0:
+            index = take_guard(core, guard)
+        if index == 0:
+            raise MemoryError("no memory for one more guard")
+        core.guards[index].interval = interval_ns
+        core.guards[index].quantity_limit = quantity_lots
+        core.guards[index].delta_limit = delta_e9
+        core.guards[index].vega_limit = vega_e9
+        core.guards[index].count_limit = count
+        restart_window(&core.guards[index].now, 0)
+
+    def reset_guard(self, guard):
+        """Thaw a guard and forget its window; KeyError when it was never set."""
+        cdef uint32_t index = self.require_guard_index(guard)
+        self.core.guards[index].now.is_frozen = False
+        restart_window(&self.core.guards[index].now, 0)
+
+    def guard(self, guard):
+        """Return (is_frozen, window start ns, quantity_lots, delta_e9, vega_e9, fills) of a guard; KeyError unset."""
+        cdef const Window* now = &self.core.guards[self.require_guard_index(guard)].now
+        return bool(now.is_frozen), now.start, now.quantity, now.delta, now.vega, now.count
+
+    def guard_orders(self, guard):
+        """List the handles of a guard's resting orders, the one that came to rest first in front; KeyError unset."""
+        cdef uint32_t slot = self.core.guards[self.require_guard_index(guard)].head
+        handles = []
+        while slot:
+            handles.append(handle_of(&self.core, slot))
+            slot = self.core.cold[slot].line_next
+        return handles
+
+    def submit(self, bytes commands not None, now_ns=0):
+        """Apply packed commands in order at one time and return all their events.
+
+        ValueError unless whole records are given and the time is 0..2**63-1. A command whose further records are not
+        all there is refused with MISSING_RECORDS, and nothing behind it is read.
+        """
         cdef const Command* command = <const Command*>PyBytes_AS_STRING(commands)
-        cdef Py_ssize_t left = PyBytes_GET_SIZE(commands)
+        cdef Py_ssize_t left = PyBytes_GET_SIZE(commands) // <Py_ssize_t>sizeof(Command)
+        cdef Py_ssize_t records
         cdef size_t used = 0
-        if left % <Py_ssize_t>sizeof(Command):
-            raise ValueError(f"{left} bytes are not whole commands of {sizeof(Command)} bytes")
+        cdef int64_t now = 0
+        if left * <Py_ssize_t>sizeof(Command) != PyBytes_GET_SIZE(commands):
+            raise ValueError(f"{len(commands)} bytes are not whole commands of {sizeof(Command)} bytes")
+        if now_ns:
+            require_now(now_ns)
+            now = now_ns
         if self.core.phase != PHASE_IDLE:
             raise RuntimeError("the book ran out of memory in the middle of a command")
+        self.core.now = now
         while left > 0:
             if self.event_capacity - used < EVENTS_MIN:
                 self.grow_events()
-            used += core_apply(&self.core, command, self.events + used, room_for(self.event_capacity - used))
+            records = records_of(command, left)
+            if rare(records > left):
+                used += refuse_missing(&self.core, command, self.events + used)
+                break
+            used += core_apply(&self.core, command, now, self.events + used, room_for(self.event_capacity - used))
             while self.core.phase != PHASE_IDLE:
                 self.grow_events()
                 used += core_continue(&self.core, self.events + used, room_for(self.event_capacity - used))
-            command += 1
-            left -= sizeof(Command)
+            command += records
+            left -= records
         answer = PyBytes_FromStringAndSize(<const char*>self.events, used * sizeof(Event))
         if self.event_capacity > EVENTS_KEPT:
             self.shrink_events()
@@ -169,6 +260,14 @@ cdef class OrderBook:
         cdef const Level* level = &self.core.levels[self.core.orders[slot].level]
         return (self.core.instruments[level.ladder >> 1].id, *self.order_row(slot)[1:])
 
+    def extension(self, handle):
+        """Return (display_lots, hidden_lots, guard, arrival) of a resting order, else None; zeros if it is plain."""
+        cdef uint32_t slot = find_slot(&self.core, handle) if 0 <= handle < 1 << 64 else 0
+        if slot == 0:
+            return None
+        cdef HashExtension cold = extension_of(&self.core, slot)
+        return cold.display, cold.hidden, cold.guard, cold.arrival
+
     def orders(self, instrument):
         """List (handle, side, price_ticks, remaining_lots, owner, cell, flags): bids, then asks, in match order."""
         cdef uint32_t index = self.require_index(instrument)
@@ -185,7 +284,10 @@ cdef class OrderBook:
         return rows
 
     def fillable(self, instrument, side, price_ticks, quantity_lots):
-        """Lots an ownerless order would trade at `price_ticks` or better, at most `quantity_lots`; changes nothing."""
+        """Lots an ownerless order would trade at `price_ticks` or better, at most `quantity_lots`; changes nothing.
+
+        Guards stand where the last `submit` left them and count by its time; in an auction nothing would trade.
+        """
         cdef uint32_t index = self.require_index(instrument)
         cdef Taker* taker = &self.core.taker
         start(&self.core, index, 1 if side else 0)
@@ -194,28 +296,57 @@ cdef class OrderBook:
         taker.owner = taker.cell = taker.flags = 0
         return dry_fill(&self.core)
 
+    def indicative(self, instrument, reference_ticks):
+        """Return (price or None, volume, demand - supply) of an uncross now; None unless bids reach asks; or KeyError.
+
+        Each side is counted as if the other were endless: hidden lots included, clipped by its own cells and guards.
+        """
+        cdef uint32_t index = self.require_index(instrument)
+        cdef Indication found
+        if not is_crossed(&self.core, index):
+            return None, 0, 0
+        found = indicate(&self.core, index, reference_ticks)
+        return found.price, found.volume, found.surplus
+
     def state_hash(self):
-        """SHA-256 over everything that decides future events except slots: bands, levels, orders in line, cells."""
-        cdef Core* core = &self.core
-        cdef HashInstrument record
-        cdef HashCell entry
-        cdef uint32_t index
+        """SHA-256 over everything that decides future events except slots and capacities.
+
+        Bands, levels, orders in line, cells that are not zero; then, each only where there is any, phases and weights,
+        guards with their lines, and the count of auction entries. A book of plain orders hashes none of the latter.
+        """
         digest = sha256()
-        listed = {core.instruments[index].id: index for index in range(1, core.instrument_top + 1)
-                  if core.instruments[index].is_listed}
-        for _, listing in sorted(listed.items()):
-            index = listing
-            record = hash_instrument(core, index)
-            digest.update((<const char*>&record)[:sizeof(HashInstrument)])
-            self.hash_side(digest, 2 * index)
-            self.hash_side(digest, 2 * index + 1)
-        positions = {core.cells[index].id: core.cells[index].position for index in range(1, core.cell_top + 1)}
-        for cell, position in sorted(positions.items()):
-            if position:
-                entry.id = cell
-                entry.position = position
-                digest.update((<const char*>&entry)[:sizeof(HashCell)])
+        hash_core(&self.core, digest)
         return digest.digest()
+
+    def snapshot(self):
+        """Everything this book is, handles and the order of free slots included; equal books give equal bytes."""
+        return seal(snapshot_body(&self.core))
+
+    @classmethod
+    def restore(cls, bytes snapshot not None):
+        """Return the book a snapshot was taken of; SnapshotRefused when the bytes are not one this core wrote."""
+        cdef Reader reader
+        cdef SavedCounts counts
+        cdef OrderBook book
+        cdef const char* defect
+        body = unseal(snapshot)
+        reader.at = PyBytes_AS_STRING(body)
+        reader.left = PyBytes_GET_SIZE(body)
+        if not read(&reader, &counts, sizeof(SavedCounts)):
+            raise SnapshotDamaged("the snapshot contradicts itself: it has no counts")
+        try:
+            book = cls(
+                order_capacity=counts.order_capacity, instrument_capacity=counts.instrument_limit,
+                cell_capacity=counts.cell_limit, guard_capacity=counts.guard_limit,
+            )
+        except ValueError as refusal:
+            raise SnapshotDamaged(f"the snapshot contradicts itself: {refusal}") from refusal
+        defect = read_body(&book.core, &reader, &counts)
+        if defect == NULL:
+            defect = find_defect(&book.core)
+        if defect != NULL:
+            raise SnapshotDamaged(f"the snapshot contradicts itself: {(<bytes>defect).decode()}")
+        return book
 
     def check_invariants(self):
         """Raise InvariantViolated where levels, orders, trie or slots contradict each other."""
@@ -227,6 +358,12 @@ cdef class OrderBook:
         cdef uint32_t index = find_instrument(&self.core, instrument) if 0 <= instrument < 1 << 32 else 0
         if index == 0:
             raise KeyError(instrument)
+        return index
+
+    cdef uint32_t require_guard_index(self, guard) except 0:
+        cdef uint32_t index = find_guard(&self.core, guard) if 0 < guard < 1 << 32 else 0
+        if index == 0:
+            raise KeyError(guard)
         return index
 
     cdef int grow_events(self) except -1:
@@ -248,9 +385,8 @@ cdef class OrderBook:
     cdef tuple order_row(self, uint32_t slot):
         cdef const Order* order = &self.core.orders[slot]
         cdef const Level* level = &self.core.levels[order.level]
-        cell = self.core.cells[self.core.order_cell[slot]].id
-        handle = handle_of(&self.core, slot)
-        return handle, level.ladder & 1, level.price, order.quantity, order.owner, cell, order.flags
+        row = (remaining_of(&self.core, slot), order.owner, cell_of(&self.core, slot), order.flags & FLAGS_SHOWN)
+        return handle_of(&self.core, slot), level.ladder & 1, level.price, *row
 
     cdef list side_depth(self, uint32_t ladder, levels):
         cdef uint32_t index = self.core.ladders[ladder].best
@@ -259,16 +395,6 @@ cdef class OrderBook:
             rows.append((self.core.levels[index].price, self.core.levels[index].total, self.core.levels[index].count))
             index = next_level(&self.core, index)
         return rows
-
-    cdef int hash_side(self, digest, uint32_t ladder) except -1:
-        cdef uint32_t index = self.core.ladders[ladder].best
-        while index:
-            packed = PyBytes_FromStringAndSize(NULL, packed_size(&self.core, index))
-            pack_level(&self.core, index, PyBytes_AS_STRING(packed))
-            digest.update(packed)
-            index = next_level(&self.core, index)
-        return 0
-
 
 cdef inline uint32_t room_for(size_t events) noexcept:
     return <uint32_t>min(events, <size_t>1 << 30)

@@ -5,7 +5,7 @@ Index 0 of every pool means "none", so zeroed memory is an empty book. Orders an
 whole capacity (untouched pages cost nothing); trie nodes and cells grow between commands, never inside one.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 
 
@@ -18,6 +18,23 @@ cdef struct Command:                 # one packed command; the last eight bytes 
     int64_t quantity
     uint32_t owner
     uint32_t cell
+
+cdef struct Extension:               # the record behind a command with the flag EXTENDED
+    int64_t display
+    uint32_t guard
+    uint32_t spare
+    int64_t reserved[2]
+
+cdef struct QuoteSide:
+    int64_t price
+    int64_t quantity
+
+cdef struct QuoteLine:               # 64 bytes behind the header of a mass quote: bid and ask
+    uint32_t instrument
+    uint32_t cell
+    QuoteSide side[2]
+    uint64_t handle[2]
+    uint64_t reserved
 
 cdef struct Event:                   # one packed event
     uint8_t kind
@@ -35,11 +52,21 @@ cdef struct Order:                   # 32 bytes, the hot record; the cell stands
     uint32_t prev
     uint32_t level
     uint32_t owner
-    uint32_t flags                   # flags of the command
+    uint32_t flags                   # flags of the command, and the ORDER_ bits
+
+cdef struct Cold:                    # beside an order, by slot; read and written only where an ORDER_ bit of it says so
+    int64_t display                  # slice of an iceberg
+    int64_t hidden                   # lots that Order.quantity does not show
+    uint64_t arrival                 # number of an entry in an auction
+    uint64_t walk                    # dry walk in which the order has ended
+    uint32_t guard                   # index
+    uint32_t line_next               # orders of one guard, the one that came first in front
+    uint32_t line_prev
+    uint32_t spare
 
 cdef struct Level:                   # 40 bytes, all orders of one side at one price
     int64_t price
-    int64_t total
+    int64_t total                    # of the quantities shown
     uint32_t head                    # oldest order, or next free level
     uint32_t tail
     uint32_t count
@@ -55,7 +82,8 @@ cdef struct Node:                    # trie node: bit set = child present; child
 cdef struct Ladder:                  # one side of one instrument; offset = (price - base) * sign, 0 is the best price
     int64_t base
     int64_t sign
-    int64_t open_lots                # resting quantity of the side
+    int64_t open_lots                # resting quantity of the side, hidden lots included
+    int64_t hidden_lots
     uint64_t leaf_key                # offset >> 6 of the leaf used last
     uint32_t leaf                    # that leaf; 0: nothing remembered
     uint32_t root
@@ -68,13 +96,38 @@ cdef struct Instrument:              # ladders stand at 2 * index (bids) and 2 *
     int64_t price_min
     int64_t price_max
     uint32_t id
-    uint32_t is_listed
+    uint8_t is_listed
+    uint8_t is_auction
+    int64_t delta                    # what a lot bought adds to a guard, 1e-9
+    int64_t vega
 
 cdef struct Cell:
     int64_t position
     int64_t scratch                  # position inside the dry walk number `walk`
     uint64_t walk
     uint32_t id
+
+cdef struct Window:                  # what a guard has counted since its window began
+    int64_t start
+    int64_t quantity
+    int64_t delta
+    int64_t vega
+    int64_t count
+    bint is_frozen
+
+cdef struct Guard:                   # one quote group; limits 0: none
+    int64_t interval
+    int64_t quantity_limit
+    int64_t delta_limit
+    int64_t vega_limit
+    int64_t count_limit
+    Window now
+    Window scratch                   # inside the dry walk number `walk`
+    uint64_t walk
+    uint32_t id
+    uint32_t head                    # line of its orders
+    uint32_t tail
+    uint32_t count                   # orders in line
 
 cdef struct Taker:                   # the order being matched; lives in the core so that a full buffer can pause it
     int64_t price
@@ -83,9 +136,11 @@ cdef struct Taker:                   # the order being matched; lives in the cor
     int64_t own_total[2]
     uint32_t slot
     uint32_t ladder
+    uint32_t opposite                # ladder it matches against; 0, which is always empty, in an auction
     uint32_t instrument
     uint32_t owner
     uint32_t cell
+    uint32_t guard
     uint32_t flags
     uint32_t touched_count           # levels touched on the other side, prices in Core.touched
     uint32_t depth_index             # next DEPTH event to write
@@ -94,11 +149,33 @@ cdef struct Taker:                   # the order being matched; lives in the cor
     uint8_t own_count
     bint has_traded
 
+cdef struct Quote:                   # a mass quote under way
+    const Command* header
+    uint32_t step                    # entries by lines and sides: all of them cancel, then all of them place
+    uint32_t line_count
+    int32_t outcome[2 * 64]          # of the first pass, by entry
+    Command command[2]               # the placement being made, with its extension
+
+cdef struct Sweep:                   # a bulk cancel or an uncross under way; touched bids stand in front in
+    uint32_t instrument              # Core.touched, touched asks at its end
+    uint32_t slot                    # next order to look at
+    uint32_t owner
+    uint32_t guard
+    uint32_t touched_count[2]
+    uint32_t depth_index
+    bint is_any_owner
+    bint is_round_open
+    int64_t reference
+    int64_t price                    # of the round
+    int64_t volume
+
 cdef struct Core:
     Event* out
     uint32_t out_count
     uint32_t out_capacity
     uint32_t phase                   # PHASE_ values: what is left of the current command
+    uint32_t many                    # phase of the command about many orders that the current step belongs to
+    int64_t now
     uint32_t order_capacity
     uint32_t order_top               # slots ever used
     uint32_t order_free
@@ -111,28 +188,62 @@ cdef struct Core:
     uint32_t node_free_count
     uint32_t instrument_capacity
     uint32_t instrument_top
+    uint32_t instrument_count        # listed
     uint32_t cell_capacity
     uint32_t cell_top
-    uint32_t instrument_shift        # hash shift of the two id maps
+    uint32_t guard_capacity
+    uint32_t guard_top
+    uint32_t instrument_limit        # what the caller allows, however much memory there is
+    uint32_t cell_limit
+    uint32_t guard_limit
+    uint32_t instrument_shift        # hash shift of the id maps
     uint32_t cell_shift
+    uint32_t guard_shift
     uint64_t walk
+    uint64_t arrivals
     Order* orders
-    uint32_t* order_cell             # index of the cell, by slot
+    uint32_t* order_cell             # index of the cell, by slot, where ORDER_HAS_CELL
+    Cold* cold
     Level* levels
     Node* nodes
     Instrument* instruments
     Ladder* ladders
     Cell* cells
+    Guard* guards
     uint32_t* instrument_map         # open addressing: id -> index
     uint32_t* cell_map
+    uint32_t* guard_map
     int64_t* touched
+    int64_t* curve                   # demand of an uncross: price and lots, best bid first
     Taker taker
+    Sweep sweep
+    Quote quote
 
 cdef enum:
     HEIGHT_MAX = 10
     PHASE_IDLE = 0
     PHASE_WALK = 1
     PHASE_DEPTH = 2
+    PHASE_QUOTE = 3
+    PHASE_GUARD = 4
+    PHASE_SWEEP = 5
+    PHASE_UNCROSS = 6
+    PHASE_CLOSE = 7
+    # Bits of Order.flags above the command's sixteen.
+    ORDER_HAS_CELL = 0x10000
+    ORDER_GUARDED = 0x20000
+    ORDER_ICEBERG = 0x40000
+    ORDER_ARRIVED = 0x80000
+    ORDER_COLD = 0xE0000             # any that has something in Core.cold
+    ORDER_RARE = 0x70010             # any that a match must look at: reduce-only and the first three
+    FLAGS_SHOWN = 0xFFFF
+
+
+cdef extern from *:
+    """
+    #define offbook_rare(condition) __builtin_expect(!!(condition), 0)
+    """
+    bint rare "offbook_rare" (bint condition) noexcept nogil
 
 
 cdef inline uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
@@ -230,61 +341,3 @@ cdef inline uint32_t find_instrument(const Core* core, uint32_t instrument) noex
             return core.instrument_map[place]
         place = (place + 1) & mask
     return 0
-
-
-cdef inline uint32_t find_cell(const Core* core, uint32_t cell) noexcept nogil:
-    """Index of a cell, 0 when it was never set or moved."""
-    cdef uint32_t mask = (<uint32_t>1 << (32 - core.cell_shift)) - 1
-    cdef uint32_t place = (cell * <uint32_t>2654435769) >> core.cell_shift
-    while core.cell_map[place]:
-        if core.cells[core.cell_map[place]].id == cell:
-            return core.cell_map[place]
-        place = (place + 1) & mask
-    return 0
-
-
-cdef inline void map_cell(Core* core, uint32_t index) noexcept nogil:
-    cdef uint32_t mask = (<uint32_t>1 << (32 - core.cell_shift)) - 1
-    cdef uint32_t place = (core.cells[index].id * <uint32_t>2654435769) >> core.cell_shift
-    while core.cell_map[place]:
-        place = (place + 1) & mask
-    core.cell_map[place] = index
-
-
-cdef inline uint32_t take_cell(Core* core, uint32_t cell) noexcept nogil:
-    """Index of a cell, made when new; reserve_cell has made sure of the room."""
-    cdef uint32_t index = find_cell(core, cell)
-    if index:
-        return index
-    core.cell_top += 1
-    index = core.cell_top
-    core.cells[index].id = cell
-    core.cells[index].position = 0
-    core.cells[index].walk = 0
-    map_cell(core, index)
-    return index
-
-
-cdef inline bint reserve_cell(Core* core) noexcept nogil:
-    """Make sure one more cell fits at half load; False when the machine has no memory."""
-    cdef uint32_t capacity, index
-    cdef Cell* cells
-    cdef uint32_t* places
-    if core.cell_top + 1 < core.cell_capacity:
-        return True
-    capacity = core.cell_capacity * 2
-    cells = <Cell*>realloc(core.cells, <size_t>capacity * sizeof(Cell))
-    if cells == NULL:
-        return False
-    core.cells = cells
-    places = <uint32_t*>realloc(core.cell_map, <size_t>capacity * 2 * sizeof(uint32_t))
-    if places == NULL:
-        return False
-    core.cell_map = places
-    core.cell_capacity = capacity
-    core.cell_shift -= 1
-    for index in range(capacity * 2):
-        places[index] = 0
-    for index in range(1, core.cell_top + 1):
-        map_cell(core, index)
-    return True

@@ -186,3 +186,20 @@ cdef inline void unlink_order(Core* core, uint32_t slot) noexcept nogil:
     level.count -= 1
     if level.count == 0:
         drop_level(core, order.level)
+
+
+cdef inline void move_to_back(Core* core, uint32_t slot) noexcept nogil:
+    """Put a resting order behind all others of its level."""
+    cdef Order* order = &core.orders[slot]
+    cdef Level* level = &core.levels[order.level]
+    if order.next == 0:
+        return
+    core.orders[order.next].prev = order.prev
+    if order.prev:
+        core.orders[order.prev].next = order.next
+    else:
+        level.head = order.next
+    order.prev = level.tail
+    order.next = 0
+    core.orders[level.tail].next = slot
+    level.tail = slot

@@ -12,7 +12,15 @@ from typing import Final
 import msgspec
 
 from exchange.domain.commands import ChainRequestKind, Side
-from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, OrderClosed, RequestApplied, Trade
+from exchange.domain.events import (
+    BatchClosed,
+    InstrumentListed,
+    OrderAccepted,
+    OrderClosed,
+    OrderRevised,
+    RequestApplied,
+    Trade,
+)
 from exchange.domain.packing import CommandEvents
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.transition import ChainRequest, RequestKind
@@ -92,7 +100,7 @@ class BatchAssembler:
         for event in item.events:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
-            elif isinstance(event, OrderAccepted):
+            elif isinstance(event, OrderAccepted | OrderRevised):
                 self._refs[event.order] = event.digest
             elif isinstance(event, OrderClosed):
                 self._refs.pop(event.order, None)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from exchange.client.conditional import ConditionalOrders
 from exchange.client.connection import Connection
 from exchange.client.errors import BadAccount, OffbookError
 from exchange.client.markets import Market, Number, decimal_e9, parse_market
@@ -41,7 +42,7 @@ _NS_PER_S = 1_000_000_000
 _PAGE_ROWS = 1_000
 
 
-class OffbookClient:
+class OffbookClient(ConditionalOrders):
     """One logged-in websocket of one subaccount. Build it with `connect` or `from_demo`."""
 
     def __init__(
@@ -115,39 +116,39 @@ class OffbookClient:
         underlying), `valid_for_s`, and every other wire member of private/order. Raises OffGrid, OffbookError,
         ConnectionLost (with `sent`: unknown outcome).
         """
-        params = await self._order_params(instrument, direction, amount, price, options)
+        params = await self.signed_params(instrument, direction, amount, price, options)
         return await self._orders("private/order", params)
 
     async def replace(
         self, order_id: str, instrument: str, direction: str, amount: Number, price: Number, **options: Any
     ) -> dict[str, Any]:
         """Cancel `order_id` and place a new order in one step; see `order`. Result: api.md 6.2, `replace`."""
-        params = await self._order_params(instrument, direction, amount, price, options)
+        params = await self.signed_params(instrument, direction, amount, price, options)
         return await self._orders("private/replace", params | {"order_id_to_cancel": order_id})
 
     async def cancel(self, order_id: str, instrument: str) -> dict[str, Any]:
         """Cancel one order and return it. Raises OffbookError 11003 - 11006 when it is already closed."""
-        return await self._orders("private/cancel", self._own(order_id=order_id, instrument_name=instrument))
+        return await self._orders("private/cancel", self.own(order_id=order_id, instrument_name=instrument))
 
     async def cancel_all(self, instrument: str | None = None) -> Any:
         """Cancel every open order of the subaccount, or those of one instrument."""
         if instrument is None:
-            return await self.request("private/cancel_all", self._own())
-        return await self.request("private/cancel_by_instrument", self._own(instrument_name=instrument))
+            return await self.request("private/cancel_all", self.own())
+        return await self.request("private/cancel_by_instrument", self.own(instrument_name=instrument))
 
     async def open_orders(self) -> list[dict[str, Any]]:
         """Open orders of the subaccount."""
-        result: dict[str, list[dict[str, Any]]] = await self.request("private/get_open_orders", self._own())
+        result: dict[str, list[dict[str, Any]]] = await self.request("private/get_open_orders", self.own())
         return result["orders"]
 
     async def positions(self) -> list[dict[str, Any]]:
         """Positions of the subaccount."""
-        result: dict[str, list[dict[str, Any]]] = await self.request("private/get_positions", self._own())
+        result: dict[str, list[dict[str, Any]]] = await self.request("private/get_positions", self.own())
         return result["positions"]
 
     async def subaccount(self) -> dict[str, Any]:
         """Cash, margins, positions and open orders of the subaccount."""
-        return await self._orders("private/get_subaccount", self._own())
+        return await self._orders("private/get_subaccount", self.own())
 
     async def ticker(self, instrument: str) -> dict[str, Any]:
         """Best prices, mark and index of an instrument (short member names: api.md 7)."""
@@ -208,31 +209,38 @@ class OffbookClient:
         if self.who.subaccount_id not in self.subaccount_ids:
             raise OffbookError(14001, "Subaccount not found", f"the key acts for {self.subaccount_ids}")
 
-    async def _order_params(
-        self, name: str, direction: str, amount: Number, price: Number | None, options: dict[str, Any]
+    async def signed_params(
+        self, instrument: str, direction: str, amount: Number, price: Number | None, options: dict[str, Any]
     ) -> dict[str, Any]:
+        """Members of a signed order, as `order` sends them."""
         if direction not in ("buy", "sell"):
             raise ValueError(f"direction must be buy or sell, got {direction!r}")
         wire = dict(options)
-        market, is_buy = self.market(name), direction == "buy"
+        market, is_buy = self.market(instrument), direction == "buy"
         lots = market.quantity_lots(amount)
         worst = wire.pop("worst_price", None)
         valid_for_s = wire.pop("valid_for_s", self._valid_for_s)
         terms = OrderTerms(
             market=market,
             is_buy=is_buy,
-            price_ticks=await self._price_ticks(market, is_buy=is_buy, price=worst if price is None else price),
+            price_ticks=await self._price_ticks(
+                market, is_buy=is_buy, price=worst if price is None else price, trigger=wire.get("trigger_price")
+            ),
             quantity_lots=lots,
-            max_fee_e9=await self._max_fee_e9(name, wire.pop("max_fee", None)),
+            max_fee_e9=await self._max_fee_e9(instrument, wire.pop("max_fee", None)),
             nonce=self._nonces.next(),
             expiry_s=floor_div(self._clock_ns(), _NS_PER_S) + valid_for_s,
         )
         kind = "market" if price is None else "limit"
         return {"order_type": kind} | wire | signed_order(self.who, self._separator, terms)
 
-    async def _price_ticks(self, market: Market, *, is_buy: bool, price: Number | None) -> int:
+    async def _price_ticks(self, market: Market, *, is_buy: bool, price: Number | None, trigger: Number | None) -> int:
+        """Ticks of `price`; without one, 5 % through the trigger or the market."""
         if price is not None:
             return market.price_ticks(price)
+        if trigger is not None:
+            ppm = 1_000_000 + (_SLIPPAGE_PPM if is_buy else -_SLIPPAGE_PPM)
+            return market.ticks_within(_scaled(decimal_e9(trigger), ppm), up=is_buy)
         ticker = await self.ticker(market.instrument.name)
         mark_e9 = decimal_e9(ticker["M"])
         best_e9 = decimal_e9(ticker["a" if is_buy else "b"]) or mark_e9
@@ -254,7 +262,8 @@ class OffbookClient:
         if market is not None and index_e9:
             self._index_e9[market.instrument.underlying] = index_e9
 
-    def _own(self, **params: Any) -> dict[str, Any]:
+    def own(self, **params: Any) -> dict[str, Any]:
+        """Params of a method of the own subaccount."""
         return {"subaccount_id": self.who.subaccount_id} | params
 
     async def _orders(self, method: str, params: dict[str, Any]) -> dict[str, Any]:

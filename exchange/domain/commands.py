@@ -15,6 +15,7 @@ __all__ = [
     "BatchCut",
     "Cancel",
     "CancelMany",
+    "CancelScope",
     "ChainRequest",
     "ChainRequestKind",
     "Clock",
@@ -26,12 +27,17 @@ __all__ = [
     "MarkRow",
     "OrderFlag",
     "Place",
+    "PriceSource",
     "Replace",
     "SessionClose",
     "SessionOpen",
     "SetPrices",
+    "SetSelfTradePrevention",
     "Side",
+    "SignedAmend",
     "TimeInForce",
+    "Trigger",
+    "TriggerKind",
     "UnderlyingRow",
 ]
 
@@ -44,6 +50,8 @@ class CommandKind(IntEnum):
     AMEND = 3
     REPLACE = 4
     CANCEL_MANY = 5
+    SIGNED_AMEND = 6
+    SET_SELF_TRADE_PREVENTION = 7
     CLOCK = 20
     EPOCH_START = 21
     SESSION_OPEN = 22
@@ -85,6 +93,45 @@ class OrderFlag(IntFlag):
     STP_CANCEL_MAKER = 256
     STP_CANCEL_BOTH = 512
     STP_DECREMENT_BOTH = 768
+    STP_ACCOUNT = 1024
+    """Alone of the STP flags: the mode the account has set."""
+
+
+class TriggerKind(IntEnum):
+    """What makes a trigger order fire: a price against it, a price in its favor, or a price that turned back."""
+
+    STOP = 1
+    """A buy fires at or above its trigger price, a sell at or below."""
+    TAKE_PROFIT = 2
+    """A buy fires at or below its trigger price, a sell at or above."""
+    TRAILING = 3
+    """A sell fires when the price is `offset` below the highest since it was armed, a buy that far above the lowest."""
+
+
+class PriceSource(IntEnum):
+    """Which price a trigger watches: the instrument's mark, its underlying's index, or its last trade."""
+
+    MARK = 0
+    INDEX = 1
+    LAST = 2
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When an order is placed, and which orders it is tied to. Prices are 1e-9 USDC of the source, on no grid.
+
+    TRAILING has no price but exactly one of `offset_e9` and `offset_ppm` (of the extreme, rounded up: it never fires
+    earlier than asked); the other kinds have a price and no offset.
+    """
+
+    kind: TriggerKind
+    source: PriceSource = PriceSource.MARK
+    price_e9: int = 0
+    offset_e9: int = 0
+    offset_ppm: int = 0
+    parent: int = 0
+    """Number of the order whose first fill arms this one; 0: armed at once. Orders of one parent cancel each other."""
+    partner: int = 0
+    """Number of an order of the same instrument: when one of the two fills or fires, the other is canceled. 0: none."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -111,6 +158,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signature: bytes = b""
     client_order_id: str = ""
     label: str = ""
+    trigger: Trigger | None = None
+    """None: goes to the book at once."""
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -133,21 +182,61 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """0: any; else a mismatch is ORDER_NOT_FOUND."""
 
 
+class CancelScope(IntEnum):
+    """Which orders a cancel by filter sees: all, those in the book, or those that wait for a trigger."""
+
+    ALL = 0
+    RESTING = 1
+    TRIGGERS = 2
+
+
 class CancelMany(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Cancel all open orders of a subaccount that fit every filter given (0 or "" = any)."""
 
     subaccount: int
     instrument: int = 0
     label: str = ""
+    scope: CancelScope = CancelScope.ALL
+    underlying: str = ""
 
 
 class Amend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Lower the total quantity of an open order at its price; keeps number and priority and needs no new signature."""
+    """Lower the total quantity of an open order at its price; keeps number and priority and needs no new signature.
+
+    A trigger order may also get another trigger price (TRAILING: another `offset_e9`), which nobody signs.
+    """
 
     subaccount: int
     order: int
     quantity_lots: int
     """New total, filled part included; at or below the filled part closes the order as filled."""
+    trigger_e9: int = 0
+    """0: unchanged."""
+
+
+class SignedAmend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Another price or total for an open order that keeps its number and goes to the back of its level.
+
+    Of `order` only what is signed counts (price, total quantity, fee cap, nonce, life, signer); instrument and side
+    must be the target's, and the target keeps its options, label and client order id.
+    """
+
+    target_order: int
+    order: Place
+    expected_filled_lots: int = -1
+    """-1: not compared."""
+    trigger_e9: int = 0
+    """As in Amend."""
+
+
+class SetSelfTradePrevention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an account's orders do that meet its own. Refused while any of its orders lives."""
+
+    subaccount: int
+    mode: OrderFlag = OrderFlag.NONE
+    """One of the STP_ modes, NONE for canceling the taker: of orders with STP_ACCOUNT."""
+    by_owner: bool = False
+    """Own are also the orders of the owner's other accounts that set this."""
 
 
 class Clock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -261,6 +350,8 @@ Command = (
     | Cancel
     | CancelMany
     | Amend
+    | SignedAmend
+    | SetSelfTradePrevention
     | Clock
     | EpochStart
     | SessionOpen

@@ -7,7 +7,15 @@ from enum import IntEnum
 
 import msgspec
 
-from exchange.domain.commands import ChainRequestKind, OrderFlag, SetPrices, Side, TimeInForce
+from exchange.domain.commands import (
+    ChainRequestKind,
+    OrderFlag,
+    PriceSource,
+    SetPrices,
+    Side,
+    TimeInForce,
+    Trigger,
+)
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
@@ -24,14 +32,20 @@ __all__ = [
     "OrderAccepted",
     "OrderAmended",
     "OrderClosed",
+    "OrderEvent",
     "OrderRefused",
     "OrderRepeated",
+    "OrderRevised",
+    "OrderTriggered",
     "PricesSet",
     "RequestApplied",
+    "SelfTradePreventionSet",
     "SessionClosed",
     "SessionKeySet",
     "SessionOpened",
     "Trade",
+    "TriggerFailed",
+    "TriggerSet",
 ]
 
 
@@ -45,12 +59,17 @@ class _Tag(IntEnum):
     TRADE = 7
     BOOK_LEVEL = 8
     COMMAND_REFUSED = 9
+    TRIGGER_SET = 10
+    ORDER_TRIGGERED = 11
+    TRIGGER_FAILED = 12
+    ORDER_REVISED = 13
     ACCOUNT_OPENED = 20
     CASH_MOVED = 21
     SESSION_KEY_SET = 22
     REQUEST_APPLIED = 23
     SESSION_OPENED = 24
     SESSION_CLOSED = 25
+    SELF_TRADE_PREVENTION_SET = 26
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
@@ -119,6 +138,67 @@ class OrderAmended(msgspec.Struct, frozen=True, kw_only=True, array_like=True, g
     quantity_lots: int
     remaining_lots: int
     version: int
+
+
+class OrderRevised(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_REVISED.value):
+    """A signed amendment: new price or total under the order's own number; from here on fills belong to `digest`."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    instrument: int
+    price_ticks: int
+    """After a post-only slide."""
+    quantity_lots: int
+    remaining_lots: int
+    version: int
+    nonce: int
+    expiry_s: int
+    max_fee_e18: int
+    signer: bytes
+    domain: int
+    digest: bytes
+    signature: bytes
+
+
+class TriggerSet(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.TRIGGER_SET.value):
+    """An accepted order waits: for its parent (`is_armed` false) or for a price. Again when either changes."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    instrument: int
+    trigger: Trigger
+    trigger_e9: int
+    """Price at which it fires; 0 for a trailing order that waits for its parent."""
+    is_armed: bool
+
+
+class OrderTriggered(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_TRIGGERED.value
+):
+    """A trigger fired and its order is placed now: its trades, its end or its refusal follow."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    instrument: int
+    price_ticks: int
+    """Its limit, after a post-only slide."""
+    source: PriceSource
+    fired_e9: int
+    """The price that fired it."""
+
+
+class TriggerFailed(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.TRIGGER_FAILED.value
+):
+    """A triggered order was refused for `code`; its OrderClosed follows."""
+
+    subaccount: int
+    account_seq: int
+    order: int
+    code: ResultCode
 
 
 class OrderClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_CLOSED.value):
@@ -256,6 +336,16 @@ class SessionClosed(
     session: int
 
 
+class SelfTradePreventionSet(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.SELF_TRADE_PREVENTION_SET.value
+):
+    """An account chose its mode and scope."""
+
+    subaccount: int
+    mode: OrderFlag
+    by_owner: bool
+
+
 class BatchClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.BATCH_CLOSED.value):
     """A settlement batch is complete: everything between the previous BatchClosed and this event belongs to `batch`.
 
@@ -288,23 +378,13 @@ class InstrumentListed(
     instrument: Instrument
 
 
+OrderEvent = (
+    OrderAccepted | OrderRefused | OrderRepeated | OrderAmended | OrderRevised | OrderClosed | TriggerSet
+    | OrderTriggered | TriggerFailed
+)  # fmt: skip
+"""Events of one order, named by `order`."""
 Event = (
-    OrderAccepted
-    | OrderRefused
-    | OrderRepeated
-    | OrderAmended
-    | OrderClosed
-    | ManyCanceled
-    | Trade
-    | BookLevel
-    | CommandRefused
-    | AccountOpened
-    | CashMoved
-    | SessionKeySet
-    | RequestApplied
-    | SessionOpened
-    | SessionClosed
-    | BatchClosed
-    | PricesSet
+    OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
+    | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
     | InstrumentListed
-)
+)  # fmt: skip

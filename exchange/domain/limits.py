@@ -22,6 +22,9 @@ __all__ = [
     "MAX_STAGED_COMMANDS",
     "MAX_SUBACCOUNTS_PER_OWNER",
     "MAX_TIMERS_PER_CLOCK",
+    "MAX_TRIGGERS_PER_COMMAND",
+    "MAX_TRIGGER_ORDERS",
+    "MAX_TRIGGER_ORDERS_PER_SUBACCOUNT",
     "MIN_SIGNATURE_LIFE_S",
     "NONCE_WINDOW_NS",
     "RECENT_CLOSED_ORDERS",
@@ -44,6 +47,11 @@ MAX_SIGNATURE_LIFE_S: Final = 10_368_000
 RECENT_CLOSED_ORDERS: Final = 100_000
 """Closed orders the engine remembers in all; older ones are history."""
 MAX_TIMERS_PER_CLOCK: Final = 256
+MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100
+MAX_TRIGGER_ORDERS: Final = 100_000
+"""Of all subaccounts: what one move of a price can fire at most."""
+MAX_TRIGGERS_PER_COMMAND: Final = 128
+"""Fired orders placed inside one command; the rest waits for the next Clock."""
 MAX_ACCOUNTS_PER_BATCH: Final = 126
 MAX_INSTRUMENTS_PER_BATCH: Final = 255
 MAX_ORDERS_PER_ACCOUNT_AND_BATCH: Final = 4_480
@@ -58,5 +66,7 @@ if MAX_PRICE_TICKS * MAX_QUANTITY_LOTS >= 1 << 127:
     raise ValueError("a notional must fit the settlement ledger's int128")
 if MAX_SIGNATURE_LIFE_S <= MIN_SIGNATURE_LIFE_S:
     raise ValueError("the signature window is empty")
+if MAX_TRIGGERS_PER_COMMAND > 128:
+    raise ValueError("a triggered order's place in line is its command and one of 128 lines above the quotes'")
 if MAX_GROUP_COMMANDS > MAX_STAGED_COMMANDS:
     raise ValueError("a full tick must fit the staging area")

@@ -16,6 +16,7 @@ from exchange.domain.commands import (
     BatchCut,
     Cancel,
     CancelMany,
+    CancelScope,
     ChainRequest,
     Clock,
     Command,
@@ -24,14 +25,19 @@ from exchange.domain.commands import (
     ListInstrument,
     OrderFlag,
     Place,
+    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
     Side,
+    SignedAmend,
     TimeInForce,
+    Trigger,
+    TriggerKind,
 )
-from exchange.domain.events import Event, OrderAccepted
+from exchange.domain.events import Event, OrderAccepted, OrderRevised
 
 __all__ = [
     "EVENT_FORMAT",
@@ -50,7 +56,9 @@ _INTEGER_MAX: Final = (1 << 64) - 1
 _RECORD: Final = Struct("<BBHIIIqqQQIIII")
 _ATTACHMENT: Final = Struct("<HHI")
 _SIGNED: Final = Struct("<20s32s65sB16sQQqQ")
-_ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY = 1, 2, 3, 4
+_TRIGGER: Final = Struct("<BBHIqqQQ")
+_TRIGGER_PRICE: Final = Struct("<q")
+_ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY, _TRIGGER_TERMS, _NEW_TRIGGER_PRICE, _UNDERLYING = range(1, 8)
 
 
 class BadRecord(ValueError):
@@ -66,9 +74,9 @@ class CommandEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class _WideFee(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=32):
-    """An OrderAccepted whose fee cap passes the 64 bits of a msgpack integer: the cap apart, 16 bytes little endian."""
+    """An event whose fee cap passes the 64 bits of a msgpack integer: the cap apart, 16 bytes little endian."""
 
-    event: OrderAccepted
+    event: OrderAccepted | OrderRevised
     max_fee_e18: bytes
 
 
@@ -117,6 +125,14 @@ def pack_command(command: Command) -> tuple[bytes, bytes]:
         return _pack_order(CommandKind.PLACE, command, 0, -1)
     if isinstance(command, Replace):
         return _pack_order(CommandKind.REPLACE, command.order, command.target_order, command.expected_filled_lots)
+    if isinstance(command, SignedAmend):
+        return _pack_order(
+            CommandKind.SIGNED_AMEND,
+            command.order,
+            command.target_order,
+            command.expected_filled_lots,
+            command.trigger_e9,
+        )
     kind = _body_kinds.get(type(command))
     if kind is not None:
         attachment = _attachment(_BODY, _encode_body(command))
@@ -138,7 +154,7 @@ def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:
 
 
 def _narrow(event: Event) -> Event | _WideFee:
-    if type(event) is not OrderAccepted or event.max_fee_e18 <= _INTEGER_MAX:
+    if not isinstance(event, OrderAccepted | OrderRevised) or event.max_fee_e18 <= _INTEGER_MAX:
         return event
     fee = event.max_fee_e18.to_bytes(16, "little")
     return _WideFee(msgspec.structs.replace(event, max_fee_e18=0), fee)
@@ -175,7 +191,9 @@ def _attachment(kind: int, body: bytes) -> bytes:
     return _ATTACHMENT.pack(kind, 0, len(body)) + body + bytes(-len(body) % 8)
 
 
-def _pack_order(kind: CommandKind, order: Place, target: int, expected_filled_lots: int) -> tuple[bytes, bytes]:
+def _pack_order(
+    kind: CommandKind, order: Place, target: int, expected_filled_lots: int, trigger_e9: int = 0
+) -> tuple[bytes, bytes]:
     signed = _SIGNED.pack(
         order.signer,
         order.digest,
@@ -192,12 +210,36 @@ def _pack_order(kind: CommandKind, order: Place, target: int, expected_filled_lo
         attachments += _attachment(_CLIENT_ORDER_ID, order.client_order_id.encode())
     if order.label:
         attachments += _attachment(_LABEL, order.label.encode())
+    if order.trigger is not None:
+        attachments += _attachment(_TRIGGER_TERMS, _pack_trigger(order.trigger))
+    if trigger_e9:
+        attachments += _attachment(_NEW_TRIGGER_PRICE, _TRIGGER_PRICE.pack(trigger_e9))
     record = _RECORD.pack(
         kind, order.side | order.time_in_force << 1, order.flags, order.subaccount, order.instrument, 0,
         order.price_ticks, order.quantity_lots, order.nonce, target, order.session, 0, order.expiry_s,
         len(attachments),
     )  # fmt: skip
     return record, attachments
+
+
+def _pack_trigger(trigger: Trigger) -> bytes:
+    return _TRIGGER.pack(
+        trigger.kind, trigger.source, 0, trigger.offset_ppm, trigger.price_e9, trigger.offset_e9, trigger.parent,
+        trigger.partner,
+    )  # fmt: skip
+
+
+def _unpack_trigger(raw: bytes) -> Trigger:
+    kind, source, _, offset_ppm, price_e9, offset_e9, parent, partner = _TRIGGER.unpack(raw)
+    return Trigger(
+        kind=TriggerKind(kind),
+        source=PriceSource(source),
+        price_e9=price_e9,
+        offset_e9=offset_e9,
+        offset_ppm=offset_ppm,
+        parent=parent,
+        partner=partner,
+    )
 
 
 def _pack_small(command: Command) -> tuple[bytes, bytes]:
@@ -212,22 +254,20 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
             )  # fmt: skip
             return record, attachment
         case CancelMany():
-            attachment = _attachment(_LABEL, command.label.encode()) if command.label else b""
-            record = _record(
-                CommandKind.CANCEL_MANY,
-                subaccount=command.subaccount,
-                instrument=command.instrument,
-                attachment_bytes=len(attachment),
-            )
-            return record, attachment
+            return _pack_cancel_many(command)
         case Amend():
             record = _record(
                 CommandKind.AMEND,
                 subaccount=command.subaccount,
                 target=command.order,
+                price_ticks=command.trigger_e9,
                 quantity_lots=command.quantity_lots,
             )
             return record, b""
+        case SetSelfTradePrevention():
+            kind = CommandKind.SET_SELF_TRADE_PREVENTION
+            row = _record(kind, side=command.by_owner, flags=command.mode, subaccount=command.subaccount)
+            return row, b""
         case EpochStart():
             return _record(CommandKind.EPOCH_START, target=command.epoch), b""
         case SessionClose():
@@ -237,6 +277,20 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
         case BatchCut():
             return _record(CommandKind.BATCH_CUT), b""
     raise BadRecord(f"no record for {type(command).__name__}")
+
+
+def _pack_cancel_many(command: CancelMany) -> tuple[bytes, bytes]:
+    attachments = _attachment(_LABEL, command.label.encode()) if command.label else b""
+    if command.underlying:
+        attachments += _attachment(_UNDERLYING, command.underlying.encode())
+    record = _record(
+        CommandKind.CANCEL_MANY,
+        flags=command.scope,
+        subaccount=command.subaccount,
+        instrument=command.instrument,
+        attachment_bytes=len(attachments),
+    )
+    return record, attachments
 
 
 def _attachments(raw: bytes) -> dict[int, bytes]:
@@ -255,7 +309,7 @@ def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
     kind = fields[0]
     try:
         extra = _attachments(raw)
-        if kind in (CommandKind.PLACE, CommandKind.REPLACE):
+        if kind in (CommandKind.PLACE, CommandKind.REPLACE, CommandKind.SIGNED_AMEND):
             return _unpack_order(fields, extra)
         decoder = _decoders.get(kind)
         if decoder is not None:
@@ -290,9 +344,15 @@ def _unpack_order(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
         signature=signature[: lengths >> 8],
         client_order_id=extra.get(_CLIENT_ORDER_ID, b"").decode(),
         label=extra.get(_LABEL, b"").decode(),
+        trigger=_unpack_trigger(extra[_TRIGGER_TERMS]) if _TRIGGER_TERMS in extra else None,
     )
     if fields[0] == CommandKind.PLACE:
         return order
+    if fields[0] == CommandKind.SIGNED_AMEND:
+        (trigger_e9,) = _TRIGGER_PRICE.unpack(extra.get(_NEW_TRIGGER_PRICE, bytes(8)))
+        return SignedAmend(
+            target_order=fields[9], order=order, expected_filled_lots=expected_filled, trigger_e9=trigger_e9
+        )
     return Replace(target_order=fields[9], order=order, expected_filled_lots=expected_filled)
 
 
@@ -307,9 +367,17 @@ def _unpack_small(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
                 instrument=fields[4],
             )
         case CommandKind.CANCEL_MANY:
-            return CancelMany(subaccount=fields[3], instrument=fields[4], label=extra.get(_LABEL, b"").decode())
+            return CancelMany(
+                subaccount=fields[3],
+                instrument=fields[4],
+                label=extra.get(_LABEL, b"").decode(),
+                scope=CancelScope(fields[2]),
+                underlying=extra.get(_UNDERLYING, b"").decode(),
+            )
         case CommandKind.AMEND:
-            return Amend(subaccount=fields[3], order=fields[9], quantity_lots=fields[7])
+            return Amend(subaccount=fields[3], order=fields[9], quantity_lots=fields[7], trigger_e9=fields[6])
+        case CommandKind.SET_SELF_TRADE_PREVENTION:
+            return SetSelfTradePrevention(subaccount=fields[3], mode=OrderFlag(fields[2]), by_owner=bool(fields[1]))
         case CommandKind.EPOCH_START:
             return EpochStart(epoch=fields[9])
         case CommandKind.SESSION_CLOSE:

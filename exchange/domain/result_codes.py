@@ -31,6 +31,11 @@ class ResultCode(IntEnum):
     MAX_FEE_TOO_LOW = 11023
     REDUCE_ONLY_REJECTED = 11025
     REPLACE_FILL_MISMATCH = 11028
+    TRIGGER_WRONG_SIDE = 11051
+    TOO_MANY_TRIGGER_ORDERS = 11052
+    TRIGGER_SOURCE_UNAVAILABLE = 11053
+    TRIGGER_NOT_REPLACEABLE = 11054
+    TRIGGER_MARKET_UNFILLABLE = 11055
     TOO_MANY_POSITIONS = 10007
     INSTRUMENT_NOT_FOUND = 12001
     ACCOUNT_NOT_FOUND = 14000
@@ -42,6 +47,8 @@ class ResultCode(IntEnum):
     ACTION_OUTLIVES_KEY = 14038
     CLIENT_ORDER_ID_CONFLICT = 20001
     CAPACITY = 20006
+    LINK_INVALID = 20011
+    ORDERS_OPEN = 20012
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
     REQUEST_NOT_AT_BATCH_START = 30002
@@ -54,13 +61,15 @@ class ResultCode(IntEnum):
 
 @unique
 class OrderStatus(IntEnum):
-    """Life of an order; everything but OPEN is terminal."""
+    """Life of an order; everything but OPEN and UNTRIGGERED is terminal."""
 
     OPEN = 1
     FILLED = 2
     CANCELED = 3
     EXPIRED = 4
     REJECTED = 5
+    UNTRIGGERED = 6
+    """Accepted, and waits for its parent or its trigger."""
 
 
 @unique
@@ -81,3 +90,11 @@ class CloseReason(IntEnum):
     INSTRUMENT_EXPIRED = 11
     INSUFFICIENT_MARGIN = 12
     NO_LIQUIDITY = 13
+    TRIGGER_FAILED = 14
+    """Its trigger fired, and the order was refused; a TriggerFailed event says why."""
+    LINKED_ORDER = 15
+    """Another order of its group filled or fired."""
+    PARENT_CLOSED = 16
+    """Its parent ended without a fill."""
+    POSITION_CLOSED = 17
+    """The position it was attached to is gone."""

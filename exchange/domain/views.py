@@ -2,10 +2,10 @@
 
 import msgspec
 
-from exchange.domain.commands import MarkRow, OrderFlag, Side, TimeInForce
+from exchange.domain.commands import MarkRow, OrderFlag, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
-from exchange.domain.result_codes import CloseReason, OrderStatus
+from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
 __all__ = [
     "AccountView",
@@ -18,6 +18,7 @@ __all__ = [
     "GetOrder",
     "GetPrices",
     "GetSummary",
+    "GetTriggerOrders",
     "GetWallet",
     "OrderView",
     "Output",
@@ -58,6 +59,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     updated_ns: int
     version: int
     replaces: int
+    trigger: Trigger | None = None
+    trigger_e9: int = 0
+    """Price at which it fires, or fired; a trailing order's follows its extreme and is 0 until its parent fills."""
+    refusal: ResultCode = ResultCode.OK
+    """Why the order was refused when its trigger fired."""
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -158,6 +164,12 @@ class GetOpenOrders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     subaccount: int
 
 
+class GetTriggerOrders(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[OrderView, ...] by ascending number: what waits for a trigger."""
+
+    subaccount: int
+
+
 class GetAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> AccountView | None."""
 
@@ -191,7 +203,17 @@ class GetSummary(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     with_hash: bool = False
 
 
-Query = GetOrder | GetOpenOrders | GetAccount | GetWallet | GetBook | GetInstruments | GetPrices | GetSummary
+Query = (
+    GetOrder
+    | GetOpenOrders
+    | GetTriggerOrders
+    | GetAccount
+    | GetWallet
+    | GetBook
+    | GetInstruments
+    | GetPrices
+    | GetSummary
+)
 Answer = (
     OrderView
     | tuple[OrderView, ...]

@@ -87,7 +87,8 @@ def _apply_kind(state: State, turn: Turn, request: ChainRequest) -> int:
         return 0
     if request.kind is ChainRequestKind.WITHDRAW:
         return _withdraw(state, turn, account, request)
-    _cancel_all(state, turn, account, CloseReason.USER_REQUEST)
+    # Waiting orders too: the chain takes no fill of an order that is older than the request.
+    cancel_orders(state, turn, state.live_orders(account.index), CloseReason.USER_REQUEST)
     account.cancel_all_ns = state.timestamp_ns
     account.is_locked |= request.kind is ChainRequestKind.LOCK
     account.is_close_all_requested |= request.kind is ChainRequestKind.CLOSE_ALL
@@ -105,7 +106,7 @@ def _deposit(state: State, turn: Turn, request: ChainRequest) -> None:
 
 
 def _withdraw(state: State, turn: Turn, account: Account, request: ChainRequest) -> int:
-    _cancel_all(state, turn, account, CloseReason.WITHDRAWAL)
+    _cancel_resting(state, turn, account, CloseReason.WITHDRAWAL)
     turn.flush_closes(state)
     # The contract refuses for ever what is not there; a bankrupt account may owe what this one has.
     approved_e6 = min(request.amount_e6, withdrawable_e6(state, account), state.collateral_e6)
@@ -131,7 +132,8 @@ def _move_cash(state: State, turn: Turn, account: Account, request: ChainRequest
     )
 
 
-def _cancel_all(state: State, turn: Turn, account: Account, reason: CloseReason) -> None:
+def _cancel_resting(state: State, turn: Turn, account: Account, reason: CloseReason) -> None:
+    """End what reserves margin; an order that waits for its trigger reserves none and may protect a position."""
     orders = [order for _, order in sorted(state.account_orders[account.index].items())]
     cancel_orders(state, turn, orders, reason)
 
@@ -176,7 +178,7 @@ def _revoke(state: State, turn: Turn, owner: bytes, key: bytes) -> None:
     orders = [
         order
         for index in state.owner_accounts.get(owner, ())
-        for _, order in sorted(state.account_orders[index].items())
+        for order in state.live_orders(index)
         if order.place.signer == key
     ]
     cancel_orders(state, turn, orders, CloseReason.SESSION_KEY_REVOKED)

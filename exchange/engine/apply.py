@@ -18,17 +18,22 @@ from exchange.domain.commands import (
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
+    SignedAmend,
 )
 from exchange.domain.events import Event
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
-from exchange.engine.cancels import amend, cancel, cancel_many, replace
+from exchange.engine.amendments import amend, amend_signed
+from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.invariants import check_turn
 from exchange.engine.listing import list_instrument
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
+from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, start_epoch
 from exchange.engine.state import InvariantViolated, State
+from exchange.engine.trigger_orders import run_triggers
 from exchange.engine.turn import Turn
 
 __all__ = ["apply"]
@@ -48,6 +53,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     Cancel: cancel,
     CancelMany: cancel_many,
     Amend: amend,
+    SignedAmend: amend_signed,
+    SetSelfTradePrevention: set_self_trade_prevention,
     Clock: _clock,
     EpochStart: start_epoch,
     SessionOpen: open_session,
@@ -70,7 +77,12 @@ def apply(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     state.sequence += 1
     state.timestamp_ns = timestamp_ns
     turn = Turn()
+    # What fired is waiting too; a plain dict is asked first, because this line stands on every command's way.
+    waiting, fired = state.waiting_orders, state.triggers.fired
+    may_place = not waiting or not fired or type(command) is Clock
     _HANDLERS[type(command)](state, turn, command)
+    if (waiting and fired) or turn.moved or turn.tied_fills or turn.tied_ends:
+        run_triggers(state, turn, may_place=may_place)
     events = turn.finish(state)
     check_turn(state, turn)
     _forget_old_orders(state)

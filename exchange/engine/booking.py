@@ -4,7 +4,7 @@ The ledger pays every fill in full (cash -= size x price + fee) and fees are acc
 equals the collateral after every command (D-004). What users see as cash adds back what open perpetuals cost.
 """
 
-from exchange.domain.commands import Side
+from exchange.domain.commands import PriceSource, Side
 from exchange.domain.events import FillSide, Trade
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
@@ -15,6 +15,7 @@ from exchange.engine.margin import invalidate, note_lots
 from exchange.engine.records import Account, Order, Position
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
+from exchange.engine.waiting import observe
 
 __all__ = ["book_trade", "move_position"]
 
@@ -46,6 +47,7 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
         for order, fee in ((maker, maker_fee_e6), (taker, taker_fee_e6))
     )
     batches.add_trade(state, number)
+    _note_last_price(state, instrument, price_ticks)
     turn.events.append(
         Trade(
             trade=state.trade_count,
@@ -76,6 +78,13 @@ def move_position(position: Position, *, delta_lots: int, notional_e6: int) -> i
     released = ceil_div(position.cost_e6 * closed, abs(lots))
     position.cost_e6 += notional_e6 - closing_notional - released
     return -closing_notional - released
+
+
+def _note_last_price(state: State, instrument: Instrument, price_ticks: int) -> None:
+    number = instrument.instrument_id
+    state.prices.last_ticks[number] = price_ticks
+    if state.waiting_orders:
+        observe(state, (PriceSource.LAST, number), price_ticks * instrument.tick_e9)
 
 
 def _fee(state: State, instrument: Instrument, order: Order, *, price_ticks: int, lots: int, is_taker: bool) -> int:
@@ -112,6 +121,8 @@ def _book_side(
     order.filled_notional_e6 += abs(notional)
     order.fee_e6 += fee
     order.updated_ns = state.timestamp_ns
+    if state.links.is_tied(order):
+        turn.tied_fills[order.number] = order
     batches.add_fill(state, order, lots=delta, cash_e6=-notional - fee, fee_e6=fee)
     return FillSide(
         subaccount=account.index,
@@ -145,6 +156,8 @@ def _move(
         del account.positions[number]
     state.position_sums[number] += delta
     turn.touched[account.index, number] = None
+    if state.account_waiting[account.index]:
+        turn.moved[account.index, number] = None
     turn.moved_cash = True
     invalidate(state, account.index, number)
     return position, realized

@@ -1,15 +1,15 @@
-"""Cancel, cancel many, amend, replace: what a session may do to its own resting orders."""
+"""Cancel, cancel many, replace: how a session ends its own live orders."""
 
-from exchange.domain.commands import Amend, Cancel, CancelMany, Replace
+from exchange.domain.commands import Cancel, CancelMany, CancelScope, Replace
 from exchange.domain.events import ManyCanceled, OrderRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
-from exchange.engine.matching import cancel_orders, lower_quantity, reduce_resting
+from exchange.engine.matching import cancel_orders
 from exchange.engine.orders import TERMINAL_CODES, admit, execute, find_order, refuse
 from exchange.engine.records import Order
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 
-__all__ = ["amend", "cancel", "cancel_many", "replace"]
+__all__ = ["cancel", "cancel_many", "check_target", "refuse_target", "replace"]
 
 
 def cancel(state: State, turn: Turn, command: Cancel) -> None:
@@ -23,41 +23,29 @@ def cancel(state: State, turn: Turn, command: Cancel) -> None:
     )
     if order is not None and command.instrument not in (0, order.place.instrument):
         order = None
-    code = _check_target(state, command.subaccount, order)
+    code = check_target(state, command.subaccount, order)
     if code or order is None:
-        _refuse_target(turn, command.subaccount, order, code, command)
+        refuse_target(turn, command.subaccount, order, code, command)
         return
     cancel_orders(state, turn, [order], CloseReason.USER_REQUEST)
 
 
 def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
-    """Cancel all open orders that fit, by ascending number."""
+    """Cancel all live orders that fit, resting or waiting, by ascending number."""
     if command.subaccount not in state.account_orders:
         turn.events.append(OrderRefused(subaccount=command.subaccount, order=0, code=ResultCode.SUBACCOUNT_NOT_FOUND))
         return
     orders = [
         order
-        for _, order in sorted(state.account_orders[command.subaccount].items())
-        if command.instrument in (0, order.place.instrument) and command.label in ("", order.place.label)
+        for order in state.live_orders(command.subaccount)
+        if _is_in_scope(order, command.scope)
+        and command.instrument in (0, order.place.instrument)
+        and command.label in ("", order.place.label)
+        and command.underlying in ("", state.instruments[order.place.instrument].underlying)
     ]
     cancel_orders(state, turn, orders, CloseReason.USER_REQUEST)
     turn.flush_closes(state)
     turn.events.append(ManyCanceled(subaccount=command.subaccount, count=len(orders)))
-
-
-def amend(state: State, turn: Turn, command: Amend) -> None:
-    """Lower an order's total in place; at or below its filled part it ends as filled."""
-    order = find_order(state, command.subaccount, number=command.order)
-    code = _check_target(state, command.subaccount, order)
-    if not code and order is not None and not 0 < command.quantity_lots <= order.quantity_lots:
-        code = ResultCode.BAD_AMOUNT  # a larger total needs a new signature
-    if code or order is None:
-        _refuse_target(turn, command.subaccount, order, code)
-    elif command.quantity_lots > order.filled_lots:
-        reduce_resting(state, turn, order, command.quantity_lots - order.filled_lots)
-    else:
-        cancel_orders(state, turn, [order], CloseReason.NONE, OrderStatus.FILLED)
-        lower_quantity(state, turn, order, order.remaining_lots, rests=False)
 
 
 def replace(state: State, turn: Turn, command: Replace) -> None:
@@ -66,9 +54,11 @@ def replace(state: State, turn: Turn, command: Replace) -> None:
     target = find_order(state, place.subaccount, number=command.target_order)
     if not admit(state, turn, place):
         return
-    code = _check_target(state, place.subaccount, target)
+    code = check_target(state, place.subaccount, target)
     if not code and target is not None and command.expected_filled_lots not in (-1, target.filled_lots):
         code = ResultCode.REPLACE_FILL_MISMATCH
+    if not code and target is not None and (target.status is OrderStatus.UNTRIGGERED or place.trigger is not None):
+        code = ResultCode.TRIGGER_NOT_REPLACEABLE
     if code or target is None:
         refuse(state, turn, place, code, order=0 if target is None else target.number)
         return
@@ -77,7 +67,13 @@ def replace(state: State, turn: Turn, command: Replace) -> None:
     execute(state, turn, place, replaces=target.number)
 
 
-def _check_target(state: State, subaccount: int, order: Order | None) -> ResultCode:
+def _is_in_scope(order: Order, scope: CancelScope) -> bool:
+    is_waiting = order.status is OrderStatus.UNTRIGGERED
+    return scope is CancelScope.ALL or is_waiting == (scope is CancelScope.TRIGGERS)
+
+
+def check_target(state: State, subaccount: int, order: Order | None) -> ResultCode:
+    """Why an order that was looked up cannot be changed: no account, no such order, or what became of it."""
     if subaccount not in state.account_orders:
         return ResultCode.SUBACCOUNT_NOT_FOUND
     if order is None:
@@ -85,9 +81,10 @@ def _check_target(state: State, subaccount: int, order: Order | None) -> ResultC
     return TERMINAL_CODES.get(order.status, ResultCode.OK)
 
 
-def _refuse_target(
+def refuse_target(
     turn: Turn, subaccount: int, order: Order | None, code: ResultCode, command: Cancel | None = None
 ) -> None:
+    """Report the refusal of a command that names an order."""
     turn.events.append(
         OrderRefused(
             subaccount=subaccount,

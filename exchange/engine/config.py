@@ -8,6 +8,8 @@ from exchange.domain.limits import (
     MAX_OPEN_ORDERS_PER_SUBACCOUNT,
     MAX_ORDERS_PER_ACCOUNT_AND_BATCH,
     MAX_POSITIONS_PER_SUBACCOUNT,
+    MAX_TRIGGER_ORDERS,
+    MAX_TRIGGER_ORDERS_PER_SUBACCOUNT,
     RECENT_CLOSED_ORDERS,
 )
 from exchange.risk.parameters import StandardParameters
@@ -22,6 +24,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     option_fee_cap_ppm: int = 125_000
     """A taker fee on an option is at most this part of the option's value."""
     open_orders_max: int = MAX_OPEN_ORDERS_PER_SUBACCOUNT
+    trigger_orders_max: int = MAX_TRIGGER_ORDERS_PER_SUBACCOUNT
+    all_trigger_orders_max: int = MAX_TRIGGER_ORDERS
     positions_max: int = MAX_POSITIONS_PER_SUBACCOUNT
     closed_orders_max: int = RECENT_CLOSED_ORDERS
     closed_orders_life_ns: int = 86_400_000_000_000

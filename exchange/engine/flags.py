@@ -3,6 +3,7 @@
 from typing import Final
 
 from exchange.domain.commands import OrderFlag, Place, TimeInForce
+from exchange.engine.records import Account
 from matching_core.fills import FLAG_FOK, FLAG_IOC, FLAG_POST_ONLY, FLAG_REDUCE_ONLY, FLAG_SLIDE, STP_SHIFT
 
 __all__ = ["CANCEL_ON_DISCONNECT", "MARKET", "POST_ONLY", "REDUCE_ONLY", "SLIDE", "core_flags"]
@@ -13,14 +14,16 @@ REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
 MARKET: Final = int(OrderFlag.MARKET)
 CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
 _STP: Final = int(OrderFlag.STP_DECREMENT_BOTH)
+_STP_ACCOUNT: Final = int(OrderFlag.STP_ACCOUNT)
 _STP_WIRE_SHIFT: Final = 8
 _FOK, _IOC = TimeInForce.FOK, TimeInForce.IOC
 
 
-def core_flags(place: Place) -> int:
-    """The core's flags of an order; a market order is an IOC at its worst price."""
+def core_flags(place: Place, account: Account) -> int:
+    """The core's flags of an order; a market order is an IOC at its worst price, the account may set the STP mode."""
     flags = int(place.flags)
-    core = (flags & _STP) >> _STP_WIRE_SHIFT << STP_SHIFT
+    stp = int(account.self_trade_mode) if flags & _STP_ACCOUNT else flags
+    core = (stp & _STP) >> _STP_WIRE_SHIFT << STP_SHIFT
     if place.time_in_force is _FOK:
         core |= FLAG_FOK
     elif place.time_in_force is _IOC or flags & MARKET:

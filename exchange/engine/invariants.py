@@ -1,13 +1,17 @@
 """What must hold after every command: the cheap part always, over what was touched; the full one on demand."""
 
 from itertools import pairwise
-from typing import Never
+from typing import Final, Never
 
 from exchange.domain.commands import OrderFlag, Side
 from exchange.domain.result_codes import OrderStatus
-from exchange.engine.records import Account
+from exchange.engine.links import Links
+from exchange.engine.records import Account, TriggerStage
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
+from exchange.engine.waiting import is_due, source_price_e9
+
+_LIVE: Final = (OrderStatus.OPEN, OrderStatus.UNTRIGGERED)
 
 __all__ = ["check_invariants", "check_turn"]
 
@@ -31,6 +35,8 @@ def check_invariants(state: State) -> None:
     _check_money(state)
     _check_orders(state)
     _check_book(state)
+    _check_waiting(state)
+    _check_links(state)
     for account in state.accounts.values():
         _check_account(state, account)
 
@@ -56,30 +62,66 @@ def _check_money(state: State) -> None:
 def _check_orders(state: State) -> None:
     if state.open_orders.keys() != state.handles.keys() or len(state.by_handle) != len(state.open_orders):
         _violated("open orders and handles differ")
-    if len(state.timers) != len(state.open_orders):
-        _violated("open orders and timers differ")
+    if len(state.timers) != len(state.open_orders) + len(state.waiting_orders):
+        _violated("live orders and timers differ")
     for number, order in state.open_orders.items():
         row = state.book.order(state.handles[number])
         if row is None or (row[0], row[2], row[3]) != (order.place.instrument, order.price_ticks, order.remaining_lots):
             _violated(f"order {number} stands otherwise in the book: {row}")
         if order.status is not OrderStatus.OPEN or order.remaining_lots <= 0:
             _violated(f"open order {number} is {order.status.name} with {order.remaining_lots} left")
-    if any(order.status is OrderStatus.OPEN for order in state.closed_orders.values()):
+    if any(order.status in _LIVE for order in state.closed_orders.values()):
         _violated("an open order among the closed ones")
 
 
 def _check_book(state: State) -> None:
-    """The book holds no other order, and every level is served in ascending order of numbers (D-005)."""
+    """The book holds no other order, and every level is served in ascending order of ranks (D-005)."""
     total = 0
     for instrument in state.instruments:
         rows = state.book.orders(instrument)
         total += len(rows)
-        lines = [(row[1], row[2], state.by_handle[row[0]].number) for row in rows]
+        lines = [(row[1], row[2], state.by_handle[row[0]].rank) for row in rows]
         for one, other in pairwise(lines):
             if one[:2] == other[:2] and one[2] >= other[2]:
-                _violated(f"order {other[2]} stands behind {one[2]}")
+                _violated(f"rank {other[2]} stands behind {one[2]}")
     if total != len(state.open_orders):
         _violated(f"{total} orders rest in the book, {len(state.open_orders)} are open")
+
+
+def _check_waiting(state: State) -> None:
+    """Every waiting order stands where its stage says, and no armed one is due."""
+    by_account = {number for rows in state.account_waiting.values() for number in rows}
+    if by_account != state.waiting_orders.keys():
+        _violated("waiting orders and their accounts differ")
+    stages = dict.fromkeys(TriggerStage, 0)
+    for number, order in state.waiting_orders.items():
+        stages[order.stage] += 1
+        trigger = order.place.trigger
+        if trigger is None or order.status is not OrderStatus.UNTRIGGERED or order.remaining_lots <= 0:
+            _violated(f"waiting order {number} is {order.status.name} with {order.remaining_lots} left")
+        if (order.stage is TriggerStage.FIRED) != (number in state.triggers.fired):
+            _violated(f"waiting order {number} is {order.stage.name}, and the queue differs")
+        price_e9 = source_price_e9(state, trigger.source, state.instruments[order.place.instrument])
+        if order.stage is TriggerStage.ARMED and price_e9 is not None and is_due(state, order, price_e9):
+            _violated(f"armed order {number} is due at {price_e9}")
+    armed = sum(map(len, state.triggers.ladders.values()))
+    if (stages[TriggerStage.ARMED], stages[TriggerStage.FIRED]) != (armed, len(state.triggers.fired)):
+        _violated("waiting orders and the trigger book differ")
+    if stages[TriggerStage.NONE] or stages[TriggerStage.OVER]:
+        _violated("waiting orders of an impossible stage")
+
+
+def _check_links(state: State) -> None:
+    """Ties follow from the live orders; of a group at most one order is in the book, and whoever waits has a parent."""
+    links = Links()
+    for order in (*state.open_orders.values(), *state.waiting_orders.values()):
+        links.add(order)
+    if (links.children, links.groups) != (state.links.children, state.links.groups):
+        _violated("ties differ from what the live orders say")
+    if any(sum(number in state.open_orders for number in members) > 1 for members in links.groups.values()):
+        _violated("two orders of a group are in the book")
+    if any(state.find_live(parent) is None for parent in links.children):
+        _violated("an order waits for a parent that ended")
 
 
 def _check_account(state: State, account: Account) -> None:

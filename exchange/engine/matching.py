@@ -1,5 +1,6 @@
 """Between the engine and the book: packs one order for the core, and books the events the core answers with."""
 
+from collections.abc import Callable
 from typing import Final
 
 from exchange.domain.commands import Place
@@ -12,6 +13,7 @@ from exchange.engine.margin import note_lots
 from exchange.engine.records import Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
+from exchange.engine.waiting import leave
 from matching_core.fills import (
     COMMAND,
     COMMAND_HANDLE,
@@ -22,16 +24,19 @@ from matching_core.fills import (
 )
 
 __all__ = [
+    "accept_order",
+    "amend_resting",
     "cancel_orders",
     "close_order",
     "lower_quantity",
     "match_order",
+    "match_triggered",
     "open_order",
     "reduce_resting",
 ]
 
 # Plain integers: they are compared once per event of the core.
-_NEW, _CANCEL = int(CoreCommand.NEW), int(CoreCommand.CANCEL)
+_NEW, _CANCEL, _AMEND = (int(kind) for kind in (CoreCommand.NEW, CoreCommand.CANCEL, CoreCommand.AMEND))
 _REJECTED, _TRADE, _DEPTH, _CANCELED = (
     int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED)
 )
@@ -58,32 +63,59 @@ _REASONS: Final = {
 
 def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:
     """Hand an admitted order to the book and book what happens; (refusal, best opposite price) or (OK, 0)."""
-    cell = state.cell(place.subaccount, place.instrument)
-    raw = state.book.submit(
-        COMMAND.pack(
-            _NEW,
-            place.side,
-            core_flags(place),
-            place.instrument,
-            place.price_ticks,
-            place.quantity_lots,
-            place.subaccount,
-            cell,
-        )
-    )
+    raw = _submit(state, place, place.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        refusal = _REFUSALS.get(code)
-        if refusal is None:
-            raise InvariantViolated(f"the book refused an admitted order with {code}")
-        return refusal, price_ticks
-    taker = _accept(state, turn, place, price_ticks, replaces)
-    _book_events(state, turn, raw, taker, handle)
-    if taker.status is OrderStatus.OPEN:
-        if taker.remaining_lots == 0:
-            close_order(state, turn, taker, OrderStatus.FILLED, CloseReason.NONE)
-        else:
-            open_order(state, taker, handle)
+        return _refusal(code), price_ticks
+    taker = accept_order(state, turn, place, price_ticks, replaces)
+    state.open_orders[taker.number] = taker
+    _book_taker(state, turn, raw, taker, handle)
+    return ResultCode.OK, 0
+
+
+def match_triggered(
+    state: State, turn: Turn, order: Order, *, begin: Callable[[State, Turn, Order], None]
+) -> ResultCode:
+    """Hand an order whose trigger fired to the book; it is among the open orders already.
+
+    `begin(state, turn, order)` reports it between the book's consent and the first trade.
+    """
+    raw = _submit(state, order.place, order.quantity_lots)
+    kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
+    if kind == _REJECTED:
+        return _refusal(code)
+    order.price_ticks = price_ticks
+    begin(state, turn, order)
+    _book_taker(state, turn, raw, order, handle)
+    return ResultCode.OK
+
+
+def amend_resting(
+    state: State,
+    turn: Turn,
+    order: Order,
+    place: Place,
+    *,
+    revise: Callable[[State, Turn, Order, Place, int], None],
+) -> tuple[ResultCode, int]:
+    """Change a resting order in the book to what is left of `place`; as `match_order`, a refusal changes nothing.
+
+    `revise(state, turn, order, place, price_ticks)` gives the order its new terms between the book's consent and the
+    first trade.
+    """
+    handle, remaining_lots = state.handles[order.number], place.quantity_lots - order.filled_lots
+    keeps_place = place.price_ticks == order.price_ticks and remaining_lots <= order.remaining_lots
+    raw = state.book.submit(
+        COMMAND_HANDLE.pack(_AMEND, place.side, 0, place.instrument, place.price_ticks, remaining_lots, handle)
+    )
+    kind, _, code, _, _, price_ticks, _ = EVENT.unpack_from(raw)
+    if kind == _REJECTED:
+        return _refusal(code), price_ticks
+    _unrest(state, order)
+    revise(state, turn, order, place, price_ticks)
+    if not keeps_place:
+        order.rank = order_number(sequence=state.sequence)
+    _book_taker(state, turn, raw, order, handle)
     return ResultCode.OK, 0
 
 
@@ -97,14 +129,16 @@ def open_order(state: State, order: Order, handle: int) -> None:
 
 
 def close_order(state: State, turn: Turn, order: Order, status: OrderStatus, reason: CloseReason) -> None:
-    """Give an order its terminal state; one that rested leaves every index of open orders."""
-    handle = state.handles.pop(order.number, None)
-    if handle is not None:
-        del state.by_handle[handle]
-        del state.account_orders[order.place.subaccount][order.number]
-        state.timers.remove((state.deadline(order)[0], order.number))
-        note_lots(state, order, -order.remaining_lots)
-    del state.open_orders[order.number]
+    """Give an order its terminal state; one that rested or waited leaves every index of live orders."""
+    if order.number in state.waiting_orders:
+        leave(state, order)
+    else:
+        if order.number in state.handles:
+            _unrest(state, order)
+        del state.open_orders[order.number]
+    if order.group or order.place.trigger is not None or order.number in state.links.children:
+        turn.tied_ends[order.number] = order
+        state.links.drop(order)
     state.closed_orders[order.number] = order
     order.status = status
     order.reason = reason
@@ -119,14 +153,13 @@ def cancel_orders(
     reason: CloseReason,
     status: OrderStatus = OrderStatus.CANCELED,
 ) -> None:
-    """Take resting orders out of the book, in the order given, and close them."""
-    if not orders:
-        return
+    """Take resting orders out of the book and waiting ones out of the trigger book, and close all as given."""
     commands = [
         COMMAND_HANDLE.pack(_CANCEL, 0, 0, order.place.instrument, 0, 0, state.handles[order.number])
         for order in orders
+        if order.number in state.handles
     ]
-    raw = state.book.submit(commands[0] if len(commands) == 1 else b"".join(commands))
+    raw = state.book.submit(b"".join(commands)) if commands else b""
     for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(raw):
         if kind == _REJECTED:
             raise InvariantViolated(f"the book does not know a resting order ({code})")
@@ -140,7 +173,7 @@ def reduce_resting(state: State, turn: Turn, order: Order, remaining_lots: int) 
     """Lower what is left of a resting order in place; it keeps its priority."""
     handle = state.handles[order.number]
     amend = COMMAND_HANDLE.pack(
-        CoreCommand.AMEND, order.place.side, 0, order.place.instrument, order.price_ticks, remaining_lots, handle
+        _AMEND, order.place.side, 0, order.place.instrument, order.price_ticks, remaining_lots, handle
     )
     for kind, side, code, instrument, _, price_ticks, lots in EVENT.iter_unpack(state.book.submit(amend)):
         if kind == _REJECTED:
@@ -170,9 +203,12 @@ def lower_quantity(state: State, turn: Turn, order: Order, lots: int, *, rests: 
     )
 
 
-def _accept(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int) -> Order:
+def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int) -> Order:
+    """Make the order of this command, with its names; the caller says where it stands."""
+    number = order_number(sequence=state.sequence)
     order = Order(
-        number=order_number(sequence=state.sequence),
+        number=number,
+        rank=number,
         place=place,
         price_ticks=price_ticks,
         quantity_lots=place.quantity_lots,
@@ -180,7 +216,6 @@ def _accept(state: State, turn: Turn, place: Place, price_ticks: int, replaces: 
         updated_ns=state.timestamp_ns,
         replaces=replaces,
     )
-    state.open_orders[order.number] = order
     state.index_order(order)
     turn.events.append(
         OrderAccepted(
@@ -207,6 +242,48 @@ def _accept(state: State, turn: Turn, place: Place, price_ticks: int, replaces: 
         )
     )
     return order
+
+
+def _unrest(state: State, order: Order) -> None:
+    """Undo `open_order`."""
+    del state.by_handle[state.handles.pop(order.number)]
+    del state.account_orders[order.place.subaccount][order.number]
+    state.timers.remove((state.deadline(order)[0], order.number))
+    note_lots(state, order, -order.remaining_lots)
+
+
+def _submit(state: State, place: Place, lots: int) -> bytes:
+    cell = state.cell(place.subaccount, place.instrument)
+    raw: bytes = state.book.submit(
+        COMMAND.pack(
+            _NEW,
+            place.side,
+            core_flags(place, state.accounts[place.subaccount]),
+            place.instrument,
+            place.price_ticks,
+            lots,
+            state.book_owner(place.subaccount),
+            cell,
+        )
+    )
+    return raw
+
+
+def _refusal(code: int) -> ResultCode:
+    refusal = _REFUSALS.get(code)
+    if refusal is None:
+        raise InvariantViolated(f"the book refused an admitted order with {code}")
+    return refusal
+
+
+def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int) -> None:
+    """Book what the core did with an order, then end it or let it rest."""
+    _book_events(state, turn, raw, taker, handle)
+    if taker.status is OrderStatus.OPEN:
+        if taker.remaining_lots == 0:
+            close_order(state, turn, taker, OrderStatus.FILLED, CloseReason.NONE)
+        else:
+            open_order(state, taker, handle)
 
 
 def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:

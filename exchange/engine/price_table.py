@@ -1,4 +1,4 @@
-"""Latest prices of the journaled rounds. Units as in `exchange.domain.commands`: 1e-9 USDC."""
+"""Latest prices: of the journaled rounds, in 1e-9 USDC, and of trades, in ticks."""
 
 from exchange.domain.commands import MarkRow
 
@@ -6,7 +6,7 @@ __all__ = ["PriceTable"]
 
 
 class PriceTable:
-    """Index by underlying, forward by (underlying, expiry_s), mark row by instrument, and the round they are of."""
+    """Index by underlying, forward by (underlying, expiry_s), mark row and last trade by instrument; price round."""
 
     def __init__(self) -> None:
         self.round = 0
@@ -14,6 +14,7 @@ class PriceTable:
         self.index_e9: dict[str, int] = {}
         self.forward_e9: dict[tuple[str, int], int] = {}
         self.marks: dict[int, MarkRow] = {}
+        self.last_ticks: dict[int, int] = {}
 
     def forward(self, underlying: str, expiry_s: int) -> int:
         """Forward of an expiry; its index until a forward is known (D-006)."""

@@ -1,12 +1,13 @@
 """Rounds of prices: whole or not at all."""
 
-from exchange.domain.commands import SetPrices
+from exchange.domain.commands import PriceSource, SetPrices
 from exchange.domain.events import CommandRefused, PricesSet
 from exchange.domain.ids import is_perpetual_id
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
+from exchange.engine.waiting import observe
 
 __all__ = ["set_prices"]
 
@@ -29,6 +30,16 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     for row in command.marks:
         prices.marks[row.instrument] = row
     turn.events.append(PricesSet(prices=command))
+    if state.waiting_orders:
+        _fire_triggers(state, command)
+
+
+def _fire_triggers(state: State, command: SetPrices) -> None:
+    """Show the round to the trigger book, whole: a fired order meets the prices of its own round."""
+    for underlying in command.underlyings:
+        observe(state, (PriceSource.INDEX, underlying.underlying), underlying.index_e9)
+    for row in command.marks:
+        observe(state, (PriceSource.MARK, row.instrument), row.mark_e9)
 
 
 def _is_valid(state: State, command: SetPrices) -> bool:

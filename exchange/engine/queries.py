@@ -12,6 +12,7 @@ from exchange.domain.views import (
     GetOrder,
     GetPrices,
     GetSummary,
+    GetTriggerOrders,
     GetWallet,
     OrderView,
     PositionView,
@@ -26,6 +27,7 @@ from exchange.engine.records import Account, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
+from exchange.engine.waiting import trigger_price_e9
 
 __all__ = ["answer", "order_view"]
 
@@ -36,8 +38,9 @@ def answer(state: State, query: Query) -> Answer:
         case GetOrder():
             return _answer_order(state, query)
         case GetOpenOrders():
-            rows = state.account_orders.get(query.subaccount, {})
-            return tuple(_view(order) for _, order in sorted(rows.items()))
+            return _order_views(state, state.account_orders.get(query.subaccount, {}))
+        case GetTriggerOrders():
+            return _order_views(state, state.account_waiting.get(query.subaccount, {}))
         case GetAccount():
             account = state.accounts.get(query.subaccount)
             return None if account is None else _account_view(state, account)
@@ -49,8 +52,12 @@ def answer(state: State, query: Query) -> Answer:
 
 def order_view(state: State, number: int) -> OrderView | None:
     """An order by number, open or remembered; None when unknown."""
-    order = state.open_orders.get(number) or state.closed_orders.get(number)
-    return None if order is None else _view(order)
+    order = state.find_live(number) or state.closed_orders.get(number)
+    return None if order is None else _view(state, order)
+
+
+def _order_views(state: State, orders: dict[int, Order]) -> tuple[OrderView, ...]:
+    return tuple(_view(state, order) for _, order in sorted(orders.items()))
 
 
 def _answer_order(state: State, query: GetOrder) -> OrderView | None:
@@ -61,7 +68,7 @@ def _answer_order(state: State, query: GetOrder) -> OrderView | None:
         client_order_id=query.client_order_id,
         nonce=query.nonce,
     )
-    return None if order is None else _view(order)
+    return None if order is None else _view(state, order)
 
 
 def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | GetSummary) -> Answer:
@@ -83,7 +90,7 @@ def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | G
             return _summary_view(state, with_hash=query.with_hash)
 
 
-def _view(order: Order) -> OrderView:
+def _view(state: State, order: Order) -> OrderView:
     place = order.place
     return OrderView(
         order=order.number,
@@ -111,6 +118,9 @@ def _view(order: Order) -> OrderView:
         updated_ns=order.updated_ns,
         version=order.version,
         replaces=order.replaces,
+        trigger=place.trigger,
+        trigger_e9=trigger_price_e9(state, order) if place.trigger is not None else 0,
+        refusal=order.refusal,
     )
 
 

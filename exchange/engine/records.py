@@ -1,15 +1,27 @@
 """What the state is made of. All fields here are hashed and stored; nothing derived, no handle, no cell."""
 
+from enum import IntEnum
+
 import msgspec
 
-from exchange.domain.commands import Place
-from exchange.domain.result_codes import CloseReason, OrderStatus
+from exchange.domain.commands import OrderFlag, Place
+from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
-__all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session"]
+__all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session", "TriggerStage"]
+
+
+class TriggerStage(IntEnum):
+    """Life of a trigger: with its parent, watching a price, fired and in line, over. NONE: an order without one."""
+
+    NONE = 0
+    WAITING = 1
+    ARMED = 2
+    FIRED = 3
+    OVER = 4
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """An order, open or remembered. `place` is the command that made it; `price_ticks` may differ by a slide."""
+    """An order, open or remembered. `place` is what its owner signed last; `price_ticks` may differ by a slide."""
 
     number: int
     place: Place
@@ -26,7 +38,24 @@ class Order(msgspec.Struct, kw_only=True):
     version: int = 1
     replaces: int = 0
     filled_batch: int = 0
-    """Number of the batch of its last fill."""
+    """Number of the batch of its last fill under its present signature."""
+    rank: int = 0
+    """Age in line, in the form of an order number: its own, or the command that moved it to the back."""
+    first_place: Place | None = None
+    """The command that made it, once a signed amendment replaced `place`: a repeat is compared with this one."""
+    stage: TriggerStage = TriggerStage.NONE
+    trigger_e9: int = 0
+    """Price at which it fires; 0 for trailing orders until they fired."""
+    offset_e9: int = 0
+    """Distance of a trailing order from its extreme, when it is a price."""
+    extreme_e9: int = 0
+    """Best price since a trailing order was armed, as of its last `disarm` or dump: the trigger book has it."""
+    fired_e9: int = 0
+    """The price that fired it."""
+    group: int = 0
+    """Orders of which only one may fill or fire: number of the first of them, minus the parent's for its children."""
+    refusal: ResultCode = ResultCode.OK
+    """Why it was refused when its trigger fired."""
 
     @property
     def remaining_lots(self) -> int:
@@ -58,6 +87,9 @@ class Account(msgspec.Struct, kw_only=True):
     """Time of the last CANCEL_ALL request; older nonces are refused."""
     is_locked: bool = False
     is_close_all_requested: bool = False
+    self_trade_mode: OrderFlag = OrderFlag.NONE
+    """Mode of orders that leave it to the account."""
+    is_self_trade_by_owner: bool = False
     positions: dict[int, Position] = {}
 
     @property

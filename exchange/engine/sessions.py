@@ -63,7 +63,7 @@ def _end(state: State, turn: Turn, session: Session, *, cancels: bool) -> None:
         orders = [
             order
             for index in state.owner_accounts.get(session.owner, ())
-            for _, order in sorted(state.account_orders[index].items())
+            for order in state.live_orders(index)
             if order.place.session == session.number and int(order.place.flags) & CANCEL_ON_DISCONNECT
         ]
         cancel_orders(state, turn, orders, CloseReason.CANCEL_ON_DISCONNECT)

@@ -6,19 +6,21 @@ exposures and caches are derived; a load gives them anew.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, Final
 
 import msgspec
 
-from exchange.domain.commands import MarkRow, Place
+from exchange.domain.commands import MarkRow, OrderFlag, Place
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
-from exchange.domain.result_codes import CloseReason, OrderStatus
+from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
 from exchange.engine.flags import REDUCE_ONLY, core_flags
 from exchange.engine.matching import open_order
-from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session
+from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.state import InvariantViolated, State
+from exchange.engine.waiting import await_trigger, extreme_e9, resume
 from matching_core import OrderBook
 from matching_core.fills import COMMAND, EVENT, CoreCommand, CoreEvent
 
@@ -32,6 +34,7 @@ SECTIONS: Final = (
     "keys",
     "sessions",
     "orders",
+    "waiting",
     "closed",
     "nonces",
     "batch",
@@ -58,7 +61,21 @@ _ORDER_FIELDS: Final = (
     "version",
     "replaces",
     "filled_batch",
+    "rank",
+    "stage",
+    "trigger_e9",
+    "offset_e9",
+    "extreme_e9",
+    "fired_e9",
+    "group",
+    "refusal",
 )
+_ORDER_ENUMS: Final[dict[str, type[IntEnum]]] = {
+    "status": OrderStatus,
+    "reason": CloseReason,
+    "stage": TriggerStage,
+    "refusal": ResultCode,
+}
 _ACCOUNT_FIELDS: Final = (
     "owner",
     "opened_ns",
@@ -68,6 +85,8 @@ _ACCOUNT_FIELDS: Final = (
     "cancel_all_ns",
     "is_locked",
     "is_close_all_requested",
+    "self_trade_mode",
+    "is_self_trade_by_owner",
 )
 _POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns")
 _BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
@@ -88,6 +107,7 @@ def dump(state: State) -> dict[str, bytes]:
         [(owner, [row for _, row in sorted(keys.items())]) for owner, keys in sorted(state.keys.items())],
         [session for _, session in sorted(state.sessions.items())],
         [_order_row(order) for _, order in sorted(state.open_orders.items())],
+        [_waiting_row(state, order) for _, order in sorted(state.waiting_orders.items())],
         [_order_row(order) for order in state.closed_orders.values()],
         _nonce_rows(state),
         _batch_row(state.batch),
@@ -114,9 +134,13 @@ def load(
     closed = [_load_order(row) for row in decoded["closed"]]
     state.closed_orders = OrderedDict((order.number, order) for order in closed)
     orders = [_load_order(row) for row in decoded["orders"]]
-    for order in sorted((*closed, *orders), key=lambda order: order.number):
+    waiting = [_load_order(row) for row in decoded["waiting"]]
+    for order in sorted((*closed, *orders, *waiting), key=lambda order: order.number):
         state.index_order(order)
     _restore_book(state, orders)
+    for order in waiting:
+        await_trigger(state, order)
+        resume(state, order)
     return state
 
 
@@ -132,6 +156,7 @@ def _price_rows(state: State) -> list[Any]:
         sorted(prices.index_e9.items()),
         sorted((*key, value) for key, value in prices.forward_e9.items()),
         [row for _, row in sorted(prices.marks.items())],
+        sorted(prices.last_ticks.items()),
     ]
 
 
@@ -146,7 +171,14 @@ def _account_row(account: Account) -> list[Any]:
 
 
 def _order_row(order: Order) -> list[Any]:
-    return [order.number, _values(order, _ORDER_FIELDS), *pack_command(order.place)]
+    first = () if order.first_place is None else pack_command(order.first_place)
+    return [order.number, _values(order, _ORDER_FIELDS), *pack_command(order.place), *first]
+
+
+def _waiting_row(state: State, order: Order) -> list[Any]:
+    """An order's row with the extreme that the trigger book keeps for it."""
+    order.extreme_e9 = extreme_e9(state, order)
+    return _order_row(order)
 
 
 def _batch_row(batch: Batch) -> list[Any]:
@@ -164,12 +196,14 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.round, prices.timestamp_ns = rows[0], rows[1]
     prices.index_e9 = {name: value for name, value in rows[2]}  # noqa: C416 - rows are lists of two
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
+    prices.last_ticks = dict(rows[5])
     prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
 
 
 def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
     for index, fields, positions in decoded["accounts"]:
         values = dict(zip(_ACCOUNT_FIELDS, fields, strict=True))
+        values["self_trade_mode"] = OrderFlag(values["self_trade_mode"])
         held = {n: Position(**dict(zip(_POSITION_FIELDS, row, strict=True))) for n, row in positions}
         account = Account(index=index, positions=held, **values)
         is_new = index not in state.accounts
@@ -188,13 +222,19 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
 
 
 def _load_order(row: list[Any]) -> Order:
-    number, fields, record, attachments = row
-    (place,) = unpack_commands(record, attachments)
-    if not isinstance(place, Place):
-        raise InvariantViolated(f"order {number} was made by no order")
+    number, fields, *packed = row
+    place, first_place = _unpack_place(packed[:2]), _unpack_place(packed[2:]) if packed[2:] else None
     values = dict(zip(_ORDER_FIELDS, fields, strict=True))
-    values["status"], values["reason"] = OrderStatus(values["status"]), CloseReason(values["reason"])
-    return Order(number=number, place=place, **values)
+    for name, kind in _ORDER_ENUMS.items():
+        values[name] = kind(values[name])
+    return Order(number=number, place=place, first_place=first_place, **values)
+
+
+def _unpack_place(packed: list[bytes]) -> Place:
+    (place,) = unpack_commands(*packed)
+    if not isinstance(place, Place):
+        raise InvariantViolated(f"an order was made by {type(place).__name__}")
+    return place
 
 
 def _load_batch(row: list[Any]) -> Batch:
@@ -209,9 +249,10 @@ def _load_batch(row: list[Any]) -> Batch:
 
 
 def _restore_book(state: State, orders: list[Order]) -> None:
-    """Rest the orders by ascending number: an order never moves back in line, so that is the order of every level."""
-    for order in orders:
+    """Rest the orders by ascending rank, which is the order of every level."""
+    for order in sorted(orders, key=lambda order: order.rank):
         state.open_orders[order.number] = order
+        state.links.add(order)
         open_order(state, order, _rest(state, order))
 
 
@@ -225,11 +266,11 @@ def _rest(state: State, order: Order) -> int:
     command = COMMAND.pack(
         CoreCommand.NEW,
         place.side,
-        core_flags(place),
+        core_flags(place, state.accounts[place.subaccount]),
         place.instrument,
         order.price_ticks,
         order.remaining_lots,
-        place.subaccount,
+        state.book_owner(place.subaccount),
         cell,
     )
     raw: bytes = state.book.submit(command)

@@ -16,14 +16,18 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
+from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_table import PriceTable
 from exchange.engine.records import Account, Batch, KeyRow, Order, Session
+from exchange.engine.triggers import TriggerBook
 from matching_core import InvariantViolated, OrderBook
 
 __all__ = ["InvariantViolated", "State"]
 
 _SECOND_NS: Final = 1_000_000_000
+_JOINED_OWNER: Final = 1 << 31
+"""Above every account index."""
 
 
 class State:
@@ -48,6 +52,8 @@ class State:
         self.keys: dict[bytes, dict[bytes, KeyRow]] = {}
         self.sessions: dict[int, Session] = {}
         self.open_orders: dict[int, Order] = {}
+        self.waiting_orders: dict[int, Order] = {}
+        """Accepted orders that wait for their parent or their trigger."""
         self.closed_orders: OrderedDict[int, Order] = OrderedDict()
         """In order of closing, which is the order of forgetting."""
         self.nonces = NonceStore()
@@ -62,6 +68,9 @@ class State:
         self.group_of: dict[int, GroupKey] = {}
         self.owner_accounts: dict[bytes, list[int]] = {}
         self.account_orders: dict[int, dict[int, Order]] = {}
+        self.account_waiting: dict[int, dict[int, Order]] = {}
+        self.triggers = TriggerBook()
+        self.links = Links()
         self.exposures: dict[int, dict[int, Exposure]] = {}
         self.client_ids: dict[int, dict[str, int]] = {}
         self.nonce_orders: dict[int, dict[int, int]] = {}
@@ -74,12 +83,30 @@ class State:
         self.cash_sum_e6 = 0
 
     def next_deadline_ns(self) -> int | None:
-        """When the next timer is due; None without timers."""
+        """When a Clock is needed: at once while fired orders are left over, else for the next timer; None for never."""
+        if self.triggers.fired:
+            return self.timestamp_ns
         return self.timers[0][0] if self.timers else None
 
     def work_pending(self) -> bool:
-        """Whether timers are due that the last Clock left over."""
-        return bool(self.timers) and self.timers[0][0] <= self.timestamp_ns
+        """Whether timers are due, or triggers fired, that the last command left over."""
+        return bool(self.triggers.fired) or (bool(self.timers) and self.timers[0][0] <= self.timestamp_ns)
+
+    def live_orders(self, subaccount: int) -> list[Order]:
+        """All orders of a subaccount that have not ended, resting or waiting, by ascending number."""
+        rows = self.account_orders[subaccount] | self.account_waiting[subaccount]
+        return [order for _, order in sorted(rows.items())]
+
+    def find_live(self, number: int) -> Order | None:
+        """An order that has not ended, or None."""
+        return self.open_orders.get(number) or self.waiting_orders.get(number)
+
+    def require_live(self, number: int) -> Order:
+        """An order that has not ended. Raises InvariantViolated."""
+        order = self.find_live(number)
+        if order is None:
+            raise InvariantViolated(f"order {number} is not live")
+        return order
 
     def cell(self, subaccount: int, instrument: int) -> int:
         """The core's counter of one position, opened on first use; its number is nobody's business."""
@@ -89,6 +116,13 @@ class State:
             self.cells[subaccount, instrument] = found
             self.book.set_cell(found, self.accounts[subaccount].lots(instrument))
         return found
+
+    def book_owner(self, subaccount: int) -> int:
+        """Whom the core takes for the owner of an account's orders: the account, or all that its owner joined."""
+        account = self.accounts[subaccount]
+        if not account.is_self_trade_by_owner:
+            return subaccount
+        return _JOINED_OWNER | min(self.owner_accounts[account.owner])
 
     def exposure(self, subaccount: int, instrument: int) -> Exposure:
         """What an account's open orders on an instrument add up to; opened on first use."""
@@ -120,6 +154,7 @@ class State:
         """Derived tables of an account."""
         self.owner_accounts.setdefault(account.owner, []).append(account.index)
         self.account_orders[account.index] = {}
+        self.account_waiting[account.index] = {}
         self.exposures[account.index] = {}
         self.margins[account.index] = MarginCache()
         self.client_ids[account.index] = {}

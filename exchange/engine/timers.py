@@ -15,7 +15,7 @@ def fire_timers(state: State, turn: Turn) -> None:
     for _ in range(MAX_TIMERS_PER_CLOCK):
         if not state.timers or state.timers[0][0] > state.timestamp_ns:
             return
-        order = state.open_orders[state.timers[0][1]]
+        order = state.require_live(state.timers[0][1])
         reason = state.deadline(order)[1]
         is_instrument_end = reason is CloseReason.INSTRUMENT_EXPIRED
         status = OrderStatus.CANCELED if is_instrument_end else OrderStatus.EXPIRED

@@ -23,6 +23,13 @@ class Turn:
         self.touched: dict[tuple[int, int], None] = {}
         """(subaccount, instrument) pairs whose position moved."""
         self.moved_cash = False
+        self.moved: dict[tuple[int, int], None] = {}
+        """Those of `touched` whose account has waiting orders, until they were looked after."""
+        self.tied_fills: dict[int, Order] = {}
+        """Orders with a fill that means something to others (see `links`), until it was passed on."""
+        self.tied_ends: dict[int, Order] = {}
+        """Orders that ended and had others waiting for them, likewise."""
+        self.placed_triggers = 0
 
     def level(self, instrument: int, side: int, price_ticks: int, quantity_lots: int) -> None:
         """Remember a level's newest total; it is reported once."""

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from exchange.domain.views import AccountView, Answer, GetAccount, GetOpenOrders, OrderView
+from exchange.domain.commands import SetSelfTradePrevention
+from exchange.domain.events import CommandRefused
+from exchange.domain.views import AccountView, Answer, GetAccount, GetOpenOrders, GetTriggerOrders, OrderView, Output
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.history import TradeRecord, Transfer, page_of
+from exchange.gateway.order_checks import choice, self_trade_mode
 from exchange.wire.account_shapes import collateral_object, key_row, position_object, subaccount_object
 from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
@@ -14,7 +17,9 @@ from exchange.wire.objects import Subaccount, Trade
 from exchange.wire.params import (
     DisconnectParams,
     HistoryParams,
+    SelfTradeParams,
     SubaccountParams,
+    text_of,
 )
 from exchange.wire.venue import COLLATERAL, address_text
 
@@ -35,7 +40,7 @@ class AccountMethods:
         """Return the table."""
         return {
             "private/get_open_orders": self._open_orders,
-            "private/get_trigger_orders": self._no_orders,
+            "private/get_trigger_orders": self._trigger_orders,
             "private/get_algo_orders": self._no_algos,
             "private/get_order_history": self._order_history,
             "private/get_orders": self._all_orders,
@@ -48,23 +53,27 @@ class AccountMethods:
             "private/get_account": self._account,
             "private/session_keys": self._session_keys,
             "private/set_cancel_on_disconnect": self._set_disconnect,
+            "private/set_self_trade_prevention": self._set_self_trade,
             "private/get_deposit_history": self._deposits,
             "private/get_withdrawal_history": self._withdrawals,
         }
 
     def _open_orders(self, call: Call) -> None:
         account = self._core.account(call, call.params.subaccount_id)
+        self._list_orders(call, GetOpenOrders(subaccount=account))
+
+    def _trigger_orders(self, call: Call) -> None:
+        account = self._core.account(call, call.params.subaccount_id)
+        self._list_orders(call, GetTriggerOrders(subaccount=account))
+
+    def _list_orders(self, call: Call, query: GetOpenOrders | GetTriggerOrders) -> None:
 
         def done(answer: Answer) -> None:
             views = answer if isinstance(answer, tuple) else ()
             orders = self._core.orders(views)
             call.result({"subaccount_id": call.params.subaccount_id, "orders": orders})
 
-        self._core.ask(call, GetOpenOrders(subaccount=account), done)
-
-    def _no_orders(self, call: Call) -> None:
-        self._core.account(call, call.params.subaccount_id)
-        call.result({"subaccount_id": call.params.subaccount_id, "orders": []})
+        self._core.ask(call, query, done)
 
     def _no_algos(self, call: Call) -> None:
         self._core.account(call, call.params.subaccount_id)
@@ -236,6 +245,22 @@ class AccountMethods:
         call.result(
             {"public_session_keys": [key_row(key, self._core.venue) for key in (wallet.keys if wallet else ())]}
         )
+
+    def _set_self_trade(self, call: Call) -> None:
+        params: SelfTradeParams = call.params
+        account = self._core.account(call, params.subaccount_id)
+        mode = self_trade_mode(params.mode, "mode")
+        scope = choice(params.scope or "account", "scope", ("account", "owner"))
+
+        def done(output: Output) -> None:
+            for event in output.events:
+                if isinstance(event, CommandRefused):
+                    raise WireError(event.code)
+            echo = {"subaccount_id": params.subaccount_id, "mode": text_of(params.mode).lower(), "scope": scope}
+            call.result(echo, output.sequence)
+
+        command = SetSelfTradePrevention(subaccount=account, mode=mode, by_owner=scope == "owner")
+        self._core.submit(call, command, done)
 
     def _set_disconnect(self, call: Call) -> None:
         params: DisconnectParams = call.params

@@ -10,6 +10,7 @@ from exchange.wire.envelope import error_reply, result_reply
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.legacy import legacy_result
 from exchange.wire.methods import Method
+from exchange.wire.params import EditParams
 
 __all__ = ["Call", "Client", "Identity"]
 
@@ -79,6 +80,11 @@ class Call:
         self.reset_ms = 0
         self.sequence = 0
         self.when_answered: Callable[[], None] | None = None
+
+    @property
+    def is_signed_order(self) -> bool:
+        """Whether its signature is checked as an order's: an edit may have one."""
+        return self.method.signed_order or (type(self.params) is EditParams and self.params.signature is not None)
 
     def result(self, value: Any, sequence: int = 0) -> None:
         """Reply with `value`; `sequence` is the journal sequence that decided it."""

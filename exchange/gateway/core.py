@@ -117,6 +117,12 @@ class Core(msgspec.Struct, kw_only=True):
         """Id of a named instrument, 0 for none; WireError 12001."""
         return 0 if name is None else self.market.named(name).instrument_id
 
+    def underlying(self, currency: str | None) -> str:
+        """A named currency, "" for none; WireError 12002."""
+        if currency is not None and currency not in self.market.currencies():
+            raise WireError(12002, {"currency": currency[:64]})
+        return currency or ""
+
     def order(self, view: OrderView) -> Order:
         """An order on the wire."""
         return self.shapes.order(view, self.market.by_id[view.instrument])

@@ -78,13 +78,14 @@ class Dispatcher(Work):
         if method.is_private:
             self._core.identity(call)
         self._charge(call)
-        if method.signed_order:
+        if call.is_signed_order:
             return self.orders.prepare(call)
         self._handlers[method.path](call)
         return None
 
     def _charge(self, call: Call) -> None:
-        bucket, identity = call.method.bucket, call.client.identity
+        bucket = Bucket.MATCHING if call.is_signed_order else call.method.bucket
+        identity = call.client.identity
         if bucket is Bucket.FREE:
             return
         if bucket is Bucket.PUBLIC and identity is not None:

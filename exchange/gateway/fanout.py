@@ -8,7 +8,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from exchange.domain.events import CashMoved, OrderAccepted, OrderAmended, OrderClosed, Trade
+from exchange.domain.events import (
+    CashMoved,
+    OrderAccepted,
+    OrderAmended,
+    OrderClosed,
+    OrderRevised,
+    OrderTriggered,
+    Trade,
+    TriggerSet,
+)
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.core import Core
@@ -23,6 +32,7 @@ from exchange.wire.venue import COLLATERAL, asset_kind
 
 __all__ = ["Fanout", "Subscriber"]
 
+_OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered
 _REFUSED: Final = "14022 log in as the owner of this subaccount first"
 
 
@@ -172,7 +182,7 @@ class Fanout:
         orders: dict[int, dict[int, None]] = {}
         trades: list[Trade] = []
         for event in output.events:
-            if isinstance(event, OrderAccepted | OrderAmended | OrderClosed):
+            if isinstance(event, _OrderChange):
                 orders.setdefault(event.subaccount, {})[event.order] = None
             elif isinstance(event, Trade):
                 trades.append(event)

@@ -172,7 +172,7 @@ class Intake:
     @staticmethod
     def _may_pass(lane: Lane, call: Call) -> bool:
         """A cancel overtakes; an order may be checked early when nothing but orders waits."""
-        return call.method.overtakes or (call.method.signed_order and not lane.plain_waiting)
+        return call.method.overtakes or (call.is_signed_order and not lane.plain_waiting)
 
     def _verify(self, lane: Lane, item: Unverified) -> None:
         item.lane = lane

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.domain.commands import OrderFlag, Place, Side, TimeInForce
+from exchange.domain.commands import OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.instrument import Instrument, OffGrid
 from exchange.domain.limits import (
     MAX_CLIENT_ORDER_ID_CHARACTERS,
@@ -21,26 +21,29 @@ from exchange.gateway.auth import parse_wallet
 from exchange.gateway.calls import Identity
 from exchange.gateway.directory import Directory, has_trade_scope
 from exchange.gateway.market import Market
+from exchange.gateway.trigger_checks import trigger_of
 from exchange.gateway.verify import OrderTerms
 from exchange.wire.decimals import fee_cap_e18, format_e18, on_grid_value, plain_units
 from exchange.wire.errors import RpcCode, WireError
-from exchange.wire.params import OrderParams, text_of
+from exchange.wire.order_ids import OrderIds
+from exchange.wire.params import EditParams, OrderParams, text_of
 from exchange.wire.venue import VenueInfo, address_text, asset_kind
 from settlement.protocol.signature import BadSignature, parse_signature
 
-__all__ = ["CheckedOrder", "OrderChecks", "nonce_time_ns", "parse_nonce"]
+__all__ = ["CheckedOrder", "OrderChecks", "choice", "nonce_time_ns", "parse_nonce", "self_trade_mode"]
 
 _SECOND_NS: Final = 1_000_000_000
 _NONCE_DIGITS: Final = 19
 _NINETEEN_DIGITS: Final = 10**18
 _NO_REJECT_MS: Final = 1 << 62
 _MODES_KEPT: Final = 1_024
-_STP: Final = {
+_STP_MODES: Final = {
     "cancel_taker": OrderFlag.NONE,
     "cancel_maker": OrderFlag.STP_CANCEL_MAKER,
     "cancel_both": OrderFlag.STP_CANCEL_BOTH,
     "decrement_both": OrderFlag.STP_DECREMENT_BOTH,
 }
+_STP_FIELD: Final = "self_trade_prevention"
 # Plain integers: combining members of an enum costs a call each.
 _POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 _SLIDE: Final = int(OrderFlag.SLIDE)
@@ -73,13 +76,16 @@ class OrderChecks:
         self._market = market
         self._directory = directory
         self._clock_ns = clock_ns
+        self._ids = OrderIds(venue.domain_separator)
 
     def check(self, params: OrderParams, identity: Identity, account: int, cancel_on_disconnect: bool) -> CheckedOrder:
         """Check `params` for `account` (already known to be the wallet's); WireError with the first failing code."""
         now_ns = self._clock_ns()
         instrument = self._market.named(str(params.instrument_name))
-        is_bid = _choice(params.direction, "direction", ("buy", "sell")) == "buy"
+        is_bid = choice(params.direction, "direction", ("buy", "sell")) == "buy"
         time_in_force, flags = order_mode(params, cancel_on_disconnect=cancel_on_disconnect)
+        # An edit names a trigger price at most, and that is no part of the order it signs.
+        trigger = None if isinstance(params, EditParams) else trigger_of(params, self._ids)
         if instrument.is_option and instrument.expiry_s * _SECOND_NS <= now_ns:
             raise WireError(11021, {"instrument_name": instrument.name})
         price_ticks = price_on_tick(instrument, params.limit_price)
@@ -103,7 +109,7 @@ class OrderChecks:
             signer=signer,
         )
         signature = signature_bytes(str(params.signature), signer)
-        place = self._place(params, terms, account, time_in_force, flags, identity.session, signature)
+        place = self._place(params, terms, account, time_in_force, flags, identity.session, signature, trigger)
         return CheckedOrder(terms, signature, place)
 
     def _place(
@@ -115,6 +121,7 @@ class OrderChecks:
         flags: OrderFlag,
         session: int,
         signature: bytes,
+        trigger: Trigger | None,
     ) -> Place:
         expires_at_s = _expires_at_s(params.expires_at, terms.expiry_s)
         good_till_date = bool(expires_at_s) and time_in_force is TimeInForce.GTC
@@ -136,6 +143,7 @@ class OrderChecks:
             signature=signature,
             client_order_id=_short_text(params.client_order_id, "client_order_id", MAX_CLIENT_ORDER_ID_CHARACTERS),
             label=_short_text(params.label, "label", MAX_LABEL_CHARACTERS),
+            trigger=trigger,
         )
 
     def _check_fee(
@@ -186,8 +194,7 @@ def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[Time
     return _mode(
         params.order_type or "limit",
         params.time_in_force or "gtc",
-        params.self_trade_prevention or "cancel_taker",
-        has_trigger=params.trigger_type is not None or params.trigger_price is not None,
+        params.self_trade_prevention,
         has_algo=params.algo_type is not None,
         slides=params.reject_post_only is False,
         options=(_REDUCE_ONLY if params.reduce_only else 0)
@@ -200,22 +207,19 @@ def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[Time
 def _mode(
     order_type: str,
     time_in_force: str,
-    self_trade: str,
+    self_trade: str | None,
     *,
-    has_trigger: bool,
     has_algo: bool,
     slides: bool,
     options: int,
 ) -> tuple[TimeInForce, OrderFlag]:
     """Only what is valid is kept: a refusal leaves by exception."""
-    order_type = _choice(order_type, "order_type", ("limit", "market"))
-    wire_tif = _choice(time_in_force, "time_in_force", tuple(_TIF))
-    if has_trigger:
-        raise WireError.bad_param("trigger_type", "trigger orders are not offered yet")
+    order_type = choice(order_type, "order_type", ("limit", "market"))
+    wire_tif = choice(time_in_force, "time_in_force", tuple(_TIF))
     if has_algo:
         raise WireError.bad_param("algo_type", "algo orders are not offered")
     life = _TIF[wire_tif]
-    flags = options | int(_STP[_choice(self_trade, "self_trade_prevention", tuple(_STP))])
+    flags = options | int(OrderFlag.STP_ACCOUNT if self_trade is None else self_trade_mode(self_trade, _STP_FIELD))
     if wire_tif == "post_only":
         if order_type == "market":
             raise WireError(11010)
@@ -224,6 +228,11 @@ def _mode(
         flags |= _MARKET
         life = TimeInForce.FOK if life is TimeInForce.FOK else TimeInForce.IOC
     return life, OrderFlag(flags)
+
+
+def self_trade_mode(text: str | None, field: str) -> OrderFlag:
+    """Flag of a mode's name; WireError -32602."""
+    return _STP_MODES[choice(text, field, tuple(_STP_MODES))]
 
 
 def price_on_tick(instrument: Instrument, price: Decimal | None) -> int:
@@ -319,7 +328,8 @@ def _present(value: Any) -> Any:
     return value
 
 
-def _choice(value: str | None, field: str, allowed: tuple[str, ...]) -> str:
+def choice(value: str | None, field: str, allowed: tuple[str, ...]) -> str:
+    """Lower-case member of `allowed`; WireError -32602."""
     if value is None or value.lower() not in allowed:
         raise WireError.bad_param(field, f"must be one of {', '.join(allowed)}")
     return value.lower()

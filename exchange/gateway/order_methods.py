@@ -6,14 +6,16 @@ from typing import Any
 
 import msgspec
 
-from exchange.domain.commands import Amend, Cancel, CancelMany, Place, Replace, Side
+from exchange.domain.commands import Amend, Cancel, CancelMany, CancelScope, Place, Replace, Side, SignedAmend
 from exchange.domain.events import ManyCanceled, OrderAccepted, OrderClosed, OrderRefused, OrderRepeated, Trade
-from exchange.domain.result_codes import ResultCode
+from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.domain.views import Answer, GetOrder, OrderView, Output
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.intake import Intake, Unverified
 from exchange.gateway.order_checks import CheckedOrder, amount_on_step, parse_nonce, price_on_tick
+from exchange.gateway.trigger_checks import price_e9
+from exchange.wire.decimals import format_e9
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.order_shapes import average_price
 from exchange.wire.params import (
@@ -47,6 +49,8 @@ class OrderMethods:
             "private/cancel_by_label": self._cancel_many,
             "private/cancel_by_instrument": self._cancel_many,
             "private/cancel_all": self._cancel_all,
+            "private/cancel_trigger_order": self._cancel,
+            "private/cancel_all_trigger_orders": self._cancel_all_triggers,
             "private/get_order": self._get_order,
         }
 
@@ -59,9 +63,12 @@ class OrderMethods:
         identity = call.client.identity  # the account is its own, so there is one
         if identity is None:
             raise WireError(14021)
+        if isinstance(params, EditParams):
+            for name in OrderParams.REQUIRED:
+                required(getattr(params, name), name)
         checked = self._core.checks.check(params, identity, account, call.client.cancel_on_disconnect)
-        submit = self._submit_replace if isinstance(params, ReplaceParams) else self._submit_order
-        return Unverified(call, account, checked, submit)
+        submits = {ReplaceParams: self._submit_replace, EditParams: self._submit_edit}
+        return Unverified(call, account, checked, submits.get(type(params), self._submit_order))
 
     def _submit_order(self, item: Unverified, domain: int, digest: bytes) -> None:
         call, place = item.call, _signed(item, domain, digest)
@@ -118,6 +125,10 @@ class OrderMethods:
         call.result(result, output.sequence)
 
     def _edit(self, call: Call) -> None:
+        """An edit without a signature: a smaller amount at the same price, another trigger price."""
+        self._with_target(call, lambda view: self._amend(call, view))
+
+    def _with_target(self, call: Call, then: Callable[[OrderView], None]) -> None:
         params: EditParams = call.params
         account = self._core.account(call, params.subaccount_id)
         query = self._order_query(account, params.order_id, text_of(params.client_order_id), None)
@@ -125,7 +136,7 @@ class OrderMethods:
         def found(answer: Answer) -> None:
             if not isinstance(answer, OrderView):
                 raise WireError(ResultCode.ORDER_NOT_FOUND)
-            self._amend(call, answer)
+            then(answer)
 
         self._core.ask(call, query, found)
 
@@ -133,20 +144,40 @@ class OrderMethods:
         params: EditParams = call.params
         instrument = self._core.market.by_id[view.instrument]
         if params.limit_price is not None and price_on_tick(instrument, params.limit_price) != view.price_ticks:
-            raise WireError.bad_param("limit_price", "another price needs a new signature: use private/replace")
-        lots = amount_on_step(instrument, required(params.amount, "amount"))
+            raise WireError.bad_param("limit_price", "another price needs a new signature: sign the whole order")
+        trigger_e9 = _new_trigger_e9(params)
+        lots = view.quantity_lots
+        if params.amount is not None or not trigger_e9:
+            lots = amount_on_step(instrument, required(params.amount, "amount"))
         if lots > view.quantity_lots:
-            raise WireError.bad_param("amount", "a larger amount needs a new signature: use private/replace")
+            raise WireError.bad_param("amount", "a larger amount needs a new signature: sign the whole order")
         expected = params.expected_filled_amount
         if expected is not None and _lots_or_zero(expected, instrument.quantity_lots) != view.filled_lots:
             raise WireError(ResultCode.REPLACE_FILL_MISMATCH, self._state(view))
-        command = Amend(subaccount=view.subaccount, order=view.order, quantity_lots=lots)
+        command = Amend(subaccount=view.subaccount, order=view.order, quantity_lots=lots, trigger_e9=trigger_e9)
+        self._core.submit(call, command, lambda output: self._edited(call, view.order, output))
 
-        def done(output: Output) -> None:
-            self._raise_refusal(call, output)
-            call.result({"order": self._core.order(output.orders[view.order]), "trades": []}, output.sequence)
+    def _submit_edit(self, item: Unverified, domain: int, digest: bytes) -> None:
+        place = msgspec.structs.replace(_signed(item, domain, digest), client_order_id="", label="")
+        params: EditParams = item.call.params
 
-        self._core.submit(call, command, done)
+        def edit(view: OrderView) -> None:
+            expected = params.expected_filled_amount
+            convert = self._core.market.by_id[place.instrument].quantity_lots
+            command = SignedAmend(
+                target_order=view.order,
+                order=place,
+                expected_filled_lots=-1 if expected is None else _lots_or_zero(expected, convert),
+                trigger_e9=_new_trigger_e9(params),
+            )
+            self._core.submit(item.call, command, lambda output: self._edited(item.call, view.order, output))
+
+        self._with_target(item.call, edit)
+
+    def _edited(self, call: Call, order: int, output: Output) -> None:
+        self._raise_refusal(call, output)
+        trades = list(self._own_trades(output, order))
+        call.result({"order": self._core.order(output.orders[order]), "trades": trades}, output.sequence)
 
     def _cancel(self, call: Call) -> None:
         params: CancelParams = call.params
@@ -194,7 +225,10 @@ class OrderMethods:
         command = Cancel(subaccount=account, nonce=nonce, instrument=self._core.instrument_id(params.instrument_name))
 
         def done(output: Output) -> None:
-            count = sum(isinstance(event, OrderClosed) for event in output.events)
+            # Without what ended because of it: children, for instance.
+            count = sum(
+                isinstance(event, OrderClosed) and event.reason is CloseReason.USER_REQUEST for event in output.events
+            )
             call.result({"cancelled_orders": removed + count}, output.sequence)
 
         self._core.submit(call, command, done)
@@ -207,19 +241,34 @@ class OrderMethods:
         else:
             required(params.instrument_name, "instrument_name")
         self._cancel_matching(
-            call, label, lambda output, count: call.result({"cancelled_orders": count}, output.sequence)
+            call,
+            label,
+            CancelScope.ALL,
+            lambda output, count: call.result({"cancelled_orders": count}, output.sequence),
         )
 
     def _cancel_all(self, call: Call) -> None:
-        self._cancel_matching(call, "", lambda output, _: call.result("ok", output.sequence))
+        """Trigger orders go too, unless they are spared by name."""
+        params: CancelManyParams = call.params
+        scope = CancelScope.RESTING if params.cancel_trigger_orders is False else CancelScope.ALL
+        self._cancel_matching(call, "", scope, lambda output, _: call.result("ok", output.sequence))
 
-    def _cancel_matching(self, call: Call, label: str, done: Callable[[Output, int], None]) -> None:
+    def _cancel_all_triggers(self, call: Call) -> None:
+        self._cancel_matching(call, "", CancelScope.TRIGGERS, lambda output, _: call.result("ok", output.sequence))
+
+    def _cancel_matching(self, call: Call, label: str, scope: CancelScope, done: Callable[[Output, int], None]) -> None:
         params: CancelManyParams = call.params
         account = self._core.account(call, params.subaccount_id)
         instrument = self._core.instrument_id(params.instrument_name)
+        underlying = self._core.underlying(params.currency)
         removed = self._remove(
             account,
-            lambda order: instrument in (0, order.place.instrument) and label in ("", order.place.label),
+            lambda order: (
+                instrument in (0, order.place.instrument)
+                and underlying in ("", order.terms.instrument.underlying)
+                and label in ("", order.place.label)
+                and scope in (CancelScope.ALL, _scope_of(order.place))
+            ),
         )
 
         def answered(output: Output) -> None:
@@ -227,7 +276,8 @@ class OrderMethods:
             count = next((event.count for event in output.events if isinstance(event, ManyCanceled)), 0)
             done(output, removed + count)
 
-        self._core.submit(call, CancelMany(subaccount=account, instrument=instrument, label=label), answered)
+        command = CancelMany(subaccount=account, instrument=instrument, label=label, scope=scope, underlying=underlying)
+        self._core.submit(call, command, answered)
 
     def _get_order(self, call: Call) -> None:
         params: CancelParams = call.params
@@ -293,6 +343,8 @@ class OrderMethods:
             data["got"] = str(event.nonce)
         if event.code == ResultCode.POST_ONLY_WOULD_CROSS and event.instrument:
             data |= self._best_prices(event.instrument)
+        if event.code == ResultCode.TRIGGER_WRONG_SIDE:
+            data |= self._source_prices(event.instrument)
         return WireError(event.code, data or None)
 
     def _state(self, view: OrderView) -> dict[str, object]:
@@ -303,6 +355,14 @@ class OrderMethods:
             "order_status": shape.order_status,
             "filled_amount": shape.filled_amount,
             "average_price": average_price(view, instrument),
+        }
+
+    def _source_prices(self, instrument_id: int) -> dict[str, object]:
+        instrument, prices = self._core.market.by_id[instrument_id], self._core.market.prices
+        mark, index_e9 = prices.marks.get(instrument_id), prices.index_e9.get(instrument.underlying)
+        return {
+            "mark_price": format_e9(mark.mark_e9) if mark else None,
+            "index_price": format_e9(index_e9) if index_e9 else None,
         }
 
     def _best_prices(self, instrument_id: int) -> dict[str, object]:
@@ -316,6 +376,18 @@ class OrderMethods:
 
 def _signed(item: Unverified, domain: int, digest: bytes) -> Place:
     return msgspec.structs.replace(item.checked.place, domain=domain, digest=digest)
+
+
+def _scope_of(place: Place) -> CancelScope:
+    return CancelScope.RESTING if place.trigger is None else CancelScope.TRIGGERS
+
+
+def _new_trigger_e9(params: EditParams) -> int:
+    """New trigger price, or new offset of a trailing order; 0 when neither is named."""
+    for value, field in ((params.trigger_price, "trigger_price"), (params.trailing_offset, "trailing_offset")):
+        if value is not None:
+            return price_e9(value, field)
+    return 0
 
 
 def _lots_or_zero(amount: Decimal, convert: Callable[[Decimal], int]) -> int:

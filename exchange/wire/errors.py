@@ -69,6 +69,11 @@ MESSAGES: Final[dict[int, str]] = {
     11024: "Reduce only not supported with this time in force",
     11025: "Reduce only reject",
     11028: "Replaced order filled amount does not match expected state",
+    11051: "Trigger price must be higher than the current price for stop orders and vice versa for take orders",
+    11052: "Trigger orders limit exceeded",
+    11053: "Trigger price type has no price yet",
+    11054: "Trigger orders cannot be replaced",
+    11055: "Market order limit_price is unfillable at the given trigger price",
     12001: "Instrument not found",
     12002: "Currency not found",
     13000: "Invalid channels",
@@ -88,6 +93,8 @@ MESSAGES: Final[dict[int, str]] = {
     20002: "SNAPSHOT_REQUIRED",
     20006: "Capacity reached",
     20007: "Environment or chain id mismatch",
+    20011: "Orders cannot be linked this way",
+    20012: "Not while orders are open: cancel them first",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

@@ -88,6 +88,8 @@ _TABLE: Final = (
     _cancel("cancel_by_instrument", p.CancelManyParams),
     _cancel("cancel_by_client_order_id", p.CancelParams),
     _cancel("cancel_all", p.CancelManyParams, Bucket.FREE),
+    _cancel("cancel_trigger_order", p.CancelParams),
+    _cancel("cancel_all_trigger_orders", p.CancelManyParams, Bucket.FREE),
     _read("get_order", p.CancelParams),
     _read("get_orders", p.HistoryParams, 5),
     _read("get_open_orders", p.SubaccountParams),
@@ -104,6 +106,7 @@ _TABLE: Final = (
     _read("session_keys", p.WalletParams),
     _read("set_session_key", p.SessionKeyParams),
     _read("withdraw", p.WithdrawParams),
+    _read("set_self_trade_prevention", p.SelfTradeParams),
     _read("set_cancel_on_disconnect", p.DisconnectParams),
     _read("get_deposit_history", p.HistoryParams, 5),
     _read("get_withdrawal_history", p.HistoryParams, 5),
@@ -124,7 +127,6 @@ _HINTS: Final[dict[str, str]] = {
     "public/register_scoped_session_key": "use private/set_session_key",
     "private/mass_quote": "not offered yet; use private/order and private/replace",
     "private/order_batch": "not offered yet; send orders one by one",
-    "private/cancel_trigger_order": "trigger orders are not offered yet; use private/cancel",
 }
 
 

@@ -59,10 +59,14 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     expires_at: int | None
     cancel_on_disconnect: bool
     mmp: bool
-    trigger_type: None = None
-    trigger_price: None = None
-    trigger_price_type: None = None
-    trigger_reject_message: None = None
+    trigger_type: str | None = None
+    trigger_price: str | None = None
+    trigger_price_type: str | None = None
+    trigger_reject_message: str | None = None
+    trailing_offset: str | None = None
+    trailing_percent: str | None = None
+    parent_order_id: str | None = None
+    oco_order_id: str | None = None
     is_transfer: bool = False
     extra_fee: str = "0"
     quote_id: None = None

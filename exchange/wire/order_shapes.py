@@ -1,8 +1,8 @@
 """Orders, fills and refusals of the engine in the words of the wire (api.md 7 and 8)."""
 
-from typing import Final
+from typing import Any, Final
 
-from exchange.domain.commands import OrderFlag, Side, TimeInForce
+from exchange.domain.commands import OrderFlag, PriceSource, Side, TimeInForce, Trigger, TriggerKind
 from exchange.domain.events import FillSide
 from exchange.domain.events import Trade as TradeEvent
 from exchange.domain.instrument import Instrument
@@ -10,6 +10,7 @@ from exchange.domain.money import floor_div
 from exchange.domain.result_codes import CloseReason, OrderStatus
 from exchange.domain.views import OrderView
 from exchange.wire.decimals import format_e6, format_e9, format_e18
+from exchange.wire.errors import message_of
 from exchange.wire.objects import Order, PublicTrade, Trade, TradeItem
 from exchange.wire.order_ids import OrderIds
 from exchange.wire.venue import VenueInfo, address_text
@@ -22,6 +23,7 @@ ORDER_STATUSES: Final[dict[OrderStatus, str]] = {
     OrderStatus.CANCELED: "cancelled",
     OrderStatus.EXPIRED: "expired",
     OrderStatus.REJECTED: "rejected",
+    OrderStatus.UNTRIGGERED: "untriggered",
 }
 CANCEL_REASONS: Final[dict[CloseReason, str]] = {
     CloseReason.NONE: "",
@@ -38,9 +40,21 @@ CANCEL_REASONS: Final[dict[CloseReason, str]] = {
     CloseReason.INSTRUMENT_EXPIRED: "validation_failed",
     CloseReason.INSUFFICIENT_MARGIN: "insufficient_margin",
     CloseReason.NO_LIQUIDITY: "ioc_or_market_partial_fill",
+    CloseReason.TRIGGER_FAILED: "trigger_failed",
+    CloseReason.LINKED_ORDER: "user_request",
+    CloseReason.PARENT_CLOSED: "user_request",
+    CloseReason.POSITION_CLOSED: "validation_failed",
 }
 _REASON_CODES: Final = {reason: reason.name.lower() if reason else "" for reason in CloseReason}
 _TIF: Final = {TimeInForce.GTC: "gtc", TimeInForce.GTD: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
+_TRIGGER_TYPES: Final = {
+    TriggerKind.STOP: "stoploss",
+    TriggerKind.TAKE_PROFIT: "takeprofit",
+    TriggerKind.TRAILING: "trailing",
+}
+_PRICE_TYPES: Final = {PriceSource.MARK: "mark", PriceSource.INDEX: "index", PriceSource.LAST: "last"}
+_NO_TRIGGER: Final[dict[str, Any]] = {}
+_PPM_TO_PERCENT_E9: Final = 10**5
 _DIRECTIONS: Final = ("buy", "sell")
 # Plain integers: `&` of an enum's members costs more than formatting a price.
 _MARKET: Final = int(OrderFlag.MARKET)
@@ -97,7 +111,21 @@ class OrderShapes:
             expires_at=view.expires_at_s * 1_000 if view.expires_at_s else None,
             replaced_order_id=self.ids.text(view.replaces) if view.replaces else None,
             version=view.version,
+            **(_NO_TRIGGER if view.trigger is None else self._trigger_members(view, view.trigger)),
         )
+
+    def _trigger_members(self, view: OrderView, trigger: Trigger) -> dict[str, Any]:
+        """Members of a trigger order; the price is null for a trail that waits for its parent."""
+        return {
+            "trigger_type": _TRIGGER_TYPES[trigger.kind],
+            "trigger_price": format_e9(view.trigger_e9) if view.trigger_e9 else None,
+            "trigger_price_type": _PRICE_TYPES[trigger.source],
+            "trigger_reject_message": f"{view.refusal.value} {message_of(view.refusal)}" if view.refusal else None,
+            "trailing_offset": format_e9(trigger.offset_e9) if trigger.offset_e9 else None,
+            "trailing_percent": format_e9(trigger.offset_ppm * _PPM_TO_PERCENT_E9) if trigger.offset_ppm else None,
+            "parent_order_id": self.ids.text(trigger.parent) if trigger.parent else None,
+            "oco_order_id": self.ids.text(trigger.partner) if trigger.partner else None,
+        }
 
     def trade(
         self,

@@ -30,6 +30,7 @@ __all__ = [
     "OrderParams",
     "Params",
     "ReplaceParams",
+    "SelfTradeParams",
     "SessionKeyParams",
     "SignedActionParams",
     "SubaccountParams",
@@ -196,6 +197,11 @@ class OrderParams(SignedActionParams):
     reject_timestamp: int | None = None
     trigger_price: Decimal | None = None
     trigger_type: str | None = None
+    trigger_price_type: str | None = None
+    trailing_offset: Decimal | None = None
+    trailing_percent: Decimal | None = None
+    parent_order_id: str | None = None
+    oco_order_id: str | None = None
     algo_type: str | None = None
     client_order_id: Text | None = None
     expires_at: int | None = None
@@ -217,14 +223,11 @@ class ReplaceParams(OrderParams):
     expected_filled_amount: Decimal | None = None
 
 
-class EditParams(SubaccountParams):
-    """private/edit."""
+class EditParams(OrderParams):
+    """private/edit; with a signature it is a signed order, all of whose signed members must be there."""
 
+    REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id",)
     order_id: str | None = None
-    client_order_id: Text | None = None
-    instrument_name: str | None = None
-    amount: Decimal | None = None
-    limit_price: Decimal | None = None
     expected_filled_amount: Decimal | None = None
 
 
@@ -243,6 +246,15 @@ class CancelManyParams(SubaccountParams):
     instrument_name: str | None = None
     label: Text | None = None
     currency: str | None = None
+    cancel_trigger_orders: bool | None = None
+
+
+class SelfTradeParams(SubaccountParams):
+    """private/set_self_trade_prevention."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id", "mode")
+    mode: str | None = None
+    scope: str | None = None
 
 
 class DisconnectParams(WalletParams):

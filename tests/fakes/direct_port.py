@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from exchange.bus.interface import AnswerCallback, Busy, OutputListener, ReplyCallback
 from exchange.domain.commands import Cancel, CancelMany, Command
-from exchange.domain.events import OrderAccepted, OrderAmended, OrderClosed, OrderRefused, OrderRepeated, Trade
+from exchange.domain.events import Trade
 from exchange.domain.views import OrderView, Output, Query
 from exchange.engine.apply import apply
 from exchange.engine.queries import answer, order_view
@@ -93,7 +93,7 @@ def _touched(state: State, events: Sequence[object]) -> dict[int, OrderView]:
     for event in events:
         if isinstance(event, Trade):
             numbers |= {event.maker.order: None, event.taker.order: None}
-        elif isinstance(event, OrderAccepted | OrderClosed | OrderAmended | OrderRepeated | OrderRefused):
+        elif hasattr(event, "order"):
             numbers[event.order] = None
     views = ((number, order_view(state, number)) for number in numbers)
     return {number: view for number, view in views if view is not None}

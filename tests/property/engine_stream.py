@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+import msgspec
+
 from exchange.domain.commands import (
     Amend,
     BatchCut,
     Cancel,
     CancelMany,
+    CancelScope,
     ChainRequest,
     ChainRequestKind,
     Clock,
@@ -19,12 +22,17 @@ from exchange.domain.commands import (
     MarkRow,
     OrderFlag,
     Place,
+    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
     Side,
+    SignedAmend,
     TimeInForce,
+    Trigger,
+    TriggerKind,
     UnderlyingRow,
 )
 from exchange.engine.state import State
@@ -36,7 +44,7 @@ _FLAGS = (
     [OrderFlag.NONE] * 8
     + [OrderFlag.POST_ONLY, OrderFlag.POST_ONLY | OrderFlag.SLIDE, OrderFlag.REDUCE_ONLY, OrderFlag.REDUCE_ONLY]
     + [OrderFlag.MARKET, OrderFlag.CANCEL_ON_DISCONNECT, OrderFlag.STP_CANCEL_MAKER, OrderFlag.STP_CANCEL_BOTH]
-    + [OrderFlag.STP_DECREMENT_BOTH] * 2
+    + [OrderFlag.STP_DECREMENT_BOTH, OrderFlag.STP_DECREMENT_BOTH, OrderFlag.STP_ACCOUNT, OrderFlag.STP_ACCOUNT]
 )
 _FORCES = [TimeInForce.GTC] * 6 + [TimeInForce.IOC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD]
 _MARKS = {CALL: 1_500, PUT: 800}
@@ -73,11 +81,14 @@ class Stream:
         """One more command."""
         roll = self.random.random()
         table = (
-            (0.55, self.place),
+            (0.45, self.place),
+            (0.57, self.trigger_order),
             (0.72, self.cancel),
-            (0.76, self.amend),
+            (0.75, self.amend),
+            (0.78, self.amend_signed),
             (0.83, self.replace),
             (0.84, self.cancel_many),
+            (0.845, self.self_trades),
             (0.88, self.session),
             (0.92, self.request),
             (0.96, lambda _: self.prices()),
@@ -129,6 +140,36 @@ class Stream:
         self.sent = [*self.sent[-50:], place]
         return place
 
+    def trigger_order(self, state: State) -> Place:
+        """An order like any other that waits for a price, alone or tied to an order of its account."""
+        pick, place = self.random, self.place(state)
+        source = pick.choice([*PriceSource])
+        mark_e9 = (self.index if place.instrument == PERP else _MARKS.get(place.instrument, 100)) * 10**9
+        if source is PriceSource.INDEX:
+            mark_e9 = self.index * 10**9
+        kind = pick.choice([*TriggerKind])
+        step_e9 = mark_e9 // 2_000
+        if kind is TriggerKind.TRAILING:
+            terms = pick.choice(({"offset_e9": step_e9 * 2}, {"offset_ppm": pick.choice((500, 2_000, 0))}))
+        else:
+            terms = {"price_e9": max(0, mark_e9 + pick.randrange(-6, 7) * step_e9)}
+        trigger = Trigger(kind=kind, source=source, **terms)
+        live = state.live_orders(place.subaccount) if place.subaccount in state.accounts else []
+        if not live or pick.random() < 0.5:
+            return msgspec.structs.replace(place, trigger=trigger)
+        target = pick.choice(live)
+        if pick.random() < 0.5:
+            trigger = msgspec.structs.replace(trigger, partner=target.number)
+            return msgspec.structs.replace(place, instrument=target.place.instrument, trigger=trigger)
+        return msgspec.structs.replace(
+            place,
+            instrument=target.place.instrument,
+            side=Side(1 - target.place.side),
+            flags=OrderFlag.REDUCE_ONLY,
+            price_ticks=max(1, target.price_ticks),
+            trigger=msgspec.structs.replace(trigger, parent=target.number),
+        )
+
     def cancel(self, state: State) -> Cancel:
         """Mostly an existing order by number; else by nonce, client id, or nothing known."""
         order = self.some_order(state)
@@ -148,20 +189,58 @@ class Stream:
         if order is None:
             return Amend(subaccount=2, order=1, quantity_lots=1)
         lots = self.random.randrange(0, order.quantity_lots + 2)
-        return Amend(subaccount=order.place.subaccount, order=order.number, quantity_lots=lots)
+        trigger_e9 = max(0, order.trigger_e9 + self.random.randrange(-9, 10) * 10**9) if order.trigger_e9 else 0
+        return Amend(subaccount=order.place.subaccount, order=order.number, quantity_lots=lots, trigger_e9=trigger_e9)
+
+    def amend_signed(self, state: State) -> Command:
+        """Another price or size for an order, mostly with its own instrument and side."""
+        pick, place = self.random, self.place(state)
+        order = self.some_order(state)
+        if order is None or pick.random() < 0.05:
+            return SignedAmend(target_order=pick.randrange(1 << 20), order=place)
+        now = order.place
+        is_own = pick.random() < 0.9
+        terms = msgspec.structs.replace(
+            place,
+            subaccount=now.subaccount,
+            signer=owner(now.subaccount),
+            session=0,
+            instrument=now.instrument if is_own else place.instrument,
+            side=now.side if is_own else place.side,
+            price_ticks=max(0, now.price_ticks + pick.randrange(-3, 4) * max(1, now.price_ticks // 2_000)),
+            quantity_lots=max(0, order.quantity_lots + pick.randrange(-5, 6)),
+        )
+        trigger_e9 = order.trigger_e9 + pick.randrange(-9, 10) * 10**9 if order.trigger_e9 else 0
+        return SignedAmend(
+            target_order=order.number,
+            order=terms,
+            expected_filled_lots=pick.choice((-1, -1, -1, 0)),
+            trigger_e9=max(0, trigger_e9) if pick.random() < 0.5 else 0,
+        )
 
     def replace(self, state: State) -> Command:
         """A new order for an old one, sometimes with a wrong expectation."""
         place = self.place(state)
         rows = state.account_orders.get(place.subaccount)
-        target = self.random.choice(list(rows)) if rows else self.random.randrange(1 << 20)
+        target = self.random.choice(sorted(rows)) if rows else self.random.randrange(1 << 20)
         return Replace(target_order=target, order=place, expected_filled_lots=self.random.choice((-1, -1, 0, 3)))
 
     def cancel_many(self, _: State) -> Command:
         """By label or by instrument."""
         pick = self.random
         return CancelMany(
-            subaccount=pick.randrange(2, 12), instrument=pick.choice((CALL, PERP)), label=pick.choice(("", "a"))
+            subaccount=pick.randrange(2, 12),
+            instrument=pick.choice((CALL, PERP)),
+            label=pick.choice(("", "a")),
+            scope=pick.choice([*CancelScope]),
+        )
+
+    def self_trades(self, _: State) -> Command:
+        """A mode and scope for an account; mostly one that has orders and is refused."""
+        pick = self.random
+        modes = (OrderFlag.NONE, OrderFlag.STP_CANCEL_MAKER, OrderFlag.STP_DECREMENT_BOTH, OrderFlag.MARKET)
+        return SetSelfTradePrevention(
+            subaccount=pick.randrange(2, 3 + self.accounts), mode=pick.choice(modes), by_owner=pick.random() < 0.5
         )
 
     def session(self, state: State) -> Command:
@@ -218,8 +297,9 @@ class Stream:
 
     def some_order(self, state: State) -> Any:
         """An open order, at times a closed one."""
-        table = state.closed_orders if self.random.random() < 0.15 else state.open_orders
-        return self.random.choice(list(table.values())[-60:]) if table else None
+        tables = (state.closed_orders, state.waiting_orders, state.open_orders)
+        table = self.random.choices(tables, (15, 20, 65))[0]
+        return table[self.random.choice(sorted(table)[-60:])] if table else None
 
 
 def _key(account: int) -> bytes:

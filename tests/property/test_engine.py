@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from exchange.domain.commands import Command
-from exchange.domain.events import CommandRefused, OrderRefused
+from exchange.domain.events import CommandRefused, OrderClosed, OrderRefused
 from exchange.domain.packing import CommandEvents, pack_command, pack_events, unpack_commands, unpack_events
+from exchange.domain.result_codes import CloseReason
 from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
 from exchange.engine.invariants import check_invariants
@@ -50,6 +51,11 @@ def test_books_are_kept_under_any_commands(seed: int) -> None:
     assert counts["Trade"] > 500
     assert counts["BatchClosed"] > 50
     assert counts["SessionClosed"] > 20
+    assert counts["OrderTriggered"] > 100
+    assert counts["TriggerFailed"] > 20
+    assert counts["OrderRevised"] > 50
+    ends = {event.reason for one in history for event in one.events if isinstance(event, OrderClosed)}
+    assert ends >= {CloseReason.LINKED_ORDER, CloseReason.PARENT_CLOSED, CloseReason.POSITION_CLOSED}
     assert len(codes) >= 22, sorted(code.name for code in codes)
     assert state.trade_count == counts["Trade"]
 

@@ -210,6 +210,8 @@ class Auditor:
             held = {number: row.lots for number, row in sorted(account.positions.items()) if row.lots}
             expect(held == model.positions(index), "positions", f"account {index}: {held}, {model.positions(index)}")
         expect(sorted(state.open_orders) == model.open_orders, "closed-stays-closed", "open orders after replay")
+        waiting = sorted(state.waiting_orders)
+        expect(waiting == model.waiting_orders, "closed-stays-closed", "waiting orders after replay")
         numbers = (state.sequence, state.trade_count, state.request_index)
         expect(numbers == (model.sequence, model.trade_count, model.request_index), "counters", f"{numbers}")
 

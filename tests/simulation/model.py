@@ -18,8 +18,15 @@ from exchange.domain.events import (
     OrderAccepted,
     OrderAmended,
     OrderClosed,
+    OrderEvent,
+    OrderRefused,
+    OrderRepeated,
+    OrderRevised,
+    OrderTriggered,
     RequestApplied,
     Trade,
+    TriggerFailed,
+    TriggerSet,
 )
 from exchange.domain.packing import CommandEvents
 from settlement.protocol.ledger import Effect, LedgerState
@@ -40,6 +47,8 @@ class _Order:
     quantity_lots: int
     filled_lots: int = 0
     is_open: bool = True
+    is_waiting: bool = False
+    """Accepted, and its trigger has not fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,12 @@ class LedgerModel:
     @property
     def open_orders(self) -> list[int]:
         """Numbers of the orders that rest."""
-        return sorted(number for number, order in self.orders.items() if order.is_open)
+        return sorted(number for number, order in self.orders.items() if order.is_open and not order.is_waiting)
+
+    @property
+    def waiting_orders(self) -> list[int]:
+        """Numbers of the orders that wait for a trigger."""
+        return sorted(number for number, order in self.orders.items() if order.is_open and order.is_waiting)
 
     def _take_event(self, event: Event) -> None:
         match event:
@@ -106,8 +120,10 @@ class LedgerModel:
                 self._trade(event)
             case OrderAccepted():
                 self._accept(event)
-            case OrderAmended() | OrderClosed():
+            case OrderAmended() | OrderRevised() | OrderClosed():
                 self._change(event)
+            case TriggerSet() | OrderTriggered() | TriggerFailed():
+                self._trigger(event)
             case CashMoved():
                 self._move(event)
             case AccountOpened():
@@ -120,7 +136,8 @@ class LedgerModel:
             case BatchClosed():
                 self._close_batch(event)
 
-    def _number(self, row: OrderAccepted | OrderAmended | OrderClosed | CashMoved | FillSide) -> None:
+    def _number(self, row: OrderEvent | CashMoved | FillSide) -> None:
+        assert not isinstance(row, OrderRefused | OrderRepeated)  # these have no number
         self._account_seq[row.subaccount] += 1
         expected = self._account_seq[row.subaccount]
         expect(row.account_seq == expected, "account-seq", f"account {row.subaccount}: {row.account_seq}, {expected}")
@@ -136,11 +153,24 @@ class LedgerModel:
             expect(name not in self.client_ids, "client-id-one-order", f"{name}: {self.client_ids.get(name)}")
             self.client_ids[name] = event.order
 
-    def _change(self, event: OrderAmended | OrderClosed) -> None:
+    def _trigger(self, event: TriggerSet | OrderTriggered | TriggerFailed) -> None:
         self._number(event)
         order = self.orders[event.order]
         expect(order.is_open, "closed-stays-closed", f"order {event.order}")
-        if isinstance(event, OrderAmended):
+        if isinstance(event, TriggerSet):
+            expect(not order.filled_lots, "waiting-has-no-fill", f"order {event.order}: {event}")
+            order.is_waiting = True
+        elif isinstance(event, OrderTriggered):
+            expect(order.is_waiting, "fires-once", f"order {event.order}: {event}")
+            order.is_waiting, order.price_ticks = False, event.price_ticks
+
+    def _change(self, event: OrderAmended | OrderRevised | OrderClosed) -> None:
+        self._number(event)
+        order = self.orders[event.order]
+        expect(order.is_open, "closed-stays-closed", f"order {event.order}")
+        if isinstance(event, OrderRevised):
+            order.price_ticks, order.digest = event.price_ticks, event.digest
+        if isinstance(event, OrderAmended | OrderRevised):
             order.quantity_lots = event.quantity_lots
             left = event.remaining_lots
         else:
@@ -185,7 +215,8 @@ class LedgerModel:
         row[2] += side.fee_e6
 
     def _check_order(self, trade: Trade, side: FillSide, order: _Order, direction: Side) -> None:
-        expect(order.is_open and order.side is direction, "closed-stays-closed", f"trade {trade.trade}: {side}")
+        is_live = order.is_open and not order.is_waiting
+        expect(is_live and order.side is direction, "closed-stays-closed", f"trade {trade.trade}: {side}")
         within = (
             order.price_ticks >= trade.price_ticks if direction is Side.BUY else order.price_ticks <= trade.price_ticks
         )

@@ -20,12 +20,16 @@ from exchange.domain.commands import (
     MarkRow,
     OrderFlag,
     Place,
+    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
     SetPrices,
     Side,
+    SignedAmend,
     TimeInForce,
+    Trigger,
+    TriggerKind,
     UnderlyingRow,
 )
 from exchange.domain.events import OrderAccepted, OrderAmended, OrderClosed, SessionOpened
@@ -150,9 +154,11 @@ class Client:
             return
         roll = self._random.random()
         table: tuple[tuple[float, Callable[[], tuple[Command, ...] | Query]], ...] = (
-            (0.54, self._place),
+            (0.46, self._place),
+            (0.54, self._trigger_order),
             (0.68, self._cancel),
-            (0.73, self._amend),
+            (0.72, self._amend),
+            (0.74, self._amend_signed),
             (0.80, self._replace),
             (0.82, self._cancel_many),
             (0.86, self._session),
@@ -251,6 +257,46 @@ class Client:
                 label=pick.choice(("", "a", "b")),
             )
         )
+
+    def _trigger_order(self) -> tuple[Command, ...]:
+        """A new order that waits for a price, at times tied to an open one."""
+        pick, place = self._random, self._new_order()
+        mark_e9 = (self._mid() if place.instrument == PERP else MARKS.get(place.instrument, 100)) * E9
+        kind, source = pick.choice([*TriggerKind]), pick.choice([*PriceSource])
+        if source is PriceSource.INDEX:
+            mark_e9 = self._mid() * E9
+        terms = {"price_e9": mark_e9 + pick.randrange(-6, 7) * (mark_e9 // 4_000)}
+        if kind is TriggerKind.TRAILING:
+            terms = {"offset_e9": mark_e9 // 1_000} if pick.random() < 0.5 else {"offset_ppm": 1_000}
+        chosen = self._some_order()
+        if chosen is None or pick.random() < 0.5:
+            return (self._waiting(place, Trigger(kind=kind, source=source, **terms)),)
+        number, tied_to = chosen
+        place = msgspec.structs.replace(place, instrument=tied_to.instrument)
+        if pick.random() < 0.5:
+            return (self._waiting(place, Trigger(kind=kind, source=source, partner=number, **terms)),)
+        child = msgspec.structs.replace(
+            place, side=Side(1 - tied_to.side), flags=OrderFlag.REDUCE_ONLY, price_ticks=tied_to.price_ticks
+        )
+        return (self._waiting(child, Trigger(kind=kind, source=source, parent=number, **terms)),)
+
+    def _waiting(self, place: Place, trigger: Trigger) -> Place:
+        self._times_sent[place.digest] -= 1
+        self._sent.pop()
+        return self._remember(msgspec.structs.replace(place, trigger=trigger))
+
+    def _amend_signed(self) -> tuple[Command, ...]:
+        """Another price and size for an order, under a new signature."""
+        order, now = self._some_order() or (77, None)
+        terms = self._new_order()
+        self._sent.pop()
+        self._times_sent[terms.digest] -= 1
+        if now is not None:
+            terms = msgspec.structs.replace(
+                terms, instrument=now.instrument, side=now.side, price_ticks=max(1, now.price_ticks - 1)
+            )
+        terms = msgspec.structs.replace(terms, client_order_id="")
+        return (SignedAmend(target_order=order, order=terms, expected_filled_lots=self._random.choice((-1, -1, 0))),)
 
     def _remember(self, place: Place) -> Place:
         self._sent = [*self._sent[-40:], place]

@@ -42,11 +42,11 @@ def make_book(order_book_class, *, low=1, high=1000, **options):
 
 MALFORMED = [
     (COMMAND.pack(0, 0, 0, INSTRUMENT, 5, 1, 0, 0), CoreCode.UNKNOWN_KIND),
-    (COMMAND.pack(4, 0, 0, INSTRUMENT, 5, 1, 0, 0), CoreCode.UNKNOWN_KIND),
+    (COMMAND.pack(10, 0, 0, INSTRUMENT, 5, 1, 0, 0), CoreCode.UNKNOWN_KIND),
     (COMMAND.pack(255, 9, 0xFFFF, 1, -1, -1, 1, 1), CoreCode.UNKNOWN_KIND),
-    (new(9, -1, -1, instrument=8, flags=0xFFFF), CoreCode.UNKNOWN_INSTRUMENT),
-    (new(2, -1, -1, flags=0xFFFF), CoreCode.BAD_SIDE),
-    (new(BUY, -1, -1, flags=32), CoreCode.BAD_FLAGS),
+    (new(9, -1, -1, instrument=8, flags=0xFFDF), CoreCode.UNKNOWN_INSTRUMENT),
+    (new(2, -1, -1, flags=0xFFDF), CoreCode.BAD_SIDE),
+    (new(BUY, -1, -1, flags=64), CoreCode.BAD_FLAGS),
     (new(BUY, -1, -1, flags=0x400), CoreCode.BAD_FLAGS),
     (new(BUY, -1, -1, flags=FLAG_SLIDE), CoreCode.BAD_FLAGS),
     (new(BUY, -1, -1), CoreCode.PRICE_OUT_OF_RANGE),

@@ -4,9 +4,11 @@ import msgspec
 import pytest
 
 from exchange.bridge.assembler import BadEvents, BatchAssembler
+from exchange.domain.commands import BatchCut, SignedAmend
 from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, Trade
 from exchange.domain.packing import CommandEvents
 from tests.fakes.recorded_market import traded_market
+from tests.unit.exchange.engine.world import BUY, PERP, SELL, World
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +91,30 @@ def test_closed_orders_are_forgotten(history):
     _all(assembler, history)
     assert not assembler.has_open_content
     assert assembler._refs == {}
+
+
+def test_fills_behind_a_signed_amendment_belong_to_its_digest():
+    """The order's number stays, the reference of its fills changes from there on, also over a restart."""
+    world = World().open()
+    events = []
+
+    def run(command):
+        events.append(CommandEvents(world.state.sequence + 1, world.now_ns, world.run(command)))
+        return events[-1].events
+
+    number = run(world.order(2, BUY, 600_000, 10, digest=b"\x01" * 32))[0].order
+    run(world.order(3, SELL, 600_000, 4, digest=b"\x02" * 32))
+    run(SignedAmend(target_order=number, order=world.order(2, BUY, 600_010, 10, digest=b"\x03" * 32)))
+    run(world.order(3, SELL, 600_000, 6, digest=b"\x04" * 32))
+    run(BatchCut())
+    assembler = BatchAssembler.resume(
+        sequence=events[0].sequence - 1, next_batch=world.state.batch.number - 1, units={PERP: 100}, refs={}
+    )
+    batches = []
+    for item in events:
+        assembler = BatchAssembler.load(assembler.dump())
+        batches += assembler.take(item)
+    assert [(fill.quantity_lots, fill.buyer_ref) for fill in batches[0].input.fills] == [
+        (4, b"\x01" * 32),
+        (6, b"\x03" * 32),
+    ]

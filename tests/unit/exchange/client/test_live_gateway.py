@@ -161,3 +161,40 @@ def test_readme_sample_runs_as_printed(tmp_path):
             return process.returncode, output.decode()
 
     assert asyncio.run(run()) == (0, "bought 0.01 BTC-PERP at 84000\n")
+
+
+def test_a_bracket_protects_its_entry():
+    """Entry, stop and take-profit; the fill arms both, an edit moves the entry's rest, a cancel takes the exits."""
+
+    async def steps(maker, taker):
+        orders = await maker.bracket("BTC-PERP", "buy", "0.2", "83000", stop_price="80000", take_profit_price="90000")
+        entry = orders["entry"]["order"]
+        assert [row["order_status"] for row in await maker.trigger_orders()] == ["untriggered", "untriggered"]
+        await taker.sell("BTC-PERP", "0.1", "83000")
+        rows = await maker.trigger_orders()
+        assert [row["trigger_price"] for row in rows] == ["80000", "90000"]
+        assert [row["limit_price"] for row in rows] == ["76000", "85500"]
+        moved = await maker.edit(entry["order_id"], "BTC-PERP", "buy", "0.3", "82000", expected_filled_amount="0.1")
+        assert (moved["order"]["order_id"], moved["order"]["remaining_amount"]) == (entry["order_id"], "0.2")
+        assert (await maker.reduce(entry["order_id"], "0.2"))["order"]["amount"] == "0.2"
+        assert (await maker.move_trigger(rows[0]["order_id"], "79000"))["order"]["trigger_price"] == "79000"
+        assert await maker.cancel_trigger_orders() == "ok"
+        assert await maker.trigger_orders() == []
+
+    with_clients(steps)
+
+
+def test_a_trailing_stop_needs_one_distance():
+    """An offset or a percentage."""
+
+    async def steps(maker, taker):
+        with pytest.raises(ValueError, match="either"):
+            await maker.trailing_stop("BTC-PERP", "sell", "0.1", "70000")
+        result = await maker.trailing_stop("BTC-PERP", "sell", "0.1", "70000", percent="2")
+        assert result["order"]["trigger_price"] == "82320"
+        offset = await maker.trailing_stop(
+            "BTC-PERP", "sell", "0.1", "70000", offset=500, oco_order_id=result["order"]["order_id"]
+        )
+        assert offset["order"]["trigger_price"] == "83500"
+
+    with_clients(steps)

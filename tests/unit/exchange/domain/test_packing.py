@@ -1,5 +1,6 @@
 """Bytes of commands and events, and what is refused as bytes."""
 
+import msgspec
 import pytest
 
 from exchange.domain.commands import (
@@ -7,6 +8,7 @@ from exchange.domain.commands import (
     BatchCut,
     Cancel,
     CancelMany,
+    CancelScope,
     ChainRequest,
     ChainRequestKind,
     Clock,
@@ -15,12 +17,17 @@ from exchange.domain.commands import (
     ListInstrument,
     OrderFlag,
     Place,
+    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
     SetPrices,
+    SetSelfTradePrevention,
     Side,
+    SignedAmend,
     TimeInForce,
+    Trigger,
+    TriggerKind,
     UnderlyingRow,
 )
 from exchange.domain.events import OrderAccepted
@@ -70,11 +77,28 @@ COMMANDS: list[Command] = [
         expiry_s=1,
         signer=b"\x01" * 20,
     ),
+    msgspec.structs.replace(
+        PLACE,
+        trigger=Trigger(
+            kind=TriggerKind.TRAILING,
+            source=PriceSource.LAST,
+            price_e9=1 << 62,
+            offset_e9=1 << 62,
+            offset_ppm=999_999,
+            parent=1 << 62,
+            partner=(1 << 64) - 1,
+        ),
+    ),
     Replace(target_order=1 << 60, order=PLACE, expected_filled_lots=5),
+    SignedAmend(target_order=1 << 60, order=PLACE, expected_filled_lots=5, trigger_e9=1 << 62),
+    SignedAmend(target_order=1, order=PLACE),
     Cancel(subaccount=2, order=5),
     Cancel(subaccount=2, client_order_id="x", instrument=4),
     CancelMany(subaccount=2, instrument=1, label="l"),
+    CancelMany(subaccount=2, scope=CancelScope.TRIGGERS, underlying="BTC"),
+    SetSelfTradePrevention(subaccount=2, mode=OrderFlag.STP_DECREMENT_BOTH, by_owner=True),
     Amend(subaccount=2, order=9, quantity_lots=4),
+    Amend(subaccount=2, order=9, quantity_lots=4, trigger_e9=1 << 62),
     Clock(),
     EpochStart(epoch=4),
     SessionOpen(owner=b"\x01" * 20, signer=b"\x02" * 20),
@@ -126,6 +150,15 @@ def test_consecutive_records() -> None:
     packed = [pack_command(command) for command in COMMANDS]
     records, attachments = (b"".join(column) for column in zip(*packed, strict=True))
     assert list(unpack_commands(records, attachments)) == COMMANDS
+
+
+def test_fee_caps_of_amendments_survive_too() -> None:
+    """OrderRevised carries the new signature's cap."""
+    world = World().open()
+    number = world.place(2, Side.BUY, 500_000, 1)[0].order  # type: ignore[union-attr]
+    order = world.order(2, Side.BUY, 500_001, 1, max_fee_e18=(1 << 128) - 1)
+    history = [CommandEvents(1, 2, world.run(SignedAmend(target_order=number, order=order)))]
+    assert unpack_events(pack_events(history)) == history
 
 
 @pytest.mark.parametrize("max_fee_e18", [0, (1 << 64) - 1, 1 << 64, (1 << 128) - 1])

@@ -1,13 +1,13 @@
-"""Cancel, cancel many, amend and replace."""
+"""Cancel, cancel many and replace."""
 
 from typing import Any
 
 import pytest
 
-from exchange.domain.commands import Amend, Cancel, CancelMany, Replace
-from exchange.domain.events import ManyCanceled, OrderAccepted, OrderAmended, OrderClosed, OrderRefused
-from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
-from tests.unit.exchange.engine.world import BUY, CALL, PERP, SELL, World, refusal, trades
+from exchange.domain.commands import Cancel, CancelMany, Replace
+from exchange.domain.events import ManyCanceled, OrderAccepted, OrderClosed, OrderRefused
+from exchange.domain.result_codes import CloseReason, ResultCode
+from tests.unit.exchange.engine.world import BUY, CALL, PERP, SELL, World, refusal
 
 
 def placed(world: World, *args: Any, **fields: Any) -> int:
@@ -59,33 +59,13 @@ def test_cancel_many_counts_what_fits() -> None:
     assert refusal(world.run(CancelMany(subaccount=50))) is ResultCode.SUBACCOUNT_NOT_FOUND
 
 
-@pytest.mark.parametrize("lots", [0, -1, 11])
-def test_amend_refuses_what_needs_a_signature(lots: int) -> None:
-    """A larger total, or none at all."""
+def test_cancel_many_by_underlying() -> None:
+    """A currency that has no orders cancels none; with one, perpetuals and options of it go."""
     world = World().open()
-    number = placed(world, 2, BUY, 500_000, 10)
-    assert refusal(world.run(Amend(subaccount=2, order=number, quantity_lots=lots))) is ResultCode.BAD_AMOUNT
-
-
-def test_amend_keeps_number_and_place_in_line() -> None:
-    """The lowered order still trades before the one behind it."""
-    world = World().open()
-    first, second = placed(world, 2, BUY, 600_000, 10), placed(world, 3, BUY, 600_000, 10)
-    events = world.run(Amend(subaccount=2, order=first, quantity_lots=4))
-    assert isinstance(events[0], OrderAmended)
-    assert (events[0].quantity_lots, events[0].remaining_lots, events[0].version) == (4, 4, 2)
-    makers = [trade.maker.order for trade in trades(world.place(4, SELL, 600_000, 5))]
-    assert makers == [first, second]
-
-
-def test_amend_to_the_filled_part_fills() -> None:
-    """At or below what is filled the order ends as filled."""
-    world = World().open()
-    number = placed(world, 2, BUY, 600_000, 10)
-    world.place(3, SELL, 600_000, 6)
-    events = world.run(Amend(subaccount=2, order=number, quantity_lots=5))
-    closed = [event for event in events if isinstance(event, OrderClosed)]
-    assert [(c.status, c.unfilled_lots) for c in closed] == [(OrderStatus.FILLED, 0)]
+    placed(world, 2, BUY, 500_000, 1)
+    placed(world, 2, BUY, 100, 1, CALL)
+    assert ManyCanceled(subaccount=2, count=0) in world.run(CancelMany(subaccount=2, underlying="ETH"))
+    assert ManyCanceled(subaccount=2, count=2) in world.run(CancelMany(subaccount=2, underlying="BTC"))
 
 
 def test_replace_guards_and_order_of_events() -> None:

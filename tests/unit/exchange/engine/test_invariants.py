@@ -3,21 +3,30 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
-from exchange.domain.commands import Amend, Clock
+from exchange.domain.commands import Amend, Clock, MarkRow, OrderFlag, Trigger, TriggerKind
 from exchange.domain.result_codes import OrderStatus
 from exchange.engine.apply import apply
 from exchange.engine.invariants import check_invariants
+from exchange.engine.records import TriggerStage
 from exchange.engine.state import InvariantViolated, State
 from tests.unit.exchange.engine.world import BUY, PERP, SELL, World
 
 
 def world_with_everything() -> World:
-    """A position, an open order, a closed one."""
+    """A position, two open orders, closed ones, and waiting ones: alone, with a partner, with a parent."""
     world = World().open()
     world.place(2, BUY, 600_000, 10)
     world.place(3, SELL, 600_000, 10)
     world.place(2, BUY, 590_000, 10)
+    world.place(3, SELL, 610_000, 10)
+    stop = Trigger(kind=TriggerKind.STOP, price_e9=50_000 * 10**9)
+    world.place(2, SELL, 1, 10, trigger=stop)
+    partner = max(world.state.waiting_orders)
+    world.place(2, SELL, 1, 10, trigger=structs.replace(stop, partner=partner))
+    parent = min(world.state.open_orders)
+    world.place(2, SELL, 1, 10, trigger=structs.replace(stop, parent=parent), flags=OrderFlag.REDUCE_ONLY)
     return world
 
 
@@ -54,8 +63,8 @@ def lose_exposure(state: State) -> None:
 
 def lose_order(state: State) -> None:
     """The book has an order that nobody knows."""
-    number, _ = state.open_orders.popitem()
-    state.account_orders[2].pop(number)
+    number, order = state.open_orders.popitem()
+    state.account_orders[order.place.subaccount].pop(number)
 
 
 def lose_timer(state: State) -> None:
@@ -73,9 +82,67 @@ def resize(state: State) -> None:
     next(iter(state.open_orders.values())).quantity_lots += 1
 
 
+def lose_waiting(state: State) -> None:
+    """A trigger order that its account does not know."""
+    state.account_waiting[2].clear()
+
+
+def disarm(state: State) -> None:
+    """An armed order that no price would find."""
+    state.triggers.ladders.clear()
+
+
+def queue_it(state: State) -> None:
+    """An armed order in the queue of those that fired."""
+    state.triggers.fired.add(next(iter(state.waiting_orders)))
+
+
+def pass_by(state: State) -> None:
+    """The price went beyond a trigger, and nothing fired."""
+    state.prices.marks[PERP] = MarkRow(PERP, 40_000 * 10**9)
+
+
+def finish_waiting(state: State) -> None:
+    """A waiting order with nothing left."""
+    next(iter(state.waiting_orders.values())).quantity_lots = 0
+
+
+def misplace(state: State) -> None:
+    """A stage that no waiting order has."""
+    next(iter(state.waiting_orders.values())).stage = TriggerStage.OVER
+
+
+def untie(state: State) -> None:
+    """A group that nobody remembers."""
+    state.links.groups.clear()
+
+
+def lose_parent(state: State) -> None:
+    """A child that waits for nobody, consistently."""
+    child = state.waiting_orders[max(state.waiting_orders)]
+    child.place = structs.replace(child.place, trigger=structs.replace(child.place.trigger, parent=77))
+    state.links.children = {77: {child.number: None}}
+
+
+def two_of_a_group(state: State) -> None:
+    """Partners that could both fill."""
+    state.links.groups[5] = dict.fromkeys(state.open_orders)
+    for order in state.open_orders.values():
+        order.group = 5
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        lose_waiting,
+        disarm,
+        queue_it,
+        pass_by,
+        finish_waiting,
+        misplace,
+        untie,
+        lose_parent,
+        two_of_a_group,
         lose_cash,
         lose_collateral,
         lose_lots,

@@ -79,6 +79,45 @@ def test_cancels_by_filter_count() -> None:
     run(story())
 
 
+def test_cancel_all_of_one_currency() -> None:
+    """The others stay; an unknown currency is refused."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
+            await client.place("BTC-PERP", "buy", "0.1", "70000")
+            await client.place("ETH-PERP", "buy", "0.1", "2000")
+            assert (await client.refused("private/cancel_all", base | {"currency": "XYZ"}))["code"] == 12002
+            assert await client.call("private/cancel_all", base | {"currency": "ETH"}) == "ok"
+            rows = (await client.call("private/get_open_orders", base))["orders"]
+            assert [row["instrument_name"] for row in rows] == ["BTC-PERP"]
+
+    run(story())
+
+
+def test_self_trade_prevention_per_account_and_per_order() -> None:
+    """The account's mode holds for orders that name none; bad names and open orders are refused."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
+            path = "private/set_self_trade_prevention"
+            assert (await client.refused(path, base))["code"] == -32602
+            assert (await client.refused(path, base | {"mode": "maybe"}))["code"] == -32602
+            assert (await client.refused(path, base | {"mode": "cancel_both", "scope": "world"}))["code"] == -32602
+            echo = base | {"mode": "cancel_both", "scope": "owner"}
+            assert await client.call(path, echo) == echo
+            await client.place("BTC-PERP", "buy", "0.1", "70000")
+            assert (await client.refused(path, base | {"mode": "cancel_maker"}))["code"] == 20012
+            plain = client.order("BTC-PERP", "sell", "0.1", "70000", self_trade_prevention="cancel_taker")
+            assert (await client.refused("private/order", plain))["code"] == 11007
+            ended = (await client.place("BTC-PERP", "sell", "0.1", "70000"))["order"]
+            assert (ended["order_status"], ended["reason_code"]) == ("cancelled", "self_trade_prevention")
+            assert (await client.call("private/get_open_orders", base))["orders"] == []
+
+    run(story())
+
+
 def test_order_debug_and_check_signature() -> None:
     """Both show digest, recovered and expected signer; neither trades."""
 

@@ -1,0 +1,87 @@
+"""What must be true of an order's own terms and of its account when it goes to the book (api.md 5 rows 11 to 13)."""
+
+from typing import Final
+
+from exchange.domain.commands import Place, TimeInForce
+from exchange.domain.limits import MAX_MONEY_E6
+from exchange.domain.result_codes import ResultCode
+from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
+from exchange.engine.margin import is_affordable
+from exchange.engine.state import State
+
+__all__ = ["check_entry", "check_limits", "check_terms", "check_time"]
+
+_MILLISECOND_NS: Final = 1_000_000
+_SECOND_NS: Final = 1_000_000_000
+_IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
+    """First failing code of: limits, time (of new orders), margin, somebody to trade with; the book's come after."""
+    code = check_limits(state, place)
+    if not code and is_new:
+        code = check_time(state, place)
+    if not code and not is_affordable(state, place, place.price_ticks):
+        code = ResultCode.INSUFFICIENT_MARGIN
+    return code or _check_liquidity(state, place)
+
+
+def check_terms(state: State, place: Place) -> ResultCode:
+    """Instrument live and priced, a possible combination of options, price and size on the instrument's scale."""
+    instrument = state.instruments.get(place.instrument)
+    if instrument is None:
+        return ResultCode.INSTRUMENT_NOT_FOUND
+    ended = instrument.expiry_s and state.timestamp_ns >= instrument.expiry_s * _SECOND_NS
+    if ended or place.instrument not in state.prices.marks or instrument.underlying not in state.prices.index_e9:
+        return ResultCode.INSTRUMENT_NOT_LIVE
+    flags = int(place.flags)
+    is_immediate = place.time_in_force in _IMMEDIATE or flags & MARKET
+    if flags & (POST_ONLY | SLIDE) == SLIDE or (is_immediate and flags & POST_ONLY):
+        return ResultCode.POST_ONLY_NOT_ALLOWED
+    if not 0 < place.price_ticks <= instrument.maximum_price_ticks:
+        return ResultCode.BAD_PRICE
+    notional_e6 = instrument.notional_e6(price_ticks=place.price_ticks, quantity_lots=place.quantity_lots)
+    in_range = instrument.minimum_lots <= place.quantity_lots <= instrument.maximum_lots
+    return ResultCode.OK if in_range and 0 < notional_e6 <= MAX_MONEY_E6 else ResultCode.BAD_AMOUNT
+
+
+def check_limits(state: State, place: Place) -> ResultCode:
+    """Reduce-only has something to reduce; open orders and positions are bounded."""
+    account, number = state.accounts[place.subaccount], place.instrument
+    position = account.lots(number)
+    if int(place.flags) & REDUCE_ONLY and (position == 0 or (position > 0) == (place.side == 0)):
+        return ResultCode.REDUCE_ONLY_REJECTED
+    if len(state.account_orders[account.index]) >= state.config.open_orders_max:
+        return ResultCode.TOO_MANY_OPEN_ORDERS
+    if position == 0 and _is_full(state, account.index, number):
+        return ResultCode.TOO_MANY_POSITIONS
+    return ResultCode.OK
+
+
+def check_time(state: State, place: Place) -> ResultCode:
+    """Not later than asked."""
+    late = place.reject_after_ms and state.timestamp_ns > place.reject_after_ms * _MILLISECOND_NS
+    return ResultCode.REJECT_TIMESTAMP_PASSED if late else ResultCode.OK
+
+
+def _is_full(state: State, subaccount: int, instrument: int) -> bool:
+    """Whether positions held and positions that open orders may open leave no place for another one."""
+    held = state.accounts[subaccount].positions
+    maximum = state.config.positions_max
+    rows = state.exposures[subaccount]
+    if len(held) + len(rows) < maximum:
+        return False
+    waiting = sum(1 for number, row in rows.items() if number not in held and (row.buy_lots or row.sell_lots))
+    already = instrument in rows and bool(rows[instrument].buy_lots or rows[instrument].sell_lots)
+    return not already and len(held) + waiting >= maximum
+
+
+def _check_liquidity(state: State, place: Place) -> ResultCode:
+    """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
+    if not int(place.flags) & MARKET:
+        return ResultCode.OK
+    bid_ticks, _, ask_ticks, _ = state.book.best(place.instrument)
+    best = ask_ticks if place.side == 0 else bid_ticks
+    if best is None or (best > place.price_ticks if place.side == 0 else best < place.price_ticks):
+        return ResultCode.NO_LIQUIDITY
+    return ResultCode.OK

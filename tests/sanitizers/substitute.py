@@ -1,0 +1,53 @@
+"""Makes `matching_core._order_book` mean the sanitized extension in this process, and proves that it does."""
+
+import ctypes
+import importlib
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+
+from tests.sanitizers.build import EXTENSION
+
+__all__ = ["NotSanitized", "require_sanitized", "substitute"]
+
+MODULE = "matching_core._order_book"
+MARKS = (b"__asan_report_store8", b"__asan_report_load8", b"__ubsan_handle_add_overflow_abort")
+
+
+class NotSanitized(Exception):
+    """The core in this process is not the sanitized one: whatever ran on it proves nothing about memory."""
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if fullname != MODULE:
+            return None
+        return spec_from_file_location(fullname, self._file, loader=ExtensionFileLoader(fullname, str(self._file)))
+
+
+def substitute(file: Path = EXTENSION) -> None:
+    """Let every later import of the core's extension load `file`; call it before `matching_core` is imported."""
+    if MODULE in sys.modules:
+        raise NotSanitized(f"{MODULE} was imported before it could be substituted")
+    sys.meta_path.insert(0, _Finder(file))
+
+
+def require_sanitized(file: Path = EXTENSION) -> None:
+    """Raise NotSanitized unless the imported core is `file`, has the checks and the runtime is in this process."""
+    core = importlib.import_module(MODULE)
+    book = importlib.import_module("matching_core").OrderBook
+    if Path(core.__file__ or "").resolve() != file.resolve():
+        raise NotSanitized(f"{MODULE} came from {core.__file__}")
+    if core.OrderBook not in book.__mro__:
+        raise NotSanitized("matching_core.OrderBook is not the extension's class")
+    code = file.read_bytes()
+    missing = [mark.decode() for mark in MARKS if mark not in code]
+    if missing:
+        raise NotSanitized(f"the extension was compiled without {', '.join(missing)}")
+    if not hasattr(ctypes.CDLL(None), "__asan_init"):
+        raise NotSanitized("AddressSanitizer is not loaded in this process")
