@@ -16,36 +16,21 @@ abstract contract Batches is Parameters {
         require(msg.sender == top.operator, NotOperator());
         require(seq == uint256(top.head) + 1, BadSeq());
         ProgressSlot memory progress = _progress;
-        uint256 done = progress.reqDone;
-        uint256 upTo = h >> 192;
-        _checkTimes(h, progress);
-        _checkQueue(done, upTo, progress.reqHead, uint40(h >> 64));
-        uint256 tail = _checkData(data, h);
-        if (upTo != done) tail = _consume(done, upTo, seq, tail);
-        uint256 end;
-        assembly ("memory-safe") {
-            end := add(data.offset, data.length)
-        }
-        require(tail == end, BadLength());
+        require(progress.halted == 0, Halted());
+        CollateralSlot memory money = _collateral;
+        require(money.bond >= minimumBond, BondTooLow());
+        _checkTimes(h, progress.lastPost, progress.lastMatchTo, money);
+        _checkQueue(progress.reqDone, h >> 192, progress.reqHead, uint40(h >> 64), money);
+        _checkBody(seq, h, data, progress.reqDone, money);
 
         bytes32 dataHash = keccak256(data);
-        _batchHash[seq] = _headerHash(Header({
-            prevBatchHash: _batchHash[seq - 1],
-            prevRoot: _root,
-            newRoot: newRoot,
-            ordersRoot: ordersRoot,
-            dataHash: dataHash,
-            h: h,
-            blockTime: uint64(block.timestamp),
-            blockNumber: uint64(block.number),
-            collateral: _collateral.atHead
-        }));
+        _chain(seq, newRoot, ordersRoot, dataHash, h, money.atHead);
         _root = newRoot;
         top.head = uint48(seq);
         _head = top;
         progress.lastPost = uint40(block.timestamp);
         progress.lastMatchTo = uint40(h >> 64);
-        progress.reqDone = uint56(upTo);
+        progress.reqDone = uint56(h >> 192);
         _progress = progress;
         emit BatchPosted(seq, newRoot, ordersRoot, dataHash, h);
     }
@@ -55,6 +40,7 @@ abstract contract Batches is Parameters {
         require(seq == uint256(top.finalized) + 1 && seq <= top.head, BadSeq());
         require(_headerHash(header) == _batchHash[seq], BadHeader());
         require(block.timestamp >= uint256(header.blockTime) + finalityWindow, WindowOpen());
+        require(block.number >= uint256(header.blockNumber) + finalityBlocks, WindowOpen());
         uint64 upTo = uint64(header.h >> 192);
         _head.finalized = uint48(seq);
         _final.collateral = header.collateral;
@@ -62,29 +48,65 @@ abstract contract Batches is Parameters {
         emit Finalized(seq, upTo, header.collateral);
     }
 
+    function _chain(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, bytes32 dataHash, uint256 h, uint96 money) private {
+        _batchHash[seq] = _headerHash(
+            Header({
+                prevBatchHash: _batchHash[seq - 1],
+                prevRoot: _root,
+                newRoot: newRoot,
+                ordersRoot: ordersRoot,
+                dataHash: dataHash,
+                h: h,
+                blockTime: uint64(block.timestamp),
+                blockNumber: uint64(block.number),
+                collateral: money
+            })
+        );
+    }
+
     function _headerHash(Header memory header) private pure returns (bytes32) {
         return keccak256(abi.encode(header));
     }
 
     /// @dev the batch must take what was overdue when it was matched, or as much as the cap allows; a batch that was
-    /// matched before the end of a long stop could not know the requests of that time
-    function _checkQueue(uint256 done, uint256 upTo, uint256 last, uint256 matchTo) private view {
+    /// matched before the end of a long stop could not know the requests of that time. A revert starts the clock anew:
+    /// what it put back into the queue is not the next operator's delay
+    function _checkQueue(uint256 done, uint256 upTo, uint256 last, uint256 matchTo, CollateralSlot memory money)
+        private
+        view
+    {
         require(upTo >= done && upTo <= last && upTo <= done + MAX_REQUESTS, BadQueue());
         if (upTo == last || upTo == done + MAX_REQUESTS) return;
-        if (matchTo <= uint256(_requests[upTo + 1].time) + forceDelay) return;
-        require(matchTo <= _collateral.resumedAt, RequestOverdue());
+        uint256 since = _requests[upTo + 1].time;
+        if (since < money.resetAt) since = money.resetAt;
+        if (matchTo <= since + forceDelay) return;
+        require(matchTo <= money.resumedAt, RequestOverdue());
     }
 
     /// @dev what is matched cannot be matched again at another time: after a day without a post the lag rule rests
-    /// for a day, or the batches of before the stop would bar all later ones and every withdrawal for ever
-    function _checkTimes(uint256 h, ProgressSlot memory progress) private {
+    /// for a day, after a revert for `escapeDelay`, or the batches of before would bar all later ones for ever
+    function _checkTimes(uint256 h, uint256 lastPost_, uint256 lastMatchTo_, CollateralSlot memory money) private {
         uint256 matchFrom = uint40(h >> 104);
         uint256 matchTo = uint40(h >> 64);
         require(uint48(h >> 144) == 0, BadRound());
-        require(progress.lastMatchTo <= matchFrom && matchFrom <= matchTo && matchTo <= block.timestamp, BadTime());
-        if (block.timestamp > uint256(progress.lastPost) + MAX_LAG) _collateral.resumedAt = uint40(block.timestamp);
+        require(lastMatchTo_ <= matchFrom && matchFrom <= matchTo && matchTo <= block.timestamp, BadTime());
+        if (block.timestamp > lastPost_ + MAX_LAG) {
+            money.resumedAt = uint40(block.timestamp);
+            _collateral.resumedAt = money.resumedAt;
+        }
         if (matchTo + MAX_LAG >= block.timestamp) return;
-        require(block.timestamp <= uint256(_collateral.resumedAt) + MAX_LAG, BadTime());
+        if (money.resetAt != 0 && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;
+        require(block.timestamp <= uint256(money.resumedAt) + MAX_LAG, BadTime());
+    }
+
+    function _checkBody(uint64 seq, uint256 h, bytes calldata data, uint256 done, CollateralSlot memory money) private {
+        uint256 tail = _checkData(data, h);
+        if (h >> 192 != done) tail = _consume(done, h >> 192, seq, tail, money);
+        uint256 end;
+        assembly ("memory-safe") {
+            end := add(data.offset, data.length)
+        }
+        require(tail == end, BadLength());
     }
 
     /// @return tail calldata offset of the approved amounts
@@ -107,8 +129,11 @@ abstract contract Batches is Parameters {
 
     /// @dev moves the collateral by requests (done, upTo] and notes each approval in its row
     /// @return calldata offset after the approved amounts
-    function _consume(uint256 done, uint256 upTo, uint64 seq, uint256 tail) private returns (uint256) {
-        uint96 collateral_ = _collateral.atHead;
+    function _consume(uint256 done, uint256 upTo, uint64 seq, uint256 tail, CollateralSlot memory money)
+        private
+        returns (uint256)
+    {
+        uint96 collateral_ = money.atHead;
         for (uint256 id = done + 1; id <= upTo; ++id) {
             Request memory row = _requests[id];
             if (row.kind == uint8(Kind.DEPOSIT)) {
@@ -124,6 +149,7 @@ abstract contract Batches is Parameters {
                 _requests[id].aux = (uint104(approved) << 40) | seq;
             }
         }
+        money.atHead = collateral_;
         _collateral.atHead = collateral_;
         return tail;
     }

@@ -2,56 +2,10 @@
 pragma solidity 0.8.37;
 
 import {ISettlement} from "./interfaces/ISettlement.sol";
+import {Storage} from "./Storage.sol";
 
-/// @title Storage of the settlement contract and the views over it
-/// @dev One struct per slot, in a fixed order: a struct always opens a slot, so a later field can join its struct
-/// without moving another one.
-abstract contract Ledger is ISettlement {
-    struct HeadSlot {
-        address operator;
-        uint48 head;
-        uint48 finalized;
-    }
-
-    struct ProgressSlot {
-        uint8 halted;
-        uint40 lastPost;
-        uint40 lastMatchTo;
-        uint48 lastRound;
-        uint56 reqHead;
-        uint56 reqDone;
-    }
-
-    struct CollateralSlot {
-        uint96 atHead;
-        uint40 resumedAt;
-    }
-
-    struct FinalSlot {
-        uint96 collateral;
-        uint64 reqFinal;
-        uint32 nextAccount;
-    }
-
-    struct Account {
-        address owner;
-        uint40 created;
-    }
-
-    HeadSlot internal _head;
-    bytes32 internal _root;
-    ProgressSlot internal _progress;
-    CollateralSlot internal _collateral;
-    FinalSlot internal _final;
-    mapping(uint256 seq => bytes32) internal _batchHash;
-    mapping(uint256 id => Request) internal _requests;
-    mapping(uint256 index => Account) internal _accounts;
-    mapping(address owner => uint32[]) internal _accountsOf;
-    mapping(bytes32 digest => bool) internal _usedAction;
-    mapping(address owner => mapping(address key => SessionKey)) internal _sessions;
-    mapping(uint256 id => address) internal _payee;
-    mapping(uint256 acct => mapping(uint8 kind => uint64)) internal _lastRequest;
-
+/// @title Views over the storage
+abstract contract Ledger is Storage, ISettlement {
     function operator() external view returns (address) {
         return _head.operator;
     }
@@ -130,6 +84,43 @@ abstract contract Ledger is ISettlement {
 
     function sessionKey(address owner, address key) external view returns (SessionKey memory) {
         return _sessions[owner][key];
+    }
+
+    function bond() external view returns (uint64) {
+        return _collateral.bond;
+    }
+
+    function epoch() external view returns (uint16) {
+        return _collateral.epoch;
+    }
+
+    function resetAt() external view returns (uint40) {
+        return _collateral.resetAt;
+    }
+
+    function pot() external view returns (uint64) {
+        return _final.pot;
+    }
+
+    function halted() external view returns (uint8) {
+        return _progress.halted;
+    }
+
+    function lastRound() external view returns (uint64) {
+        return _progress.lastRound;
+    }
+
+    function backing() external view returns (uint64 from, address retired, uint64 retiredBond, uint64 retiredTo) {
+        BackingSlot memory row = _backing;
+        return (row.from, _retiredOperator, row.retiredBond, row.retiredTo);
+    }
+
+    function successors() external view returns (Successor[] memory) {
+        return _successors;
+    }
+
+    function credit(address holder) external view returns (uint256) {
+        return _credits[holder];
     }
 
     function usedAction(bytes32 digest) external view returns (bool) {

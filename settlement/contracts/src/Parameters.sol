@@ -1,53 +1,84 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-
 import {ActionHash} from "./libraries/ActionHash.sol";
 import {Ledger} from "./Ledger.sol";
 
 /// @title What a deployment fixes for ever, inside hard bounds
 abstract contract Parameters is Ledger {
     uint40 internal constant MAX_FINALITY_WINDOW = 30 days;
+    uint40 internal constant MAX_FINALITY_BLOCKS = 2_592_000;
+    uint40 internal constant MAX_ANSWER_WINDOW = 7 days;
     uint40 internal constant MAX_FORCE_DELAY = 7 days;
-    uint96 internal constant MAX_MINIMUM_DEPOSIT = 1_000e6;
+    uint40 internal constant MAX_ESCAPE_DELAY = 30 days;
+    uint64 internal constant MAX_MINIMUM_DEPOSIT = 1_000e6;
+    uint64 internal constant MAX_MINIMUM_BOND = 100_000_000e6;
+    uint64 internal constant MAX_CHALLENGE_BOND = 2_000e6;
     uint32 internal constant MAX_ACCOUNTS = 1 << 20;
     uint32 internal constant FIRST_ACCOUNT = 2;
 
     address public immutable token;
+    address public immutable timelock;
+    address public immutable guardian;
+    address public immutable disputes;
     uint64 public immutable subaccountBase;
     uint40 public immutable finalityWindow;
+    uint40 public immutable finalityBlocks;
+    uint40 public immutable answerWindow;
     uint40 public immutable forceDelay;
-    uint96 public immutable minimumDeposit;
+    uint40 public immutable escapeDelay;
+    uint64 public immutable minimumDeposit;
+    uint64 public immutable minimumBond;
+    uint64 public immutable challengeBond;
     uint40 public immutable deployedAt;
     bytes32 public immutable domainSeparator;
     address public immutable settlementAsset;
 
-    constructor(
-        IERC20 token_,
-        address operator_,
-        uint64 subaccountBase_,
-        uint40 finalityWindow_,
-        uint40 forceDelay_,
-        uint96 minimumDeposit_
-    ) {
-        require(address(token_) != address(0) && operator_ != address(0), BadParameter());
-        require(subaccountBase_ <= type(uint64).max - MAX_ACCOUNTS, BadParameter());
-        require(finalityWindow_ > 0 && finalityWindow_ <= MAX_FINALITY_WINDOW, BadParameter());
-        require(forceDelay_ > 0 && forceDelay_ <= MAX_FORCE_DELAY, BadParameter());
-        require(minimumDeposit_ > 0 && minimumDeposit_ <= MAX_MINIMUM_DEPOSIT, BadParameter());
-        token = address(token_);
-        subaccountBase = subaccountBase_;
-        finalityWindow = finalityWindow_;
-        forceDelay = forceDelay_;
-        minimumDeposit = minimumDeposit_;
+    constructor(Setup memory setup) {
+        _checkAddresses(setup);
+        _checkWindows(setup);
+        _checkAmounts(setup);
+        token = setup.token;
+        timelock = setup.timelock;
+        guardian = setup.guardian;
+        disputes = setup.disputes;
+        subaccountBase = setup.subaccountBase;
+        finalityWindow = setup.finalityWindow;
+        finalityBlocks = setup.finalityBlocks;
+        answerWindow = setup.answerWindow;
+        forceDelay = setup.forceDelay;
+        escapeDelay = setup.escapeDelay;
+        minimumDeposit = setup.minimumDeposit;
+        minimumBond = setup.minimumBond;
+        challengeBond = setup.challengeBond;
         deployedAt = uint40(block.timestamp);
         domainSeparator = ActionHash.separator(block.chainid);
         settlementAsset = ActionHash.asset(address(this), "USDC", "erc20");
-        _head.operator = operator_;
+        _head.operator = setup.operator;
+        _backing.from = 1;
         _final.nextAccount = FIRST_ACCOUNT;
         _progress.lastPost = uint40(block.timestamp);
         _root = _emptyRoot();
+    }
+
+    function _checkAddresses(Setup memory setup) private view {
+        require(setup.token != address(0) && setup.operator != address(0), BadParameter());
+        require(setup.timelock != address(0) && setup.disputes.code.length > 0, BadParameter());
+        require(setup.subaccountBase <= type(uint64).max - MAX_ACCOUNTS, BadParameter());
+    }
+
+    function _checkWindows(Setup memory setup) private pure {
+        require(setup.finalityWindow > 0 && setup.finalityWindow <= MAX_FINALITY_WINDOW, BadParameter());
+        require(setup.finalityBlocks > 0 && setup.finalityBlocks <= MAX_FINALITY_BLOCKS, BadParameter());
+        require(setup.answerWindow > 0 && setup.answerWindow <= MAX_ANSWER_WINDOW, BadParameter());
+        require(setup.forceDelay > 0 && setup.forceDelay <= MAX_FORCE_DELAY, BadParameter());
+        require(setup.escapeDelay > setup.forceDelay && setup.escapeDelay <= MAX_ESCAPE_DELAY, BadParameter());
+    }
+
+    function _checkAmounts(Setup memory setup) private pure {
+        require(setup.minimumDeposit > 0 && setup.minimumDeposit <= MAX_MINIMUM_DEPOSIT, BadParameter());
+        require(setup.minimumBond > 0 && setup.minimumBond <= MAX_MINIMUM_BOND, BadParameter());
+        require(setup.challengeBond > 0 && setup.challengeBond <= MAX_CHALLENGE_BOND, BadParameter());
     }
 
     /// @dev an absent account is a zero leaf; twenty levels above it

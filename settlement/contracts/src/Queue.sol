@@ -53,18 +53,19 @@ abstract contract Queue is Parameters, ReentrancyGuardTransient {
 
     function _deposit(uint32 acct, uint64 amount) private returns (uint32 index, uint64 id) {
         require(acct == 0 || _accounts[acct].owner != address(0), NoAccount());
-        uint64 received = _pull(amount);
+        uint64 received = _receive(amount);
+        require(received >= minimumDeposit, BadAmount());
         index = acct == 0 ? _openAccount(msg.sender) : acct;
         id = _enqueue(index, Kind.DEPOSIT, received, 0);
     }
 
-    /// @dev credits what arrived, so a fee on transfer is the depositor's
-    function _pull(uint64 amount) private returns (uint64) {
+    /// @dev counts what arrived, so a fee on transfer is the sender's
+    function _receive(uint64 amount) internal returns (uint64) {
         IERC20 coin = IERC20(token);
         uint256 before = coin.balanceOf(address(this));
         coin.safeTransferFrom(msg.sender, address(this), amount);
         uint256 received = coin.balanceOf(address(this)) - before;
-        require(received >= minimumDeposit && received <= type(uint64).max, BadAmount());
+        require(received > 0 && received <= type(uint64).max, BadAmount());
         return uint64(received);
     }
 

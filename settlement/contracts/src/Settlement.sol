@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-
 import {Batches} from "./Batches.sol";
+import {Bonds} from "./Bonds.sol";
 import {Claims} from "./Claims.sol";
 import {Parameters} from "./Parameters.sol";
 import {Relay} from "./Relay.sol";
 
-/// @title The deployed contract: vault, queue, keys, batches and claims in one address
-contract Settlement is Relay, Batches, Claims {
-    constructor(
-        IERC20 token_,
-        address operator_,
-        uint64 subaccountBase_,
-        uint40 finalityWindow_,
-        uint40 forceDelay_,
-        uint96 minimumDeposit_
-    ) Parameters(token_, operator_, subaccountBase_, finalityWindow_, forceDelay_, minimumDeposit_) {}
+/// @title The deployed contract: vault, queue, keys, batches, bonds and claims in one address
+/// @dev What it does not know itself is answered by the code of `disputes`, fixed at deployment, on this storage.
+contract Settlement is Relay, Batches, Claims, Bonds {
+    constructor(Setup memory setup) Parameters(setup) {}
+
+    fallback() external {
+        address part = disputes;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            calldatacopy(free, 0, calldatasize())
+            let success := delegatecall(gas(), part, free, calldatasize(), 0, 0)
+            returndatacopy(free, 0, returndatasize())
+            if iszero(success) { revert(free, returndatasize()) }
+            return(free, returndatasize())
+        }
+    }
 }

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-
-import {ISettlement} from "../src/interfaces/ISettlement.sol";
-import {Settlement} from "../src/Settlement.sol";
+import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {OddToken} from "./support/OddToken.sol";
 
@@ -25,27 +22,27 @@ contract ClaimsTest is Fixture {
 
     function test_refuses_before_finality() public {
         uint64 id = withdraw(alice, 2, 5e6);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.NotClaimable.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.NotClaimable.selector, id));
         vault.claim(one(id), address(0), "");
     }
 
     function test_refuses_other_kinds_and_unknown_ids() public {
         post(word(2, 0), EMPTY);
         finalizeAll();
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.NotClaimable.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.NotClaimable.selector, 1));
         vault.claim(one(1), address(0), "");
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.NotClaimable.selector, 9));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.NotClaimable.selector, 9));
         vault.claim(one(9), address(0), "");
     }
 
     function test_refuses_a_second_payment() public {
         uint64 id = withdraw(alice, 2, 5e6);
         finalizeAll();
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.NothingToClaim.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.NothingToClaim.selector, id));
         vault.claim(two(id, id), address(0), "");
         vault.claim(one(id), address(0), "");
         eq(token.balanceOf(alice), 5e6);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.NothingToClaim.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.NothingToClaim.selector, id));
         vault.claim(one(id), address(0), "");
     }
 
@@ -53,11 +50,11 @@ contract ClaimsTest is Fixture {
         uint64 id = withdraw(alice, 2, 5e6);
         finalizeAll();
         bytes memory sig = signature(BOB_KEY, vault.claimDigest(one(id), OTHER));
-        vm.expectRevert(ISettlement.BadSignature.selector);
+        vm.expectRevert(ISettlementTypes.BadSignature.selector);
         vault.claim(one(id), OTHER, sig);
-        vm.expectRevert(ISettlement.NoAccount.selector);
+        vm.expectRevert(ISettlementTypes.NoAccount.selector);
         vault.claim(new uint64[](0), OTHER, sig);
-        vm.expectRevert(ISettlement.NoAccount.selector);
+        vm.expectRevert(ISettlementTypes.NoAccount.selector);
         vault.claim(one(99), OTHER, sig);
     }
 
@@ -66,7 +63,7 @@ contract ClaimsTest is Fixture {
         uint64 his = withdraw(bob, 3, 5e6);
         finalizeAll();
         bytes memory sig = signature(ALICE_KEY, vault.claimDigest(two(mine, his), OTHER));
-        vm.expectRevert(ISettlement.NotOwner.selector);
+        vm.expectRevert(ISettlementTypes.NotOwner.selector);
         vault.claim(two(mine, his), OTHER, sig);
     }
 
@@ -83,7 +80,10 @@ contract ClaimsTest is Fixture {
 
     function test_blocked_owner_redirects() public {
         OddToken coin = new OddToken(OddToken.Mode.BLOCK);
-        vault = new Settlement(IERC20(address(coin)), address(this), BASE, WINDOW, DELAY, MINIMUM);
+        vault = deploy(address(coin));
+        coin.mint(address(this), BOND);
+        coin.approve(address(vault), BOND);
+        vault.topUpBond(BOND);
         coin.mint(alice, 100e6);
         vm.prank(alice);
         coin.approve(address(vault), 100e6);

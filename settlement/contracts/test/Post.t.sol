@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {Packed} from "./support/Packed.sol";
+import {Setups} from "./support/Setups.sol";
 
 /// @dev every rule of `post` and `finalize`, refusals first
 contract PostTest is Fixture {
@@ -15,13 +16,13 @@ contract PostTest is Fixture {
 
     function test_refuses_a_stranger() public {
         uint256 h = word(2, 0);
-        vm.expectRevert(ISettlement.NotOperator.selector);
+        vm.expectRevert(ISettlementTypes.NotOperator.selector);
         vm.prank(alice);
         vault.post(1, 0, 0, h, EMPTY);
     }
 
     function test_refuses_a_wrong_sequence() public {
-        eq(bytes32(ISettlement.BadSeq.selector), bytes32(bytes4(0xd21fff71)));
+        eq(bytes32(ISettlementTypes.BadSeq.selector), bytes32(bytes4(0xd21fff71)));
         refuse(0xd21fff71, 0, word(2, 0), EMPTY);
         refuse(0xd21fff71, 2, word(2, 0), EMPTY);
         post(word(2, 0), EMPTY);
@@ -29,11 +30,11 @@ contract PostTest is Fixture {
     }
 
     function test_refuses_an_oracle_round() public {
-        refuse(ISettlement.BadRound.selector, 1, Packed.h(2, 1, 0, START, 0), EMPTY);
+        refuse(ISettlementTypes.BadRound.selector, 1, Packed.h(2, 1, 0, START, 0), EMPTY);
     }
 
     function test_refuses_times_out_of_order() public {
-        bytes4 bad = ISettlement.BadTime.selector;
+        bytes4 bad = ISettlementTypes.BadTime.selector;
         refuse(bad, 1, Packed.h(2, 0, 0, START + 1, 0), EMPTY);
         refuse(bad, 1, Packed.h(2, 0, START, START - 1, 0), EMPTY);
         refuse(bad, 1, Packed.h(2, 0, 0, START - 24 hours - 1, 0), EMPTY);
@@ -59,9 +60,9 @@ contract PostTest is Fixture {
         vm.warp(START + 5 days + 23 hours);
         post(Packed.h(2, 0, START, START, 0), EMPTY);
         vm.warp(START + 6 days + 1);
-        refuse(ISettlement.BadTime.selector, 4, Packed.h(2, 0, START, START, 0), EMPTY);
+        refuse(ISettlementTypes.BadTime.selector, 4, Packed.h(2, 0, START, START, 0), EMPTY);
         vm.warp(START + 6 days + 22 hours);
-        refuse(ISettlement.BadTime.selector, 4, Packed.h(2, 0, START, START, 0), EMPTY);
+        refuse(ISettlementTypes.BadTime.selector, 4, Packed.h(2, 0, START, START, 0), EMPTY);
         post(Packed.h(2, 0, START, START + 6 days, 0), EMPTY);
     }
 
@@ -72,7 +73,7 @@ contract PostTest is Fixture {
         vault.requestWithdraw(2, 50e6);
         vm.warp(START + DELAY + 9);
         post(Packed.h(2, 0, START, START + DELAY, 0), EMPTY);
-        refuse(ISettlement.RequestOverdue.selector, 3, Packed.h(2, 0, START + DELAY, START + DELAY + 1, 0), EMPTY);
+        refuse(ISettlementTypes.RequestOverdue.selector, 3, Packed.h(2, 0, START + DELAY, START + DELAY + 1, 0), EMPTY);
         postApproval(50e6);
     }
 
@@ -86,18 +87,18 @@ contract PostTest is Fixture {
         vm.warp(START + 5 days + 1);
         post(Packed.h(2, 0, START + 3 days, START + 5 days, 0), EMPTY);
         uint256 fresh = Packed.h(2, 0, START + 5 days, START + 5 days + 1, 0);
-        refuse(ISettlement.RequestOverdue.selector, 4, fresh, EMPTY);
+        refuse(ISettlementTypes.RequestOverdue.selector, 4, fresh, EMPTY);
         postApproval(50e6);
     }
 
     function test_refuses_a_queue_jump() public {
-        refuse(ISettlement.BadQueue.selector, 1, word(3, 0), EMPTY);
+        refuse(ISettlementTypes.BadQueue.selector, 1, word(3, 0), EMPTY);
         post(word(2, 0), EMPTY);
-        refuse(ISettlement.BadQueue.selector, 2, word(1, 0), EMPTY);
+        refuse(ISettlementTypes.BadQueue.selector, 2, word(1, 0), EMPTY);
         for (uint256 i = 0; i < 65; ++i) {
             fund(alice, 2, MINIMUM);
         }
-        refuse(ISettlement.BadQueue.selector, 2, word(67, 0), EMPTY);
+        refuse(ISettlementTypes.BadQueue.selector, 2, word(67, 0), EMPTY);
         post(word(66, 0), EMPTY);
     }
 
@@ -105,7 +106,7 @@ contract PostTest is Fixture {
         vm.warp(START + DELAY);
         post(word(0, 0), EMPTY);
         vm.warp(START + DELAY + 1);
-        refuse(ISettlement.RequestOverdue.selector, 2, word(1, 0), EMPTY);
+        refuse(ISettlementTypes.RequestOverdue.selector, 2, word(1, 0), EMPTY);
         post(word(2, 0), EMPTY);
     }
 
@@ -114,12 +115,12 @@ contract PostTest is Fixture {
             fund(alice, 2, MINIMUM);
         }
         vm.warp(START + DELAY + 1);
-        refuse(ISettlement.RequestOverdue.selector, 1, word(63, 0), EMPTY);
+        refuse(ISettlementTypes.RequestOverdue.selector, 1, word(63, 0), EMPTY);
         post(word(64, 0), EMPTY);
     }
 
     function test_refuses_accounts_out_of_order() public {
-        bytes4 bad = ISettlement.BadOrder.selector;
+        bytes4 bad = ISettlementTypes.BadOrder.selector;
         bytes memory fund_ = bytes.concat(Packed.head(0, 1), Packed.account(1, 0));
         refuse(bad, 1, word(2, 0), fund_);
         refuse(bad, 1, word(2, 0), bytes.concat(Packed.head(0, 2), Packed.account(3, 0), Packed.account(2, 0)));
@@ -129,38 +130,38 @@ contract PostTest is Fixture {
     function test_refuses_instruments_out_of_order() public {
         bytes memory two = bytes.concat(Packed.head(2, 2), Packed.account(2, 0), Packed.account(3, 0));
         bytes memory row = Packed.pair(7, 1, false);
-        refuse(ISettlement.BadOrder.selector, 1, word(2, 0), bytes.concat(two, row, row));
-        refuse(ISettlement.BadOrder.selector, 1, word(2, 0), bytes.concat(two, row, Packed.pair(6, 1, true)));
-        refuse(ISettlement.BadOrder.selector, 1, word(2, 0), bytes.concat(two, Packed.pair(0, 1, true), row));
+        refuse(ISettlementTypes.BadOrder.selector, 1, word(2, 0), bytes.concat(two, row, row));
+        refuse(ISettlementTypes.BadOrder.selector, 1, word(2, 0), bytes.concat(two, row, Packed.pair(6, 1, true)));
+        refuse(ISettlementTypes.BadOrder.selector, 1, word(2, 0), bytes.concat(two, Packed.pair(0, 1, true), row));
     }
 
     function test_refuses_unequal_deltas() public {
         int256[] memory deltas = new int256[](2);
         (deltas[0], deltas[1]) = (5, -4);
         bytes memory accounts = bytes.concat(Packed.head(1, 2), Packed.account(2, 0), Packed.account(3, 0));
-        bytes4 bad = ISettlement.NotZeroSum.selector;
+        bytes4 bad = ISettlementTypes.NotZeroSum.selector;
         refuse(bad, 1, word(2, 0), bytes.concat(accounts, Packed.instrument(1, deltas, false)));
         refuse(bad, 1, word(2, 0), bytes.concat(accounts, Packed.instrument(1, deltas, true)));
     }
 
     function test_refuses_cash_that_is_not_minus_the_fee() public {
-        refuse(ISettlement.BadCash.selector, 1, word(2, 1), EMPTY);
-        refuse(ISettlement.BadCash.selector, 1, word(2, -1), trade(0, 5));
+        refuse(ISettlementTypes.BadCash.selector, 1, word(2, 1), EMPTY);
+        refuse(ISettlementTypes.BadCash.selector, 1, word(2, -1), trade(0, 5));
         bytes memory printed = bytes.concat(Packed.head(0, 1), Packed.account(2, 1));
-        refuse(ISettlement.BadCash.selector, 1, word(2, 0), printed);
-        refuse(ISettlement.BadCash.selector, 1, word(2, 1), printed);
+        refuse(ISettlementTypes.BadCash.selector, 1, word(2, 0), printed);
+        refuse(ISettlementTypes.BadCash.selector, 1, word(2, 1), printed);
         post(word(2, -1), printed);
     }
 
     function test_refuses_wrong_length() public {
         bytes memory data = trade(7, 5);
-        refuse(ISettlement.BadLength.selector, 1, word(2, 0), bytes.concat(data, hex"00"));
-        refuse(ISettlement.BadLength.selector, 1, word(2, 0), "");
+        refuse(ISettlementTypes.BadLength.selector, 1, word(2, 0), bytes.concat(data, hex"00"));
+        refuse(ISettlementTypes.BadLength.selector, 1, word(2, 0), "");
         bytes memory cut = new bytes(data.length - 1);
         for (uint256 i = 0; i < cut.length; ++i) {
             cut[i] = data[i];
         }
-        refuse(ISettlement.BadLength.selector, 1, word(2, 0), cut);
+        refuse(ISettlementTypes.BadLength.selector, 1, word(2, 0), cut);
     }
 
     function test_refuses_sizes_above_the_caps() public {
@@ -168,7 +169,7 @@ contract PostTest is Fixture {
         for (uint256 i = 2; i < 129; ++i) {
             accounts = bytes.concat(accounts, Packed.account(i, 0));
         }
-        bytes4 bad = ISettlement.BadSize.selector;
+        bytes4 bad = ISettlementTypes.BadSize.selector;
         refuse(bad, 1, word(2, 0), accounts);
         refuse(bad, 1, word(2, 0), new bytes(65_537));
         refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100070000"));
@@ -181,14 +182,14 @@ contract PostTest is Fixture {
         vm.prank(alice);
         vault.requestWithdraw(2, 50e6);
         bytes memory data = bytes.concat(EMPTY, abi.encodePacked(uint64(50e6 + 1)));
-        refuse(ISettlement.BadApproval.selector, 1, word(3, 0), data);
+        refuse(ISettlementTypes.BadApproval.selector, 1, word(3, 0), data);
     }
 
     function test_refuses_an_approval_above_the_collateral() public {
         vm.prank(alice);
         vault.requestWithdraw(2, 3_000e6);
         bytes memory data = bytes.concat(EMPTY, abi.encodePacked(uint64(2_000e6 + 1)));
-        refuse(ISettlement.BadApproval.selector, 1, word(3, 0), data);
+        refuse(ISettlementTypes.BadApproval.selector, 1, word(3, 0), data);
         postApproval(2_000e6);
         eq(vault.collateral(), 0);
     }
@@ -218,28 +219,29 @@ contract PostTest is Fixture {
     function test_finalize_refuses_what_is_not_next() public {
         post(word(2, 0), EMPTY);
         post(word(2, 0), EMPTY);
-        vm.warp(START + WINDOW);
-        vm.expectRevert(ISettlement.BadSeq.selector);
+        ripen();
+        vm.expectRevert(ISettlementTypes.BadSeq.selector);
         vault.finalize(2, headers[2]);
         vault.finalize(1, headers[1]);
         vault.finalize(2, headers[2]);
-        vm.expectRevert(ISettlement.BadSeq.selector);
+        vm.expectRevert(ISettlementTypes.BadSeq.selector);
         vault.finalize(3, headers[2]);
     }
 
     function test_finalize_refuses_another_header() public {
         post(word(2, 0), EMPTY);
-        vm.warp(START + WINDOW);
-        ISettlement.Header memory header = headers[1];
+        ripen();
+        ISettlementTypes.Header memory header = headers[1];
         header.collateral += 1;
-        vm.expectRevert(ISettlement.BadHeader.selector);
+        vm.expectRevert(ISettlementTypes.BadHeader.selector);
         vault.finalize(1, header);
     }
 
     function test_finalize_refuses_before_the_window_ends() public {
         post(word(2, 0), EMPTY);
+        ripen();
         vm.warp(START + WINDOW - 1);
-        vm.expectRevert(ISettlement.WindowOpen.selector);
+        vm.expectRevert(ISettlementTypes.WindowOpen.selector);
         vault.finalize(1, headers[1]);
         vm.warp(START + WINDOW);
         vm.prank(bob);
@@ -247,5 +249,21 @@ contract PostTest is Fixture {
         eq(vault.finalized(), 1);
         eq(vault.reqFinal(), 2);
         eq(vault.collateralFinal(), 2_000e6);
+    }
+
+    /// @dev threat "L2 sequencer stalls": a window in time alone would pass without a block to dispute in
+    function test_finalize_waits_for_blocks_too() public {
+        post(word(2, 0), EMPTY);
+        vm.warp(START + 48 hours);
+        vm.roll(block.number + Setups.BLOCKS - 1);
+        vm.expectRevert(ISettlementTypes.WindowOpen.selector);
+        vault.finalize(1, headers[1]);
+        vm.roll(block.number + 1);
+        vault.finalize(1, headers[1]);
+    }
+
+    function ripen() private {
+        vm.warp(START + WINDOW);
+        vm.roll(block.number + Setups.BLOCKS);
     }
 }

@@ -1,56 +1,102 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
-import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {OddToken} from "./support/OddToken.sol";
+import {Setups} from "./support/Setups.sol";
 
 /// @dev deployment bounds, deposits, withdrawal requests, odd tokens
 contract QueueTest is Fixture {
-    function test_refuses_parameters_out_of_bounds() public {
-        refuseDeployment(address(0), address(this), BASE, WINDOW, DELAY, MINIMUM);
-        refuseDeployment(address(token), address(0), BASE, WINDOW, DELAY, MINIMUM);
-        refuseDeployment(address(token), address(this), type(uint64).max, WINDOW, DELAY, MINIMUM);
-        refuseDeployment(address(token), address(this), BASE, 0, DELAY, MINIMUM);
-        refuseDeployment(address(token), address(this), BASE, 30 days + 1, DELAY, MINIMUM);
-        refuseDeployment(address(token), address(this), BASE, WINDOW, 0, MINIMUM);
-        refuseDeployment(address(token), address(this), BASE, WINDOW, 7 days + 1, MINIMUM);
-        refuseDeployment(address(token), address(this), BASE, WINDOW, DELAY, 0);
-        refuseDeployment(address(token), address(this), BASE, WINDOW, DELAY, 1_000e6 + 1);
+    function test_refuses_missing_addresses() public {
+        ISettlementTypes.Setup memory s = good();
+        s.token = address(0);
+        refuseDeployment(s);
+        s = good();
+        s.operator = address(0);
+        refuseDeployment(s);
+        s = good();
+        s.timelock = address(0);
+        refuseDeployment(s);
+        s = good();
+        s.disputes = address(0xABCD);
+        refuseDeployment(s);
+        s = good();
+        s.subaccountBase = type(uint64).max;
+        refuseDeployment(s);
     }
 
-    function refuseDeployment(address coin, address op, uint64 base, uint40 window, uint40 delay, uint96 least) private {
-        vm.expectRevert(ISettlement.BadParameter.selector);
-        new Settlement(IERC20(coin), op, base, window, delay, least);
+    function test_refuses_windows_out_of_bounds() public {
+        refuseWindows(0, 5, 30, DELAY, 1800);
+        refuseWindows(30 days + 1, 5, 30, DELAY, 1800);
+        refuseWindows(WINDOW, 0, 30, DELAY, 1800);
+        refuseWindows(WINDOW, 2_592_001, 30, DELAY, 1800);
+        refuseWindows(WINDOW, 5, 0, DELAY, 1800);
+        refuseWindows(WINDOW, 5, 7 days + 1, DELAY, 1800);
+        refuseWindows(WINDOW, 5, 30, 0, 1800);
+        refuseWindows(WINDOW, 5, 30, 7 days + 1, 8 days);
+        refuseWindows(WINDOW, 5, 30, DELAY, DELAY);
+        refuseWindows(WINDOW, 5, 30, DELAY, 30 days + 1);
+        new Settlement(good());
+    }
+
+    function test_refuses_amounts_out_of_bounds() public {
+        refuseAmounts(0, BOND, 20e6);
+        refuseAmounts(1_000e6 + 1, BOND, 20e6);
+        refuseAmounts(MINIMUM, 0, 20e6);
+        refuseAmounts(MINIMUM, 100_000_000e6 + 1, 20e6);
+        refuseAmounts(MINIMUM, BOND, 0);
+        refuseAmounts(MINIMUM, BOND, 2_000e6 + 1);
+    }
+
+    function good() private view returns (ISettlementTypes.Setup memory) {
+        return Setups.standard(address(token), address(this), vault.disputes());
+    }
+
+    function refuseWindows(uint40 window, uint40 blocks, uint40 answer, uint40 delay, uint40 escape) private {
+        ISettlementTypes.Setup memory s = good();
+        (s.finalityWindow, s.finalityBlocks, s.answerWindow) = (window, blocks, answer);
+        (s.forceDelay, s.escapeDelay) = (delay, escape);
+        refuseDeployment(s);
+    }
+
+    function refuseAmounts(uint64 least, uint64 bond, uint64 challenge) private {
+        ISettlementTypes.Setup memory s = good();
+        (s.minimumDeposit, s.minimumBond, s.challengeBond) = (least, bond, challenge);
+        refuseDeployment(s);
+    }
+
+    function refuseDeployment(ISettlementTypes.Setup memory s) private {
+        vm.expectRevert(ISettlementTypes.BadParameter.selector);
+        new Settlement(s);
     }
 
     function test_refuses_a_deposit_to_nobody() public {
-        vm.expectRevert(ISettlement.NoAccount.selector);
+        vm.expectRevert(ISettlementTypes.NoAccount.selector);
         vault.deposit(1, MINIMUM);
-        vm.expectRevert(ISettlement.NoAccount.selector);
+        vm.expectRevert(ISettlementTypes.NoAccount.selector);
         vault.deposit(4, MINIMUM);
     }
 
     function test_refuses_a_small_deposit() public {
         token.mint(address(this), MINIMUM);
         token.approve(address(vault), MINIMUM);
-        vm.expectRevert(ISettlement.BadAmount.selector);
+        vm.expectRevert(ISettlementTypes.BadAmount.selector);
         vault.deposit(0, MINIMUM - 1);
         vault.deposit(0, MINIMUM);
     }
 
     function test_refuses_a_stranger_s_withdrawal() public {
-        vm.expectRevert(ISettlement.NotOwner.selector);
+        vm.expectRevert(ISettlementTypes.NotOwner.selector);
         vm.prank(bob);
         vault.requestWithdraw(2, 1);
     }
 
     function test_refuses_a_withdrawal_of_nothing() public {
-        vm.expectRevert(ISettlement.ZeroAmount.selector);
+        vm.expectRevert(ISettlementTypes.ZeroAmount.selector);
         vm.prank(alice);
         vault.requestWithdraw(2, 0);
     }
@@ -58,7 +104,7 @@ contract QueueTest is Fixture {
     function test_refuses_a_second_open_withdrawal() public {
         vm.prank(alice);
         vault.requestWithdraw(2, 1e6);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.RequestOpen.selector, 3));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.RequestOpen.selector, 3));
         vm.prank(alice);
         vault.requestWithdraw(2, 1e6);
         postApproval(0);
@@ -76,9 +122,9 @@ contract QueueTest is Fixture {
 
     function test_anyone_may_deposit_for_another() public {
         fund(bob, 2, 20e6);
-        ISettlement.Request memory row = vault.request(3);
+        ISettlementTypes.Request memory row = vault.request(3);
         eq(row.acct, 2);
-        eq(row.kind, uint8(ISettlement.Kind.DEPOSIT));
+        eq(row.kind, uint8(ISettlementTypes.Kind.DEPOSIT));
         eq(row.amount, 20e6);
         eq(row.time, START);
     }
@@ -113,7 +159,7 @@ contract QueueTest is Fixture {
 
     function odd(OddToken.Mode mode) private returns (OddToken coin, Settlement other) {
         coin = new OddToken(mode);
-        other = new Settlement(IERC20(address(coin)), address(this), BASE, WINDOW, DELAY, MINIMUM);
+        other = deploy(address(coin));
         coin.mint(address(this), 100e6);
         coin.approve(address(other), 100e6);
     }

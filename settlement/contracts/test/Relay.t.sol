@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {ActionHash} from "../src/libraries/ActionHash.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {Wallet} from "./support/Wallet.sol";
@@ -13,15 +13,15 @@ contract RelayTest is Fixture {
     address private constant RECIPIENT = address(0xCAFE);
     address private constant KEY = address(0xBEEF);
 
-    function action(address module, uint256 subaccount, address owner) private view returns (ISettlement.Action memory) {
-        return ISettlement.Action(subaccount, START * 1e9 + 7, module, START + 100, owner, owner);
+    function action(address module, uint256 subaccount, address owner) private view returns (ISettlementTypes.Action memory) {
+        return ISettlementTypes.Action(subaccount, START * 1e9 + 7, module, START + 100, owner, owner);
     }
 
-    function withdrawal() private view returns (ISettlement.Action memory) {
+    function withdrawal() private view returns (ISettlementTypes.Action memory) {
         return action(ActionHash.WITHDRAW_MODULE, BASE + 2, alice);
     }
 
-    function keySetting() private view returns (ISettlement.Action memory) {
+    function keySetting() private view returns (ISettlementTypes.Action memory) {
         return action(ActionHash.SESSION_KEY_MODULE, 0, alice);
     }
 
@@ -40,11 +40,11 @@ contract RelayTest is Fixture {
         return abi.encode(KEY, expiry, scopes, subaccounts);
     }
 
-    function relay(ISettlement.Action memory a, bytes memory data) private returns (uint64) {
+    function relay(ISettlementTypes.Action memory a, bytes memory data) private returns (uint64) {
         return vault.relayRequest(a, data, signature(ALICE_KEY, vault.actionDigest(a, data)));
     }
 
-    function refused(bytes4 selector, ISettlement.Action memory a, bytes memory data) private {
+    function refused(bytes4 selector, ISettlementTypes.Action memory a, bytes memory data) private {
         bytes memory sig = signature(ALICE_KEY, vault.actionDigest(a, data));
         vm.expectRevert(selector);
         vault.relayRequest(a, data, sig);
@@ -53,47 +53,47 @@ contract RelayTest is Fixture {
     function test_refuses_an_expired_action() public {
         bytes memory data = goodData();
         vm.warp(START + 101);
-        refused(ISettlement.ActionExpired.selector, withdrawal(), data);
+        refused(ISettlementTypes.ActionExpired.selector, withdrawal(), data);
     }
 
     function test_refuses_other_modules() public {
-        ISettlement.Action memory a = withdrawal();
+        ISettlementTypes.Action memory a = withdrawal();
         a.module = 0xB8D20c2B7a1Ad2EE33Bc50eF10876eD3035b5e7b;
-        refused(ISettlement.BadModule.selector, a, goodData());
+        refused(ISettlementTypes.BadModule.selector, a, goodData());
     }
 
     function test_refuses_a_session_key_s_signature() public {
-        ISettlement.Action memory a = withdrawal();
+        ISettlementTypes.Action memory a = withdrawal();
         a.signer = bob;
-        refused(ISettlement.BadSignature.selector, a, goodData());
+        refused(ISettlementTypes.BadSignature.selector, a, goodData());
     }
 
     function test_refuses_another_s_signature() public {
-        ISettlement.Action memory a = withdrawal();
+        ISettlementTypes.Action memory a = withdrawal();
         (a.owner, a.signer) = (bob, bob);
-        refused(ISettlement.BadSignature.selector, a, goodData());
+        refused(ISettlementTypes.BadSignature.selector, a, goodData());
     }
 
     function test_refuses_a_signature_over_other_data() public {
-        ISettlement.Action memory a = withdrawal();
+        ISettlementTypes.Action memory a = withdrawal();
         bytes memory sig = signature(ALICE_KEY, vault.actionDigest(a, goodData()));
         bytes memory other = withdrawData(vault.settlementAsset(), RECIPIENT, 26e6);
-        vm.expectRevert(ISettlement.BadSignature.selector);
+        vm.expectRevert(ISettlementTypes.BadSignature.selector);
         vault.relayRequest(a, other, sig);
     }
 
     function test_refuses_a_digest_twice() public {
         relay(withdrawal(), goodData());
         postApproval(0);
-        refused(ISettlement.ActionUsed.selector, withdrawal(), goodData());
+        refused(ISettlementTypes.ActionUsed.selector, withdrawal(), goodData());
     }
 
     function test_refuses_a_foreign_account() public {
-        refused(ISettlement.NotOwner.selector, action(ActionHash.WITHDRAW_MODULE, BASE + 3, alice), goodData());
+        refused(ISettlementTypes.NotOwner.selector, action(ActionHash.WITHDRAW_MODULE, BASE + 3, alice), goodData());
     }
 
     function test_refuses_subaccounts_of_other_deployments() public {
-        bytes4 bad = ISettlement.BadSubaccount.selector;
+        bytes4 bad = ISettlementTypes.BadSubaccount.selector;
         refused(bad, action(ActionHash.WITHDRAW_MODULE, 2, alice), goodData());
         refused(bad, action(ActionHash.WITHDRAW_MODULE, BASE + (1 << 20), alice), goodData());
         refused(bad, action(ActionHash.SESSION_KEY_MODULE, BASE + 2, alice), keyData(START + 1 days, 3, BASE + 2));
@@ -101,22 +101,22 @@ contract RelayTest is Fixture {
     }
 
     function test_refuses_another_asset_or_no_recipient() public {
-        bytes4 bad = ISettlement.BadAsset.selector;
+        bytes4 bad = ISettlementTypes.BadAsset.selector;
         refused(bad, withdrawal(), withdrawData(address(token), RECIPIENT, 25e6));
         refused(bad, withdrawal(), withdrawData(vault.settlementAsset(), address(0), 25e6));
     }
 
     function test_refuses_amounts_out_of_range() public {
         bytes memory huge = withdrawData(vault.settlementAsset(), RECIPIENT, 1 << 64);
-        refused(ISettlement.BadAmount.selector, withdrawal(), huge);
+        refused(ISettlementTypes.BadAmount.selector, withdrawal(), huge);
         bytes memory nothing = withdrawData(vault.settlementAsset(), RECIPIENT, 0);
-        refused(ISettlement.ZeroAmount.selector, withdrawal(), nothing);
+        refused(ISettlementTypes.ZeroAmount.selector, withdrawal(), nothing);
     }
 
     function test_refuses_key_nonces_outside_the_window() public {
-        bytes4 bad = ISettlement.BadNonce.selector;
+        bytes4 bad = ISettlementTypes.BadNonce.selector;
         bytes memory data = keyData(START + 1 days, 3, BASE + 2);
-        ISettlement.Action memory a = keySetting();
+        ISettlementTypes.Action memory a = keySetting();
         a.nonce = START * 1e9 - 1; // before the deployment
         refused(bad, a, data);
         a.nonce = (START + 1 hours) * 1e9 + 1;
@@ -130,8 +130,8 @@ contract RelayTest is Fixture {
     }
 
     function test_refuses_unknown_scope_codes_and_far_expiries() public {
-        refused(ISettlement.BadScope.selector, keySetting(), keyData(START + 1 days, 17, BASE + 2));
-        refused(ISettlement.BadExpiry.selector, keySetting(), keyData(1 << 40, 3, BASE + 2));
+        refused(ISettlementTypes.BadScope.selector, keySetting(), keyData(START + 1 days, 17, BASE + 2));
+        refused(ISettlementTypes.BadExpiry.selector, keySetting(), keyData(1 << 40, 3, BASE + 2));
     }
 
     function test_relayed_withdrawal_pays_the_signed_recipient() public {
@@ -160,9 +160,9 @@ contract RelayTest is Fixture {
         Wallet wallet = new Wallet();
         token.mint(address(wallet), 100e6);
         uint32 acct = wallet.open(vault, IERC20(address(token)), 100e6);
-        ISettlement.Action memory a = action(ActionHash.WITHDRAW_MODULE, BASE + acct, address(wallet));
+        ISettlementTypes.Action memory a = action(ActionHash.WITHDRAW_MODULE, BASE + acct, address(wallet));
         bytes memory data = goodData();
-        vm.expectRevert(ISettlement.BadSignature.selector);
+        vm.expectRevert(ISettlementTypes.BadSignature.selector);
         vault.relayRequest(a, data, "");
         wallet.approve(vault.actionDigest(a, data));
         vault.relayRequest(a, data, "");
@@ -173,7 +173,7 @@ contract RelayTest is Fixture {
 contract ActionHashTest is Fixture {
     address private constant OWNER = 0x000000000000000000000000000000000000dEaD;
 
-    function hash(ISettlement.Action calldata a, bytes calldata data) external pure returns (bytes32) {
+    function hash(ISettlementTypes.Action calldata a, bytes calldata data) external pure returns (bytes32) {
         return ActionHash.action(a, data);
     }
 
@@ -184,8 +184,8 @@ contract ActionHashTest is Fixture {
 
     function test_withdraw_vector() public view {
         bytes memory data = abi.encode(address(0x3333333333333333333333333333333333333333), 1e18, OWNER, 250000000, false);
-        ISettlement.Action memory a =
-            ISettlement.Action(7, 1795357455576914615, ActionHash.WITHDRAW_MODULE, 1800000000, OWNER, vm.addr(KEY));
+        ISettlementTypes.Action memory a =
+            ISettlementTypes.Action(7, 1795357455576914615, ActionHash.WITHDRAW_MODULE, 1800000000, OWNER, vm.addr(KEY));
         bytes32 actionHash = this.hash(a, data);
         eq(actionHash, 0xb2e4754afbfe2732b96620f52072bc2a0c041e3e2cc8918b644abef73445036f);
         eq(
@@ -200,8 +200,8 @@ contract ActionHashTest is Fixture {
         (scopes[0], scopes[1], subaccounts[0]) = (3, 7, 7);
         bytes memory data =
             abi.encode(address(0x5555555555555555555555555555555555555555), 1800000000, scopes, subaccounts);
-        ISettlement.Action memory a =
-            ISettlement.Action(0, 1795357455576914615, ActionHash.SESSION_KEY_MODULE, 1800000000, OWNER, vm.addr(KEY));
+        ISettlementTypes.Action memory a =
+            ISettlementTypes.Action(0, 1795357455576914615, ActionHash.SESSION_KEY_MODULE, 1800000000, OWNER, vm.addr(KEY));
         eq(this.hash(a, data), 0x55e03b2b8b6dcf087ec214a222121d1f413ddfe77933888cf1649fdf8722bf7b);
     }
 

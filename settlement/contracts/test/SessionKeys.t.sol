@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 /// @dev registration and revocation of keys
@@ -29,50 +29,50 @@ contract SessionKeysTest is Fixture {
     }
 
     function test_refuses_an_owner_without_account() public {
-        vm.expectRevert(ISettlement.NoAccount.selector);
+        vm.expectRevert(ISettlementTypes.NoAccount.selector);
         vault.setSessionKey(KEY, LATER, 1, none());
     }
 
     function test_refuses_bad_keys() public {
-        refused(ISettlement.BadKey.selector, address(0), LATER, 1, none());
-        refused(ISettlement.BadKey.selector, alice, LATER, 1, none());
+        refused(ISettlementTypes.BadKey.selector, address(0), LATER, 1, none());
+        refused(ISettlementTypes.BadKey.selector, alice, LATER, 1, none());
     }
 
     function test_refuses_a_past_expiry() public {
-        refused(ISettlement.BadExpiry.selector, KEY, uint40(START), 1, none());
+        refused(ISettlementTypes.BadExpiry.selector, KEY, uint40(START), 1, none());
     }
 
     function test_refuses_unknown_scopes() public {
-        refused(ISettlement.BadScope.selector, KEY, LATER, 1 << 17, none());
+        refused(ISettlementTypes.BadScope.selector, KEY, LATER, 1 << 17, none());
     }
 
     function test_refuses_foreign_accounts() public {
-        refused(ISettlement.NotOwner.selector, KEY, LATER, 1, list(3));
+        refused(ISettlementTypes.NotOwner.selector, KEY, LATER, 1, list(3));
     }
 
     function test_refuses_a_long_list() public {
-        refused(ISettlement.TooManyAccountsInList.selector, KEY, LATER, 1, new uint32[](65));
+        refused(ISettlementTypes.TooManyAccountsInList.selector, KEY, LATER, 1, new uint32[](65));
     }
 
     function test_refuses_a_second_open_registration() public {
         set(alice, KEY, LATER, 1, none());
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.RequestOpen.selector, 3));
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.RequestOpen.selector, 3));
         set(alice, address(1), LATER, 1, none());
     }
 
     function test_refuses_to_revoke_an_unknown_key() public {
-        refused(ISettlement.UnknownKey.selector, KEY, 0, 0, none());
+        refused(ISettlementTypes.UnknownKey.selector, KEY, 0, 0, none());
     }
 
     function test_registered_key_has_its_row_and_request() public {
         uint64 id = set(alice, KEY, LATER, 0x7c, list(2));
-        ISettlement.SessionKey memory row = vault.sessionKey(alice, KEY);
+        ISettlementTypes.SessionKey memory row = vault.sessionKey(alice, KEY);
         eq(row.validFrom, START);
         eq(row.validTo, LATER);
         eq(row.scopes, 0x7c);
         eq(row.listHash, uint144(uint256(keccak256(abi.encode(uint256(2))))));
-        ISettlement.Request memory req = vault.request(id);
-        eq(req.kind, uint8(ISettlement.Kind.SET_KEY));
+        ISettlementTypes.Request memory req = vault.request(id);
+        eq(req.kind, uint8(ISettlementTypes.Kind.SET_KEY));
         eq(address(uint160(uint256(req.amount) << 96 | req.aux)), KEY);
         eq(req.acct, 2);
     }
@@ -82,9 +82,9 @@ contract SessionKeysTest is Fixture {
         eq(set(alice, KEY, 0, 0, none()), 4); // at once, though the registration is still open
         eq(vault.sessionKey(alice, KEY).validTo, START + 10 minutes);
         eq(vault.sessionKey(alice, KEY).scopes, 4);
-        refused(ISettlement.BadExpiry.selector, KEY, 0, 0, none());
+        refused(ISettlementTypes.BadExpiry.selector, KEY, 0, 0, none());
         vm.warp(START + 11 minutes);
-        refused(ISettlement.BadKey.selector, KEY, LATER, 4, none());
+        refused(ISettlementTypes.BadKey.selector, KEY, LATER, 4, none());
     }
 
     function test_consumed_key_request_leaves_the_collateral() public {

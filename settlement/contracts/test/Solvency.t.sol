@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {Actor} from "./support/Actor.sol";
 import {Checks} from "./support/Vm.sol";
@@ -21,14 +21,15 @@ contract SolvencyTest is Checks {
         targets[0] = address(actor);
     }
 
-    /// @dev collateral + deposits not consumed + withdrawals approved and not paid
+    /// @dev collateral + deposits not consumed + withdrawals approved and not paid + bonds, pot and credits
     function invariant_vault_holds_what_it_owes() public view {
         uint256 owed = vault.collateral();
         for (uint64 id = 1; id <= vault.reqHead(); ++id) {
-            ISettlement.Request memory row = vault.request(id);
-            if (row.kind == uint8(ISettlement.Kind.DEPOSIT) && id > vault.reqDone()) owed += row.amount;
-            if (row.kind == uint8(ISettlement.Kind.WITHDRAW)) owed += row.aux >> 40;
+            ISettlementTypes.Request memory row = vault.request(id);
+            if (row.kind == uint8(ISettlementTypes.Kind.DEPOSIT) && id > vault.reqDone()) owed += row.amount;
+            if (row.kind == uint8(ISettlementTypes.Kind.WITHDRAW) && id <= vault.reqDone()) owed += row.aux >> 40;
         }
+        owed += vault.bond() + vault.pot() + vault.credit(address(actor)) + actor.removed();
         eq(actor.token().balanceOf(address(vault)), owed);
     }
 
@@ -52,5 +53,12 @@ contract SolvencyScriptTest is Checks {
         actor.finalize();
         actor.claim(0);
         yes(actor.paid() > 0);
+        actor.post(2, 0);
+        actor.accuse(0);
+        yes(actor.vault().epoch() == 1);
+        actor.post(2, 0);
+        actor.finalize();
+        actor.sweep();
+        eq(actor.vault().pot(), 0);
     }
 }

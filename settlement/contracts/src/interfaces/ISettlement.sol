@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {ISettlementTypes} from "./ISettlementTypes.sol";
+
 /// @title Settlement of netted batches: vault, request queue, posting, finality, claims
 /// @notice Amounts are in 1e-6 USDC, times in seconds, positions in lots. Account indices run from 2 on; 0 is the
 /// venue's fund, 1 the clearing account, neither has an owner here. `subaccount_id` on the wire is
@@ -16,172 +18,7 @@ pragma solidity 0.8.37;
 ///         nW x (localIdx u16 | zz(delta) u48))     nW a multiple of 4, at most 128
 ///   nR x approved u64                              one per WITHDRAW request in (previous reqUpTo, reqUpTo]
 /// with zz(v) = v >= 0 ? 2v : -2v - 1.
-interface ISettlement {
-    // ------------------------------------------------------------------ types
-
-    /// @notice Kinds of a queued request, stored as u8. The numbers are final.
-    enum Kind {
-        NONE,
-        DEPOSIT,
-        WITHDRAW,
-        CLOSE_ALL,
-        CANCEL_ALL,
-        SET_KEY,
-        LOCK
-    }
-
-    /// @notice One row of the request queue, ids from 1 on.
-    /// @param acct account index; for SET_KEY the owner's first account
-    /// @param kind a `Kind`; this version queues DEPOSIT, WITHDRAW and SET_KEY only
-    /// @param amount DEPOSIT: received, WITHDRAW: requested (1e-6 USDC), SET_KEY: bits 96..159 of the key address
-    /// @param time block time of the request
-    /// @param aux WITHDRAW once consumed: approved << 40 | seq (approved becomes 0 when claimed);
-    ///            SET_KEY: bits 0..95 of the key address, so key = amount << 96 | aux
-    struct Request {
-        uint32 acct;
-        uint8 kind;
-        uint64 amount;
-        uint40 time;
-        uint104 aux;
-    }
-
-    /// @notice Session key row. A row never disappears; `validFrom` 0 means the key was never registered.
-    /// @param scopes bit c set = scope code c (0 .. 16)
-    /// @param listHash 0 = every account of the owner, present and future; else the low 144 bits of
-    ///                 keccak256 over the account indices, each as a 32-byte word, in the order given
-    struct SessionKey {
-        uint40 validFrom;
-        uint40 validTo;
-        uint32 scopes;
-        uint144 listHash;
-    }
-
-    /// @notice What `batchHash(seq)` commits to: keccak256 of these nine fields, each as one 32-byte word, in order.
-    /// @param dataHash keccak256 of the batch's `data`
-    /// @param collateral sum of all cash after the batch
-    struct Header {
-        bytes32 prevBatchHash;
-        bytes32 prevRoot;
-        bytes32 newRoot;
-        bytes32 ordersRoot;
-        bytes32 dataHash;
-        uint256 h;
-        uint64 blockTime;
-        uint64 blockNumber;
-        uint96 collateral;
-    }
-
-    /// @notice A signed action without its `data`, which travels beside it and enters the hash as keccak256(data).
-    struct Action {
-        uint256 subaccountId;
-        uint256 nonce;
-        address module;
-        uint256 expiry;
-        address owner;
-        address signer;
-    }
-
-    // ----------------------------------------------------------------- errors
-
-    /// @dev constructor: a window or bound outside its hard limits, or a zero address
-    error BadParameter();
-    /// @dev deposit below `minimumDeposit()`, or more than u64 was received
-    error BadAmount();
-    /// @dev a withdrawal of 0
-    error ZeroAmount();
-    /// @dev the account has no owner
-    error NoAccount();
-    /// @dev the tree of 1,048,576 accounts is full
-    error TooManyAccounts();
-    /// @dev caller or signer does not own the account
-    error NotOwner();
-    /// @dev the account already has an unconsumed request of this kind
-    error RequestOpen(uint64 openId);
-    /// @dev key is zero, an owner's own address, or already has a row (revoked keys included)
-    error BadKey();
-    /// @dev key expiry is not in the future
-    error BadExpiry();
-    /// @dev a scope outside 0 .. 16
-    error BadScope();
-    /// @dev more than 64 accounts in a key's list
-    error TooManyAccountsInList();
-    /// @dev revoke of a key without a row
-    error UnknownKey();
-    /// @dev relay: module is neither withdraw nor set_session_key
-    error BadModule();
-    /// @dev relay: signer is not the owner, or the signature is not his
-    error BadSignature();
-    /// @dev relay: the signed action has expired
-    error ActionExpired();
-    /// @dev relay: this digest was queued before
-    error ActionUsed();
-    /// @dev relay of set_session_key: nonce before deployment or further than 1 h from now
-    error BadNonce();
-    /// @dev relay: subaccount id not of this deployment, or not 0 where the action is wallet-scoped
-    error BadSubaccount();
-    /// @dev relay of withdraw: asset is not `settlementAsset()`, or the recipient is zero
-    error BadAsset();
-
-    /// @dev caller is not the operator
-    error NotOperator();
-    /// @dev post: seq is not head + 1; finalize: seq is not finalized + 1 or above head. Selector 0xd21fff71
-    error BadSeq();
-    /// @dev data above 65,536 bytes, nA above 126, or nS, nW above 128 or not padded
-    error BadSize();
-    /// @dev accounts or instruments not strictly ascending, or an account below 2, or an instrument 0
-    error BadOrder();
-    /// @dev an instrument's deltas do not sum to zero
-    error NotZeroSum();
-    /// @dev the cash deltas do not sum to -fee
-    error BadCash();
-    /// @dev data is longer or shorter than its own counts say
-    error BadLength();
-    /// @dev approved above the requested amount
-    error BadApproval();
-    /// @dev reqUpTo below the previous one, above reqHead, or more than 64 ahead
-    error BadQueue();
-    /// @dev a request that was older than `forceDelay()` at matchTo would stay unconsumed; not before `resumedAt()`
-    error RequestOverdue();
-    /// @dev matchFrom before the previous matchTo, after matchTo, or matchTo in the future, or over 24 h old while no
-    /// long stop ended within the last 24 h
-    error BadTime();
-    /// @dev oracleRound is not 0
-    error BadRound();
-    /// @dev finalize: the header is not the one behind `batchHash(seq)`
-    error BadHeader();
-    /// @dev finalize: the window is still open
-    error WindowOpen();
-
-    /// @dev claim: not a WITHDRAW request, or its batch is not final
-    error NotClaimable(uint64 id);
-    /// @dev claim: approved is 0 (refused, or paid before)
-    error NothingToClaim(uint64 id);
-
-    // ----------------------------------------------------------------- events
-
-    /// @notice A batch was accepted; its `data` is in the calldata of this transaction.
-    event BatchPosted(uint64 indexed seq, bytes32 newRoot, bytes32 ordersRoot, bytes32 dataHash, uint256 h);
-    /// @notice Request `id` was queued. `amount` is 0 for SET_KEY; `owner` is the account's owner.
-    event Requested(uint64 indexed id, uint32 indexed acct, Kind indexed kind, uint64 amount, address owner);
-    /// @notice A key was registered, or revoked (`revoked`, then `validTo` is the end of the 10 minutes at the latest).
-    /// Follows the `Requested` event of the same `id`.
-    event SessionKeySet(
-        uint64 indexed id,
-        address indexed owner,
-        address indexed key,
-        uint40 validFrom,
-        uint40 validTo,
-        uint32 scopes,
-        uint32[] accts,
-        bool revoked
-    );
-    /// @notice Request `id` came from a signed action. `payee` is 0 when the owner is paid, or for SET_KEY.
-    event Relayed(uint64 indexed id, bytes32 indexed digest, address payee);
-    /// @notice Batch `seq` is final: requests up to `reqFinal` are settled.
-    event Finalized(uint64 indexed seq, uint64 reqFinal, uint96 collateralFinal);
-    /// @notice Withdrawal `id` was paid.
-    event Claimed(uint64 indexed id, uint32 indexed acct, address to, uint64 amount);
-
+interface ISettlement is ISettlementTypes {
     // ------------------------------------------------------------------- user
 
     /// @notice Moves `amount` of the token from the caller and queues a DEPOSIT of what arrived.
@@ -225,9 +62,28 @@ interface ISettlement {
     /// @notice Posts the next batch. See the layout above for `h` and `data`.
     function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external;
 
+    // ----------------------------------------------------------------- bonds
+
+    /// @notice Adds to the operator's bond; anyone may pay.
+    function topUpBond(uint64 amount) external;
+    /// @notice Adds to the caller's bond as a registered successor.
+    function depositBond(uint64 amount) external;
+    /// @notice Timelock: one more, at most four. He takes over when he is the first with a bond of `minimumBond()`.
+    function registerSuccessor(address successor) external;
+    /// @notice Timelock: takes a successor off the list; his bond becomes his credit.
+    function removeSuccessor(address successor) external;
+    /// @notice Timelock: the first bonded successor becomes the operator. The old bond backs the old batches on.
+    function rotateOperator() external;
+    /// @notice Credits a rotated operator's bond once all his batches are final.
+    function releaseBond() external;
+    /// @notice Queues the pot as a DEPOSIT of account 0 once a batch of the operator of today is final.
+    function sweepPot() external returns (uint64 id);
+    /// @notice Pays the caller's credit (rewards, bonds) to `to`.
+    function takeCredit(address to) external;
+
     // ----------------------------------------------------------------- anyone
 
-    /// @notice Makes batch `finalized() + 1` final once `finalityWindow()` has passed since it was posted.
+    /// @notice Makes batch `finalized() + 1` final once `finalityWindow()` and `finalityBlocks()` are over.
     function finalize(uint64 seq, Header calldata header) external;
 
     // ------------------------------------------------------------------ views
@@ -244,8 +100,17 @@ interface ISettlement {
     function operator() external view returns (address);
     function subaccountBase() external view returns (uint64);
     function finalityWindow() external view returns (uint40);
+    function finalityBlocks() external view returns (uint40);
+    function answerWindow() external view returns (uint40);
     function forceDelay() external view returns (uint40);
-    function minimumDeposit() external view returns (uint96);
+    function escapeDelay() external view returns (uint40);
+    function minimumDeposit() external view returns (uint64);
+    function minimumBond() external view returns (uint64);
+    function challengeBond() external view returns (uint64);
+    function timelock() external view returns (address);
+    function guardian() external view returns (address);
+    /// @notice The part that answers disputes, on this contract's storage.
+    function disputes() external view returns (address);
     function deployedAt() external view returns (uint40);
 
     /// @notice Last posted seq, 0 before the first batch.
@@ -267,6 +132,23 @@ interface ISettlement {
 
     /// @notice time of the first post after a stop of more than 24 h, 0 without one
     function resumedAt() external view returns (uint40);
+    /// @notice Bond of the operator.
+    function bond() external view returns (uint64);
+    /// @notice Rest of slashed bonds, until `sweepPot`.
+    function pot() external view returns (uint64);
+    /// @notice Number of reverts so far.
+    function epoch() external view returns (uint16);
+    /// @notice Time of the last revert that started the clocks of the queue anew, 0 without one.
+    function resetAt() external view returns (uint40);
+    /// @notice 0 unless posting has ended.
+    function halted() external view returns (uint8);
+    /// @notice oracleRound of `head()`.
+    function lastRound() external view returns (uint64);
+    /// @notice First batch that `bond()` backs; the operator rotated out last, his bond, the last batch it backs.
+    function backing() external view returns (uint64 from, address retired, uint64 retiredBond, uint64 retiredTo);
+    function successors() external view returns (Successor[] memory);
+    /// @notice What `takeCredit` pays.
+    function credit(address holder) external view returns (uint256);
     /// @notice Id of the last queued request.
     function reqHead() external view returns (uint64);
     /// @notice Id of the last request consumed at `head()`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {ISettlement} from "../interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../interfaces/ISettlementTypes.sol";
 
 /// @title EIP-712 hashes of signed actions and the addresses they name
 /// @dev The domain names a constant contract, not this one: a wallet signs the same action text on every deployment,
@@ -34,7 +34,7 @@ library ActionHash {
         return keccak256(abi.encodePacked(hex"1901", domain, structHash));
     }
 
-    function action(ISettlement.Action calldata a, bytes calldata data) internal pure returns (bytes32) {
+    function action(ISettlementTypes.Action calldata a, bytes calldata data) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
                 ACTION_TYPEHASH, a.subaccountId, a.nonce, a.module, keccak256(data), a.expiry, a.owner, a.signer

@@ -1,29 +1,37 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-
 import {DemoUSDC} from "../../src/DemoUSDC.sol";
-import {ISettlement} from "../../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../../src/interfaces/ISettlementTypes.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {Packed} from "./Packed.sol";
+import {RevertPart} from "./RevertPart.sol";
+import {Setups} from "./Setups.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev owner of every account, operator and bystander in one; every call does something valid or nothing
 contract Actor is Checks {
-    uint40 private constant WINDOW = 60;
-    uint64 private constant MINIMUM = 10e6;
+    uint40 private constant WINDOW = Setups.WINDOW;
+    uint64 private constant MINIMUM = Setups.MINIMUM;
 
     DemoUSDC public immutable token = new DemoUSDC();
     Settlement public immutable vault;
     uint256 public paid;
+    uint256 public removed;
+    uint160 private successors = 0x1000;
     uint256 private clock = 1_800_000_000;
-    mapping(uint64 seq => ISettlement.Header) private headers;
+    uint256 private blocks = 100;
+    mapping(uint64 seq => ISettlementTypes.Header) private headers;
 
     constructor() {
         vm.warp(clock);
-        vault = new Settlement(IERC20(address(token)), address(this), 0, WINDOW, 7 days, MINIMUM);
+        vm.roll(blocks);
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), address(new RevertPart()));
+        (setup.forceDelay, setup.escapeDelay) = (7 days, 8 days);
+        vault = new Settlement(setup);
         token.approve(address(vault), type(uint256).max);
+        token.mint(address(this), Setups.BOND);
+        vault.topUpBond(Setups.BOND);
     }
 
     function deposit(uint64 amount, uint32 acct) external {
@@ -36,7 +44,7 @@ contract Actor is Checks {
     function withdraw(uint64 amount, uint32 acct) external {
         if (vault.nextAccount() == 2) return;
         acct = uint32(within(acct, 2, vault.nextAccount() - 1));
-        if (vault.lastRequest(acct, ISettlement.Kind.WITHDRAW) > vault.reqDone()) return;
+        if (vault.lastRequest(acct, ISettlementTypes.Kind.WITHDRAW) > vault.reqDone()) return;
         vault.requestWithdraw(acct, uint64(within(amount, 1, 1e12)));
     }
 
@@ -52,6 +60,7 @@ contract Actor is Checks {
         uint64 seq = vault.finalized() + 1;
         if (seq > vault.head()) return;
         tick(WINDOW);
+        vm.roll(blocks += Setups.BLOCKS);
         vault.finalize(seq, headers[seq]);
     }
 
@@ -59,14 +68,42 @@ contract Actor is Checks {
         uint64 last = vault.reqFinal();
         for (uint64 i = 0; i < last; ++i) {
             uint64 id = 1 + (from % last + i) % last;
-            ISettlement.Request memory row = vault.request(id);
-            if (row.kind != uint8(ISettlement.Kind.WITHDRAW) || row.aux >> 40 == 0) continue;
+            ISettlementTypes.Request memory row = vault.request(id);
+            if (row.kind != uint8(ISettlementTypes.Kind.WITHDRAW) || row.aux >> 40 == 0) continue;
             uint64[] memory ids = new uint64[](1);
             ids[0] = id;
             vault.claim(ids, address(0), "");
             paid += row.aux >> 40;
             return;
         }
+    }
+
+    /// @dev takes a batch that is not final for fraud; somebody bonded follows the operator
+    function accuse(uint256 back) external {
+        uint64 head = vault.head();
+        if (head == vault.finalized()) return;
+        uint64 seq = uint64(within(back, vault.finalized() + 1, head));
+        address next = address(++successors);
+        vm.prank(Setups.TIMELOCK);
+        vault.registerSuccessor(next);
+        token.mint(next, Setups.BOND);
+        vm.prank(next);
+        token.approve(address(vault), Setups.BOND);
+        vm.prank(next);
+        vault.depositBond(Setups.BOND);
+        RevertPart(address(vault)).accuse(seq, headers[seq - 1], headers[seq]);
+        if (vault.successors().length == 0) return;
+        vm.prank(Setups.TIMELOCK);
+        vault.removeSuccessor(next); // an older batch, an older bond
+        removed += Setups.BOND;
+    }
+
+    function sweep() external {
+        if (vault.pot() > 0 && vault.finalized() >= from()) vault.sweepPot();
+    }
+
+    function from() private view returns (uint64 first) {
+        (first,,,) = vault.backing();
     }
 
     function tick(uint256 time) public {
@@ -78,8 +115,8 @@ contract Actor is Checks {
     function approvals(uint64 done, uint64 upTo, uint256 mercy) private view returns (bytes memory out) {
         uint256 free = vault.collateral();
         for (uint64 id = done + 1; id <= upTo; ++id) {
-            ISettlement.Request memory row = vault.request(id);
-            if (row.kind == uint8(ISettlement.Kind.DEPOSIT)) {
+            ISettlementTypes.Request memory row = vault.request(id);
+            if (row.kind == uint8(ISettlementTypes.Kind.DEPOSIT)) {
                 free += row.amount;
                 continue;
             }
@@ -91,14 +128,16 @@ contract Actor is Checks {
 
     function record(uint256 h, bytes memory data) private {
         uint64 seq = vault.head() + 1;
-        ISettlement.Header memory header;
+        ISettlementTypes.Header memory header;
+        delete headers[seq];
         header.prevBatchHash = vault.batchHash(seq - 1);
         header.prevRoot = vault.root();
         header.newRoot = keccak256(data);
         header.dataHash = keccak256(data);
         header.h = h;
         header.blockTime = uint64(clock);
-        header.blockNumber = uint64(block.number);
+        header.blockNumber = uint64(blocks);
+        vm.prank(vault.operator());
         vault.post(seq, header.newRoot, 0, h, data);
         header.collateral = vault.collateral();
         headers[seq] = header;

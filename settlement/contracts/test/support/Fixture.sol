@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-
 import {DemoUSDC} from "../../src/DemoUSDC.sol";
-import {ISettlement} from "../../src/interfaces/ISettlement.sol";
+import {ISettlementTypes} from "../../src/interfaces/ISettlementTypes.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {Packed} from "./Packed.sol";
+import {RevertPart} from "./RevertPart.sol";
+import {Setups} from "./Setups.sol";
 import {Checks} from "./Vm.sol";
 
 /// @dev a deployed vault with two funded accounts, 2 of alice and 3 of bob, whose deposits wait in the queue
 abstract contract Fixture is Checks {
     uint256 internal constant ALICE_KEY = 0xA11CE;
     uint256 internal constant BOB_KEY = 0xB0B;
-    uint64 internal constant BASE = 5_000_000;
-    uint40 internal constant WINDOW = 60;
-    uint40 internal constant DELAY = 600;
-    uint64 internal constant MINIMUM = 10e6;
+    uint64 internal constant BASE = Setups.BASE;
+    uint40 internal constant WINDOW = Setups.WINDOW;
+    uint40 internal constant DELAY = Setups.DELAY;
+    uint64 internal constant MINIMUM = Setups.MINIMUM;
+    uint64 internal constant BOND = Setups.BOND;
+    address internal constant TIMELOCK = Setups.TIMELOCK;
     uint256 internal constant START = 1_800_000_000;
     bytes internal constant EMPTY = hex"000000";
 
@@ -24,14 +26,26 @@ abstract contract Fixture is Checks {
     address internal bob = vm.addr(BOB_KEY);
     DemoUSDC internal token;
     Settlement internal vault;
-    mapping(uint64 seq => ISettlement.Header) internal headers;
+    mapping(uint64 seq => ISettlementTypes.Header) internal headers;
 
     function setUp() public virtual {
         vm.warp(START);
         token = new DemoUSDC();
-        vault = new Settlement(IERC20(address(token)), address(this), BASE, WINDOW, DELAY, MINIMUM);
+        vault = deploy(address(token));
+        token.mint(address(this), BOND);
+        token.approve(address(vault), BOND);
+        vault.topUpBond(BOND);
         fund(alice, 0, 1_000e6);
         fund(bob, 0, 1_000e6);
+    }
+
+    function deploy(address coin) internal returns (Settlement) {
+        return new Settlement(Setups.standard(coin, address(this), part()));
+    }
+
+    /// @dev the code that answers what the contract does not know
+    function part() internal virtual returns (address) {
+        return address(new RevertPart());
     }
 
     function fund(address who, uint32 acct, uint64 amount) internal {
@@ -49,7 +63,7 @@ abstract contract Fixture is Checks {
     /// @dev posts the next batch and keeps its header
     function post(uint256 h, bytes memory data) internal returns (uint64 seq) {
         seq = vault.head() + 1;
-        ISettlement.Header memory header;
+        ISettlementTypes.Header memory header;
         header.prevBatchHash = vault.batchHash(seq - 1);
         header.prevRoot = vault.root();
         header.newRoot = keccak256(abi.encode("root", seq));
@@ -74,6 +88,7 @@ abstract contract Fixture is Checks {
 
     function finalizeAll() internal {
         vm.warp(block.timestamp + WINDOW);
+        vm.roll(block.number + Setups.BLOCKS);
         while (vault.finalized() < vault.head()) {
             uint64 seq = vault.finalized() + 1;
             vault.finalize(seq, headers[seq]);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 /// @dev the cheat codes of forge that these tests use
 interface Vm {
     function warp(uint256 timestamp) external;
+    function roll(uint256 blockNumber) external;
     function prank(address sender) external;
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+
+import {Operators} from "./Operators.sol";
+import {Queue} from "./Queue.sol";
+
+/// @title Bonds of the operator and of those who may follow him
+/// @dev Money that leaves goes through `_credits`: whom the token blocks can then block nobody else.
+abstract contract Bonds is Queue, Operators {
+    using SafeERC20 for IERC20;
+
+    uint256 internal constant MAX_SUCCESSORS = 4;
+
+    modifier onlyTimelock() {
+        require(msg.sender == timelock, NotTimelock());
+        _;
+    }
+
+    function topUpBond(uint64 amount) external nonReentrant {
+        require(_head.operator != address(0), NotOperator());
+        _collateral.bond += _receive(amount);
+        emit BondChanged(_head.operator, _collateral.bond);
+    }
+
+    function depositBond(uint64 amount) external nonReentrant {
+        uint256 place = _placeOf(msg.sender);
+        require(place < _successors.length, NotSuccessor());
+        Successor storage row = _successors[place];
+        row.bond += _receive(amount);
+        emit BondChanged(msg.sender, row.bond);
+    }
+
+    function registerSuccessor(address successor) external onlyTimelock {
+        require(successor != address(0) && successor != _head.operator, BadSuccessor());
+        require(_successors.length < MAX_SUCCESSORS && _placeOf(successor) == _successors.length, BadSuccessor());
+        _successors.push(Successor(successor, 0));
+        emit SuccessorChanged(successor, true);
+    }
+
+    function removeSuccessor(address successor) external onlyTimelock {
+        uint256 place = _placeOf(successor);
+        require(place < _successors.length, NotSuccessor());
+        _credit(successor, _successors[place].bond);
+        _dropSuccessor(place);
+    }
+
+    function rotateOperator() external onlyTimelock {
+        BackingSlot memory row = _backing;
+        require(row.retiredBond == 0, BondBacksBatches());
+        uint48 head_ = _head.head;
+        (row.retiredFrom, row.retiredTo, row.retiredBond) = (row.from, head_, _collateral.bond);
+        _backing = row;
+        _retiredOperator = _head.operator;
+        require(_installSuccessor(minimumBond), NotSuccessor());
+    }
+
+    function releaseBond() external {
+        BackingSlot memory row = _backing;
+        require(row.retiredBond > 0, NothingThere());
+        require(_head.finalized >= row.retiredTo, BondBacksBatches());
+        _backing.retiredBond = 0;
+        _credit(_retiredOperator, row.retiredBond);
+    }
+
+    function sweepPot() external returns (uint64 id) {
+        uint64 amount = _final.pot;
+        require(amount > 0, NothingThere());
+        require(_head.finalized >= _backing.from, BondBacksBatches());
+        _final.pot = 0;
+        id = _enqueue(0, Kind.DEPOSIT, amount, 0);
+    }
+
+    function takeCredit(address to) external nonReentrant {
+        uint256 amount = _credits[msg.sender];
+        require(amount > 0, NothingThere());
+        _credits[msg.sender] = 0;
+        IERC20(token).safeTransfer(to, amount);
+    }
+
+    function _placeOf(address successor) private view returns (uint256 place) {
+        uint256 count = _successors.length;
+        while (place < count && _successors[place].operator != successor) ++place;
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {ISettlementTypes} from "./interfaces/ISettlementTypes.sol";
+
+/// @title Storage of the settlement contract, shared by every part that runs on it by delegatecall
+/// @dev One struct per slot, in a fixed order: a struct always opens a slot, so a later field can join its struct
+/// without moving another one. A part inherits this and nothing that declares state before it.
+abstract contract Storage is ISettlementTypes {
+    struct HeadSlot {
+        address operator;
+        uint48 head;
+        uint48 finalized;
+    }
+
+    struct ProgressSlot {
+        uint8 halted;
+        uint40 lastPost;
+        uint40 lastMatchTo;
+        uint48 lastRound;
+        uint56 reqHead;
+        uint56 reqDone;
+    }
+
+    struct CollateralSlot {
+        uint96 atHead;
+        uint64 bond;
+        uint40 resetAt;
+        uint16 epoch;
+        uint40 resumedAt;
+    }
+
+    struct FinalSlot {
+        uint96 collateral;
+        uint64 reqFinal;
+        uint64 pot;
+        uint32 nextAccount;
+    }
+
+    struct Account {
+        address owner;
+        uint40 created;
+    }
+
+    /// @dev which batches which bond backs: `bond` of slot 3 those from `from` on, the retired one [retiredFrom, retiredTo]
+    struct BackingSlot {
+        uint48 from;
+        uint48 retiredFrom;
+        uint48 retiredTo;
+        uint64 retiredBond;
+    }
+
+    HeadSlot internal _head;
+    bytes32 internal _root;
+    ProgressSlot internal _progress;
+    CollateralSlot internal _collateral;
+    FinalSlot internal _final;
+    mapping(uint256 seq => bytes32) internal _batchHash;
+    mapping(uint256 id => Request) internal _requests;
+    mapping(uint256 index => Account) internal _accounts;
+    mapping(address owner => uint32[]) internal _accountsOf;
+    mapping(bytes32 digest => bool) internal _usedAction;
+    mapping(address owner => mapping(address key => SessionKey)) internal _sessions;
+    mapping(uint256 id => address) internal _payee;
+    mapping(uint256 acct => mapping(uint8 kind => uint64)) internal _lastRequest;
+    BackingSlot internal _backing;
+    address internal _retiredOperator;
+    Successor[] internal _successors;
+    mapping(address holder => uint256) internal _credits;
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+/// @title Types, errors and events of the settlement contract and its parts
+/// @notice The layout of a batch stands in `ISettlement`.
+interface ISettlementTypes {
+    // ------------------------------------------------------------------ types
+
+    /// @notice Kinds of a queued request, stored as u8. The numbers are final.
+    enum Kind {
+        NONE,
+        DEPOSIT,
+        WITHDRAW,
+        CLOSE_ALL,
+        CANCEL_ALL,
+        SET_KEY,
+        LOCK
+    }
+
+    /// @notice One row of the request queue, ids from 1 on.
+    /// @param acct account index; for SET_KEY the owner's first account
+    /// @param kind a `Kind`; this version queues DEPOSIT, WITHDRAW and SET_KEY only
+    /// @param amount DEPOSIT: received, WITHDRAW: requested (1e-6 USDC), SET_KEY: bits 96..159 of the key address
+    /// @param time block time of the request
+    /// @param aux WITHDRAW once consumed: approved << 40 | seq (approved becomes 0 when claimed);
+    ///            SET_KEY: bits 0..95 of the key address, so key = amount << 96 | aux
+    struct Request {
+        uint32 acct;
+        uint8 kind;
+        uint64 amount;
+        uint40 time;
+        uint104 aux;
+    }
+
+    /// @notice Session key row. A row never disappears; `validFrom` 0 means the key was never registered.
+    /// @param scopes bit c set = scope code c (0 .. 16)
+    /// @param listHash 0 = every account of the owner, present and future; else the low 144 bits of
+    ///                 keccak256 over the account indices, each as a 32-byte word, in the order given
+    struct SessionKey {
+        uint40 validFrom;
+        uint40 validTo;
+        uint32 scopes;
+        uint144 listHash;
+    }
+
+    /// @notice What `batchHash(seq)` commits to: keccak256 of these nine fields, each as one 32-byte word, in order.
+    /// @param dataHash keccak256 of the batch's `data`
+    /// @param collateral sum of all cash after the batch
+    struct Header {
+        bytes32 prevBatchHash;
+        bytes32 prevRoot;
+        bytes32 newRoot;
+        bytes32 ordersRoot;
+        bytes32 dataHash;
+        uint256 h;
+        uint64 blockTime;
+        uint64 blockNumber;
+        uint96 collateral;
+    }
+
+    /// @notice A signed action without its `data`, which travels beside it and enters the hash as keccak256(data).
+    struct Action {
+        uint256 subaccountId;
+        uint256 nonce;
+        address module;
+        uint256 expiry;
+        address owner;
+        address signer;
+    }
+
+    /// @notice One who takes over when an operator is slashed, in the order of registration; posts once he is bonded.
+    struct Successor {
+        address operator;
+        uint64 bond;
+    }
+
+    /// @notice What a deployment fixes for ever. Times in seconds, amounts in 1e-6 USDC; bounds in `Parameters`.
+    /// @param timelock registers successors, rotates operators
+    /// @param guardian may pause posting, never an exit
+    /// @param disputes the contract whose code answers what this one does not know, on this one's storage
+    /// @param finalityWindow challenge window, counted in time ...
+    /// @param finalityBlocks ... and in blocks: a batch is final when both are over
+    /// @param answerWindow time that a challenged operator has for his answer
+    /// @param forceDelay age at which a request must be consumed
+    /// @param escapeDelay age of the oldest request, or of the last post, at which anyone may freeze
+    /// @param minimumBond bond below which nothing can be posted
+    /// @param challengeBond what a challenger puts up
+    struct Setup {
+        address token;
+        address operator;
+        address timelock;
+        address guardian;
+        address disputes;
+        uint64 subaccountBase;
+        uint40 finalityWindow;
+        uint40 finalityBlocks;
+        uint40 answerWindow;
+        uint40 forceDelay;
+        uint40 escapeDelay;
+        uint64 minimumDeposit;
+        uint64 minimumBond;
+        uint64 challengeBond;
+    }
+
+    // ----------------------------------------------------------------- errors
+
+    /// @dev constructor: a window or bound outside its hard limits, or a zero address
+    error BadParameter();
+    /// @dev deposit below `minimumDeposit()`, or more than u64 was received
+    error BadAmount();
+    /// @dev a withdrawal of 0
+    error ZeroAmount();
+    /// @dev the account has no owner
+    error NoAccount();
+    /// @dev the tree of 1,048,576 accounts is full
+    error TooManyAccounts();
+    /// @dev caller or signer does not own the account
+    error NotOwner();
+    /// @dev the account already has an unconsumed request of this kind
+    error RequestOpen(uint64 openId);
+    /// @dev key is zero, an owner's own address, or already has a row (revoked keys included)
+    error BadKey();
+    /// @dev key expiry is not in the future
+    error BadExpiry();
+    /// @dev a scope outside 0 .. 16
+    error BadScope();
+    /// @dev more than 64 accounts in a key's list
+    error TooManyAccountsInList();
+    /// @dev revoke of a key without a row
+    error UnknownKey();
+    /// @dev relay: module is neither withdraw nor set_session_key
+    error BadModule();
+    /// @dev relay: signer is not the owner, or the signature is not his
+    error BadSignature();
+    /// @dev relay: the signed action has expired
+    error ActionExpired();
+    /// @dev relay: this digest was queued before
+    error ActionUsed();
+    /// @dev relay of set_session_key: nonce before deployment or further than 1 h from now
+    error BadNonce();
+    /// @dev relay: subaccount id not of this deployment, or not 0 where the action is wallet-scoped
+    error BadSubaccount();
+    /// @dev relay of withdraw: asset is not `settlementAsset()`, or the recipient is zero
+    error BadAsset();
+
+    /// @dev caller is not the operator
+    error NotOperator();
+    /// @dev post: seq is not head + 1; finalize: seq is not finalized + 1 or above head. Selector 0xd21fff71
+    error BadSeq();
+    /// @dev data above 65,536 bytes, nA above 126, or nS, nW above 128 or not padded
+    error BadSize();
+    /// @dev accounts or instruments not strictly ascending, or an account below 2, or an instrument 0
+    error BadOrder();
+    /// @dev an instrument's deltas do not sum to zero
+    error NotZeroSum();
+    /// @dev the cash deltas do not sum to -fee
+    error BadCash();
+    /// @dev data is longer or shorter than its own counts say
+    error BadLength();
+    /// @dev approved above the requested amount
+    error BadApproval();
+    /// @dev reqUpTo below the previous one, above reqHead, or more than 64 ahead
+    error BadQueue();
+    /// @dev a request that was older than `forceDelay()` at matchTo would stay unconsumed; not before `resumedAt()`
+    error RequestOverdue();
+    /// @dev matchFrom before the previous matchTo, after matchTo, or matchTo in the future, or over 24 h old while no
+    /// long stop ended within the last 24 h
+    error BadTime();
+    /// @dev oracleRound is not 0
+    error BadRound();
+    /// @dev finalize: the header is not the one behind `batchHash(seq)`
+    error BadHeader();
+    /// @dev finalize: the window is still open
+    error WindowOpen();
+
+    /// @dev the bond is below `minimumBond()`
+    error BondTooLow();
+    /// @dev posting is halted
+    error Halted();
+    /// @dev caller is not the timelock
+    error NotTimelock();
+    /// @dev caller is not a registered successor
+    error NotSuccessor();
+    /// @dev four successors are registered, or this one is, or it is the operator
+    error BadSuccessor();
+    /// @dev a bond of an operator before still backs batches that are not final
+    error BondBacksBatches();
+    /// @dev nothing to pay or to move
+    error NothingThere();
+    /// @dev a dispute: the batch is final or not posted
+    error NotDisputable();
+
+    /// @dev claim: not a WITHDRAW request, or its batch is not final
+    error NotClaimable(uint64 id);
+    /// @dev claim: approved is 0 (refused, or paid before)
+    error NothingToClaim(uint64 id);
+
+    // ----------------------------------------------------------------- events
+
+    /// @notice A batch was accepted; its `data` is in the calldata of this transaction.
+    event BatchPosted(uint64 indexed seq, bytes32 newRoot, bytes32 ordersRoot, bytes32 dataHash, uint256 h);
+    /// @notice Request `id` was queued. `amount` is 0 for SET_KEY; `owner` is the account's owner.
+    event Requested(uint64 indexed id, uint32 indexed acct, Kind indexed kind, uint64 amount, address owner);
+    /// @notice A key was registered, or revoked (`revoked`, then `validTo` is the end of the 10 minutes at the latest).
+    /// Follows the `Requested` event of the same `id`.
+    event SessionKeySet(
+        uint64 indexed id,
+        address indexed owner,
+        address indexed key,
+        uint40 validFrom,
+        uint40 validTo,
+        uint32 scopes,
+        uint32[] accts,
+        bool revoked
+    );
+    /// @notice Request `id` came from a signed action. `payee` is 0 when the owner is paid, or for SET_KEY.
+    event Relayed(uint64 indexed id, bytes32 indexed digest, address payee);
+    /// @notice Batch `seq` is final: requests up to `reqFinal` are settled.
+    event Finalized(uint64 indexed seq, uint64 reqFinal, uint96 collateralFinal);
+    /// @notice Withdrawal `id` was paid.
+    event Claimed(uint64 indexed id, uint32 indexed acct, address to, uint64 amount);
+    /// @notice Batches `from` .. `to` are void. Their requests are back in the queue, their numbers are used again.
+    event BatchReverted(uint64 indexed from, uint64 to, uint16 epoch);
+    /// @notice `reward` went to who proved it, the rest of the bond to the pot. `operator` is 0 when no bond was there.
+    event Slashed(uint64 indexed seq, address indexed operator, address indexed prover, uint64 reward, uint64 toPot);
+    /// @notice `operator` posts from batch `from` on; 0 = nobody, until the timelock installs one.
+    event OperatorInstalled(address indexed operator, uint64 from, uint64 bond);
+    /// @notice `bond` is the bond of `operator` after the change.
+    event BondChanged(address indexed operator, uint64 bond);
+    event SuccessorChanged(address indexed operator, bool registered);
+    /// @notice `amount` was credited to `holder`, who takes it with `takeCredit`.
+    event Credited(address indexed holder, uint256 amount);
+}

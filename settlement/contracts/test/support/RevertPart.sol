@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {Reverts} from "../../src/Reverts.sol";
+
+/// @dev a part that takes every accusation for proven: what follows a proof, without a proof
+contract RevertPart is Reverts {
+    function accuse(uint64 seq, Header calldata previous, Header calldata header) external {
+        _checkHeaders(seq, previous, header);
+        _revert(seq, previous, header);
+    }
+}

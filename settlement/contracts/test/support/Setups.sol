@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {ISettlementTypes} from "../../src/interfaces/ISettlementTypes.sol";
+
+/// @dev the parameters of the deployments of these tests
+library Setups {
+    uint64 internal constant BASE = 5_000_000;
+    uint40 internal constant WINDOW = 60;
+    uint40 internal constant BLOCKS = 5;
+    uint40 internal constant DELAY = 600;
+    uint40 internal constant ESCAPE = 1800;
+    uint64 internal constant MINIMUM = 10e6;
+    uint64 internal constant BOND = 500e6;
+    address internal constant TIMELOCK = address(0x71);
+
+    function standard(address token, address operator, address disputes)
+        internal
+        pure
+        returns (ISettlementTypes.Setup memory s)
+    {
+        (s.token, s.operator, s.disputes) = (token, operator, disputes);
+        (s.timelock, s.guardian) = (TIMELOCK, address(0x6A));
+        (s.finalityWindow, s.finalityBlocks, s.answerWindow) = (WINDOW, BLOCKS, 30);
+        (s.forceDelay, s.escapeDelay) = (DELAY, ESCAPE);
+        (s.subaccountBase, s.minimumDeposit, s.minimumBond, s.challengeBond) = (BASE, MINIMUM, BOND, 20e6);
+    }
+}
