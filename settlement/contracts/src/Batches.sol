@@ -10,6 +10,7 @@ abstract contract Batches is Parameters {
     uint256 internal constant MAX_DATA = 65_536;
     uint256 internal constant MAX_REQUESTS = 64;
     uint256 internal constant MAX_LAG = 24 hours;
+    uint256 internal constant MAX_STALENESS = 60;
 
     function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external {
         HeadSlot memory top = _head;
@@ -20,6 +21,7 @@ abstract contract Batches is Parameters {
         CollateralSlot memory money = _collateral;
         require(money.bond >= minimumBond, BondTooLow());
         _checkTimes(h, progress.lastPost, progress.lastMatchTo, money);
+        _checkRound(h, progress);
         _checkQueue(progress.reqDone, h >> 192, progress.reqHead, uint40(h >> 64), money);
         _checkBody(seq, h, data, progress.reqDone, money);
 
@@ -88,7 +90,6 @@ abstract contract Batches is Parameters {
     function _checkTimes(uint256 h, uint256 lastPost_, uint256 lastMatchTo_, CollateralSlot memory money) private {
         uint256 matchFrom = uint40(h >> 104);
         uint256 matchTo = uint40(h >> 64);
-        require(uint48(h >> 144) == 0, BadRound());
         require(lastMatchTo_ <= matchFrom && matchFrom <= matchTo && matchTo <= block.timestamp, BadTime());
         if (block.timestamp > lastPost_ + MAX_LAG) {
             money.resumedAt = uint40(block.timestamp);
@@ -97,6 +98,20 @@ abstract contract Batches is Parameters {
         if (matchTo + MAX_LAG >= block.timestamp) return;
         if (money.resetAt != 0 && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;
         require(block.timestamp <= uint256(money.resumedAt) + MAX_LAG, BadTime());
+    }
+
+    /// @dev the closing round: known, not older than the one before, and of the time at which the batch was matched
+    function _checkRound(uint256 h, ProgressSlot memory progress) private view {
+        uint256 round = uint48(h >> 144);
+        if (feedThreshold == 0) {
+            require(round == 0, BadRound());
+            return;
+        }
+        uint256 time = uint40(_oracle[round]);
+        uint256 matchTo = uint40(h >> 64);
+        require(time != 0 && round >= progress.lastRound, BadRound());
+        require(time <= matchTo && matchTo <= time + MAX_STALENESS, BadRound());
+        progress.lastRound = uint48(round);
     }
 
     function _checkBody(uint64 seq, uint256 h, bytes calldata data, uint256 done, CollateralSlot memory money) private {

@@ -20,7 +20,6 @@ abstract contract Parameters is Ledger {
     address public immutable token;
     address public immutable timelock;
     address public immutable guardian;
-    address public immutable disputes;
     uint64 public immutable subaccountBase;
     uint40 public immutable finalityWindow;
     uint40 public immutable finalityBlocks;
@@ -30,6 +29,7 @@ abstract contract Parameters is Ledger {
     uint64 public immutable minimumDeposit;
     uint64 public immutable minimumBond;
     uint64 public immutable challengeBond;
+    uint8 public immutable feedThreshold;
     uint40 public immutable deployedAt;
     bytes32 public immutable domainSeparator;
     address public immutable settlementAsset;
@@ -41,7 +41,6 @@ abstract contract Parameters is Ledger {
         token = setup.token;
         timelock = setup.timelock;
         guardian = setup.guardian;
-        disputes = setup.disputes;
         subaccountBase = setup.subaccountBase;
         finalityWindow = setup.finalityWindow;
         finalityBlocks = setup.finalityBlocks;
@@ -51,6 +50,8 @@ abstract contract Parameters is Ledger {
         minimumDeposit = setup.minimumDeposit;
         minimumBond = setup.minimumBond;
         challengeBond = setup.challengeBond;
+        feedThreshold = setup.feedThreshold;
+        _admitFeeds(setup.feedSigners);
         deployedAt = uint40(block.timestamp);
         domainSeparator = ActionHash.separator(block.chainid);
         settlementAsset = ActionHash.asset(address(this), "USDC", "erc20");
@@ -63,7 +64,7 @@ abstract contract Parameters is Ledger {
 
     function _checkAddresses(Setup memory setup) private view {
         require(setup.token != address(0) && setup.operator != address(0), BadParameter());
-        require(setup.timelock != address(0) && setup.disputes.code.length > 0, BadParameter());
+        require(setup.timelock != address(0) && setup.nextPart.code.length > 0, BadParameter());
         require(setup.subaccountBase <= type(uint64).max - MAX_ACCOUNTS, BadParameter());
     }
 
@@ -75,9 +76,20 @@ abstract contract Parameters is Ledger {
         require(setup.escapeDelay > setup.forceDelay && setup.escapeDelay <= MAX_ESCAPE_DELAY, BadParameter());
     }
 
+    function _admitFeeds(address[] memory signers) private {
+        address previous;
+        for (uint256 i = 0; i < signers.length; ++i) {
+            require(signers[i] > previous, BadParameter());
+            previous = signers[i];
+            _feedSigners[previous] = true;
+        }
+        _feedCount = uint64(signers.length);
+    }
+
     function _checkAmounts(Setup memory setup) private pure {
         require(setup.minimumDeposit > 0 && setup.minimumDeposit <= MAX_MINIMUM_DEPOSIT, BadParameter());
         require(setup.minimumBond > 0 && setup.minimumBond <= MAX_MINIMUM_BOND, BadParameter());
+        require(setup.feedThreshold <= setup.feedSigners.length, BadParameter());
         require(setup.challengeBond > 0 && setup.challengeBond <= MAX_CHALLENGE_BOND, BadParameter());
     }
 

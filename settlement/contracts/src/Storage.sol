@@ -67,4 +67,11 @@ abstract contract Storage is ISettlementTypes {
     address internal _retiredOperator;
     Successor[] internal _successors;
     mapping(address holder => uint256) internal _credits;
+    uint64 internal _oracleHead;
+    uint64 internal _feedCount;
+    mapping(uint256 round => uint256 hashAndTime) internal _oracle;
+    mapping(address signer => bool) internal _feedSigners;
+    mapping(address asset => AssetRow) internal _assets;
+    mapping(uint256 id => bytes32) internal _instruments;
+    mapping(bytes32 assetAndSubId => uint32) internal _instrumentOf;
 }

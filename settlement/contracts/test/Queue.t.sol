@@ -22,7 +22,7 @@ contract QueueTest is Fixture {
         s.timelock = address(0);
         refuseDeployment(s);
         s = good();
-        s.disputes = address(0xABCD);
+        s.nextPart = address(0xABCD);
         refuseDeployment(s);
         s = good();
         s.subaccountBase = type(uint64).max;
@@ -52,8 +52,20 @@ contract QueueTest is Fixture {
         refuseAmounts(MINIMUM, BOND, 2_000e6 + 1);
     }
 
+    function test_refuses_feeds_out_of_order_or_too_few() public {
+        ISettlementTypes.Setup memory s = good();
+        s.feedSigners = new address[](2);
+        (s.feedSigners[0], s.feedSigners[1]) = (address(5), address(5));
+        refuseDeployment(s);
+        s.feedSigners[1] = address(6);
+        s.feedThreshold = 3;
+        refuseDeployment(s);
+        s.feedThreshold = 2;
+        new Settlement(s);
+    }
+
     function good() private view returns (ISettlementTypes.Setup memory) {
-        return Setups.standard(address(token), address(this), vault.disputes());
+        return Setups.standard(address(token), address(this), vault.nextPart());
     }
 
     function refuseWindows(uint40 window, uint40 blocks, uint40 answer, uint40 delay, uint40 escape) private {

@@ -109,8 +109,8 @@ interface ISettlement is ISettlementTypes {
     function challengeBond() external view returns (uint64);
     function timelock() external view returns (address);
     function guardian() external view returns (address);
-    /// @notice The part that answers disputes, on this contract's storage.
-    function disputes() external view returns (address);
+    /// @notice How many feeds must sign an oracle round; 0 = no oracle.
+    function feedThreshold() external view returns (uint8);
     function deployedAt() external view returns (uint40);
 
     /// @notice Last posted seq, 0 before the first batch.

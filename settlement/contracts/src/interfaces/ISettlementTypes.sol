@@ -77,7 +77,7 @@ interface ISettlementTypes {
     /// @notice What a deployment fixes for ever. Times in seconds, amounts in 1e-6 USDC; bounds in `Parameters`.
     /// @param timelock registers successors, rotates operators
     /// @param guardian may pause posting, never an exit
-    /// @param disputes the contract whose code answers what this one does not know, on this one's storage
+    /// @param nextPart the contract whose code answers what this one does not know, on this one's storage
     /// @param finalityWindow challenge window, counted in time ...
     /// @param finalityBlocks ... and in blocks: a batch is final when both are over
     /// @param answerWindow time that a challenged operator has for his answer
@@ -85,12 +85,14 @@ interface ISettlementTypes {
     /// @param escapeDelay age of the oldest request, or of the last post, at which anyone may freeze
     /// @param minimumBond bond below which nothing can be posted
     /// @param challengeBond what a challenger puts up
+    /// @param feedSigners who may sign oracle rounds, ascending; the timelock can change them
+    /// @param feedThreshold how many must sign; 0 = a deployment without oracle, whose batches have round 0
     struct Setup {
         address token;
         address operator;
         address timelock;
         address guardian;
-        address disputes;
+        address nextPart;
         uint64 subaccountBase;
         uint40 finalityWindow;
         uint40 finalityBlocks;
@@ -100,6 +102,35 @@ interface ISettlementTypes {
         uint64 minimumDeposit;
         uint64 minimumBond;
         uint64 challengeBond;
+        address[] feedSigners;
+        uint8 feedThreshold;
+    }
+
+    /// @notice What the instruments of one asset address have in common, set by the timelock.
+    /// @param lotE18 one lot in 1e-18 units of the underlying
+    /// @param unit one tick of one lot in 1e-6 USDC
+    /// @param class factor class of the margin bounds
+    struct AssetRow {
+        bool known;
+        bool isPerp;
+        uint32 underlying;
+        uint128 lotE18;
+        uint64 unit;
+        uint8 class;
+    }
+
+    /// @notice A listed instrument. `subId` of an option: isCall << 95 | strikeE8 << 32 | expiry; of a perpetual: 0.
+    struct InstrumentSpec {
+        address asset;
+        uint96 subId;
+        bool isPerp;
+        bool isCall;
+        uint32 underlying;
+        uint40 expiry;
+        uint64 strikeE8;
+        uint128 lotE18;
+        uint64 unit;
+        uint8 class;
     }
 
     // ----------------------------------------------------------------- errors
@@ -166,8 +197,15 @@ interface ISettlementTypes {
     /// @dev matchFrom before the previous matchTo, after matchTo, or matchTo in the future, or over 24 h old while no
     /// long stop ended within the last 24 h
     error BadTime();
-    /// @dev oracleRound is not 0
+    /// @dev post: the round is unknown, older than the previous one, later than matchTo or 60 s older, or not 0 in a
+    /// deployment without oracle; postOracle: not the next round
     error BadRound();
+    /// @dev postOracle: not the layout of `Vector`, or more than 2,048 rows
+    error BadVector();
+    /// @dev feed signer: zero, without change, or fewer than the threshold would remain
+    error BadSigner();
+    /// @dev listing: id 0 or taken, asset and sub id listed before, bit 31 not that of a perpetual, or a bad sub id
+    error BadInstrument();
     /// @dev finalize: the header is not the one behind `batchHash(seq)`
     error BadHeader();
     /// @dev finalize: the window is still open
@@ -230,4 +268,9 @@ interface ISettlementTypes {
     event SuccessorChanged(address indexed operator, bool registered);
     /// @notice `amount` was credited to `holder`, who takes it with `takeCredit`.
     event Credited(address indexed holder, uint256 amount);
+    /// @notice An oracle round; its vector is in the calldata of this transaction.
+    event OraclePosted(uint64 indexed round, uint40 timestamp, bytes32 vectorHash);
+    event FeedSignerSet(address indexed signer, bool allowed);
+    event AssetSet(address indexed asset, AssetRow row);
+    event InstrumentListed(uint32 indexed id, InstrumentSpec spec);
 }

@@ -14,12 +14,12 @@ library Setups {
     uint64 internal constant BOND = 500e6;
     address internal constant TIMELOCK = address(0x71);
 
-    function standard(address token, address operator, address disputes)
+    function standard(address token, address operator, address part)
         internal
         pure
         returns (ISettlementTypes.Setup memory s)
     {
-        (s.token, s.operator, s.disputes) = (token, operator, disputes);
+        (s.token, s.operator, s.nextPart) = (token, operator, part);
         (s.timelock, s.guardian) = (TIMELOCK, address(0x6A));
         (s.finalityWindow, s.finalityBlocks, s.answerWindow) = (WINDOW, BLOCKS, 30);
         (s.forceDelay, s.escapeDelay) = (DELAY, ESCAPE);
