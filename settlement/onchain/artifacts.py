@@ -53,5 +53,13 @@ def load_artifact(name: str) -> Artifact:
         bytecode=bytes.fromhex(raw["bytecode"].removeprefix("0x")),
         deployed_sha256=raw["deployedBytecodeSha256"],
         immutable_ranges=tuple((ref["start"], ref["length"]) for ref in raw["immutableReferences"]),
-        constructor_types=tuple(entry["type"] for entry in constructor["inputs"]),
+        constructor_types=tuple(_abi_type(entry) for entry in constructor["inputs"]),
     )
+
+
+def _abi_type(entry: dict[str, Any]) -> str:
+    """Canonical type of a parameter: a struct is the tuple of its members."""
+    kind = str(entry["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    return "(" + ",".join(_abi_type(member) for member in entry["components"]) + ")" + kind.removeprefix("tuple")

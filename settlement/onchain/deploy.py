@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from settlement.onchain.artifacts import load_artifact
 from settlement.onchain.chain import Chain
-from settlement.onchain.contract import SettlementReader
+from settlement.onchain.contract import SettlementReader, encode_call
 from settlement.onchain.deployment import RESET_HINT, Deployment, load_deployment, save_deployment
 from settlement.onchain.errors import CallReverted, DeploymentMismatch, HistoryPruned, RpcRefused
 from settlement.onchain.wallet import Wallet
@@ -25,32 +25,40 @@ __all__ = [
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
 
 
+PARTS: Final = ("Disputes", "Bonds", "Markets")
+"""Contracts whose code answers at the settlement contract's address, in the order in which they are asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeploymentSettings:
-    """Constructor parameters; windows in seconds, deposit in 1e-6 USDC."""
+    """Constructor parameters; windows in seconds, amounts in 1e-6 USDC. No feeds: batches then have round 0."""
 
     subaccount_base: int = DEFAULT_SUBACCOUNT_BASE
     finality_window_s: int = 10
+    finality_blocks: int = 1
+    answer_window_s: int = 10
     force_delay_s: int = 86_400
+    escape_delay_s: int = 259_200
     minimum_deposit_e6: int = 10_000_000
+    minimum_bond_e6: int = 10_000_000_000
+    challenge_bond_e6: int = 100_000_000
+    feed_signers: tuple[bytes, ...] = ()
+    feed_threshold: int = 0
 
 
 def deploy_demo(
     chain: Chain, deployer_key: bytes, operator: bytes, settings: DeploymentSettings | None = None
 ) -> Deployment:
-    """Create DemoUSDC (the deployer mints) and Settlement; returns the checked deployment."""
+    """Create DemoUSDC, the parts and Settlement, and pay the operator's bond; returns the checked deployment.
+
+    The deployer mints, and is timelock and guardian: right for a demonstration, wrong for money.
+    """
     chosen = settings or DeploymentSettings()
     wallet = Wallet(chain, deployer_key)
     token, _ = _create(wallet, "DemoUSDC", [])
-    arguments = [
-        "0x" + token.hex(),
-        "0x" + operator.hex(),
-        chosen.subaccount_base,
-        chosen.finality_window_s,
-        chosen.force_delay_s,
-        chosen.minimum_deposit_e6,
-    ]
-    settlement, deploy_block = _create(wallet, "Settlement", arguments)
+    setup = _setup(chosen, token, operator, wallet.address, _create_parts(wallet))
+    settlement, deploy_block = _create(wallet, "Settlement", [setup])
+    _pay_bond(wallet, token, settlement, chosen.minimum_bond_e6)
     genesis, deployed = chain.block(0), chain.block(deploy_block)
     deployment = Deployment(
         chain_id=chain.chain_id(),
@@ -68,6 +76,44 @@ def deploy_demo(
     return deployment
 
 
+def _create_parts(wallet: Wallet) -> bytes:
+    """Create the parts, the last one first, and return the address of the first."""
+    part = bytes(20)
+    for name in reversed(PARTS):
+        part, _ = _create(wallet, name, [part])
+    return part
+
+
+def _setup(
+    settings: DeploymentSettings, token: bytes, operator: bytes, deployer: bytes, part: bytes
+) -> tuple[Any, ...]:
+    """Return the contract's `Setup`, member by member."""
+    return (
+        token,
+        operator,
+        deployer,
+        deployer,
+        part,
+        settings.subaccount_base,
+        settings.finality_window_s,
+        settings.finality_blocks,
+        settings.answer_window_s,
+        settings.force_delay_s,
+        settings.escape_delay_s,
+        settings.minimum_deposit_e6,
+        settings.minimum_bond_e6,
+        settings.challenge_bond_e6,
+        settings.feed_signers,
+        settings.feed_threshold,
+    )
+
+
+def _pay_bond(wallet: Wallet, token: bytes, settlement: bytes, amount_e6: int) -> None:
+    wallet.send(token, encode_call("mint(address,uint256)", wallet.address, amount_e6))
+    wallet.send(token, encode_call("approve(address,uint256)", settlement, amount_e6))
+    wallet.send(settlement, encode_call("topUpBond(uint64)", amount_e6))
+
+
 def _create(wallet: Wallet, name: str, arguments: list[Any]) -> tuple[bytes, int]:
     receipt = wallet.send(None, load_artifact(name).creation_code(arguments))
     if receipt.contract_address is None:
@@ -83,6 +129,7 @@ def check_deployment(chain: Chain, deployment: Deployment) -> None:
     check_same_chain(chain, deployment)
     for name, address in (("Settlement", deployment.settlement), ("DemoUSDC", deployment.token)):
         _check_code(chain, name, address)
+    _check_parts(chain, deployment)
     _check_views(SettlementReader(chain, deployment.settlement), deployment)
 
 
@@ -112,6 +159,16 @@ def _check_code(chain: Chain, name: str, address: bytes) -> None:
         raise _mismatch(f"no contract at 0x{address.hex()} ({name}): the chain is not the one in deployment.json")
     if not load_artifact(name).matches(code):
         raise _mismatch(f"the code of {name} at 0x{address.hex()} is not that of this release")
+
+
+def _check_parts(chain: Chain, deployment: Deployment) -> None:
+    """Follow the chain of parts: the code that runs on the vault's storage is all that of this release."""
+    at = deployment.settlement
+    for name in PARTS:
+        at = bytes.fromhex(SettlementReader(chain, at).view("nextPart()", ["address"])[2:])
+        _check_code(chain, name, at)
+    if any(bytes.fromhex(SettlementReader(chain, at).view("nextPart()", ["address"])[2:])):
+        raise _mismatch(f"an unknown part follows {PARTS[-1]} of the contract")
 
 
 def _check_views(reader: SettlementReader, deployment: Deployment) -> None:

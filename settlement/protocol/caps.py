@@ -2,6 +2,8 @@
 
 __all__ = [
     "CLEARING_ACCOUNT",
+    "CLOSE_FLOOR_PPM",
+    "CLOSE_PENALTY_PPM",
     "FIRST_USER_ACCOUNT",
     "FUND_ACCOUNT",
     "MAX_CALLDATA_BYTES",
@@ -19,6 +21,8 @@ __all__ = [
 FUND_ACCOUNT = 0
 CLEARING_ACCOUNT = 1
 FIRST_USER_ACCOUNT = 2
+CLOSE_PENALTY_PPM = 10_000  # of mark: what an account pays that closes by request
+CLOSE_FLOOR_PPM = 20_000  # of the gross value at mark: less equity than that is left to liquidation
 MAX_TOUCHED = 128
 MAX_LISTED = MAX_TOUCHED - 2  # accounts 0 and 1 count as touched and are never listed
 MAX_INSTRUMENTS = 255

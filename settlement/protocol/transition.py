@@ -2,9 +2,10 @@
 
 Theory of operation. The steps run in the order of the protocol: (1) requests, (2) funding and expiry of every touched
 account against account 1, (3) closing of accounts that asked for it, (4) posted deltas, (5) the fee of account 0.
-Steps 2 and 3 need an oracle vector; until oracle rounds exist the header's round is 0 and they change nothing, and
-a CLOSE_ALL request is refused. Everything is checked before anything is returned, and the ledger is never changed
-here: `LedgerState.commit` installs the effect.
+Steps 2 and 3 read the vector of the opening round, the round in the header of the batch before. A deployment without
+oracle posts round 0 for ever: then these steps change nothing, and a CLOSE_ALL request is refused. Everything is
+checked before anything is returned, and the ledger is never changed here: `LedgerState.commit` installs the effect.
+`WrongRoot.sol` does the same on chain; `tests/differential/test_wrong_root.py` holds them together.
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ from settlement.protocol.caps import (
     FUND_ACCOUNT,
     MAX_POSITIONS,
     MAX_REQUESTS,
+    PERP_BIT,
 )
 from settlement.protocol.encoding import BadBatch, BatchData, Header
 from settlement.protocol.ledger import BadSnapshot, Effect, InvariantViolation, LedgerState
 from settlement.protocol.netting import NetDeltas
+from settlement.protocol.oracle import NO_ROUND, OracleVector
+from settlement.protocol.positions import (
+    Positions,
+    close_positions,
+    equity_e6,
+    may_close,
+    settle_positions,
+)
 from settlement.protocol.state_tree import NO_OWNER, TREE_DEPTH, Account
 
 __all__ = [
@@ -39,7 +49,6 @@ __all__ = [
 _INT64_LIMIT = 1 << 63
 _INT128_LIMIT = 1 << 127
 _U64_LIMIT = 1 << 64
-_OPENING_FUND_INDEX = 0  # the index of round 0; positions carry it until rounds exist
 
 
 class RequestKind(IntEnum):
@@ -72,19 +81,29 @@ def withdraw_count(requests: Iterable[ChainRequest]) -> int:
     return sum(request.kind is RequestKind.WITHDRAW for request in requests)
 
 
-def apply_batch(state: LedgerState, header: Header, data: BatchData, requests: Sequence[ChainRequest]) -> Effect:
+def apply_batch(
+    state: LedgerState,
+    header: Header,
+    data: BatchData,
+    requests: Sequence[ChainRequest],
+    opening: OracleVector = NO_ROUND,
+) -> Effect:
     """Return the effect of the next batch on `state`, which stays as it is.
 
-    Raises BadBatch for a batch that breaks a rule of the protocol and Unbalanced when lots or cash do not sum up.
+    `opening` is the vector of the round in the previous batch's header. Raises BadBatch for a batch that breaks a rule
+    of the protocol and Unbalanced when lots or cash do not sum up.
     """
-    _check_header(state, header, requests)
+    _check_header(state, header, requests, opening)
     data.deltas.check(header.fee_e6)
     touched = {index: state.account(index) for index in (FUND_ACCOUNT, CLEARING_ACCOUNT, *sorted(data.deltas.cash_e6))}
     _check_listed(requests, data.deltas.cash_e6)
     collateral_e6 = _apply_requests(touched, requests, data.approved_e6, state.collateral_e6)
-    _apply_deltas(touched, data.deltas)
+    if opening.rows:
+        _settle(touched, opening)
+        _close(touched, {row.account for row in requests if row.kind is RequestKind.CLOSE_ALL}, opening)
+    _apply_deltas(touched, data.deltas, opening)
     _credit(touched, FUND_ACCOUNT, header.fee_e6)
-    _check_fund(touched[FUND_ACCOUNT], header, requests, data)
+    _check_fund(touched[FUND_ACCOUNT], header, requests, data, opening)
     for index, account in touched.items():
         _check_account(index, account)
     return Effect(
@@ -95,10 +114,12 @@ def apply_batch(state: LedgerState, header: Header, data: BatchData, requests: S
     )
 
 
-def _check_header(state: LedgerState, header: Header, requests: Sequence[ChainRequest]) -> None:
+def _check_header(state: LedgerState, header: Header, requests: Sequence[ChainRequest], opening: OracleVector) -> None:
     header.pack()
-    if header.oracle_round:
-        raise BadBatch(f"oracle round {header.oracle_round}: rounds are not in use")
+    if header.oracle_round < opening.round_number:
+        raise BadBatch(f"closing round {header.oracle_round} is older than opening round {opening.round_number}")
+    if header.oracle_round == 0 and any(request.kind is RequestKind.CLOSE_ALL for request in requests):
+        raise BadBatch("CLOSE_ALL needs an oracle round")
     if not state.last_match_to_s <= header.match_from_s <= header.match_to_s:
         raise BadBatch(
             f"match times {header.match_from_s} .. {header.match_to_s} after {state.last_match_to_s} do not ascend"
@@ -138,8 +159,6 @@ def _apply_requests(
             collateral_e6 += _debit_approved(touched, request, next(approvals))
             if collateral_e6 < 0:
                 raise BadBatch(f"request {request.index}: {-collateral_e6} more approved than the collateral")
-        elif request.kind is RequestKind.CLOSE_ALL:
-            raise BadBatch(f"request {request.index}: CLOSE_ALL needs an oracle round")
     return collateral_e6
 
 
@@ -165,7 +184,31 @@ def _credit(touched: dict[int, Account], index: int, amount_e6: int) -> int:
     return amount_e6
 
 
-def _apply_deltas(touched: dict[int, Account], deltas: NetDeltas) -> None:
+def _settle(touched: dict[int, Account], opening: OracleVector) -> None:
+    """Apply step 2: account 1 is the counterparty of every expiry and funding payment."""
+    derived_e6 = 0
+    for index in sorted(touched):
+        if index == CLEARING_ACCOUNT:
+            continue
+        account = touched[index]
+        positions, gained_e6 = settle_positions(account.positions, opening)
+        touched[index] = Account(account.owner, account.cash_e6 + gained_e6, positions)
+        derived_e6 += gained_e6
+    _credit(touched, CLEARING_ACCOUNT, -derived_e6)
+
+
+def _close(touched: dict[int, Account], asked: set[int], opening: OracleVector) -> None:
+    """Apply step 3 in index order: what an account closes, the fund takes."""
+    for index in sorted(asked):
+        account, fund = touched[index], touched[FUND_ACCOUNT]
+        if index == FUND_ACCOUNT or not may_close(account.cash_e6, account.positions, opening):
+            continue
+        kept, held, paid_e6 = close_positions(account.positions, fund.positions, opening)
+        touched[index] = Account(account.owner, account.cash_e6 + paid_e6, kept)
+        touched[FUND_ACCOUNT] = Account(fund.owner, fund.cash_e6 - paid_e6, held)
+
+
+def _apply_deltas(touched: dict[int, Account], deltas: NetDeltas, opening: OracleVector) -> None:
     """Apply step 4; each account is rebuilt once."""
     changes: dict[int, dict[int, int]] = {account: {} for account in deltas.cash_e6}
     for (account, instrument), lots in deltas.positions_lots.items():
@@ -177,33 +220,38 @@ def _apply_deltas(touched: dict[int, Account], deltas: NetDeltas) -> None:
         if before.owner == NO_OWNER:
             raise BadBatch(f"account {index} is listed but has no owner")
         cash_e6 = before.cash_e6 + deltas.cash_e6[index]
-        touched[index] = Account(before.owner, cash_e6, _moved_positions(before.positions, moved))
+        touched[index] = Account(before.owner, cash_e6, _moved_positions(before.positions, moved, opening))
 
 
-def _moved_positions(
-    positions: Mapping[int, tuple[int, int]], moved: Mapping[int, int]
-) -> Mapping[int, tuple[int, int]]:
+def _moved_positions(positions: Positions, moved: Mapping[int, int], opening: OracleVector) -> Positions:
+    """Add deltas; a new perpetual position starts at the opening round's index, 0 when that has no row."""
     if not moved:
         return positions
     result = dict(positions)
     for instrument, delta in moved.items():
-        lots = result.get(instrument, (0, 0))[0] + delta
-        if lots:
-            result[instrument] = (lots, _OPENING_FUND_INDEX)
-        else:
-            result.pop(instrument, None)
+        held, fund_index = result.pop(instrument, (0, _opening_index(instrument, opening)))
+        if held + delta:
+            result[instrument] = (held + delta, fund_index)
     return result
 
 
-def _check_fund(fund: Account, header: Header, requests: Iterable[ChainRequest], data: BatchData) -> None:
-    """Refuse a payout of the fund that it cannot cover; it holds no positions before CLOSE_ALL exists."""
+def _opening_index(instrument: int, opening: OracleVector) -> int:
+    row = opening.rows.get(instrument)
+    return row.fund_index if row is not None and instrument & PERP_BIT else 0
+
+
+def _check_fund(
+    fund: Account, header: Header, requests: Iterable[ChainRequest], data: BatchData, opening: OracleVector
+) -> None:
+    """Refuse a payout that leaves the fund without equity at the opening marks: it would come out of the float."""
     withdrawals = [request for request in requests if request.kind is RequestKind.WITHDRAW]
     paid = any(
         approved and request.account == FUND_ACCOUNT
         for request, approved in zip(withdrawals, data.approved_e6, strict=True)
     )
-    if fund.cash_e6 < 0 and (header.fee_e6 < 0 or paid):
-        raise BadBatch(f"the fund would be left with {fund.cash_e6}")
+    left_e6 = equity_e6(fund.cash_e6, fund.positions, opening)
+    if left_e6 < 0 and (header.fee_e6 < 0 or paid):
+        raise BadBatch(f"the fund would be left with {left_e6}")
 
 
 def _check_account(index: int, account: Account) -> None:

@@ -3,25 +3,31 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
+import {IBonds} from "./interfaces/IBonds.sol";
+import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Operators} from "./Operators.sol";
-import {Queue} from "./Queue.sol";
+import {Parts} from "./Parts.sol";
+import {RequestRows} from "./RequestRows.sol";
 
 /// @title Bonds of the operator and of those who may follow him
 /// @dev Money that leaves goes through `_credits`: whom the token blocks can then block nobody else.
-abstract contract Bonds is Queue, Operators {
+contract Bonds is Operators, RequestRows, ReentrancyGuardTransient, IBonds, Parts {
     using SafeERC20 for IERC20;
 
-    uint256 internal constant MAX_SUCCESSORS = 4;
+    uint256 private constant MAX_SUCCESSORS = 4;
+
+    constructor(address nextPart_) Parts(nextPart_) {}
 
     modifier onlyTimelock() {
-        require(msg.sender == timelock, NotTimelock());
+        require(msg.sender == _vault().timelock(), NotTimelock());
         _;
     }
 
     function topUpBond(uint64 amount) external nonReentrant {
         require(_head.operator != address(0), NotOperator());
-        _collateral.bond += _receive(amount);
+        _collateral.bond += _receive(IERC20(_vault().token()), amount);
         emit BondChanged(_head.operator, _collateral.bond);
     }
 
@@ -29,7 +35,7 @@ abstract contract Bonds is Queue, Operators {
         uint256 place = _placeOf(msg.sender);
         require(place < _successors.length, NotSuccessor());
         Successor storage row = _successors[place];
-        row.bond += _receive(amount);
+        row.bond += _receive(IERC20(_vault().token()), amount);
         emit BondChanged(msg.sender, row.bond);
     }
 
@@ -54,7 +60,7 @@ abstract contract Bonds is Queue, Operators {
         (row.retiredFrom, row.retiredTo, row.retiredBond) = (row.from, head_, _collateral.bond);
         _backing = row;
         _retiredOperator = _head.operator;
-        require(_installSuccessor(minimumBond), NotSuccessor());
+        require(_installSuccessor(_vault().minimumBond()), NotSuccessor());
     }
 
     function releaseBond() external {
@@ -77,7 +83,12 @@ abstract contract Bonds is Queue, Operators {
         uint256 amount = _credits[msg.sender];
         require(amount > 0, NothingThere());
         _credits[msg.sender] = 0;
-        IERC20(token).safeTransfer(to, amount);
+        IERC20(_vault().token()).safeTransfer(to, amount);
+    }
+
+    /// @dev what a deployment fixes is read by a call to itself: these lines run on its storage, not in its code
+    function _vault() private view returns (ISettlement) {
+        return ISettlement(address(this));
     }
 
     function _placeOf(address successor) private view returns (uint256 place) {

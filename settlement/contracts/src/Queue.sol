@@ -3,15 +3,13 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
 import {Parameters} from "./Parameters.sol";
+import {RequestRows} from "./RequestRows.sol";
 
 /// @title Deposits and withdrawal requests: rows of the queue that every batch must consume in order
-abstract contract Queue is Parameters, ReentrancyGuardTransient {
-    using SafeERC20 for IERC20;
-
+abstract contract Queue is Parameters, RequestRows, ReentrancyGuardTransient {
     function deposit(uint32 acct, uint64 amount) external nonReentrant returns (uint32 index, uint64 id) {
         return _deposit(acct, amount);
     }
@@ -31,6 +29,24 @@ abstract contract Queue is Parameters, ReentrancyGuardTransient {
         return _queueWithdraw(acct, amount);
     }
 
+    function requestClose(uint32 acct) external returns (uint64 id) {
+        require(feedThreshold > 0, NoOracle());
+        return _queueByOwner(acct, Kind.CLOSE_ALL);
+    }
+
+    function cancelAll(uint32 acct) external returns (uint64 id) {
+        return _queueByOwner(acct, Kind.CANCEL_ALL);
+    }
+
+    function lockTrading(uint32 acct) external returns (uint64 id) {
+        return _queueByOwner(acct, Kind.LOCK);
+    }
+
+    function _queueByOwner(uint32 acct, Kind kind) private returns (uint64) {
+        require(_accounts[acct].owner == msg.sender, NotOwner());
+        return _enqueueOnce(acct, kind, 0, 0);
+    }
+
     function _queueWithdraw(uint32 acct, uint64 amount) internal returns (uint64) {
         require(amount > 0, ZeroAmount());
         return _enqueueOnce(acct, Kind.WITHDRAW, amount, 0);
@@ -44,29 +60,12 @@ abstract contract Queue is Parameters, ReentrancyGuardTransient {
         _lastRequest[acct][uint8(kind)] = id;
     }
 
-    function _enqueue(uint32 acct, Kind kind, uint64 amount, uint104 aux) internal returns (uint64 id) {
-        id = _progress.reqHead + 1;
-        _progress.reqHead = uint56(id);
-        _requests[id] = Request(acct, uint8(kind), amount, uint40(block.timestamp), aux);
-        emit Requested(id, acct, kind, kind == Kind.SET_KEY ? 0 : amount, _accounts[acct].owner);
-    }
-
     function _deposit(uint32 acct, uint64 amount) private returns (uint32 index, uint64 id) {
         require(acct == 0 || _accounts[acct].owner != address(0), NoAccount());
-        uint64 received = _receive(amount);
+        uint64 received = _receive(IERC20(token), amount);
         require(received >= minimumDeposit, BadAmount());
         index = acct == 0 ? _openAccount(msg.sender) : acct;
         id = _enqueue(index, Kind.DEPOSIT, received, 0);
-    }
-
-    /// @dev counts what arrived, so a fee on transfer is the sender's
-    function _receive(uint64 amount) internal returns (uint64) {
-        IERC20 coin = IERC20(token);
-        uint256 before = coin.balanceOf(address(this));
-        coin.safeTransferFrom(msg.sender, address(this), amount);
-        uint256 received = coin.balanceOf(address(this)) - before;
-        require(received > 0 && received <= type(uint64).max, BadAmount());
-        return uint64(received);
     }
 
     function _openAccount(address owner) private returns (uint32 index) {

@@ -74,4 +74,5 @@ abstract contract Storage is ISettlementTypes {
     mapping(address asset => AssetRow) internal _assets;
     mapping(uint256 id => bytes32) internal _instruments;
     mapping(bytes32 assetAndSubId => uint32) internal _instrumentOf;
+    mapping(bytes32 senderAndNonce => address[]) internal _staged;
 }

@@ -83,7 +83,7 @@ contract ClaimsTest is Fixture {
         vault = deploy(address(coin));
         coin.mint(address(this), BOND);
         coin.approve(address(vault), BOND);
-        vault.topUpBond(BOND);
+        bonds().topUpBond(BOND);
         coin.mint(alice, 100e6);
         vm.prank(alice);
         coin.approve(address(vault), 100e6);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Bonds} from "../src/Bonds.sol";
 import {IMarkets} from "../src/interfaces/IMarkets.sol";
 import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {Markets} from "../src/Markets.sol";
@@ -32,11 +33,11 @@ contract MarketsTest is Fixture {
         markets = IMarkets(address(vault));
         token.mint(address(this), BOND);
         token.approve(address(vault), BOND);
-        vault.topUpBond(BOND);
+        bonds().topUpBond(BOND);
     }
 
     function part() internal override returns (address) {
-        return address(new Markets(address(0)));
+        return address(new Markets(address(new Bonds(address(0)))));
     }
 
     function sortedKeys() private pure returns (uint256[3] memory sorted) {

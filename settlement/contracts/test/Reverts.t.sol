@@ -25,13 +25,13 @@ contract RevertsTest is Fixture {
 
     function register(address who, uint64 bond) private {
         vm.prank(TIMELOCK);
-        vault.registerSuccessor(who);
+        bonds().registerSuccessor(who);
         if (bond == 0) return;
         token.mint(who, bond);
         vm.prank(who);
         token.approve(address(vault), bond);
         vm.prank(who);
-        vault.depositBond(bond);
+        bonds().depositBond(bond);
     }
 
     /// @dev the operator of the moment posts, whoever he is
@@ -64,9 +64,9 @@ contract RevertsTest is Fixture {
         vault = deploy(address(token));
         token.mint(address(this), BOND);
         token.approve(address(vault), BOND);
-        vault.topUpBond(BOND - 1);
+        bonds().topUpBond(BOND - 1);
         refuse(ISettlementTypes.BondTooLow.selector, 1, word(0, 0), EMPTY);
-        vault.topUpBond(1);
+        bonds().topUpBond(1);
         post(word(0, 0), EMPTY);
     }
 
@@ -91,19 +91,19 @@ contract RevertsTest is Fixture {
 
     function test_refuses_strangers_at_the_bonds() public {
         vm.expectRevert(ISettlementTypes.NotTimelock.selector);
-        vault.registerSuccessor(next);
+        bonds().registerSuccessor(next);
         vm.expectRevert(ISettlementTypes.NotTimelock.selector);
-        vault.removeSuccessor(next);
+        bonds().removeSuccessor(next);
         vm.expectRevert(ISettlementTypes.NotTimelock.selector);
-        vault.rotateOperator();
+        bonds().rotateOperator();
         vm.expectRevert(ISettlementTypes.NotSuccessor.selector);
-        vault.depositBond(1);
+        bonds().depositBond(1);
         vm.expectRevert(ISettlementTypes.NothingThere.selector);
-        vault.takeCredit(address(this));
+        bonds().takeCredit(address(this));
         vm.expectRevert(ISettlementTypes.NothingThere.selector);
-        vault.sweepPot();
+        bonds().sweepPot();
         vm.expectRevert(ISettlementTypes.NothingThere.selector);
-        vault.releaseBond();
+        bonds().releaseBond();
     }
 
     function test_refuses_a_fifth_successor_and_doubles() public {
@@ -113,14 +113,14 @@ contract RevertsTest is Fixture {
         for (uint256 i = 0; i < 3; ++i) {
             vm.expectRevert(bad);
             vm.prank(TIMELOCK);
-            vault.registerSuccessor(wrong[i]);
+            bonds().registerSuccessor(wrong[i]);
         }
         for (uint160 i = 1; i < 4; ++i) {
             register(address(i), 0);
         }
         vm.expectRevert(bad);
         vm.prank(TIMELOCK);
-        vault.registerSuccessor(address(9));
+        bonds().registerSuccessor(address(9));
     }
 
     function test_revert_restores_the_state_before_the_batch() public {
@@ -165,7 +165,7 @@ contract RevertsTest is Fixture {
         eq(vault.successors()[0].operator, address(7));
         balanced(2_000e6, 0);
         vm.prank(PROVER);
-        vault.takeCredit(PROVER);
+        bonds().takeCredit(PROVER);
         eq(token.balanceOf(PROVER), BOND / 2);
         postAs(next, word(2, 0), EMPTY);
     }
@@ -176,10 +176,10 @@ contract RevertsTest is Fixture {
         eq(vault.operator(), address(0));
         refuse(ISettlementTypes.NotOperator.selector, 1, word(2, 0), EMPTY);
         vm.expectRevert(ISettlementTypes.NotOperator.selector);
-        vault.topUpBond(BOND);
+        bonds().topUpBond(BOND);
         register(next, BOND);
         vm.prank(TIMELOCK);
-        vault.rotateOperator();
+        bonds().rotateOperator();
         postAs(next, word(2, 0), EMPTY);
     }
 
@@ -220,16 +220,16 @@ contract RevertsTest is Fixture {
         register(next, BOND);
         post(word(2, 0), EMPTY);
         vm.prank(TIMELOCK);
-        vault.rotateOperator();
+        bonds().rotateOperator();
         postAs(next, word(2, 0), EMPTY);
         vm.expectRevert(ISettlementTypes.BondBacksBatches.selector);
-        vault.releaseBond();
+        bonds().releaseBond();
         register(address(8), BOND);
         vm.expectRevert(ISettlementTypes.BondBacksBatches.selector);
         vm.prank(TIMELOCK);
-        vault.rotateOperator();
+        bonds().rotateOperator();
         finalizeAll();
-        vault.releaseBond();
+        bonds().releaseBond();
         eq(vault.credit(address(this)), BOND);
         balanced(0, 0);
     }
@@ -238,14 +238,14 @@ contract RevertsTest is Fixture {
         register(next, BOND);
         post(word(2, 0), EMPTY);
         vm.prank(TIMELOCK);
-        vault.rotateOperator();
+        bonds().rotateOperator();
         postAs(next, word(2, 0), EMPTY);
         accuse(1);
         eq(vault.operator(), next);
         eq(vault.bond(), BOND);
         eq(vault.credit(PROVER), BOND / 2);
         vm.expectRevert(ISettlementTypes.NothingThere.selector);
-        vault.releaseBond();
+        bonds().releaseBond();
         postAs(next, word(2, 0), EMPTY); // seq 1 again, backed by the successor
         accuse(1);
         eq(vault.bond(), 0);
@@ -257,10 +257,10 @@ contract RevertsTest is Fixture {
         post(word(2, 0), EMPTY);
         accuse(1);
         vm.expectRevert(ISettlementTypes.BondBacksBatches.selector);
-        vault.sweepPot();
+        bonds().sweepPot();
         postAs(next, word(2, 0), EMPTY);
         finalizeAll();
-        uint64 id = vault.sweepPot();
+        uint64 id = bonds().sweepPot();
         eq(vault.pot(), 0);
         eq(vault.request(id).acct, 0);
         eq(vault.request(id).amount, BOND / 2);

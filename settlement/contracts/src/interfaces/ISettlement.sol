@@ -35,6 +35,17 @@ interface ISettlement is ISettlementTypes {
     /// @notice Queues a WITHDRAW. Owner only; one open WITHDRAW per account.
     function requestWithdraw(uint32 acct, uint64 amount) external returns (uint64 id);
 
+    /// @notice Queues a CLOSE_ALL: positions go to the fund at mark less 1 %, as far as it has room and the account has
+    /// equity for it. Owner only; needs a deployment with oracle.
+    function requestClose(uint32 acct) external returns (uint64 id);
+
+    /// @notice Queues a CANCEL_ALL: no order signed before it (its nonce read as nanoseconds) authorizes a later fill.
+    function cancelAll(uint32 acct) external returns (uint64 id);
+
+    /// @notice Queues a LOCK, which is for ever: only liquidation, funding and expiry move the account then, and
+    /// withdrawals.
+    function lockTrading(uint32 acct) external returns (uint64 id);
+
     /// @notice Registers `key` for the caller, or revokes it when `validTo` is 0 (scopes and accts are then ignored).
     /// The row changes at once; the request tells the engine. A revoked key stays valid for 10 minutes at most, keeps
     /// its row and can never be registered again; scopes and accounts of a key never change.
@@ -61,25 +72,6 @@ interface ISettlement is ISettlementTypes {
 
     /// @notice Posts the next batch. See the layout above for `h` and `data`.
     function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external;
-
-    // ----------------------------------------------------------------- bonds
-
-    /// @notice Adds to the operator's bond; anyone may pay.
-    function topUpBond(uint64 amount) external;
-    /// @notice Adds to the caller's bond as a registered successor.
-    function depositBond(uint64 amount) external;
-    /// @notice Timelock: one more, at most four. He takes over when he is the first with a bond of `minimumBond()`.
-    function registerSuccessor(address successor) external;
-    /// @notice Timelock: takes a successor off the list; his bond becomes his credit.
-    function removeSuccessor(address successor) external;
-    /// @notice Timelock: the first bonded successor becomes the operator. The old bond backs the old batches on.
-    function rotateOperator() external;
-    /// @notice Credits a rotated operator's bond once all his batches are final.
-    function releaseBond() external;
-    /// @notice Queues the pot as a DEPOSIT of account 0 once a batch of the operator of today is final.
-    function sweepPot() external returns (uint64 id);
-    /// @notice Pays the caller's credit (rewards, bonds) to `to`.
-    function takeCredit(address to) external;
 
     // ----------------------------------------------------------------- anyone
 

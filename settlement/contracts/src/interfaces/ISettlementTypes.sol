@@ -19,7 +19,7 @@ interface ISettlementTypes {
 
     /// @notice One row of the request queue, ids from 1 on.
     /// @param acct account index; for SET_KEY the owner's first account
-    /// @param kind a `Kind`; this version queues DEPOSIT, WITHDRAW and SET_KEY only
+    /// @param kind a `Kind`
     /// @param amount DEPOSIT: received, WITHDRAW: requested (1e-6 USDC), SET_KEY: bits 96..159 of the key address
     /// @param time block time of the request
     /// @param aux WITHDRAW once consumed: approved << 40 | seq (approved becomes 0 when claimed);
@@ -141,6 +141,8 @@ interface ISettlementTypes {
     error BadAmount();
     /// @dev a withdrawal of 0
     error ZeroAmount();
+    /// @dev CLOSE_ALL in a deployment without oracle: nothing would have a mark
+    error NoOracle();
     /// @dev the account has no owner
     error NoAccount();
     /// @dev the tree of 1,048,576 accounts is full
@@ -227,6 +229,11 @@ interface ISettlementTypes {
     error NothingThere();
     /// @dev a dispute: the batch is final or not posted
     error NotDisputable();
+
+    /// @dev a proof that is not in its layout, or not over the data, vector or leaves of the batch
+    error BadProof();
+    /// @dev the proof shows an honest batch
+    error NoFraud();
 
     /// @dev claim: not a WITHDRAW request, or its batch is not final
     error NotClaimable(uint64 id);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Bonds} from "../../src/Bonds.sol";
 import {DemoUSDC} from "../../src/DemoUSDC.sol";
+import {IBonds} from "../../src/interfaces/IBonds.sol";
 import {ISettlementTypes} from "../../src/interfaces/ISettlementTypes.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {Packed} from "./Packed.sol";
@@ -26,12 +28,12 @@ contract Actor is Checks {
     constructor() {
         vm.warp(clock);
         vm.roll(blocks);
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), address(new RevertPart()));
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), address(new RevertPart(address(new Bonds(address(0))))));
         (setup.forceDelay, setup.escapeDelay) = (7 days, 8 days);
         vault = new Settlement(setup);
         token.approve(address(vault), type(uint256).max);
         token.mint(address(this), Setups.BOND);
-        vault.topUpBond(Setups.BOND);
+        bonds().topUpBond(Setups.BOND);
     }
 
     function deposit(uint64 amount, uint32 acct) external {
@@ -64,10 +66,10 @@ contract Actor is Checks {
         vault.finalize(seq, headers[seq]);
     }
 
-    function claim(uint64 from) external {
+    function claim(uint64 start) external {
         uint64 last = vault.reqFinal();
         for (uint64 i = 0; i < last; ++i) {
-            uint64 id = 1 + (from % last + i) % last;
+            uint64 id = 1 + (start % last + i) % last;
             ISettlementTypes.Request memory row = vault.request(id);
             if (row.kind != uint8(ISettlementTypes.Kind.WITHDRAW) || row.aux >> 40 == 0) continue;
             uint64[] memory ids = new uint64[](1);
@@ -85,21 +87,25 @@ contract Actor is Checks {
         uint64 seq = uint64(within(back, vault.finalized() + 1, head));
         address next = address(++successors);
         vm.prank(Setups.TIMELOCK);
-        vault.registerSuccessor(next);
+        bonds().registerSuccessor(next);
         token.mint(next, Setups.BOND);
         vm.prank(next);
         token.approve(address(vault), Setups.BOND);
         vm.prank(next);
-        vault.depositBond(Setups.BOND);
+        bonds().depositBond(Setups.BOND);
         RevertPart(address(vault)).accuse(seq, headers[seq - 1], headers[seq]);
         if (vault.successors().length == 0) return;
         vm.prank(Setups.TIMELOCK);
-        vault.removeSuccessor(next); // an older batch, an older bond
+        bonds().removeSuccessor(next); // an older batch, an older bond
         removed += Setups.BOND;
     }
 
     function sweep() external {
-        if (vault.pot() > 0 && vault.finalized() >= from()) vault.sweepPot();
+        if (vault.pot() > 0 && vault.finalized() >= from()) bonds().sweepPot();
+    }
+
+    function bonds() private view returns (IBonds) {
+        return IBonds(address(vault));
     }
 
     function from() private view returns (uint64 first) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Bonds} from "../../src/Bonds.sol";
 import {DemoUSDC} from "../../src/DemoUSDC.sol";
+import {IBonds} from "../../src/interfaces/IBonds.sol";
 import {ISettlementTypes} from "../../src/interfaces/ISettlementTypes.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {Packed} from "./Packed.sol";
@@ -34,7 +36,7 @@ abstract contract Fixture is Checks {
         vault = deploy(address(token));
         token.mint(address(this), BOND);
         token.approve(address(vault), BOND);
-        vault.topUpBond(BOND);
+        bonds().topUpBond(BOND);
         fund(alice, 0, 1_000e6);
         fund(bob, 0, 1_000e6);
     }
@@ -45,7 +47,11 @@ abstract contract Fixture is Checks {
 
     /// @dev the code that answers what the contract does not know
     function part() internal virtual returns (address) {
-        return address(new RevertPart());
+        return address(new RevertPart(address(new Bonds(address(0)))));
+    }
+
+    function bonds() internal view returns (IBonds) {
+        return IBonds(address(vault));
     }
 
     function fund(address who, uint32 acct, uint64 amount) internal {

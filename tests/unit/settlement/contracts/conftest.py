@@ -17,6 +17,7 @@ SUBACCOUNT_BASE = 5_000_000
 FINALITY_WINDOW_S = 60
 FORCE_DELAY_S = 600
 MINIMUM_DEPOSIT_E6 = 10_000_000
+MINIMUM_BOND_E6 = 500_000_000
 
 
 @dataclass
@@ -91,6 +92,19 @@ def vault() -> Iterator[Vault]:
     web3 = Web3(EthereumTesterProvider())
     operator = web3.eth.accounts[0]
     token = _deploy(web3, "DemoUSDC", operator)
-    windows = (FINALITY_WINDOW_S, FORCE_DELAY_S, MINIMUM_DEPOSIT_E6)
-    settlement = _deploy(web3, "Settlement", operator, token.address, operator, SUBACCOUNT_BASE, *windows)
-    return Vault(web3, token, settlement, operator)
+    settlement = _deploy(web3, "Settlement", operator, _setup(web3, token.address, operator))
+    vault = Vault(web3, token, settlement, operator)
+    vault.send(token.functions.mint(operator, MINIMUM_BOND_E6))
+    vault.send(token.functions.approve(settlement.address, MINIMUM_BOND_E6))
+    bonds = web3.eth.contract(address=settlement.address, abi=load_artifact("Bonds")["abi"])
+    vault.send(bonds.functions.topUpBond(MINIMUM_BOND_E6))
+    return vault
+
+
+def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
+    markets = _deploy(web3, "Markets", operator, "0x" + "00" * 20)
+    bonds = _deploy(web3, "Bonds", operator, markets.address)
+    disputes = _deploy(web3, "Disputes", operator, bonds.address)
+    windows = (FINALITY_WINDOW_S, 1, 30, FORCE_DELAY_S, 3 * FORCE_DELAY_S)
+    amounts = (MINIMUM_DEPOSIT_E6, MINIMUM_BOND_E6, 20_000_000)
+    return (token, operator, operator, operator, disputes.address, SUBACCOUNT_BASE, *windows, *amounts, [], 0)

@@ -6,6 +6,8 @@ from settlement.protocol.encoding import BadBatch, BatchData, Header
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.merkle import ReferenceTree
 from settlement.protocol.netting import NetDeltas, Unbalanced
+from settlement.protocol.oracle import MarkRow, OracleVector
+from settlement.protocol.positions import settle_positions
 from settlement.protocol.state_tree import Account
 from settlement.protocol.transition import ChainRequest, Effect, RequestKind, apply_batch, withdraw_count
 
@@ -44,7 +46,6 @@ DEPOSIT, WITHDRAW = RequestKind.DEPOSIT, RequestKind.WITHDRAW
 @pytest.mark.parametrize(
     "changes",
     [
-        {"oracle_round": 1},
         {"match_from_s": 49},
         {"match_to_s": 49},
         {"request_up_to": 1},
@@ -54,7 +55,7 @@ DEPOSIT, WITHDRAW = RequestKind.DEPOSIT, RequestKind.WITHDRAW
     ids=str,
 )
 def test_bad_headers(changes: dict[str, int]) -> None:
-    """Rounds are not in use, times ascend, the queue is consumed exactly as the header says."""
+    """Times ascend, the queue is consumed exactly as the header says."""
     with pytest.raises(BadBatch):
         apply_batch(ledger(), header(**changes), BatchData(EMPTY, ()), ())
 
@@ -86,7 +87,7 @@ def test_bad_queues(requests: list[ChainRequest], approved: tuple[int, ...], rea
         (request(3, DEPOSIT, 2, -1), (), "does not fit u64"),
         (request(3, DEPOSIT, 9, 1, owner=bytes(20)), (), "without an owner"),
         (request(3, DEPOSIT, 9, 1, owner=bytes(19)), (), "without an owner"),
-        (request(3, RequestKind.CLOSE_ALL, 2), (), "oracle round"),
+        (request(3, RequestKind.CLOSE_ALL, 2), (), "needs an oracle round"),
         (request(3, RequestKind.SET_KEY, 9), (), "has no owner"),
     ],
 )
@@ -208,6 +209,115 @@ def test_requests_come_before_trades() -> None:
     """A deposit of this batch pays for a trade of this batch."""
     effect = consume(NetDeltas({9: -5, 2: 5}, {}), request(3, DEPOSIT, 9, 5, owner=BOB))
     assert effect.accounts[9] == Account(BOB, 0)
+
+
+OPENING = OracleVector(
+    round_number=3,
+    rows={
+        7: MarkRow(mark_e6=40, is_settled=True),
+        8: MarkRow(mark_e6=10),
+        PERP: MarkRow(mark_e6=1_000, fund_index=2_500_000),
+    },
+)
+
+
+def with_round(
+    accounts: dict[int, Account], deltas: NetDeltas, *requests: ChainRequest, fee_e6: int = 0, approved=(), **changes
+) -> Effect:
+    """Apply a batch on `accounts` whose opening round is OPENING."""
+    state = LedgerState(ReferenceTree())
+    cash_e6 = sum(account.cash_e6 for account in accounts.values())
+    state.commit(Effect(accounts=accounts, collateral_e6=cash_e6, request_done=2, last_match_to_s=50))
+    head = header(request_up_to=2 + len(requests), fee_e6=fee_e6, **({"oracle_round": 3} | changes))
+    return apply_batch(state, head, BatchData(deltas, approved), requests, OPENING)
+
+
+def test_closing_round_is_not_older_than_the_opening_one() -> None:
+    """Rounds never go back."""
+    with pytest.raises(BadBatch, match="older than opening round 3"):
+        with_round({2: Account(ALICE, 1)}, EMPTY, oracle_round=2)
+
+
+@pytest.mark.parametrize(
+    ("lots", "fund_index", "gained_e6"),
+    [(3, 2_500_000, 0), (3, 0, -8), (-3, 0, 7), (1, 2_500_001, 0), (-1, 2_500_001, -1), (2, -500_000, -6)],
+)
+def test_funding_is_floored_against_the_account(lots: int, fund_index: int, gained_e6: int) -> None:
+    """Account 1 takes the exact opposite, dust included."""
+    effect = with_round({2: Account(ALICE, 100, {PERP: (lots, fund_index)})}, EMPTY.touching([2]))
+    assert effect.accounts[2] == Account(ALICE, 100 + gained_e6, {PERP: (lots, 2_500_000)})
+    assert effect.accounts[1] == Account(cash_e6=-gained_e6)
+
+
+def test_untouched_accounts_pay_later() -> None:
+    """Only listed accounts are settled; account 1 waits for the others."""
+    accounts = {2: Account(ALICE, 100, {7: (5, 0)}), 3: Account(BOB, 100, {7: (-5, 0)})}
+    effect = with_round(accounts, EMPTY.touching([2]))
+    assert effect.accounts[2] == Account(ALICE, 300)
+    assert effect.accounts[1] == Account(cash_e6=-200)
+    assert 3 not in effect.accounts
+
+
+def test_settled_perpetual_pays_its_funding_first() -> None:
+    """A delisted perpetual leaves nothing behind."""
+    rows = {PERP: MarkRow(mark_e6=10, fund_index=1_000_000, is_settled=True)}
+    kept, gained_e6 = settle_positions({PERP: (4, 0)}, OracleVector(round_number=3, rows=rows))
+    assert (kept, gained_e6) == ({}, 4 * 10 - 4)
+
+
+def test_new_positions_start_at_the_opening_index() -> None:
+    """Whoever trades in a batch sees one index; an instrument without a row starts at 0."""
+    deltas = NetDeltas({2: 0, 3: 0}, {(2, PERP): 1, (3, PERP): -1, (2, PERP + 1): 1, (3, PERP + 1): -1})
+    effect = with_round({2: Account(ALICE, 1), 3: Account(BOB, 1, {PERP + 1: (1, 77)})}, deltas)
+    assert effect.accounts[2].positions == {PERP: (1, 2_500_000), PERP + 1: (1, 0)}
+    assert effect.accounts[3].positions == {PERP: (-1, 2_500_000)}
+
+
+CLOSE = request(3, RequestKind.CLOSE_ALL, 2)
+
+
+@pytest.mark.parametrize(
+    ("cash_e6", "lots", "left_e6"), [(1_000, 100, 1_990), (1_000, -3, 969), (0, 1, 9), (31, -3, 0), (30, -3, None)]
+)
+def test_close_all_sells_to_the_fund_at_a_penalty(cash_e6: int, lots: int, left_e6: int | None) -> None:
+    """Mark less 1 %, floored against the account; too little equity is left to liquidation."""
+    effect = with_round({2: Account(ALICE, cash_e6, {8: (lots, 0)})}, EMPTY.touching([2]), CLOSE)
+    if left_e6 is None:
+        assert effect.accounts[2] == Account(ALICE, cash_e6, {8: (lots, 0)})
+        return
+    assert effect.accounts[2] == Account(ALICE, left_e6)
+    assert effect.accounts[0] == Account(cash_e6=cash_e6 - left_e6, positions={8: (lots, 0)})
+
+
+def test_close_all_leaves_what_has_no_mark_or_no_room() -> None:
+    """A full fund takes what it holds already; the rest stays open and nothing blocks the queue."""
+    full = dict.fromkeys(range(1000, 1127), (1, 0)) | {8: (-5, 0)}
+    own = {8: (5, 0), 9: (1, 0), PERP: (1, 0)}
+    effect = with_round(
+        {0: Account(cash_e6=0, positions=full), 2: Account(ALICE, 10_000, own)}, EMPTY.touching([2]), CLOSE
+    )
+    assert effect.accounts[2].positions == {9: (1, 0)}
+    assert 8 not in effect.accounts[0].positions
+    assert effect.accounts[0].positions[PERP] == (1, 2_500_000)
+
+
+def test_close_all_stops_at_the_fund_s_limit() -> None:
+    """One place is free: the first instrument takes it."""
+    full = dict.fromkeys(range(1000, 1127), (1, 0))
+    own = {8: (5, 0), PERP: (1, 2_500_000)}
+    effect = with_round(
+        {0: Account(cash_e6=0, positions=full), 2: Account(ALICE, 10_000, own)}, EMPTY.touching([2]), CLOSE
+    )
+    assert effect.accounts[2].positions == {PERP: (1, 2_500_000)}
+    assert len(effect.accounts[0].positions) == 128
+
+
+def test_fund_pays_out_of_equity_at_the_opening_marks() -> None:
+    """Positions of the fund count at mark, so a loss of it cannot be paid from the float."""
+    accounts = {0: Account(cash_e6=100, positions={8: (-6, 0)}), 2: Account(ALICE, 0), 3: Account(BOB, 0, {8: (6, 0)})}
+    assert with_round(accounts, NetDeltas({2: 40}, {}), fee_e6=-40).accounts[0].cash_e6 == 60
+    with pytest.raises(BadBatch, match="fund would be left with -1"):
+        with_round(accounts, NetDeltas({2: 41}, {}), fee_e6=-41)
 
 
 def test_withdraw_count() -> None:

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {ISettlementTypes} from "./ISettlementTypes.sol";
+
+/// @title Bonds, successors and rotation, answered at the settlement contract's address
+interface IBonds is ISettlementTypes {
+    /// @notice Adds to the operator's bond; anyone may pay.
+    function topUpBond(uint64 amount) external;
+    /// @notice Adds to the caller's bond as a registered successor.
+    function depositBond(uint64 amount) external;
+    /// @notice Timelock: one more, at most four. He takes over when he is the first with a bond of `minimumBond()`.
+    function registerSuccessor(address successor) external;
+    /// @notice Timelock: takes a successor off the list; his bond becomes his credit.
+    function removeSuccessor(address successor) external;
+    /// @notice Timelock: the first bonded successor becomes the operator. The old bond backs the old batches on.
+    function rotateOperator() external;
+    /// @notice Credits a rotated operator's bond once all his batches are final.
+    function releaseBond() external;
+    /// @notice Queues the pot as a DEPOSIT of account 0 once a batch of the operator of today is final.
+    function sweepPot() external returns (uint64 id);
+    /// @notice Pays the caller's credit (rewards, bonds) to `to`.
+    function takeCredit(address to) external;
+}
