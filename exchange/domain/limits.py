@@ -52,7 +52,7 @@ MAX_TRIGGER_ORDERS: Final = 100_000
 """Of all subaccounts: what one move of a price can fire at most."""
 MAX_TRIGGERS_PER_COMMAND: Final = 128
 """Fired orders placed inside one command; the rest waits for the next Clock."""
-MAX_ACCOUNTS_PER_BATCH: Final = 126
+MAX_ACCOUNTS_PER_BATCH: Final = 102
 MAX_INSTRUMENTS_PER_BATCH: Final = 255
 MAX_ORDERS_PER_ACCOUNT_AND_BATCH: Final = 4_480
 """Leaves that the orders tree takes of one account."""

@@ -31,8 +31,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     closed_orders_life_ns: int = 86_400_000_000_000
     batch_accounts_max: int = MAX_ACCOUNTS_PER_BATCH
     batch_instruments_max: int = MAX_INSTRUMENTS_PER_BATCH
-    batch_legs_max: int = 6_000
-    """126 x 12 + 255 x 60 + 64 x 8 bytes of frame leave room for 6,026 legs of 8 bytes."""
+    batch_legs_max: int = 1_450
+    """102 x 12 + 255 x 60 + 64 x 8 bytes of frame of 28,672 leave room for 1,454 legs of 8 bytes."""
     batch_orders_max: int = MAX_ORDERS_PER_ACCOUNT_AND_BATCH
     """Filled orders of one account; an orders tree with more of them cannot be built."""
     batch_requests_max: int = 64

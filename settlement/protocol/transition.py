@@ -18,6 +18,7 @@ from settlement.protocol.caps import (
     CLEARING_ACCOUNT,
     FIRST_USER_ACCOUNT,
     FUND_ACCOUNT,
+    MAX_CLOSES,
     MAX_POSITIONS,
     MAX_REQUESTS,
     PERP_BIT,
@@ -118,8 +119,9 @@ def _check_header(state: LedgerState, header: Header, requests: Sequence[ChainRe
     header.pack()
     if header.oracle_round < opening.round_number:
         raise BadBatch(f"closing round {header.oracle_round} is older than opening round {opening.round_number}")
-    if header.oracle_round == 0 and any(request.kind is RequestKind.CLOSE_ALL for request in requests):
-        raise BadBatch("CLOSE_ALL needs an oracle round")
+    closes = sum(request.kind is RequestKind.CLOSE_ALL for request in requests)
+    if closes > (MAX_CLOSES if header.oracle_round else 0):
+        raise BadBatch(f"{closes} CLOSE_ALL: each needs an oracle round, {MAX_CLOSES} fits a batch")
     if not state.last_match_to_s <= header.match_from_s <= header.match_to_s:
         raise BadBatch(
             f"match times {header.match_from_s} .. {header.match_to_s} after {state.last_match_to_s} do not ascend"

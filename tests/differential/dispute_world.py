@@ -5,12 +5,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from eth_account import Account as Signer
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
 from web3 import EthereumTesterProvider, Web3
+from web3.exceptions import ContractCustomError
 
 from settlement.contracts import load_artifact
 from settlement.protocol.encoding import BatchData, Header, encode_batch
@@ -40,8 +42,8 @@ class Posted:
 class DisputeWorld:
     """One operator, one feed, and as many owners as the chain has accounts."""
 
-    def __init__(self) -> None:
-        self.web3 = Web3(EthereumTesterProvider(EthereumTester(PyEVMBackend())))
+    def __init__(self, web3: Web3 | None = None) -> None:
+        self.web3 = Web3(EthereumTesterProvider(EthereumTester(PyEVMBackend()))) if web3 is None else web3
         self.operator, self.prover, *self.owners = self.web3.eth.accounts
         self.ledger = LedgerState()
         self.opening: OracleVector = NO_ROUND
@@ -74,9 +76,10 @@ class DisputeWorld:
         address = self.web3.eth.wait_for_transaction_receipt(call)["contractAddress"]
         return self.web3.eth.contract(address=address, abi=artifact["abi"])
 
-    def send(self, call: Any, sender: str | None = None) -> Any:
-        """Send `call`, which must succeed, and return the receipt."""
-        receipt = self.web3.eth.wait_for_transaction_receipt(call.transact({"from": sender or self.operator}))
+    def send(self, call: Any, sender: str | None = None, *, gas: int = 0) -> Any:
+        """Send `call`, which must succeed, and return the receipt. `gas` 0 = as estimated."""
+        limit = {"gas": gas} if gas else {}
+        receipt = self.web3.eth.wait_for_transaction_receipt(call.transact({"from": sender or self.operator, **limit}))
         assert receipt["status"] == 1
         return receipt
 
@@ -87,12 +90,16 @@ class DisputeWorld:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Whatever happens inside is undone on chain."""
-        tester = self.web3.provider.ethereum_tester  # type: ignore[union-attr]
-        snapshot = tester.take_snapshot()
+        tester = getattr(self.web3.provider, "ethereum_tester", None)
+        if tester is None:
+            snapshot = self.web3.provider.make_request("evm_snapshot", [])["result"]
+            undo = partial(self.web3.provider.make_request, "evm_revert", [snapshot])
+        else:
+            undo = partial(tester.revert_to_snapshot, tester.take_snapshot())
         try:
             yield
         finally:
-            tester.revert_to_snapshot(snapshot)
+            undo()
 
     def ask(self, kind: RequestKind, account: int, owner: str, amount_e6: int = 0) -> None:
         """Queue a request of `owner` on chain and remember it; account 0 opens a new one."""
@@ -118,6 +125,9 @@ class DisputeWorld:
 
     def publish(self, vector: OracleVector) -> None:
         """Post the next oracle round; the next batch closes with it."""
+        if not hasattr(self.web3.provider, "ethereum_tester"):  # anvil mines several blocks in one second
+            self.web3.provider.make_request("evm_increaseTime", [5])
+            self.web3.provider.make_request("evm_mine", [])
         encoded, time_s = vector.encode(), self.now_s()
         digest = self.vault.functions.roundDigest(vector.round_number, time_s, Web3.keccak(encoded)).call()
         signature = Signer.unsafe_sign_hash(digest, FEED.key).signature
@@ -178,6 +188,8 @@ class DisputeWorld:
             call.call({"from": self.prover})
         except TransactionFailed as error:
             return selector_of(error)
+        except ContractCustomError as error:
+            return bytes.fromhex(str(error.data)[2:10])
         return b""
 
 

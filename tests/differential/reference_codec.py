@@ -45,7 +45,7 @@ def reference_decode(data: bytes, withdraw_count: int) -> tuple[NetDeltas, tuple
     approved = tuple(cursor.number(64) for _ in range(withdraw_count))
     deltas = NetDeltas(dict(cash), cells)
     out_of_range = any(account < 2 for account, _ in cash) or any(instrument == 0 for _, instrument in cells)
-    if account_count > 126 or len(data) > 65_536 or out_of_range or reference_encode(deltas, approved) != data:
+    if account_count > 102 or len(data) > 28_672 or out_of_range or reference_encode(deltas, approved) != data:
         raise Refused
     return deltas, approved
 

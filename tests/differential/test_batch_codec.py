@@ -75,9 +75,9 @@ def test_codecs_agree(seed: int) -> None:
 
 
 def test_largest_batch_agrees() -> None:
-    """126 accounts in every instrument."""
+    """102 accounts in every instrument."""
     rng = random.Random(1)
-    deltas = random_deltas(rng, 126)
+    deltas = random_deltas(rng, 102)
     assert encode_batch(deltas, ()) == reference_encode(deltas, ())
 
 

@@ -66,9 +66,12 @@ def world(fresh: DisputeWorld) -> Iterator[DisputeWorld]:
 def ask_something(world: DisputeWorld, rng: random.Random) -> list[int]:
     """Queue requests of existing accounts; returns the approvals of the withdrawals among them."""
     approved = []
+    closing = None  # a batch takes one CLOSE_ALL
     for account in sorted(rng.sample(range(2, 6), 2)):
         owner = world.owners[account - 2]
-        kind = rng.choice(list(RequestKind)[:4])
+        kinds = [kind for kind in list(RequestKind)[:4] if kind is not closing]
+        kind = rng.choice(kinds)
+        closing = RequestKind.CLOSE_ALL if kind is RequestKind.CLOSE_ALL else closing
         amount_e6 = rng.randrange(10_000_000, 20_000_000) if kind <= RequestKind.WITHDRAW else 0
         world.ask(kind, account, owner, amount_e6)
         if kind is RequestKind.WITHDRAW:

@@ -6,9 +6,10 @@ import {Parameters} from "./Parameters.sol";
 
 /// @title Netted batches: accepted by the sums they must keep, chained by hash, final after a window
 abstract contract Batches is Parameters {
-    uint256 internal constant MAX_LISTED = 126;
-    uint256 internal constant MAX_DATA = 65_536;
+    uint256 internal constant MAX_LISTED = 102;
+    uint256 internal constant MAX_DATA = 28_672;
     uint256 internal constant MAX_REQUESTS = 64;
+    uint256 internal constant MAX_CLOSES = 1;
     uint256 internal constant MAX_LAG = 24 hours;
     uint256 internal constant MAX_STALENESS = 60;
 
@@ -82,7 +83,15 @@ abstract contract Batches is Parameters {
         uint256 since = _requests[upTo + 1].time;
         if (since < money.resetAt) since = money.resetAt;
         if (matchTo <= since + forceDelay) return;
-        require(matchTo <= money.resumedAt, RequestOverdue());
+        if (matchTo <= money.resumedAt) return;
+        bool full = _requests[upTo + 1].kind == uint8(Kind.CLOSE_ALL) && _closes(done, upTo) == MAX_CLOSES;
+        require(full, RequestOverdue());
+    }
+
+    function _closes(uint256 done, uint256 upTo) private view returns (uint256 count) {
+        for (uint256 id = done + 1; id <= upTo; ++id) {
+            if (_requests[id].kind == uint8(Kind.CLOSE_ALL)) ++count;
+        }
     }
 
     /// @dev what is matched cannot be matched again at another time: after a day without a post the lag rule rests
@@ -149,6 +158,7 @@ abstract contract Batches is Parameters {
         returns (uint256)
     {
         uint96 collateral_ = money.atHead;
+        uint256 closes;
         for (uint256 id = done + 1; id <= upTo; ++id) {
             Request memory row = _requests[id];
             if (row.kind == uint8(Kind.DEPOSIT)) {
@@ -162,6 +172,9 @@ abstract contract Batches is Parameters {
                 require(approved <= row.amount && approved <= collateral_, BadApproval());
                 collateral_ -= approved;
                 _requests[id].aux = (uint104(approved) << 40) | seq;
+            } else if (row.kind == uint8(Kind.CLOSE_ALL)) {
+                // its account is read three times by a proof, which must fit a transaction
+                require(++closes <= MAX_CLOSES, BadQueue());
             }
         }
         money.atHead = collateral_;

@@ -41,7 +41,8 @@ abstract contract WrongRoot is Reverts {
     /// @dev `before` and `after_` are leaves by place: 0 fund, 1 clearing account, 2 + local index
     struct Work {
         BatchCells.Cells cells;
-        MarkTable.Table table;
+        MarkTable.Table effects;
+        MarkTable.Table marks;
         Requested_ requested;
         uint256[] preimages;
         bytes32[] after_;
@@ -77,8 +78,11 @@ abstract contract WrongRoot is Reverts {
         uint256[] memory indices = _indices(work.cells);
         if (indices[indices.length - 1] >= ACCOUNTS) return true;
         _authenticate(work, parts, indices, header.prevRoot);
-        work.table = MarkTable.build(parts.vectorSize == 0 ? 0 : parts.vector);
-        _apply(work, BatchData.unzigzag(uint64(header.h)));
+        int256 fee = BatchData.unzigzag(uint64(header.h));
+        uint256 vector = parts.vectorSize == 0 ? 0 : parts.vector;
+        work.effects = MarkTable.build(vector, false);
+        if (fee < 0 || work.requested.fundPaid || work.requested.closed != 0) work.marks = MarkTable.build(vector, true);
+        _apply(work, fee);
         if (work.wrong) return true;
         (bytes32 root,) = TreeFold.fold(indices, work.after_, parts.siblings);
         return root != header.newRoot;
@@ -191,9 +195,9 @@ abstract contract WrongRoot is Reverts {
         (, int256 cash, uint256 from, uint256 to) = _open(work.preimages[0]);
         Positions.Walk memory fund = work.fund;
         (fund.from, fund.to, fund.out) = (from, to, work.fundSpace);
-        Positions.settleAndMove(fund, work.table);
+        Positions.settleAndMove(fund, work.effects);
         work.derived += fund.derived;
-        fund.cash += cash + work.requested.fundCash;
+        fund.cash = cash + work.requested.fundCash + fund.derived;
         (fund.from, fund.to) = (work.fundSpace, fund.out);
     }
 
@@ -210,23 +214,23 @@ abstract contract WrongRoot is Reverts {
         walk.cash += posted;
         walk.out = work.scratch + LEAF_HEAD;
         walk.count = 0;
-        Positions.settleAndMove(walk, work.table);
+        Positions.settleAndMove(walk, work.effects);
         work.derived += walk.derived;
-        return _leaf(work, owner, walk.cash, walk.out, walk.count, walk.overflow);
+        return _leaf(work, owner, walk.cash + walk.derived, walk.out, walk.count, walk.overflow);
     }
 
     /// @dev step 3; leaves the account's remaining entries for `settleAndMove`
     function _closeAll(Work memory work, Positions.Walk memory walk) private pure {
         walk.out = work.settledSpace;
-        Positions.settleAndMove(walk, work.table);
+        Positions.settleAndMove(walk, work.effects);
         (walk.from, walk.to) = (work.settledSpace, walk.out);
-        (int256 equity, uint256 gross) = Positions.worth(walk.from, walk.to, work.table);
-        equity += walk.cash;
+        (int256 equity, uint256 gross) = Positions.worth(walk.from, walk.to, work.marks);
+        equity += walk.cash + walk.derived;
         if (equity * 1_000_000 < int256(gross * Positions.CLOSE_FLOOR_PPM)) return;
         Positions.Walk memory fund = work.fund;
         uint256 fundOut = work.otherSpace;
         (walk.out, fund.out) = (work.remainingSpace, fundOut);
-        Positions.close(walk, fund, work.table);
+        Positions.close(walk, fund, work.marks);
         (walk.from, walk.to) = (work.remainingSpace, walk.out);
         (fund.from, fund.to) = (fundOut, fund.out);
         (work.otherSpace, work.fundSpace) = (work.fundSpace, fundOut);
@@ -247,7 +251,7 @@ abstract contract WrongRoot is Reverts {
         Positions.Walk memory fund = work.fund;
         fund.cash += fee;
         if (fee < 0 || work.requested.fundPaid) {
-            (int256 equity,) = Positions.worth(fund.from, fund.to, work.table);
+            (int256 equity,) = Positions.worth(fund.from, fund.to, work.marks);
             if (equity + fund.cash < 0) work.wrong = true;
         }
         uint256 size = fund.to - fund.from;

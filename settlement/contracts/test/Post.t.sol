@@ -165,13 +165,13 @@ contract PostTest is Fixture {
     }
 
     function test_refuses_sizes_above_the_caps() public {
-        bytes memory accounts = Packed.head(0, 127);
-        for (uint256 i = 2; i < 129; ++i) {
+        bytes memory accounts = Packed.head(0, 103);
+        for (uint256 i = 2; i < 105; ++i) {
             accounts = bytes.concat(accounts, Packed.account(i, 0));
         }
         bytes4 bad = ISettlementTypes.BadSize.selector;
         refuse(bad, 1, word(2, 0), accounts);
-        refuse(bad, 1, word(2, 0), new bytes(65_537));
+        refuse(bad, 1, word(2, 0), new bytes(28_673));
         refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100070000"));
         refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100000002"));
         refuse(bad, 1, word(2, 0), bytes.concat(hex"010000", hex"0000000100880000"));

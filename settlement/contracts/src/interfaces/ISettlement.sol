@@ -12,7 +12,7 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 ///   reqUpTo u64 | oracleRound u48 | matchFrom u40 | matchTo u40 | zz(fee) u64
 /// Batch `data`, big endian, no padding between the parts:
 ///   nI u8 | nA u16
-///   nA x (acct u32 | zz(cashDelta) u64)            acct strictly ascending, first >= 2, nA + 2 <= 128
+///   nA x (acct u32 | zz(cashDelta) u64)            acct strictly ascending, first >= 2, nA + 2 <= 104
 ///   nI x (instr u32 | nS u16 | nW u16              instr strictly ascending, first >= 1
 ///         nS x (localIdx u10 | zz(delta) u22)      nS a multiple of 8, at most 128
 ///         nW x (localIdx u16 | zz(delta) u48))     nW a multiple of 4, at most 128

@@ -180,7 +180,7 @@ interface ISettlementTypes {
     error NotOperator();
     /// @dev post: seq is not head + 1; finalize: seq is not finalized + 1 or above head. Selector 0xd21fff71
     error BadSeq();
-    /// @dev data above 65,536 bytes, nA above 126, or nS, nW above 128 or not padded
+    /// @dev data above 28,672 bytes, nA above 102, or nS, nW above 128 or not padded
     error BadSize();
     /// @dev accounts or instruments not strictly ascending, or an account below 2, or an instrument 0
     error BadOrder();
@@ -192,7 +192,7 @@ interface ISettlementTypes {
     error BadLength();
     /// @dev approved above the requested amount
     error BadApproval();
-    /// @dev reqUpTo below the previous one, above reqHead, or more than 64 ahead
+    /// @dev reqUpTo below the previous one, above reqHead, or more than 64 ahead; more than 1 CLOSE_ALL in a batch
     error BadQueue();
     /// @dev a request that was older than `forceDelay()` at matchTo would stay unconsumed; not before `resumedAt()`
     error RequestOverdue();

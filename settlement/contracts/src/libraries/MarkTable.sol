@@ -9,60 +9,56 @@ import {Vector} from "./Vector.sol";
 library MarkTable {
     struct Table {
         uint256 at;
-        uint256 mask;
-        uint256 shift;
         uint256 seed;
     }
 
+    /// @dev twice the most rows that a vector has
+    uint256 private constant SLOTS = 4_096;
+
     /// @param vector memory offset of a canonical vector, 0 for the round before the first
-    function build(uint256 vector) internal view returns (Table memory table) {
+    /// @param all whether options that are not settled are in it: they have a mark and no effect
+    function build(uint256 vector, bool all) internal view returns (Table memory table) {
         uint256 head = vector == 0 ? 0 : _load(vector);
         uint256 options = head >> 240;
         uint256 perps = (head >> 224) & 0xffff;
-        uint256 bits = 1;
-        while (1 << bits < 2 * (options + perps)) ++bits;
-        table.mask = (1 << bits) - 1;
-        table.shift = 256 - bits;
         table.seed = uint256(keccak256(abi.encode(block.prevrandao, blockhash(block.number - 1), msg.sender))) | 1;
-        bytes memory space = new bytes(32 << bits);
+        bytes memory space = new bytes(32 * SLOTS);
         assembly ("memory-safe") {
             mstore(table, add(space, 32))
         }
         uint256 at = vector + Vector.HEAD;
-        for (uint256 i = 0; i < options; ++i) {
-            _insert(table, (_load(at) >> 152) << 64);
-            at += Vector.OPTION_ROW;
-        }
-        for (uint256 i = 0; i < perps; ++i) {
-            _insert(table, _load(at) >> 88);
-            at += Vector.PERP_ROW;
-        }
+        _insert(table, at, options, Vector.OPTION_ROW, !all);
+        _insert(table, at + options * Vector.OPTION_ROW, perps, Vector.PERP_ROW, false);
     }
 
     function find(Table memory table, uint256 instr) internal pure returns (uint256 row) {
         assembly ("memory-safe") {
             let base := mload(table)
-            let mask := mload(add(table, 32))
-            let place := shr(mload(add(table, 64)), mul(instr, mload(add(table, 96))))
-            for {} 1 { place := and(add(place, 1), mask) } {
+            let place := shr(244, mul(instr, mload(add(table, 32))))
+            for {} 1 { place := and(add(place, 1), 0xfff) } {
                 row := mload(add(base, shl(5, place)))
                 if or(iszero(row), eq(shr(136, row), instr)) { break }
             }
         }
     }
 
-    /// @param word instr u32 | mark u64 | settled u8 | fundIdx u64, as the vector has it
-    function _insert(Table memory table, uint256 word) private pure {
+    /// @dev a row of the vector is instr u32 | mark u64 | settled u8, and fundIdx u64 for a perpetual
+    function _insert(Table memory table, uint256 at, uint256 count, uint256 size, bool settledOnly) private pure {
         assembly ("memory-safe") {
-            let instr := shr(136, word)
-            let mark := and(shr(72, word), 0xffffffffffffffff)
-            let row := or(shl(136, instr), or(shl(128, and(shr(64, word), 0xff)), shl(64, mark)))
-            row := or(row, and(word, 0xffffffffffffffff))
             let base := mload(table)
-            let mask := mload(add(table, 32))
-            let place := shr(mload(add(table, 64)), mul(instr, mload(add(table, 96))))
-            for {} mload(add(base, shl(5, place))) { place := and(add(place, 1), mask) } {}
-            mstore(add(base, shl(5, place)), row)
+            let seed := mload(add(table, 32))
+            for { let end := add(at, mul(count, size)) } lt(at, end) { at := add(at, size) } {
+                let word := mload(at)
+                let settled := and(shr(152, word), 0xff)
+                if iszero(and(settledOnly, iszero(settled))) {
+                    let row := or(shl(136, shr(224, word)), or(shl(128, settled), shl(64, shr(192, shl(32, word)))))
+                    // an option's row ends here, what follows is the next one's
+                    if shr(255, word) { row := or(row, shr(192, shl(104, word))) }
+                    let place := shr(244, mul(shr(224, word), seed))
+                    for {} mload(add(base, shl(5, place))) { place := and(add(place, 1), 0xfff) } {}
+                    mstore(add(base, shl(5, place)), row)
+                }
+            }
         }
     }
 

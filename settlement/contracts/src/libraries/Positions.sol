@@ -11,8 +11,8 @@ library Positions {
     /// @param from,to memory range of the entries that are read
     /// @param cell,cellsEnd memory range of the posted deltas
     /// @param out memory offset of the next entry that is written
-    /// @param cash what the account gains
-    /// @param derived what of it comes from funding and expiry: account 1 pays it
+    /// @param cash of the account, funding and expiry apart
+    /// @param derived what funding and expiry add to it: account 1 pays that
     /// @param count entries written
     /// @param overflow a position left int64
     struct Walk {
@@ -34,51 +34,106 @@ library Positions {
     uint256 private constant U64 = 0xffffffffffffffff;
     int256 private constant MILLION = 1_000_000;
 
-    /// @dev expiry and funding of what is there, then the posted deltas; doing it twice is doing it once
+    /// @dev expiry and funding of what is there, then the posted deltas; doing it twice is doing it once. This loop is
+    /// the cost of a proof at the caps: up to 16,000 entries, hence assembly
+    /// @param table of the rows with an effect: perpetuals, and what is settled
     function settleAndMove(Walk memory walk, MarkTable.Table memory table) internal pure {
-        unchecked {
-            uint256 held = _next(walk.from, walk.to);
-            uint256 moved = _next(walk.cell, walk.cellsEnd);
-            while (held != moved || held != NONE) {
-                uint256 instr = held < moved ? held : moved;
-                uint256 row = table.find(instr);
-                uint256 index = row & U64;
-                int256 lots = 0;
-                if (held == instr) {
-                    (lots, index) = _settle(walk, row, instr);
-                    held = _next(walk.from, walk.to);
-                }
-                if (moved == instr) {
-                    lots += _delta(walk.cell);
-                    walk.cell += 16;
-                    moved = _next(walk.cell, walk.cellsEnd);
-                }
-                if (lots != 0) _put(walk, instr, lots, index);
+        assembly ("memory-safe") {
+            // instrument of the next cell, 2^32 behind the last
+            function nextMoved(w, at) -> instr {
+                instr := 0x100000000
+                if lt(at, mload(add(w, 96))) { instr := shr(224, mload(at)) }
             }
-        }
-    }
 
-    function _settle(Walk memory walk, uint256 row, uint256 instr) private pure returns (int256 lots, uint256 index) {
-        unchecked {
-            uint256 entry = _load(walk.from);
-            lots = int64(uint64(entry >> 160));
-            int256 gain = 0;
-            if (instr >> 31 == 1) {
-                walk.from += 20;
-                index = (entry >> 96) & U64;
-                if (row != 0) {
-                    gain = floorDivide(lots * (int256(int64(uint64(index))) - int64(uint64(row))), MILLION);
-                    index = row & U64;
+            let from := mload(walk)
+            let cell := mload(add(walk, 64))
+            let out := mload(add(walk, 128))
+            let count := 0
+            let moved := nextMoved(walk, cell)
+            // few variables, so that all stay on the stack
+            for {} 1 {} {
+                // most entries are options that nothing happens to
+                for { let to := mload(add(walk, 32)) } lt(from, to) {} {
+                    let word := mload(from)
+                    if iszero(lt(shr(224, word), moved)) { break }
+                    if shr(255, word) { break }
+                    let slot := shl(5, shr(244, mul(shr(224, word), mload(add(table, 32)))))
+                    if mload(add(mload(table), slot)) { break }
+                    mstore(out, word)
+                    from := add(from, 12)
+                    out := add(out, 12)
+                    count := add(count, 1)
                 }
-            } else {
-                walk.from += 12;
+                // perpetuals that only pay funding
+                for { let to := mload(add(walk, 32)) } lt(from, to) {} {
+                    let word := mload(from)
+                    if iszero(lt(shr(224, word), moved)) { break }
+                    if iszero(shr(255, word)) { break }
+                    let slot := shl(5, shr(244, mul(shr(224, word), mload(add(table, 32)))))
+                    let row := mload(add(mload(table), slot))
+                    // another instrument's row, none, or one that is settled
+                    if xor(shr(128, row), shl(8, shr(224, word))) { break }
+                    mstore(out, or(shl(160, shr(160, word)), shr(96, shl(192, row))))
+                    row := sub(signextend(7, shr(96, word)), signextend(7, row))
+                    row := mul(signextend(7, shr(160, word)), row)
+                    // floored, not rounded toward zero
+                    row := sub(sdiv(row, 1000000), slt(smod(row, 1000000), 0))
+                    mstore(add(walk, 192), add(mload(add(walk, 192)), row))
+                    from := add(from, 20)
+                    out := add(out, 20)
+                    count := add(count, 1)
+                }
+                let instr := 0x100000000
+                if lt(from, mload(add(walk, 32))) { instr := shr(224, mload(from)) }
+                let lots := 0
+                switch lt(moved, instr)
+                case 1 { instr := moved }
+                default {
+                    if shr(32, instr) { break }
+                    lots := signextend(7, shr(160, mload(from)))
+                }
+                let row := 0
+                {
+                    let place := shr(244, mul(instr, mload(add(table, 32))))
+                    for {} 1 { place := and(add(place, 1), 0xfff) } {
+                        row := mload(add(mload(table), shl(5, place)))
+                        if or(iszero(row), eq(shr(136, row), instr)) { break }
+                    }
+                }
+                let index := row
+                if lots {
+                    if shr(31, instr) {
+                        index := shr(96, mload(from))
+                        from := add(from, 8)
+                        if row {
+                            index := mul(lots, sub(signextend(7, index), signextend(7, row)))
+                            index := sub(sdiv(index, 1000000), slt(smod(index, 1000000), 0))
+                            mstore(add(walk, 192), add(mload(add(walk, 192)), index))
+                            index := row
+                        }
+                    }
+                    from := add(from, 12)
+                    if and(shr(128, row), 0xff) {
+                        lots := mul(lots, and(shr(64, row), 0xffffffffffffffff))
+                        mstore(add(walk, 192), add(mload(add(walk, 192)), lots))
+                        lots := 0
+                    }
+                }
+                if eq(moved, instr) {
+                    lots := add(lots, signextend(11, shr(128, mload(cell))))
+                    cell := add(cell, 16)
+                    moved := nextMoved(walk, cell)
+                }
+                if lots {
+                    // the upper half counts what leaves int64
+                    count := add(count, add(1, shl(128, iszero(eq(lots, signextend(7, lots))))))
+                    mstore(out, or(shl(224, instr), or(shr(32, shl(192, lots)), shr(96, shl(192, index)))))
+                    out := add(out, add(12, shl(3, shr(31, instr))))
+                }
             }
-            if ((row >> 128) & 0xff != 0) {
-                gain += lots * int256((row >> 64) & U64);
-                lots = 0;
-            }
-            walk.cash += gain;
-            walk.derived += gain;
+            mstore(add(walk, 128), out)
+            mstore(add(walk, 224), add(mload(add(walk, 224)), and(count, 0xffffffff)))
+            if shr(128, count) { mstore(add(walk, 256), 1) }
         }
     }
 
@@ -107,8 +162,7 @@ library Positions {
             while (from < to) {
                 uint256 entry = _load(from);
                 uint256 instr = entry >> 224;
-                int256 value = int64(uint64(entry >> 160));
-                value *= int256((table.find(instr) >> 64) & U64);
+                int256 value = int256(int64(uint64(entry >> 160))) * int256((table.find(instr) >> 64) & U64);
                 equity += value;
                 gross += uint256(value < 0 ? -value : value);
                 from += instr >> 31 == 1 ? 20 : 12;
@@ -192,12 +246,6 @@ library Positions {
 
     function _next(uint256 at, uint256 end) private pure returns (uint256) {
         return at < end ? _load(at) >> 224 : NONE;
-    }
-
-    function _delta(uint256 cell) private pure returns (int256 delta) {
-        assembly ("memory-safe") {
-            delta := signextend(11, shr(128, mload(cell)))
-        }
     }
 
     function _load(uint256 at) private pure returns (uint256 word) {

@@ -69,6 +69,7 @@ def test_bad_headers(changes: dict[str, int]) -> None:
         ([request(3, WITHDRAW, 0, 1)], (), "0 approved amounts for 1 withdrawals"),
         ([], (1,), "1 approved amounts for 0 withdrawals"),
         ([request(3 + number, RequestKind.LOCK, 0) for number in range(65)], (), "limit is 64"),
+        ([request(3 + number, RequestKind.CLOSE_ALL, 2) for number in range(2)], (), "2 CLOSE_ALL"),
     ],
 )
 def test_bad_queues(requests: list[ChainRequest], approved: tuple[int, ...], reason: str) -> None:
@@ -87,7 +88,7 @@ def test_bad_queues(requests: list[ChainRequest], approved: tuple[int, ...], rea
         (request(3, DEPOSIT, 2, -1), (), "does not fit u64"),
         (request(3, DEPOSIT, 9, 1, owner=bytes(20)), (), "without an owner"),
         (request(3, DEPOSIT, 9, 1, owner=bytes(19)), (), "without an owner"),
-        (request(3, RequestKind.CLOSE_ALL, 2), (), "needs an oracle round"),
+        (request(3, RequestKind.CLOSE_ALL, 2), (), "each needs an oracle round"),
         (request(3, RequestKind.SET_KEY, 9), (), "has no owner"),
     ],
 )
