@@ -25,7 +25,7 @@ __all__ = [
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
 
 
-PARTS: Final = ("Disputes", "Bonds", "Markets")
+PARTS: Final = ("Disputes", "Authority", "Bonds", "Markets")
 """Contracts whose code answers at the settlement contract's address, in the order in which they are asked."""
 
 
@@ -42,6 +42,7 @@ class DeploymentSettings:
     minimum_deposit_e6: int = 10_000_000
     minimum_bond_e6: int = 10_000_000_000
     challenge_bond_e6: int = 100_000_000
+    accepts_sepolia: bool = True
     feed_signers: tuple[bytes, ...] = ()
     feed_threshold: int = 0
 
@@ -103,6 +104,7 @@ def _setup(
         settings.minimum_deposit_e6,
         settings.minimum_bond_e6,
         settings.challenge_bond_e6,
+        settings.accepts_sepolia,
         settings.feed_signers,
         settings.feed_threshold,
     )

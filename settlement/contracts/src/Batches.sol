@@ -45,6 +45,7 @@ abstract contract Batches is Parameters {
         require(block.timestamp >= uint256(header.blockTime) + finalityWindow, WindowOpen());
         require(block.number >= uint256(header.blockNumber) + finalityBlocks, WindowOpen());
         uint64 upTo = uint64(header.h >> 192);
+        require(_openChallenges[_batchHash[seq]] == 0, ChallengeOpen());
         _head.finalized = uint48(seq);
         _final.collateral = header.collateral;
         _final.reqFinal = upTo;

@@ -34,7 +34,7 @@ contract Disputes is WrongRoot, IDisputes, Parts {
     function _proveWrongRoot(uint64 seq, Header memory previous, Header memory header, bytes memory proof) private {
         _checkHeaders(seq, previous, header);
         require(_isWrong(seq, previous, header, proof), NoFraud());
-        _revert(seq, previous, header);
+        _revert(seq, previous, header, msg.sender);
     }
 
     function _stageKey(address who, uint256 nonce) private pure returns (bytes32) {

@@ -30,6 +30,7 @@ abstract contract Parameters is Ledger {
     uint64 public immutable minimumBond;
     uint64 public immutable challengeBond;
     uint8 public immutable feedThreshold;
+    bool public immutable acceptsSepolia;
     uint40 public immutable deployedAt;
     bytes32 public immutable domainSeparator;
     address public immutable settlementAsset;
@@ -51,6 +52,7 @@ abstract contract Parameters is Ledger {
         minimumBond = setup.minimumBond;
         challengeBond = setup.challengeBond;
         feedThreshold = setup.feedThreshold;
+        acceptsSepolia = setup.acceptsSepolia;
         _admitFeeds(setup.feedSigners);
         deployedAt = uint40(block.timestamp);
         domainSeparator = ActionHash.separator(block.chainid);

@@ -19,7 +19,7 @@ abstract contract Reverts is Operators {
     }
 
     /// @dev the headers must have passed `_checkHeaders`; before batch 1 everything is zero
-    function _revert(uint64 seq, Header memory previous, Header memory header) internal {
+    function _revert(uint64 seq, Header memory previous, Header memory header, address prover) internal {
         uint64 last = _head.head;
         uint256 h = seq == 1 ? 0 : previous.h;
         _root = header.prevRoot;
@@ -32,7 +32,7 @@ abstract contract Reverts is Operators {
         _progress = progress;
         _resetClocks(seq == 1 ? 0 : previous.collateral);
         emit BatchReverted(seq, last, _collateral.epoch);
-        _slash(seq);
+        _slash(seq, prover);
     }
 
     function _resetClocks(uint96 collateral) private {
@@ -44,16 +44,16 @@ abstract contract Reverts is Operators {
     }
 
     /// @dev half of the bond to the prover, half to the pot; where no bond is left, half of the pot
-    function _slash(uint64 seq) private {
+    function _slash(uint64 seq, address prover) private {
         BackingSlot memory row = _backing;
         if (seq >= row.from) {
             uint64 bond = _collateral.bond;
-            _pay(seq, _head.operator, bond);
+            _pay(seq, _head.operator, bond, prover);
             _installSuccessor(ISettlement(address(this)).minimumBond());
             return;
         }
         bool retired = seq >= row.retiredFrom && seq <= row.retiredTo;
-        _pay(seq, retired ? _retiredOperator : address(0), retired ? row.retiredBond : 0);
+        _pay(seq, retired ? _retiredOperator : address(0), retired ? row.retiredBond : 0, prover);
         if (retired) row.retiredBond = 0;
         // the numbers from here on are posted again, by the operator of today
         row.from = uint48(seq);
@@ -61,12 +61,12 @@ abstract contract Reverts is Operators {
         _backing = row;
     }
 
-    function _pay(uint64 seq, address operator, uint64 bond) private {
+    function _pay(uint64 seq, address operator, uint64 bond, address prover) private {
         uint64 pot = _final.pot;
         uint64 reward = bond > 0 ? bond / 2 : pot / 2;
         uint64 toPot = bond > 0 ? bond - reward : 0;
         _final.pot = bond > 0 ? pot + toPot : pot - reward;
-        _credit(msg.sender, reward);
-        emit Slashed(seq, bond > 0 ? operator : address(0), msg.sender, reward, toPot);
+        _credit(prover, reward);
+        emit Slashed(seq, bond > 0 ? operator : address(0), prover, reward, toPot);
     }
 }

@@ -75,4 +75,8 @@ abstract contract Storage is ISettlementTypes {
     mapping(uint256 id => bytes32) internal _instruments;
     mapping(bytes32 assetAndSubId => uint32) internal _instrumentOf;
     mapping(bytes32 senderAndNonce => address[]) internal _staged;
+    mapping(bytes32 id => Challenge) internal _challenges;
+    mapping(bytes32 batchHash => uint256) internal _openChallenges;
+    mapping(bytes32 idAndSender => bytes32) internal _answers;
+    mapping(bytes32 ref => mapping(uint256 seq => uint256 lotsAndBatch)) internal _fillOf;
 }

@@ -99,6 +99,8 @@ interface ISettlement is ISettlementTypes {
     function minimumDeposit() external view returns (uint64);
     function minimumBond() external view returns (uint64);
     function challengeBond() external view returns (uint64);
+    /// @notice Whether orders signed under Derive's Sepolia domain count.
+    function acceptsSepolia() external view returns (bool);
     function timelock() external view returns (address);
     function guardian() external view returns (address);
     /// @notice How many feeds must sign an oracle round; 0 = no oracle.

@@ -85,6 +85,7 @@ interface ISettlementTypes {
     /// @param escapeDelay age of the oldest request, or of the last post, at which anyone may freeze
     /// @param minimumBond bond below which nothing can be posted
     /// @param challengeBond what a challenger puts up
+    /// @param acceptsSepolia whether orders signed under Derive's Sepolia domain count (demonstrations)
     /// @param feedSigners who may sign oracle rounds, ascending; the timelock can change them
     /// @param feedThreshold how many must sign; 0 = a deployment without oracle, whose batches have round 0
     struct Setup {
@@ -102,6 +103,7 @@ interface ISettlementTypes {
         uint64 minimumDeposit;
         uint64 minimumBond;
         uint64 challengeBond;
+        bool acceptsSepolia;
         address[] feedSigners;
         uint8 feedThreshold;
     }
@@ -131,6 +133,48 @@ interface ISettlementTypes {
         uint128 lotE18;
         uint64 unit;
         uint8 class;
+    }
+
+    /// @notice A question to the operator: show the signed orders behind the delta of `acct` in batch `seq`.
+    /// @param cancelReq,lockReq the CANCEL_ALL and LOCK relied on, 0 = none
+    /// @param isOpen false once answered, slashed or refunded; it can never be asked again
+    struct Challenge {
+        address challenger;
+        uint40 deadline;
+        uint32 acct;
+        bool isOpen;
+        bytes32 batchHash;
+        uint64 seq;
+        uint64 cancelReq;
+        uint64 lockReq;
+        uint64 bond;
+    }
+
+    /// @notice A leaf of the orders tree with what authorizes it.
+    /// @param pos signed lots filled, `notional` and `fee` in 1e-6 USDC
+    /// @param isSepolia signed under Derive's Sepolia domain, where the deployment accepts that
+    /// @param keyAccts the account list of the session key, as registered; empty when it had none
+    struct OrderEvidence {
+        uint32 leafIndex;
+        uint32 instr;
+        int64 pos;
+        uint64 notional;
+        int64 fee;
+        bool isSepolia;
+        Action action;
+        bytes data;
+        bytes sig;
+        InstrumentSpec spec;
+        uint32[] keyAccts;
+    }
+
+    /// @notice What the parts of an answer have shown so far: sums by instrument, ascending, and cash.
+    struct AnswerState {
+        uint64 nextLeaf;
+        bytes32 lastRef;
+        int256 cash;
+        uint32[] instrs;
+        int256[] lots;
     }
 
     // ----------------------------------------------------------------- errors
@@ -235,6 +279,25 @@ interface ISettlementTypes {
     /// @dev the proof shows an honest batch
     error NoFraud();
 
+    /// @dev challenge: its window is over, the account has no owner, or this question was asked before
+    error BadChallenge();
+    /// @dev the request relied on is not one of this account and kind, or the batch did not consume it
+    error BadReliance();
+    /// @dev the challenge is not open, or not yet overdue
+    error NotOpen();
+    /// @dev finalize: a challenge of this batch is open
+    error ChallengeOpen();
+    /// @dev answer: leaves or refs do not ascend, or they are not under the orders root
+    error BadLeaves();
+    /// @dev answer: not the state of this sender's parts so far
+    error BadState();
+    /// @dev answer: a leaf is not authorized; `reason` is a number of `Authority`
+    error NotAuthorized(uint256 leafIndex, uint8 reason);
+    /// @dev answer: the leaves do not sum up to what was posted
+    error NotTheDelta();
+    /// @dev proveOverfill: the fills shown are within the signed amount
+    error NotOverfilled();
+
     /// @dev claim: not a WITHDRAW request, or its batch is not final
     error NotClaimable(uint64 id);
     /// @dev claim: approved is 0 (refused, or paid before)
@@ -280,4 +343,9 @@ interface ISettlementTypes {
     event FeedSignerSet(address indexed signer, bool allowed);
     event AssetSet(address indexed asset, AssetRow row);
     event InstrumentListed(uint32 indexed id, InstrumentSpec spec);
+    event Challenged(bytes32 indexed id, uint64 indexed seq, uint32 indexed acct, address challenger, uint40 deadline);
+    /// @notice The delta is justified; the challenger's bond went to `answerer`.
+    event Answered(bytes32 indexed id, address answerer);
+    /// @notice What an order filled in a batch is on record.
+    event FillShown(bytes32 indexed ref, uint64 indexed seq, uint64 lots);
 }

@@ -55,6 +55,11 @@ library BatchCells {
         to = _load(cells.ends + 32 * local);
     }
 
+    function cellAt(uint256 at) internal pure returns (uint32 instr, int256 delta) {
+        uint256 word = _load(at);
+        return (uint32(word >> 224), int96(uint96(word >> 128)));
+    }
+
     /// @return local index of the account, or the number of accounts when it is not listed
     function find(Cells memory cells, uint256 index) internal pure returns (uint256) {
         uint256 low = 0;

@@ -10,6 +10,6 @@ contract RevertPart is Reverts, Parts {
 
     function accuse(uint64 seq, Header calldata previous, Header calldata header) external {
         _checkHeaders(seq, previous, header);
-        _revert(seq, previous, header);
+        _revert(seq, previous, header, msg.sender);
     }
 }

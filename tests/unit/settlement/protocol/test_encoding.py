@@ -160,8 +160,8 @@ def test_data_layout() -> None:
 
 
 def test_largest_batch_of_listed_accounts_fits() -> None:
-    """126 accounts with deltas at both ends of the narrow and of the wide form."""
-    accounts = range(2, 128)
+    """102 accounts with deltas at both ends of the narrow and of the wide form."""
+    accounts = range(2, 104)
     cells = {(account, 1): (1 << 47) - 1 if account % 2 else -(1 << 47) for account in accounts}
     cells |= {(account, 2): (1 << 21) - 1 if account % 2 else -(1 << 21) for account in accounts}
     deltas = NetDeltas({account: -(1 << 63) if account % 2 else (1 << 63) - 1 for account in accounts}, cells)

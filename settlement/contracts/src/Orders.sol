@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: UNLICENSED
+pragma solidity 0.8.37;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+
+import {ISettlement} from "./interfaces/ISettlement.sol";
+import {ActionHash} from "./libraries/ActionHash.sol";
+import {RequestRows} from "./RequestRows.sol";
+
+/// @title Whether a signed order authorizes what one batch did with it
+abstract contract Orders is RequestRows {
+    /// @dev the question of a challenge, and what its checks need of the batch
+    struct Question {
+        uint32 acct;
+        address owner;
+        uint256 subaccount;
+        uint256 matchFrom;
+        uint256 matchTo;
+        uint256 canceledNs;
+        bool isLocked;
+    }
+
+    struct Terms {
+        address asset;
+        uint256 subId;
+        int256 limitE18;
+        int256 amountE18;
+        uint256 maxFeeE18;
+        uint256 recipient;
+        bool isBid;
+    }
+
+    uint8 internal constant LOCKED = 1;
+    uint8 internal constant WRONG_ACCOUNT = 2;
+    uint8 internal constant WRONG_MODULE = 3;
+    uint8 internal constant WRONG_SIGNER = 4;
+    uint8 internal constant WRONG_SIGNATURE = 5;
+    uint8 internal constant EXPIRED = 6;
+    uint8 internal constant CANCELED = 7;
+    uint8 internal constant WRONG_INSTRUMENT = 8;
+    uint8 internal constant WRONG_SIDE = 9;
+    uint8 internal constant OVER_AMOUNT = 10;
+    uint8 internal constant BEYOND_LIMIT = 11;
+    uint8 internal constant FEE_TOO_HIGH = 12;
+    uint8 internal constant REBATE_TOO_HIGH = 13;
+
+    uint256 private constant SEPOLIA = 11_155_111;
+    uint256 private constant ORDER_DATA = 224;
+    /// @dev admin, trade:all, trade:orderbook:all; and :perp, :option
+    uint32 private constant ALWAYS = (1 << 0) | (1 << 2) | (1 << 3);
+    uint32 private constant PERPS = 1 << 5;
+    uint32 private constant OPTIONS = 1 << 6;
+    /// @dev 1e-6 USDC against a product of two numbers in 1e-18
+    uint256 private constant E30 = 1e30;
+
+    /// @return reason 0 when the order authorizes the leaf
+    function _judge(Question memory q, OrderEvidence calldata e, bytes32 digest) internal view returns (uint8 reason) {
+        if (q.isLocked) return LOCKED;
+        if (e.action.module != ActionHash.TRADE_MODULE || e.data.length != ORDER_DATA) return WRONG_MODULE;
+        Terms memory terms = abi.decode(e.data, (Terms));
+        if (e.action.subaccountId != q.subaccount || terms.recipient != q.subaccount || e.action.owner != q.owner) {
+            return WRONG_ACCOUNT;
+        }
+        if (!_maySign(q, e)) return WRONG_SIGNER;
+        (address signer, ECDSA.RecoverError fault,) = ECDSA.tryRecoverCalldata(digest, e.sig);
+        if (fault != ECDSA.RecoverError.NoError || signer != e.action.signer) return WRONG_SIGNATURE;
+        if (e.action.expiry < q.matchFrom) return EXPIRED;
+        if (e.action.nonce <= q.canceledNs) return CANCELED;
+        if (!_isInstrument(e.spec, e.instr, terms)) return WRONG_INSTRUMENT;
+        return _judgeTerms(e, terms);
+    }
+
+    function _digest(OrderEvidence calldata e) internal view returns (bytes32) {
+        ISettlement vault = ISettlement(address(this));
+        bytes32 domain = e.isSepolia ? ActionHash.separator(SEPOLIA) : vault.domainSeparator();
+        return ActionHash.digest(domain, ActionHash.action(e.action, e.data));
+    }
+
+    /// @dev the owner always; a key while its row is valid, for the accounts and kinds that the row names
+    function _maySign(Question memory q, OrderEvidence calldata e) private view returns (bool) {
+        if (e.isSepolia && !ISettlement(address(this)).acceptsSepolia()) return false;
+        if (e.action.signer == q.owner) return true;
+        SessionKey memory row = _sessions[q.owner][e.action.signer];
+        if (row.validFrom == 0 || row.validFrom > q.matchTo || row.validTo < q.matchFrom) return false;
+        if (row.scopes & (ALWAYS | (e.instr >> 31 == 1 ? PERPS : OPTIONS)) == 0) return false;
+        return row.listHash == 0 || _isInList(q.acct, row.listHash, e.keyAccts);
+    }
+
+    function _isInList(uint32 acct, uint144 listHash, uint32[] calldata accts) private pure returns (bool found) {
+        if (uint144(uint256(keccak256(abi.encodePacked(accts)))) != listHash) return false;
+        for (uint256 i = 0; i < accts.length; ++i) {
+            if (accts[i] == acct) found = true;
+        }
+    }
+
+    function _isInstrument(InstrumentSpec calldata spec, uint32 instr, Terms memory terms) private view returns (bool) {
+        return instr != 0 && _instruments[instr] == keccak256(abi.encode(spec)) && spec.asset == terms.asset
+            && spec.subId == terms.subId;
+    }
+
+    /// @dev cross-multiplied, so that nothing is rounded
+    function _judgeTerms(OrderEvidence calldata e, Terms memory terms) private pure returns (uint8) {
+        if (e.pos == 0 || terms.isBid != (e.pos > 0) || terms.amountE18 <= 0) return WRONG_SIDE;
+        uint256 filledE18 = uint256(uint64(e.pos > 0 ? e.pos : -e.pos)) * e.spec.lotE18;
+        if (filledE18 > uint256(terms.amountE18)) return OVER_AMOUNT;
+        // beyond these bounds the products would leave 256 bits, and no order means them
+        if (terms.limitE18 < 0 || terms.limitE18 > type(int128).max || terms.maxFeeE18 > type(uint128).max) {
+            return BEYOND_LIMIT;
+        }
+        if (filledE18 > type(uint120).max) return OVER_AMOUNT;
+        uint256 paid = uint256(e.notional) * E30;
+        uint256 limit = uint256(terms.limitE18) * filledE18;
+        if (terms.isBid ? paid > limit : paid < limit) return BEYOND_LIMIT;
+        if (e.fee > 0 && uint256(uint64(e.fee)) * E30 > terms.maxFeeE18 * filledE18) return FEE_TOO_HIGH;
+        if (int256(e.fee) * 1000 < -int256(uint256(e.notional))) return REBATE_TOO_HIGH;
+        return 0;
+    }
+}
