@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from eth_abi.abi import encode
 from eth_account import Account as Signer
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
@@ -37,6 +38,11 @@ class Posted:
     seq: int
     header: tuple[Any, ...]
     data: bytes
+
+    @property
+    def header_hash(self) -> bytes:
+        """The batch's place in the hash chain."""
+        return bytes(Web3.keccak(encode(["bytes32"] * 5 + ["uint256"] * 4, self.header)))
 
 
 class DisputeWorld:
@@ -155,15 +161,20 @@ class DisputeWorld:
         """Root of a ledger on which `effect` was installed."""
         return self.ledger.copy().commit(effect)
 
-    def post(self, header: Header, data: bytes, new_root: bytes) -> Posted:
+    def send_value(self, to: str) -> None:
+        """Give `to` something to pay gas with."""
+        transaction = {"from": self.operator, "to": to, "value": 10**18}
+        self.web3.eth.wait_for_transaction_receipt(self.web3.eth.send_transaction(transaction))
+
+    def post(self, header: Header, data: bytes, new_root: bytes, orders: bytes = bytes(32)) -> Posted:
         """Post the bytes on chain, whatever they are; the ledger stays."""
         calls = self.vault.functions
         seq = calls.head().call() + 1
         previous = calls.batchHash(seq - 1).call(), calls.root().call()
-        receipt = self.send(calls.post(seq, new_root, bytes(32), header.pack(), data))
+        receipt = self.send(calls.post(seq, new_root, orders, header.pack(), data))
         block = self.web3.eth.get_block(receipt["blockNumber"])
         tail = (header.pack(), block["timestamp"], block["number"], calls.collateral().call())
-        return Posted(seq, (*previous, new_root, bytes(32), bytes(Web3.keccak(data)), *tail), data)
+        return Posted(seq, (*previous, new_root, orders, bytes(Web3.keccak(data)), *tail), data)
 
     def advance(self, posted: Posted, effect: Effect) -> None:
         """Take an honest batch over."""
