@@ -171,6 +171,22 @@ contract MarketsTest is Fixture {
         eq(vault.lastRound(), 3);
     }
 
+    /// @dev a proof reads a closing account three times: one fits a batch, the next may wait though it is overdue
+    function test_a_batch_takes_one_close_request() public {
+        fund(alice, 0, 1_000e6);
+        fund(bob, 0, 1_000e6);
+        vm.prank(alice);
+        vault.requestClose(2);
+        vm.prank(bob);
+        uint64 last = vault.requestClose(3);
+        vm.warp(START + DELAY + 1);
+        publish(1, NO_ROWS, uint40(START + DELAY + 1));
+        refuse(ISettlementTypes.BadQueue.selector, 1, Packed.h(last, 1, 0, START + DELAY + 1, 0), EMPTY);
+        refuse(ISettlementTypes.RequestOverdue.selector, 1, Packed.h(last - 2, 1, 0, START + DELAY + 1, 0), EMPTY);
+        post(Packed.h(last - 1, 1, 0, START + DELAY + 1, 0), EMPTY);
+        post(Packed.h(last, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
+    }
+
     function test_feeds_change_by_the_timelock_alone() public {
         vm.expectRevert(ISettlementTypes.NotTimelock.selector);
         markets.setFeedSigner(alice, true);

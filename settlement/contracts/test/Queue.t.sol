@@ -113,6 +113,24 @@ contract QueueTest is Fixture {
         vault.requestWithdraw(2, 0);
     }
 
+    function test_owner_s_requests_are_his_and_one_per_kind() public {
+        vm.expectRevert(ISettlementTypes.NotOwner.selector);
+        vault.cancelAll(2);
+        vm.expectRevert(ISettlementTypes.NotOwner.selector);
+        vault.lockTrading(2);
+        vm.expectRevert(ISettlementTypes.NoOracle.selector);
+        vm.prank(alice);
+        vault.requestClose(2);
+        vm.prank(alice);
+        eq(vault.cancelAll(2), 3);
+        vm.prank(alice);
+        eq(vault.lockTrading(2), 4);
+        vm.expectRevert(abi.encodeWithSelector(ISettlementTypes.RequestOpen.selector, 3));
+        vm.prank(alice);
+        vault.cancelAll(2);
+        eq(vault.request(4).kind, uint8(ISettlementTypes.Kind.LOCK));
+    }
+
     function test_refuses_a_second_open_withdrawal() public {
         vm.prank(alice);
         vault.requestWithdraw(2, 1e6);

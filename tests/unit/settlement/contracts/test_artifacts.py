@@ -13,7 +13,7 @@ EIP170_CODE_LIMIT = 24_576
 
 def test_unknown_contract_is_refused() -> None:
     """A name outside the list gives the list."""
-    with pytest.raises(ValueError, match="Settlement, Disputes, Bonds"):
+    with pytest.raises(ValueError, match="Settlement, Disputes, Authority"):
         load_artifact("Escrow")
 
 
