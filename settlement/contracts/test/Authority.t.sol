@@ -105,15 +105,7 @@ contract AuthorityTest is Fixture {
     /// @dev posts a batch whose only leaves are `left` and `right`
     function postWith(uint256 h, bytes memory data, bytes32 left, bytes32 right) private returns (uint64 seq) {
         seq = vault.head() + 1;
-        ISettlementTypes.Header memory header;
-        (header.prevBatchHash, header.prevRoot) = (vault.batchHash(seq - 1), vault.root());
-        (header.newRoot, header.ordersRoot) = (keccak256(abi.encode(seq, left)), rootOf(left, right));
-        (header.dataHash, header.h) = (keccak256(data), h);
-        (header.blockTime, header.blockNumber) = (uint64(block.timestamp), uint64(block.number));
-        vm.prank(vault.operator());
-        vault.post(seq, header.newRoot, header.ordersRoot, h, data);
-        header.collateral = vault.collateral();
-        headers[seq] = header;
+        postHeader(headerOf(seq, keccak256(abi.encode(seq, left)), rootOf(left, right), h), data);
     }
 
     function postTrade(ISettlementTypes.OrderEvidence memory e) private returns (uint64) {

@@ -34,18 +34,10 @@ contract RevertsTest is Fixture {
         bonds().depositBond(bond);
     }
 
-    /// @dev the operator of the moment posts, whoever he is
     function postAs(address who, uint256 h, bytes memory data) private {
-        headers[vault.head() + 1] = none;
+        eq(vault.operator(), who);
         uint64 seq = vault.head() + 1;
-        ISettlementTypes.Header memory header;
-        (header.prevBatchHash, header.prevRoot) = (vault.batchHash(seq - 1), vault.root());
-        (header.newRoot, header.dataHash, header.h) = (keccak256(abi.encode(who, seq)), keccak256(data), h);
-        (header.blockTime, header.blockNumber) = (uint64(block.timestamp), uint64(block.number));
-        vm.prank(who);
-        vault.post(seq, header.newRoot, 0, h, data);
-        header.collateral = vault.collateral();
-        headers[seq] = header;
+        postHeader(headerOf(seq, keccak256(abi.encode(who, seq)), 0, h), data);
     }
 
     /// @dev money of the vault = what it owes, to the unit

@@ -134,8 +134,18 @@ contract Actor is Checks {
 
     function record(uint256 h, bytes memory data) private {
         uint64 seq = vault.head() + 1;
-        ISettlementTypes.Header memory header;
-        delete headers[seq];
+        ISettlementTypes.Header memory header = headerOf(seq, h, data);
+        vm.prank(vault.operator());
+        vault.post(seq, header.newRoot, 0, h, data);
+        header.collateral = vault.collateral();
+        headers[seq] = header;
+    }
+
+    function headerOf(uint64 seq, uint256 h, bytes memory data)
+        private
+        view
+        returns (ISettlementTypes.Header memory header)
+    {
         header.prevBatchHash = vault.batchHash(seq - 1);
         header.prevRoot = vault.root();
         header.newRoot = keccak256(data);
@@ -143,9 +153,5 @@ contract Actor is Checks {
         header.h = h;
         header.blockTime = uint64(clock);
         header.blockNumber = uint64(blocks);
-        vm.prank(vault.operator());
-        vault.post(seq, header.newRoot, 0, h, data);
-        header.collateral = vault.collateral();
-        headers[seq] = header;
     }
 }

@@ -69,15 +69,29 @@ abstract contract Fixture is Checks {
     /// @dev posts the next batch and keeps its header
     function post(uint256 h, bytes memory data) internal returns (uint64 seq) {
         seq = vault.head() + 1;
-        ISettlementTypes.Header memory header;
+        postHeader(headerOf(seq, keccak256(abi.encode("root", seq)), 0, h), data);
+    }
+
+    function headerOf(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h)
+        internal
+        view
+        returns (ISettlementTypes.Header memory header)
+    {
         header.prevBatchHash = vault.batchHash(seq - 1);
         header.prevRoot = vault.root();
-        header.newRoot = keccak256(abi.encode("root", seq));
-        header.dataHash = keccak256(data);
+        header.newRoot = newRoot;
+        header.ordersRoot = ordersRoot;
         header.h = h;
         header.blockTime = uint64(block.timestamp);
         header.blockNumber = uint64(block.number);
-        vault.post(seq, header.newRoot, header.ordersRoot, h, data);
+    }
+
+    /// @dev the operator of the moment posts, whoever he is
+    function postHeader(ISettlementTypes.Header memory header, bytes memory data) internal {
+        uint64 seq = vault.head() + 1;
+        header.dataHash = keccak256(data);
+        vm.prank(vault.operator());
+        vault.post(seq, header.newRoot, header.ordersRoot, header.h, data);
         header.collateral = vault.collateral();
         headers[seq] = header;
     }
