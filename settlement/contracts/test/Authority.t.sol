@@ -357,6 +357,25 @@ contract AuthorityTest is Fixture {
         eq(vault.credit(address(this)), 20e6);
     }
 
+    /// @dev threat "same order or transfer used ... twice in one": both leaves are in the tree, one order authorizes one
+    function test_refuses_one_order_twice_in_a_batch() public {
+        ISettlementTypes.OrderEvidence memory e = signed(order(10), ALICE_KEY);
+        bytes memory data = trade(10, -10e6 - 2000, 1500);
+        uint64 seq = postWith(word(2, 1500), data, leafOf(e), leafOf(e));
+        bytes32 id = ask(seq, 0, 0);
+        ISettlementTypes.OrderEvidence[] memory leaves = new ISettlementTypes.OrderEvidence[](2);
+        (leaves[0], leaves[1]) = (e, signed(order(10), ALICE_KEY));
+        leaves[1].leafIndex = 1;
+        bytes32 empty;
+        bytes memory above;
+        for (uint256 level = 1; level < 20; ++level) {
+            empty = keccak256(abi.encode(empty, empty));
+            above = bytes.concat(above, empty);
+        }
+        vm.expectRevert(ISettlementTypes.BadLeaves.selector);
+        authority.answer(id, headers[seq], fresh, leaves, above, data);
+    }
+
     function stateAfter(ISettlementTypes.OrderEvidence memory a)
         private
         view
