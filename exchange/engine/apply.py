@@ -66,12 +66,20 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
 }
 
 
-def apply(state: State, command: Command, timestamp_ns: int) -> list[Event]:
+def apply(state: State, command: Command, timestamp_ns: int, packed: tuple[bytes, bytes] | None = None) -> list[Event]:
     """Apply the next command at journal time `timestamp_ns` (nanoseconds, never falling) and return its events.
 
-    Business refusals are events. Raises InvariantViolated when money or positions do not add up; the state is then
-    not to be used any more.
+    `packed` is `pack_command(command)` where the caller has it at hand. Business refusals are events. Raises
+    InvariantViolated when money or positions do not add up; the state is then not to be used any more.
     """
+    events = state.hot(command, timestamp_ns, packed)
+    if events is None:
+        events = _handle(state, command, timestamp_ns)
+        state.mirror(command)
+    return events
+
+
+def _handle(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     if timestamp_ns < state.timestamp_ns:
         raise InvariantViolated(f"time runs backwards: {timestamp_ns} after {state.timestamp_ns}")
     state.sequence += 1
@@ -85,17 +93,5 @@ def apply(state: State, command: Command, timestamp_ns: int) -> list[Event]:
         run_triggers(state, turn, may_place=may_place)
     events = turn.finish(state)
     check_turn(state, turn)
-    _forget_old_orders(state)
+    state.forget_old_orders()
     return events
-
-
-def _forget_old_orders(state: State) -> None:
-    """Drop closed orders beyond the count or the time for which they are remembered."""
-    closed, config = state.closed_orders, state.config
-    too_old_ns = state.timestamp_ns - config.closed_orders_life_ns
-    while closed:
-        oldest = closed[next(iter(closed))]
-        if len(closed) <= config.closed_orders_max and oldest.updated_ns > too_old_ns:
-            return
-        closed.popitem(last=False)
-        state.forget_order(oldest)

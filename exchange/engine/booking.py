@@ -144,7 +144,8 @@ def _move(
     number = instrument.instrument_id
     position = account.positions.get(number)
     if position is None:
-        position = account.positions[number] = Position(opened_ns=state.timestamp_ns)
+        account.positions[number] = Position(opened_ns=state.timestamp_ns)
+        position = account.positions[number]
     was_lots, cost_before = position.lots, position.cost_e6
     realized = move_position(position, delta_lots=delta, notional_e6=notional)
     position.realized_pnl_e6 += realized

@@ -36,7 +36,7 @@ class Change:
 
 def invalidate(state: State, subaccount: int, instrument: int) -> None:
     """The account's position or orders on `instrument` changed."""
-    state.margins[subaccount].by_group.pop(state.group_of[instrument], None)
+    state.forget_margin(subaccount, instrument)
 
 
 def note_lots(state: State, order: Order, lots: int) -> None:
@@ -153,7 +153,7 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
 
 
 def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:
-    members = state.margins[account.index].members.get(key, {})
+    members = state.margin_cache(account.index).members.get(key, {})
     rows = []
     for number in members if change is None or change.instrument in members else (*members, change.instrument):
         row = _option_row(state, account, number, change if change and change.instrument == number else None)

@@ -206,15 +206,17 @@ def lower_quantity(state: State, turn: Turn, order: Order, lots: int, *, rests: 
 def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int) -> Order:
     """Make the order of this command, with its names; the caller says where it stands."""
     number = order_number(sequence=state.sequence)
-    order = Order(
-        number=number,
-        rank=number,
-        place=place,
-        price_ticks=price_ticks,
-        quantity_lots=place.quantity_lots,
-        created_ns=state.timestamp_ns,
-        updated_ns=state.timestamp_ns,
-        replaces=replaces,
+    order = state.adopt_order(
+        Order(
+            number=number,
+            rank=number,
+            place=place,
+            price_ticks=price_ticks,
+            quantity_lots=place.quantity_lots,
+            created_ns=state.timestamp_ns,
+            updated_ns=state.timestamp_ns,
+            replaces=replaces,
+        )
     )
     state.index_order(order)
     turn.events.append(

@@ -96,9 +96,7 @@ def find_order(
     """An open or remembered order of a subaccount by the one name given."""
     if subaccount not in state.account_orders:
         return None
-    if not number:
-        names: dict[str, int] | dict[int, int] = state.client_ids[subaccount] if client_order_id else {}
-        number = names.get(client_order_id, 0) if client_order_id else state.nonce_orders[subaccount].get(nonce, 0)  # type: ignore[call-overload]
+    number = number or state.number_of(subaccount, client_order_id, nonce)
     order = state.find_live(number) or state.closed_orders.get(number)
     return order if order is not None and order.place.subaccount == subaccount else None
 

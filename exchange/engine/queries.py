@@ -1,5 +1,7 @@
 """Answers to questions. Nothing here changes the state, but for caches."""
 
+from collections.abc import Mapping
+
 from exchange.domain.instrument import Instrument
 from exchange.domain.views import (
     AccountView,
@@ -56,7 +58,7 @@ def order_view(state: State, number: int) -> OrderView | None:
     return None if order is None else _view(state, order)
 
 
-def _order_views(state: State, orders: dict[int, Order]) -> tuple[OrderView, ...]:
+def _order_views(state: State, orders: Mapping[int, Order]) -> tuple[OrderView, ...]:
     return tuple(_view(state, order) for _, order in sorted(orders.items()))
 
 

@@ -4,7 +4,6 @@
 exposures and caches are derived; a load gives them anew.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
@@ -109,17 +108,20 @@ def dump(state: State) -> dict[str, bytes]:
         [_order_row(order) for _, order in sorted(state.open_orders.items())],
         [_waiting_row(state, order) for _, order in sorted(state.waiting_orders.items())],
         [_order_row(order) for order in state.closed_orders.values()],
-        _nonce_rows(state),
+        state.nonces.rows(),
         _batch_row(state.batch),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
 
 def load(
-    sections: dict[str, bytes], book_factory: Callable[[], Any] = OrderBook, config: EngineConfig | None = None
+    sections: dict[str, bytes],
+    book_factory: Callable[[], Any] = OrderBook,
+    config: EngineConfig | None = None,
+    state_class: type[State] = State,
 ) -> State:
     """The state of `dump`, with every open order back in its place in line. Raises InvariantViolated on bad rows."""
-    state = State(book_factory, config)
+    state = state_class(book_factory, config)
     decoded = {name: _decode(sections[name]) for name in SECTIONS}
     for name, value in zip(_COUNTERS, decoded["meta"], strict=True):
         setattr(state, name, value)
@@ -128,19 +130,20 @@ def load(
         state.index_instrument(instrument)
     _load_prices(state, decoded["prices"])
     _load_accounts(state, decoded)
-    for bucket, used in decoded["nonces"]:
-        state.nonces.buckets[bucket] = {(owner, signer, nonce): by for owner, signer, nonce, by in used}
+    state.nonces.restore(decoded["nonces"])
     state.batch = _load_batch(decoded["batch"])
-    closed = [_load_order(row) for row in decoded["closed"]]
-    state.closed_orders = OrderedDict((order.number, order) for order in closed)
-    orders = [_load_order(row) for row in decoded["orders"]]
-    waiting = [_load_order(row) for row in decoded["waiting"]]
+    closed, orders, waiting = (
+        [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")
+    )
+    for order in closed:
+        state.closed_orders[order.number] = order
     for order in sorted((*closed, *orders, *waiting), key=lambda order: order.number):
         state.index_order(order)
     _restore_book(state, orders)
     for order in waiting:
         await_trigger(state, order)
         resume(state, order)
+    state.mirror_all()
     return state
 
 
@@ -158,11 +161,6 @@ def _price_rows(state: State) -> list[Any]:
         [row for _, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
     ]
-
-
-def _nonce_rows(state: State) -> list[Any]:
-    buckets = sorted(state.nonces.buckets.items())
-    return [(bucket, sorted((*key, by) for key, by in used.items())) for bucket, used in buckets]
 
 
 def _account_row(account: Account) -> list[Any]:
@@ -206,10 +204,7 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
         values["self_trade_mode"] = OrderFlag(values["self_trade_mode"])
         held = {n: Position(**dict(zip(_POSITION_FIELDS, row, strict=True))) for n, row in positions}
         account = Account(index=index, positions=held, **values)
-        is_new = index not in state.accounts
-        state.accounts[index] = account
-        if is_new:
-            state.index_account(account)
+        state.open_account(account)
         state.cash_sum_e6 += account.ledger_cash_e6
         for number, position in held.items():
             state.position_sums[number] += position.lots
@@ -218,7 +213,8 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
         keys = msgspec.convert(rows, list[KeyRow])
         state.keys[owner] = {row.key: row for row in keys}
     sessions = msgspec.convert(decoded["sessions"], list[Session])
-    state.sessions = {session.number: session for session in sessions}
+    for session in sessions:
+        state.sessions[session.number] = session
 
 
 def _load_order(row: list[Any]) -> Order:

@@ -5,12 +5,13 @@ stops and shows nothing of that command. Hashed and stored: the records. Derived
 exposures, margin caches, timers, indexes.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from sortedcontainers import SortedList
 
+from exchange.domain.commands import Command
+from exchange.domain.events import Event
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason
@@ -50,11 +51,11 @@ class State:
             for index in (FUND_ACCOUNT, CLEARING_ACCOUNT)
         }
         self.keys: dict[bytes, dict[bytes, KeyRow]] = {}
-        self.sessions: dict[int, Session] = {}
-        self.open_orders: dict[int, Order] = {}
+        self.sessions: MutableMapping[int, Session] = {}
+        self.open_orders: MutableMapping[int, Order] = {}
         self.waiting_orders: dict[int, Order] = {}
         """Accepted orders that wait for their parent or their trigger."""
-        self.closed_orders: OrderedDict[int, Order] = OrderedDict()
+        self.closed_orders: MutableMapping[int, Order] = {}
         """In order of closing, which is the order of forgetting."""
         self.nonces = NonceStore()
         self.prices = PriceTable()
@@ -67,19 +68,19 @@ class State:
         self.names: dict[str, int] = {}
         self.group_of: dict[int, GroupKey] = {}
         self.owner_accounts: dict[bytes, list[int]] = {}
-        self.account_orders: dict[int, dict[int, Order]] = {}
+        self.account_orders: dict[int, MutableMapping[int, Order]] = {}
         self.account_waiting: dict[int, dict[int, Order]] = {}
         self.triggers = TriggerBook()
         self.links = Links()
-        self.exposures: dict[int, dict[int, Exposure]] = {}
+        self.exposures: dict[int, MutableMapping[int, Exposure]] = {}
         self.client_ids: dict[int, dict[str, int]] = {}
         self.nonce_orders: dict[int, dict[int, int]] = {}
         self.margins: dict[int, MarginCache] = {}
-        self.handles: dict[int, int] = {}
-        self.by_handle: dict[int, Order] = {}
+        self.handles: MutableMapping[int, int] = {}
+        self.by_handle: MutableMapping[int, Order] = {}
         self.cells: dict[tuple[int, int], int] = {}
         self.timers = SortedList()
-        self.position_sums: dict[int, int] = {}
+        self.position_sums: MutableMapping[int, int] = {}
         self.cash_sum_e6 = 0
 
     def next_deadline_ns(self) -> int | None:
@@ -94,7 +95,7 @@ class State:
 
     def live_orders(self, subaccount: int) -> list[Order]:
         """All orders of a subaccount that have not ended, resting or waiting, by ascending number."""
-        rows = self.account_orders[subaccount] | self.account_waiting[subaccount]
+        rows = {**self.account_orders[subaccount], **self.account_waiting[subaccount]}
         return [order for _, order in sorted(rows.items())]
 
     def find_live(self, number: int) -> Order | None:
@@ -143,12 +144,28 @@ class State:
 
     def index_instrument(self, instrument: Instrument) -> None:
         """Derived tables of a listed instrument and its empty book."""
+        self.open_book(instrument)
+        self.position_sums.setdefault(instrument.instrument_id, 0)
+
+    def open_book(self, instrument: Instrument) -> None:
+        """An instrument's name, its margin group and its empty book."""
         number = instrument.instrument_id
         self.names[instrument.name] = number
         is_perpetual = instrument.is_perpetual
         self.group_of[number] = (number,) if is_perpetual else (instrument.underlying, instrument.expiry_s)
-        self.position_sums.setdefault(number, 0)
         self.book.list_instrument(number, price_min_ticks=1, price_max_ticks=instrument.maximum_price_ticks)
+
+    def open_account(self, account: Account) -> Account:
+        """Keep a subaccount; what is known of its index is replaced. Returns the record to go on with."""
+        is_new = account.index not in self.accounts
+        self.accounts[account.index] = account
+        if is_new:
+            self.index_account(account)
+        return account
+
+    def adopt_order(self, order: Order) -> Order:
+        """Keep a new order, which stands nowhere yet. Returns the record to go on with."""
+        return order
 
     def index_account(self, account: Account) -> None:
         """Derived tables of an account."""
@@ -174,6 +191,36 @@ class State:
             table: dict[Any, int] = names[place.subaccount]
             if table.get(name) == order.number:
                 del table[name]
+
+    def number_of(self, subaccount: int, client_order_id: str, nonce: int) -> int:
+        """Number of an account's youngest order of that client order id, or else that nonce; 0 when unknown."""
+        if client_order_id:
+            return self.client_ids[subaccount].get(client_order_id, 0)
+        return self.nonce_orders[subaccount].get(nonce, 0)
+
+    def forget_old_orders(self) -> None:
+        """Drop closed orders beyond the count or the time for which they are remembered."""
+        closed, config = self.closed_orders, self.config
+        too_old_ns = self.timestamp_ns - config.closed_orders_life_ns
+        while closed:
+            oldest = closed[next(iter(closed))]
+            if len(closed) <= config.closed_orders_max and oldest.updated_ns > too_old_ns:
+                return
+            del closed[oldest.number]
+            self.forget_order(oldest)
+
+    def forget_margin(self, subaccount: int, instrument: int) -> None:
+        """The account's position or orders on an instrument changed."""
+        self.margins[subaccount].by_group.pop(self.group_of[instrument], None)
+
+    def hot(self, command: Command, timestamp_ns: int, packed: tuple[bytes, bytes] | None) -> list[Event] | None:
+        """Events of a command that ran compiled; None: the handlers take it, as they take all of this state's."""
+
+    def mirror(self, command: Command | None) -> None:
+        """Behind every command that the handlers took: states with rows look what it changed."""
+
+    def mirror_all(self) -> None:
+        """The same behind a load."""
 
     def deadline(self, order: Order) -> tuple[int, CloseReason]:
         """When an order dies by time, and of what: its signature, its own date or its instrument's end."""

@@ -16,6 +16,7 @@ from exchange.engine.apply import apply
 from exchange.engine.snapshot import load
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
+from exchange.engine.states import new_state, state_class
 from exchange.journal.disk import Disk
 from exchange.journal.group import Group
 from exchange.journal.reader import read_groups
@@ -68,7 +69,7 @@ def replay(
 def state_of_snapshot(snapshot: Snapshot, book_factory: Callable[[], Any]) -> State:
     """The state a snapshot holds; raises ReplayDiverged when its hash is not the one stored."""
     try:
-        state = load(dict(snapshot.sections), book_factory=book_factory)
+        state = load(dict(snapshot.sections), book_factory, state_class=state_class(book_factory))
     except (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise ReplayDiverged(
             f"the snapshot at sequence {snapshot.sequence} has a form this build does not read ({error}): start the "
@@ -89,7 +90,7 @@ def rebuild(
 ) -> State:
     """State after the newest snapshot (not above sequence `at_most`) and the groups behind it, up to `up_to`."""
     snapshot = load_newest(disk, at_most=at_most)
-    state = State(book_factory) if snapshot is None else state_of_snapshot(snapshot, book_factory)
+    state = new_state(book_factory) if snapshot is None else state_of_snapshot(snapshot, book_factory)
     return replay(disk, state, up_to=up_to, on_group=on_group)
 
 

@@ -304,7 +304,7 @@ class Sequencer:
             pending.deliveries.append(partial(entry.reply, outputs))
 
     def _apply(self, command: Command, packed: tuple[bytes, bytes], pending: _Pending) -> Output:
-        events = apply(self.state, command, pending.timestamp_ns)
+        events = apply(self.state, command, pending.timestamp_ns, packed)
         record, attachments = packed
         pending.records.append(record)
         pending.attachments.append(attachments)

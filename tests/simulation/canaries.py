@@ -50,8 +50,8 @@ def _lost_fill() -> Any:
 def _unbalanced() -> Any:
     """After the 40th trade the taker's account has one unit too much, and no event says so."""
 
-    def generous(state: Any, command: Any, timestamp_ns: int) -> Any:
-        events = apply(state, command, timestamp_ns)
+    def generous(state: Any, command: Any, timestamp_ns: int, packed: Any) -> Any:
+        events = apply(state, command, timestamp_ns, packed)
         for event in events:
             if isinstance(event, Trade) and event.trade == NTH_TRADE:
                 state.accounts[event.taker.subaccount].ledger_cash_e6 += 1

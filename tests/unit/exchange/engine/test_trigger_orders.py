@@ -116,6 +116,7 @@ def test_children_reduce_what_their_parent_opens(fields: dict[str, Any], trigger
     """Another instrument, the same side or an order that may add is no child."""
     world = World().open()
     parent = placed(world, 2, BUY, 590_000, 5)
+    fields = dict(fields)
     side, instrument = fields.pop("side", SELL), fields.pop("instrument", PERP)
     child = stop(58_000 if side is SELL else 70_000, parent=parent, **trigger)
     assert refusal(world.place(2, side, 500, 5, instrument, trigger=child, **fields)) is ResultCode.LINK_INVALID

@@ -1,0 +1,227 @@
+# cython: language_level=3, embedsignature=False, binding=True
+"""The hot commands of a run of records, one crossing from Python for all of them.
+
+The loop below `run` is C: it holds no Python object and raises nothing. It stops at the first command that is not hot
+(the Python handlers take it), and behind one that was booked but means something to waiting orders.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy
+
+from exchange.engine._answers cimport DONE, HANDED, finish
+from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
+from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
+from exchange.engine._events cimport (
+    PACKED_ACCEPTED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE,
+)
+from exchange.engine._integers cimport int128, int_of
+from exchange.engine._rows cimport RECORD_BYTES, Engine, PackedEvent
+from exchange.engine._state cimport Store
+
+from exchange.domain.commands import Place, Side
+from exchange.domain.events import (
+    BatchClosed, BookLevel, FillSide, OrderAccepted, OrderAmended, OrderClosed, OrderRefused, Trade,
+)
+from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from matching_core.invariants import InvariantViolated
+
+__all__ = ["OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "notes", "run", "take_events"]
+
+cdef enum:
+    KIND_PLACE = 1                   # CommandKind
+    KIND_CANCEL = 2
+    KIND_AMEND = 3
+
+OUTCOME_DONE, OUTCOME_COLD, OUTCOME_HANDED = DONE, COLD, HANDED
+SIDES = (Side.BUY, Side.SELL)
+STATUSES = {int(status): status for status in OrderStatus}
+REASONS = {int(reason): reason for reason in CloseReason}
+CODES = {int(code): code for code in ResultCode}
+
+
+cdef int run_place(Engine* engine, const Terms* terms) noexcept nogil:
+    cdef Entry entry
+    cdef char* text = NULL
+    cdef int outcome = examine(engine, terms, &entry)
+    if outcome == COLD or (entry.is_spent and not reserve_for_place(engine, terms, &entry)):
+        return COLD
+    if entry.code == 0:
+        text = copy_text(terms)
+        if text == NULL:
+            return COLD
+    outcome = place(engine, terms, &entry, text)
+    if outcome < 0:
+        free(text)
+        return DONE
+    return outcome
+
+
+cdef int run_one(Engine* engine, const Record* record, const char* attachments) noexcept nogil:
+    """One command of any kind; COLD leaves everything as it was."""
+    cdef Terms terms
+    cdef int outcome = COLD
+    if engine.fired_count or not read_terms(&terms, record, attachments):
+        return COLD
+    engine.sequence += 1
+    if record.kind == KIND_PLACE:
+        outcome = run_place(engine, &terms)
+    elif record.kind == KIND_CANCEL:
+        outcome = cancel(engine, &terms)
+    elif record.kind == KIND_AMEND:
+        outcome = lower(engine, &terms)
+    if outcome == COLD:
+        engine.sequence -= 1
+        return COLD
+    return finish(engine, outcome)
+
+
+def run(Store store not None, bytes records not None, bytes attachments not None, now_ns, first=0, offset=0):
+    """Apply records from `first` on, whose attachments begin at `offset`, until one is not hot or was handed over.
+
+    Returns (index of the next record, offset of its attachments, DONE, COLD or HANDED). Events are added to those not
+    taken yet. Raises InvariantViolated when money or positions do not add up, or time runs backwards.
+    """
+    cdef Engine* engine = &store.engine
+    cdef const char* at = PyBytes_AS_STRING(records)
+    cdef const char* texts = PyBytes_AS_STRING(attachments)
+    cdef Py_ssize_t count = PyBytes_GET_SIZE(records) // RECORD_BYTES
+    cdef Py_ssize_t room = PyBytes_GET_SIZE(attachments)
+    cdef Py_ssize_t index = first
+    cdef Py_ssize_t used = offset
+    cdef int64_t before = engine.now
+    cdef int64_t now = now_ns
+    cdef int outcome = DONE
+    cdef const Record* record
+    if now < before:
+        raise InvariantViolated(f"time runs backwards: {now} after {before}")
+    with nogil:
+        engine.now = now
+        while index < count and outcome == DONE and engine.defect == NULL:
+            record = <const Record*>(at + index * RECORD_BYTES)
+            if record.attachment_bytes > room - used:
+                outcome = COLD
+                break
+            outcome = run_one(engine, record, texts + used)
+            if outcome != COLD:
+                used += record.attachment_bytes
+                index += 1
+    if engine.defect != NULL:
+        raise InvariantViolated((<bytes>engine.defect).decode())
+    return index, used, outcome
+
+
+def take_events(Store store not None):
+    """Packed events not taken yet (layouts in _events.pxd), in order."""
+    answer = PyBytes_FromStringAndSize(<const char*>store.engine.out, store.engine.out_count * sizeof(PackedEvent))
+    store.engine.out_count = 0
+    return answer
+
+
+def drop_events(Store store not None):
+    """Forget packed events not taken yet."""
+    store.engine.out_count = 0
+
+
+def notes(Store store not None):
+    """List (row, whether it ended) of the fills and ends of the command that was handed over, and forget them."""
+    cdef Engine* engine = &store.engine
+    cdef size_t index
+    answer = [(engine.notes[index].order, bool(engine.notes[index].is_close)) for index in range(engine.note_count)]
+    engine.note_count = 0
+    return answer
+
+
+def decode(Store store not None, command):
+    """Take the packed events of one command, its only ones, as events of exchange.domain."""
+    cdef Engine* engine = &store.engine
+    cdef size_t index = 0
+    cdef const PackedEvent* event
+    events = []
+    while index < engine.out_count:
+        event = &engine.out[index]
+        if event.kind == PACKED_TRADE:
+            events.append(decode_trade(event))
+            index += 5
+        elif event.kind == PACKED_BATCH:
+            events.append(decode_batch(event))
+            index += 2
+        else:
+            events.append(decode_single(event, command))
+            index += 1
+    engine.out_count = 0
+    return events
+
+
+cdef object decode_single(const PackedEvent* event, object command):
+    if event.kind == PACKED_LEVEL:
+        return BookLevel(
+            instrument=event.account, side=SIDES[event.flags], price_ticks=event.body[0], quantity_lots=event.body[1]
+        )
+    if event.kind == PACKED_CLOSED:
+        return OrderClosed(
+            subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
+            status=STATUSES[event.flags], reason=REASONS[event.code], unfilled_lots=event.body[1],
+        )
+    if event.kind == PACKED_ACCEPTED:
+        return decode_accepted(event, command)
+    if event.kind == PACKED_REFUSED:
+        return decode_refused(event, command)
+    return OrderAmended(
+        subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
+        quantity_lots=event.body[1], remaining_lots=event.body[2], version=event.body[3],
+    )
+
+
+cdef object decode_accepted(const PackedEvent* event, object command):
+    return OrderAccepted(
+        subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=command.instrument,
+        side=command.side, time_in_force=command.time_in_force, flags=command.flags, price_ticks=event.body[0],
+        quantity_lots=command.quantity_lots, nonce=command.nonce, expiry_s=command.expiry_s,
+        expires_at_s=command.expires_at_s,
+        max_fee_e18=command.max_fee_e18, signer=command.signer, domain=command.domain, digest=command.digest,
+        signature=command.signature, client_order_id=command.client_order_id, label=command.label,
+        replaces=event.body[1],
+    )
+
+
+cdef object decode_refused(const PackedEvent* event, object command):
+    is_place = isinstance(command, Place)
+    is_named = is_place or hasattr(command, "client_order_id")
+    return OrderRefused(
+        subaccount=event.account, order=event.number, code=CODES[event.code], instrument=event.body[0],
+        price_ticks=event.body[1], quantity_lots=event.body[2],
+        client_order_id=command.client_order_id if is_named else "", label=command.label if is_place else "",
+        nonce=command.nonce if is_named else 0,
+    )
+
+
+cdef object decode_trade(const PackedEvent* event):
+    return Trade(
+        trade=event.number, instrument=event.account, price_ticks=event.body[0], quantity_lots=event.body[1],
+        taker_side=SIDES[event.flags], mark_e9=event.body[2], index_e9=event.body[3], maker=decode_side(event + 1),
+        taker=decode_side(event + 3),
+    )
+
+
+cdef object decode_side(const PackedEvent* event):
+    return FillSide(
+        subaccount=event.account, account_seq=event.account_seq, order=event.number, fee_e6=event.body[0],
+        realized_pnl_e6=money_at(event + 1, 16), position_lots=event.body[1], filled_lots=event.body[2],
+        remaining_lots=event.body[3], ledger_cash_e6=money_at(event + 1, 32), cash_e6=money_at(event + 1, 48),
+    )
+
+
+cdef object decode_batch(const PackedEvent* event):
+    return BatchClosed(
+        batch=event.number, first_sequence=event.body[0], last_sequence=event.sequence, match_from_s=event.body[1],
+        match_to_s=event.body[2], request_up_to=(event + 1).account_seq, fee_e6=money_at(event + 1, 32),
+        fill_count=event.body[3],
+    )
+
+
+cdef object money_at(const PackedEvent* event, int offset):
+    cdef int128 value
+    memcpy(&value, <const char*>event + offset, 16)
+    return int_of(value)

@@ -1,0 +1,172 @@
+# cython: language_level=3
+"""Life of an order row: timers, the account's line of open orders, the line of closed ones, forgetting."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from exchange.engine._lookup cimport forget_names
+from exchange.engine._rows cimport (
+    AT_BOOK, AT_CLOSED, AT_NOWHERE, AccountRow, Engine, OrderRow, Timer, grown, order_at, release_order,
+)
+from exchange.engine._tables cimport take_out
+
+
+cdef inline bint is_earlier(const Timer* one, const Timer* other) noexcept nogil:
+    if one.deadline_s != other.deadline_s:
+        return one.deadline_s < other.deadline_s
+    return one.number < other.number
+
+
+cdef inline void set_timer(Engine* engine, uint32_t place, const Timer* timer) noexcept nogil:
+    engine.timers[place] = timer[0]
+    order_at(engine, timer.order).timer = place
+
+
+cdef inline void rise(Engine* engine, uint32_t place, Timer timer) noexcept nogil:
+    """Put a timer at `place` or nearer to the root, where it belongs."""
+    cdef uint32_t parent
+    while place > 1:
+        parent = (place + 2) >> 2
+        if not is_earlier(&timer, &engine.timers[parent]):
+            break
+        set_timer(engine, place, &engine.timers[parent])
+        place = parent
+    set_timer(engine, place, &timer)
+
+
+cdef inline void sink(Engine* engine, uint32_t place, Timer timer) noexcept nogil:
+    """Put a timer at `place` or farther from the root, where it belongs."""
+    cdef uint32_t child, best, last
+    while True:
+        best = child = 4 * place - 2
+        if child > engine.timer_count:
+            break
+        last = min(child + 3, engine.timer_count)
+        while child < last:
+            child += 1
+            if is_earlier(&engine.timers[child], &engine.timers[best]):
+                best = child
+        if not is_earlier(&engine.timers[best], &timer):
+            break
+        set_timer(engine, place, &engine.timers[best])
+        place = best
+    set_timer(engine, place, &timer)
+
+
+cdef inline bint reserve_timer(Engine* engine) noexcept nogil:
+    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_count + 1, sizeof(Timer))
+    if rows == NULL:
+        return False
+    engine.timers = <Timer*>rows
+    return True
+
+
+cdef inline void start_timer(Engine* engine, uint32_t row) noexcept nogil:
+    """Watch an order's deadline; reserve_timer has made the room."""
+    cdef OrderRow* order = order_at(engine, row)
+    cdef Timer timer
+    timer.number = order.number
+    timer.deadline_s = order.deadline_s
+    timer.order = row
+    engine.timer_count += 1
+    rise(engine, engine.timer_count, timer)
+
+
+cdef inline void stop_timer(Engine* engine, uint32_t row) noexcept nogil:
+    cdef OrderRow* order = order_at(engine, row)
+    cdef uint32_t place = order.timer
+    cdef Timer last = engine.timers[engine.timer_count]
+    if place == 0:
+        return
+    order.timer = 0
+    engine.timer_count -= 1
+    if last.order == row:
+        return
+    if place > 1 and is_earlier(&last, &engine.timers[(place + 2) >> 2]):
+        rise(engine, place, last)
+    else:
+        sink(engine, place, last)
+
+
+cdef inline void find_deadline(
+    const Engine* engine, OrderRow* order, int64_t expiry_s, uint64_t expires_at_s
+) noexcept nogil:
+    """When an order dies by time: its signature, its own date or its instrument's end."""
+    cdef int64_t end_s = engine.listings[order.instrument].expiry_s
+    if expires_at_s and expires_at_s < <uint64_t>expiry_s:
+        expiry_s = expires_at_s
+    if end_s and end_s < expiry_s:
+        expiry_s = end_s
+    order.deadline_s = <uint32_t>expiry_s
+
+
+cdef inline void link_open(Engine* engine, uint32_t row) noexcept nogil:
+    """Youngest of its account's orders in the book."""
+    cdef OrderRow* order = order_at(engine, row)
+    cdef AccountRow* account = &engine.accounts[order.account]
+    order.next = 0
+    order.prev = account.tail
+    if account.tail:
+        order_at(engine, account.tail).next = row
+    else:
+        account.head = row
+    account.tail = row
+    account.open_count += 1
+
+
+cdef inline void unlink_open(Engine* engine, uint32_t row) noexcept nogil:
+    cdef OrderRow* order = order_at(engine, row)
+    cdef AccountRow* account = &engine.accounts[order.account]
+    if order.prev:
+        order_at(engine, order.prev).next = order.next
+    else:
+        account.head = order.next
+    if order.next:
+        order_at(engine, order.next).prev = order.prev
+    else:
+        account.tail = order.prev
+    order.next = order.prev = 0
+    account.open_count -= 1
+
+
+cdef inline void append_closed(Engine* engine, uint32_t row) noexcept nogil:
+    """Behind all that closed before."""
+    cdef OrderRow* order = order_at(engine, row)
+    order.where = AT_CLOSED
+    order.next = 0
+    if engine.closed_tail:
+        order_at(engine, engine.closed_tail).next = row
+    else:
+        engine.closed_head = row
+    engine.closed_tail = row
+    engine.closed_count += 1
+
+
+cdef inline void pop_closed(Engine* engine) noexcept nogil:
+    """Take the first of the closed orders out of their line and forget its number."""
+    cdef uint32_t row = engine.closed_head
+    cdef OrderRow* order = order_at(engine, row)
+    engine.closed_head = order.next
+    if order.next == 0:
+        engine.closed_tail = 0
+    engine.closed_count -= 1
+    order.where = AT_NOWHERE
+
+
+cdef inline void forget_first(Engine* engine) noexcept nogil:
+    """Forget the order that closed first, with its names."""
+    cdef uint32_t row = engine.closed_head
+    pop_closed(engine)
+    forget_names(engine, row)
+    take_out(&engine.numbers, order_at(engine, row).number_hash, row)
+    release_order(engine, row)
+
+
+cdef inline void forget_old(Engine* engine) noexcept nogil:
+    """Drop closed orders beyond the count or the time for which they are remembered."""
+    cdef const OrderRow* oldest
+    while engine.closed_head:
+        oldest = order_at(engine, engine.closed_head)
+        if engine.closed_count <= engine.rules.closed_max:
+            if oldest.updated > engine.now - engine.rules.closed_life:
+                return
+        forget_first(engine)
