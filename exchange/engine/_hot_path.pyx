@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
+from exchange.engine._ahead cimport look_ahead
 from exchange.engine._answers cimport DONE, HANDED, finish
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
@@ -103,6 +104,7 @@ def run(Store store not None, bytes records not None, bytes attachments not None
             if record.attachment_bytes > room - used:
                 outcome = COLD
                 break
+            look_ahead(engine, record, count - index)
             outcome = run_one(engine, record, texts + used)
             if outcome != COLD:
                 used += record.attachment_bytes

@@ -7,8 +7,8 @@ from exchange.domain.packing import RECORD_BYTES, pack_command
 from exchange.domain.views import GetAccount, GetBook, GetOpenOrders, GetTriggerOrders
 from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
-from exchange.engine.queries import answer
 from exchange.engine.invariants import check_invariants
+from exchange.engine.queries import answer
 from exchange.engine.snapshot import dump, load
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
