@@ -12,7 +12,7 @@ GOALS ?=
 MINUTES ?= 60
 COMMANDS ?= 100000000
 CANARY ?=
-CORE_TESTS := tests/unit/matching_core tests/property/test_order_book.py tests/differential/test_order_book.py
+CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
 PYTEST := $(BIN)/python -m pytest
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
@@ -82,7 +82,10 @@ core-canary: dev ## each deliberate defect of a book must be found by suite, dif
 	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
 
 sanitize: dev ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(BIN)/python -m tests.sanitizers -q $(CORE_TESTS) tests/sanitizers && echo "sanitize: green"
+	@$(BIN)/python -c "from tests.sanitizers.build import compile_sanitized; compile_sanitized()"
+	@$(BIN)/python -m tests.sanitizers -q -p no:cacheprovider $(CORE_SEARCHES) & searches=$$!; \
+	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers; tables=$$?; \
+	  wait $$searches && [ $$tables = 0 ] && echo "sanitize: green"
 
 fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; stop with Ctrl-C, the same command goes on
 	@exec $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) $(if $(CANARY),--canary $(CANARY))

@@ -50,7 +50,8 @@ def program(source: str) -> Path:
     flags = [flag for flag in core_flags() if flag not in _C_ONLY]
     if path.suffix == ".cpp":
         flags.append("-std=c++17")
-    target = BUILD / f"{path.stem}-{_fingerprint([path], [*compiler, *flags])}"
+    sources = [path, *sorted(FOLDER.glob("*.h"))]
+    target = BUILD / f"{path.stem}-{_fingerprint(sources, [*compiler, *flags])}"
     if not target.exists():
         _build(target, lambda made: [*compiler, *flags, str(path), "-o", made])
     return target

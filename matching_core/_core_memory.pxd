@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Memory of one core: the pools for a whole capacity, and the tables of instruments and guards. Between commands only."""
+"""Memory of one core: pools for a whole capacity, tables of instruments and guards. Runs between commands only."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc

@@ -143,7 +143,7 @@ cdef inline uint16_t check_entry(Core* core, int64_t added, bint is_new) noexcep
         return code
     if is_new and not has_slot(core):
         return CAPACITY
-    if taker.flags & ORDER_HAS_CELL and taker.cell == 0 and (core.cell_top == core.cell_limit or not reserve_cell(core)):
+    if taker.flags & ORDER_HAS_CELL and taker.cell == 0 and not has_cell_room(core):
         return CAPACITY
     if not taker.flags & (IOC | FOK) and core.ladders[taker.ladder].open_lots + added > SIDE_MAX:
         return CAPACITY
@@ -152,6 +152,11 @@ cdef inline uint16_t check_entry(Core* core, int64_t added, bint is_new) noexcep
     if taker.owner and taker.flags & STP_MASK == STP_CANCEL_TAKER and meets_itself_first(core):
         return SELF_TRADE
     return OK
+
+
+cdef inline bint has_cell_room(Core* core) noexcept nogil:
+    """Whether the capacity and the machine's memory have room for one more cell."""
+    return core.cell_top < core.cell_limit and reserve_cell(core)
 
 
 cdef inline uint16_t check_options(Core* core) noexcept nogil:

@@ -52,7 +52,7 @@ cdef inline void step_quote(Core* core) noexcept nogil:
     """One entry of one pass; the command ends behind the last of the second."""
     cdef Quote* quote = &core.quote
     cdef uint32_t entries = 2 * quote.line_count
-    cdef uint32_t entry = quote.step % entries
+    cdef uint32_t entry = quote.step if quote.step < entries else quote.step - entries
     cdef uint8_t side = entry & 1
     cdef const QuoteLine* line = <const QuoteLine*>(quote.header + 1) + (entry >> 1)
     if quote.step == 2 * entries:

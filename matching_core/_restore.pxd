@@ -85,7 +85,9 @@ cdef inline bint read_guard_limits(Guard* guard, const SavedGuard* record) noexc
     return True
 
 
-cdef inline bint read_instrument(Core* core, Reader* reader, const SavedInstrument* record, uint32_t index) noexcept nogil:
+cdef inline bint read_instrument(
+    Core* core, Reader* reader, const SavedInstrument* record, uint32_t index
+) noexcept nogil:
     """Phase, weights and orders of an instrument that is listed under `index`."""
     cdef uint32_t side, place
     cdef int64_t worst = 0

@@ -17,7 +17,7 @@ from matching_core._order_pool cimport (
 
 from time import perf_counter_ns, thread_time_ns
 
-__all__ = ["cycles_per_ns", "idle_cycles", "latencies", "replay_ns", "replay_records_ns", "resting_bytes"]
+__all__ = ["batch_cycles", "cycles_per_ns", "idle_cycles", "latencies", "replay_ns", "replay_records_ns", "resting_bytes"]
 
 cdef extern from "cycles.h":
     uint64_t cycles_start() nogil
@@ -71,6 +71,28 @@ def replay_ns(OrderBook book not None, bytes commands not None):
     duration = thread_time_ns() - start
     free(events)
     return duration
+
+
+def batch_cycles(OrderBook book not None, bytes commands not None):
+    """Cycles of each batch of 256 commands as packed u64."""
+    cdef const Command* command = <const Command*>PyBytes_AS_STRING(commands)
+    cdef size_t count = PyBytes_GET_SIZE(commands) // sizeof(Command)
+    cdef size_t batches = (count + BATCH - 1) // BATCH
+    cdef Event* events = <Event*>calloc(EVENTS, sizeof(Event))
+    samples = PyBytes_FromStringAndSize(NULL, batches * sizeof(uint64_t))
+    cdef uint64_t* cycles = <uint64_t*>PyBytes_AS_STRING(samples)
+    cdef size_t batch, index
+    cdef uint32_t used
+    cdef uint64_t start
+    with nogil:
+        for batch in range(batches):
+            used = 0
+            start = cycles_start()
+            for index in range(batch * BATCH, min((batch + 1) * BATCH, count)):
+                used = apply_one(&book.core, command + index, events, used)
+            cycles[batch] = cycles_end() - start
+    free(events)
+    return samples
 
 
 def latencies(OrderBook book not None, bytes commands not None):

@@ -1,9 +1,10 @@
 /* The floor of any engine with 32-byte commands and events: copy each command into an event and take one
  * unpredictable four-way branch on it, nothing more.
  *
- *   floor COMMANDS        a file of packed commands, as the core takes them
+ *   floor COMMANDS ROUNDS        a file of packed commands, as the core takes them
  *
- * Prints "<floor ns> <copy ns>" per command; the second is a plain copy of the same bytes into the same buffer. Events
+ * Prints "<floor ns> <copy ns> <least cycles>" per command: the second is a plain copy of the same bytes into the same
+ * buffer, the third the sum over batches of the least cycles that any of the rounds took for it (0 rounds: 0). Events
  * go to a buffer of one batch, as the core's do. Both run once before they are timed, so that no page is touched first.
  * Time is the thread's own: what other processes of the machine take is not counted.
  */
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "cycles.h"
 
 enum { BATCH = 256 };
 
@@ -33,6 +36,7 @@ struct event {
 
 static struct event events[BATCH];
 static uint64_t taken[4];
+static uint64_t *least;
 
 static double now_ns(void) {
     struct timespec at;
@@ -88,17 +92,32 @@ static double timed_ns(void (*run)(const struct command *, size_t), const struct
     return (now_ns() - start) / (double)count;
 }
 
+static double least_cycles(const struct command *commands, size_t count, int rounds) {
+    uint64_t sum = 0;
+    for (size_t at = 0; rounds > 0 && at < count; at += BATCH) least[at / BATCH] = UINT64_MAX;
+    for (int round = 0; round < rounds; round++)
+        for (size_t at = 0; at < count; at += BATCH) {
+            uint64_t start = cycles_start();
+            run_floor(&commands[at], count - at < BATCH ? count - at : BATCH);
+            uint64_t took = cycles_end() - start;
+            if (took < least[at / BATCH]) least[at / BATCH] = took;
+        }
+    for (size_t at = 0; rounds > 0 && at < count; at += BATCH) sum += least[at / BATCH];
+    return (double)sum / (double)count;
+}
+
 int main(int argc, char **argv) {
-    FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
-    if (!file || fseek(file, 0, SEEK_END)) return fprintf(stderr, "usage: floor COMMANDS\n"), 2;
+    FILE *file = argc == 3 ? fopen(argv[1], "rb") : NULL;
+    if (!file || fseek(file, 0, SEEK_END)) return fprintf(stderr, "usage: floor COMMANDS ROUNDS\n"), 2;
     size_t count = (size_t)ftell(file) / sizeof(struct command);
     struct command *commands = malloc(count * sizeof(struct command));
+    least = calloc(count / BATCH + 1, sizeof *least);
     rewind(file);
-    if (!count || !commands || fread(commands, sizeof(struct command), count, file) != count) return 1;
+    if (!count || !commands || !least || fread(commands, sizeof(struct command), count, file) != count) return 1;
     double floor_ns = timed_ns(run_floor, commands, count);
     double copy_ns = timed_ns(run_copy, commands, count);
     /* Each run adds its counts twice: once to warm up, once timed. */
     if (taken[0] + taken[1] + taken[2] + taken[3] != 2 * count) return 1;
-    printf("%.4f %.4f\n", floor_ns, copy_ns);
+    printf("%.4f %.4f %.4f\n", floor_ns, copy_ns, least_cycles(commands, count, atoi(argv[2])));
     return 0;
 }

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.sanitizers.build import ROOT
+from tests.sanitizers.build import ROOT, compile_planted, compile_sanitized
 
 __all__ = ["main"]
 
@@ -86,6 +86,9 @@ def try_one(trial: tuple[str, str]) -> str:
 
 def main() -> int:
     """Try every defect on every tool; 1 when one was missed."""
+    # Once, before several runs at a time would.
+    compile_sanitized()
+    compile_planted()
     trials = [(tool, canary) for tool, (_, canaries) in CHECKS.items() for canary in canaries]
     missed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:

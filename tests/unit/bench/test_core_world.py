@@ -59,17 +59,18 @@ def test_the_map_book_reports_what_the_core_reports(tmp_path, name):
     assert sha256(text).hexdigest() == match(records, found, OrderBook).digest
 
 
-def test_the_floor_prints_two_figures(tmp_path):
-    """Floor and plain copy, ns per command."""
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_the_floor_prints_three_figures(tmp_path, rounds):
+    """Floor and plain copy in ns per command, and least cycles where rounds are asked for."""
     path = tmp_path / "commands"
     path.write_bytes(bytes(32 * 1_000))
-    figures = subprocess.run([program("floor.c"), path], check=True, capture_output=True, text=True).stdout.split()
-    assert [float(figure) > 0 for figure in figures] == [True, True]
+    printed = subprocess.run([program("floor.c"), path, str(rounds)], check=True, capture_output=True, text=True).stdout
+    assert [float(figure) > 0 for figure in printed.split()] == [True, True, rounds > 0]
 
 
-@pytest.mark.parametrize("drive", ["replay_ns", "latencies"])
+@pytest.mark.parametrize("drive", ["replay_ns", "batch_cycles", "latencies"])
 def test_the_c_entry_leaves_the_same_book(drive):
-    """Both ways of timing apply every command once."""
+    """Every way of timing applies every command once."""
     records = body("W3a", shrink=100)
     found = survey(records)
     report = match(records, found, OrderBook)
