@@ -9,6 +9,7 @@ DATA ?= .offbook
 SEED ?= 1
 SIZE ?= full
 GOALS ?=
+WORKERS ?= 3
 MINUTES ?= 60
 COMMANDS ?= 100000000
 CANARY ?=
@@ -51,7 +52,8 @@ reset: setup ## clear the data directory
 	@$(BIN)/offbook reset --data $(DATA)
 
 test: dev ## every test that needs pip alone
-	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 tests
+	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+	  --ignore=tests/fuzz --ignore=tests/sanitizers tests
 
 check: dev lint types architecture sim canary core-canary sanitize fuzz-smoke contracts node browser bench-smoke ## lint, types, architecture and what needs more tools
 	@.ci/skipped
@@ -79,6 +81,7 @@ canary: dev ## each deliberate defect must be caught
 	  echo "canary $$name: caught"; done
 
 core-canary: dev ## each deliberate defect of a book must be found by suite, differential and fuzz run
+	@$(PYTEST) -q -p no:benchmark -n 2 tests/fuzz
 	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
 
 sanitize: dev ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer

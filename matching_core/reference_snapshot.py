@@ -78,6 +78,8 @@ class SavedState(AuditedState):
         listed = [book._read_instrument(reader) for _ in range(instrument_count)]
         require(listed == sorted(listed), "instruments out of order")
         require(reader.is_at_end, "bytes behind the last order")
+        used = {handle & _SLOT_MASK for handle in book._orders}
+        require(used.isdisjoint(book._slots.parts[1]), "slot both used and free")
         book._link_lines(lines)
         return book
 

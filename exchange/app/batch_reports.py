@@ -12,12 +12,16 @@ from exchange.bridge.batcher import UNBATCHED_FILL_GAS
 from exchange.journal.disk import RealDisk
 from matching_core import OrderBook
 from settlement.onchain.deploy import Deployment, check_same_chain, load_deployment
-from settlement.onchain.errors import ChainError
+from settlement.onchain.errors import ChainError, HistoryPruned
 from settlement.onchain.outbox import BatchRow, Outbox
-from settlement.onchain.posted import PostedBatch, read_batch_calldata
+from settlement.onchain.posted import PostedBatch, kept_batches, read_batch_calldata
 from settlement.onchain.rpc import RpcChain
 
-__all__ = ["Verification", "batch_numbers", "list_batches", "show_batch", "verify_batch"]
+__all__ = ["BatchPruned", "Verification", "batch_numbers", "list_batches", "show_batch", "verify_batch"]
+
+
+class BatchPruned(Failure):
+    """The chain no longer keeps what verifying the batch needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,10 @@ def show_batch(settings: Settings, seq: int) -> dict[str, Any]:
 
 
 def verify_batch(settings: Settings, seq: int) -> Verification:
-    """Recompute batch `seq` from journal and calldata alone. Raises Failure when either cannot be read."""
+    """Recompute batch `seq` from journal and calldata alone.
+
+    Raises `BatchPruned` when the chain dropped its block, Failure when journal or chain cannot be read.
+    """
     directory = DataDirectory(settings.data.resolve())
     deployment = load_deployment(directory.deployment)
     if deployment is None:
@@ -105,10 +112,30 @@ class _open_outbox:  # noqa: N801 - reads as the function it is
 def _read_posted(chain: RpcChain, deployment: Deployment, seq: int) -> tuple[PostedBatch, bytes | None]:
     try:
         check_same_chain(chain, deployment)
-        posted = read_batch_calldata(chain, deployment, seq)
-        previous = read_batch_calldata(chain, deployment, seq - 1) if seq > 1 else None
+        posted, previous = _read_with_previous(chain, deployment, seq)
     except ChainError as error:
         raise Failure(f"{error}; is the chain running? `offbook up` starts the embedded one") from error
     if posted is None:
         raise Failure(f"batch {seq} is not on chain; `offbook batch list` shows its state")
     return posted, None if previous is None else previous.new_root
+
+
+def _read_with_previous(
+    chain: RpcChain, deployment: Deployment, seq: int
+) -> tuple[PostedBatch | None, PostedBatch | None]:
+    try:
+        posted = read_batch_calldata(chain, deployment, seq)
+        return posted, read_batch_calldata(chain, deployment, seq - 1) if seq > 1 else None
+    except HistoryPruned as error:
+        raise BatchPruned(_pruned_line(chain, deployment, seq)) from error
+
+
+def _pruned_line(chain: RpcChain, deployment: Deployment, seq: int) -> str:
+    kept = kept_batches(chain, deployment)
+    if kept is None:
+        return f"batch {seq} cannot be verified: the chain no longer keeps the block of any batch"
+    first = kept.first_seq + (kept.first_seq > 1)
+    return (
+        f"batch {seq} cannot be verified: the embedded chain keeps its last {kept.blocks:,} blocks, with which batches"
+        f" {first} to {kept.last_seq} can be (setting history_blocks)"
+    )

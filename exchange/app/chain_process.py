@@ -14,8 +14,9 @@ def run(settings: Settings, _name: str) -> None:
     """Serve JSON-RPC until SIGTERM. Raises Failure when the blocks on disk or the port do not fit."""
     directory = DataDirectory(settings.data.resolve())
     port = settings.chain_port or settings.port + 1
+    chain = LocalSettings(chain_id=settings.chain_id, seed=settings.seed, history_blocks=settings.history_blocks)
     try:
-        serve(directory.chain, settings.host, port, LocalSettings(chain_id=settings.chain_id, seed=settings.seed))
+        serve(directory.chain, settings.host, port, chain)
     except ChainError as error:
         raise Failure(f"embedded chain: {error}") from error
     except OSError as error:

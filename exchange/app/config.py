@@ -10,6 +10,7 @@ from typing import Any, Final
 __all__ = ["ConfigError", "Settings", "child_environment", "load_settings", "shared_folder"]
 
 _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
+_HISTORY_BLOCKS_MIN: Final = 256
 _SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
 
 
@@ -31,6 +32,8 @@ class Settings:
     chain_port: int = 0
     """Port of the embedded chain's RPC; 0: the exchange's port + 1."""
     chain_id: int = 31337
+    history_blocks: int = 4_096
+    """Newest blocks that the embedded chain keeps; 0: all. What is older can't be verified any more."""
     confirmations: int = 2
     """Of an external chain, the transaction's own block included; the embedded one has no forks and needs 1."""
     finality_window_s: int = 8
@@ -73,6 +76,8 @@ class Settings:
             raise ConfigError("intervals must be positive seconds")
         if self.finality_window_s < 0 or self.snapshot_interval_s <= 0 or self.orders_per_second < 0:
             raise ConfigError("finality_window_s, snapshot_interval_s, orders_per_second: not below zero")
+        if self.history_blocks and self.history_blocks < _HISTORY_BLOCKS_MIN:
+            raise ConfigError(f"history_blocks: at least {_HISTORY_BLOCKS_MIN}, or 0 to keep every block")
         if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:
             raise ConfigError("segment_bytes: a multiple of 4096, at least 1 MiB")
         return self

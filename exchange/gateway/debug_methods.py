@@ -12,7 +12,7 @@ from exchange.gateway.order_checks import (
 )
 from exchange.gateway.verify import OrderTerms, recovered_text
 from exchange.wire.decimals import fee_cap_e18
-from exchange.wire.params import CheckSignatureParams, OrderParams, required, text_of
+from exchange.wire.params import CheckSignatureParams, OrderParams, required, seconds_of, text_of
 from exchange.wire.venue import address_text
 from settlement.protocol.eip712 import ACTION_TYPEHASH, TRADE_MODULE, action_hash
 from settlement.protocol.keccak import keccak256
@@ -92,7 +92,7 @@ class DebugMethods:
             subaccount_id=required(params.subaccount_id, "subaccount_id"),
             is_bid=params.direction == "buy",
             nonce=parse_nonce(params.nonce),
-            expiry_s=required(params.signature_expiry_sec, "signature_expiry_sec"),
+            expiry_s=seconds_of(params.signature_expiry_sec, "signature_expiry_sec"),
             owner=owner,
             signer=signer,
         )

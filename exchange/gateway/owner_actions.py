@@ -13,7 +13,7 @@ from exchange.gateway.verify import recovered_text
 from exchange.wire.account_shapes import key_row
 from exchange.wire.decimals import fee_cap_e18
 from exchange.wire.errors import RpcCode, WireError
-from exchange.wire.params import SessionKeyParams, WithdrawParams, required, text_of
+from exchange.wire.params import SessionKeyParams, WithdrawParams, required, seconds_of, text_of
 from exchange.wire.scopes import scope_code, scope_mask
 from exchange.wire.venue import COLLATERAL, address_text
 from settlement.protocol.eip712 import (
@@ -29,6 +29,7 @@ __all__ = ["OwnerActions"]
 
 _NONCE_SKEW_NS: Final = 3_600_000_000_000
 _MIN_KEY_LIFE_S: Final = 300
+_MOST_SUBACCOUNTS: Final = 64
 
 
 class OwnerActions:
@@ -52,11 +53,13 @@ class OwnerActions:
         params: SessionKeyParams = call.params
         owner = self._core.own_wallet(call, params.wallet)
         key = parse_wallet(text_of(params.public_session_key), "public_session_key")
-        expiry_s = required(params.expiry_sec, "expiry_sec")
+        expiry_s = seconds_of(params.expiry_sec, "expiry_sec")
         if expiry_s < self._core.clock_ns() // 1_000_000_000 + _MIN_KEY_LIFE_S:
             raise WireError(RpcCode.KEY_EXPIRY_TOO_NEAR, {"minimum_s": _MIN_KEY_LIFE_S})
         scopes = [scope_code(name) for name in (params.protocol_scopes or params.scopes or [])]
         ids = params.subaccount_ids or []
+        if len(ids) > _MOST_SUBACCOUNTS or not all(0 <= subaccount_id < 1 << 64 for subaccount_id in ids):
+            raise WireError.bad_param("subaccount_ids", f"at most {_MOST_SUBACCOUNTS} ids below 2**64")
         data = encode_set_session_key(key=key, expiry_s=expiry_s, scopes=scopes, subaccount_ids=ids)
         request = self._owner_action(params, owner, 0, SET_SESSION_KEY_MODULE, data, "set_session_key")
         row = SessionKeyView(
@@ -98,7 +101,7 @@ class OwnerActions:
         nonce, now_ns = parse_nonce(params.nonce), self._core.clock_ns()
         if len(str(nonce)) != 19 or abs(nonce_time_ns(nonce) - now_ns) > _NONCE_SKEW_NS:
             raise WireError(11018, {"got": str(nonce), "needs": "19 digits, nanoseconds within 1 h"})
-        expiry_s = required(params.signature_expiry_sec, "signature_expiry_sec")
+        expiry_s = seconds_of(params.signature_expiry_sec, "signature_expiry_sec")
         if expiry_s * 1_000_000_000 <= now_ns:
             raise WireError(11011, {"got": expiry_s, "server_time": now_ns // 1_000_000})
         signer = parse_wallet(text_of(params.signer), "signer")

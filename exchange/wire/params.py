@@ -39,6 +39,7 @@ __all__ = [
     "WithdrawParams",
     "decode_params",
     "required",
+    "seconds_of",
     "text_of",
 ]
 
@@ -326,6 +327,14 @@ def required(value: Value | None, field: str) -> Value:
     if value is None:
         raise WireError.bad_param(field, "is required")
     return value
+
+
+def seconds_of(value: int | None, field: str) -> int:
+    """Seconds since 1970 as a u64, the width of the contract; -32602 that names the field otherwise."""
+    seconds = required(value, field)
+    if not 0 <= seconds < 1 << 64:
+        raise WireError.bad_param(field, "must be seconds since 1970, below 2**64")
+    return seconds
 
 
 def text_of(value: Text | None) -> str:

@@ -7,7 +7,7 @@ from settlement.onchain.artifacts import load_artifact
 from settlement.onchain.chain import Chain
 from settlement.onchain.contract import SettlementReader
 from settlement.onchain.deployment import RESET_HINT, Deployment, load_deployment, save_deployment
-from settlement.onchain.errors import CallReverted, DeploymentMismatch, RpcRefused
+from settlement.onchain.errors import CallReverted, DeploymentMismatch, HistoryPruned, RpcRefused
 from settlement.onchain.wallet import Wallet
 from settlement.protocol.eip712 import domain_separator
 
@@ -87,14 +87,23 @@ def check_deployment(chain: Chain, deployment: Deployment) -> None:
 
 
 def check_same_chain(chain: Chain, deployment: Deployment) -> None:
-    """Whether this is the very chain that was deployed to. Raises `DeploymentMismatch`."""
+    """Whether this is the very chain that was deployed to. Raises `DeploymentMismatch`.
+
+    A node that no longer keeps the deployment's block must at least have code at the contract's address.
+    """
     genesis = chain.block(0)
     if genesis is None or genesis.block_hash != deployment.genesis_hash:
         raise _mismatch("the chain at the URL has another genesis than the one in deployment.json")
-    if deployment.deploy_block_hash:
+    if deployment.deploy_block_hash and not _has_deploy_block(chain, deployment):
+        raise _mismatch("the chain at the URL has other blocks than the one in deployment.json")
+
+
+def _has_deploy_block(chain: Chain, deployment: Deployment) -> bool:
+    try:
         deployed = chain.block(deployment.deploy_block)
-        if deployed is None or deployed.block_hash != deployment.deploy_block_hash:
-            raise _mismatch("the chain at the URL has other blocks than the one in deployment.json")
+    except HistoryPruned:
+        return bool(chain.code(deployment.settlement))
+    return deployed is not None and deployed.block_hash == deployment.deploy_block_hash
 
 
 def _check_code(chain: Chain, name: str, address: bytes) -> None:

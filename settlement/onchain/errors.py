@@ -10,6 +10,7 @@ __all__ = [
     "FeeCapReached",
     "ForeignNonce",
     "HeadBehind",
+    "HistoryPruned",
     "NonceTooHigh",
     "NonceTooLow",
     "OutboxMismatch",
@@ -33,6 +34,10 @@ class RpcUnavailable(ChainError):
 
 class RpcRefused(ChainError):
     """The node answered with an error object: the request was understood and refused."""
+
+
+class HistoryPruned(RpcRefused):
+    """The node no longer keeps that block: its body, logs and state are gone."""
 
 
 class AlreadyKnown(RpcRefused):

@@ -7,12 +7,11 @@ Gas rules are those of Prague.
 """
 
 import contextlib
-import fcntl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
@@ -22,12 +21,21 @@ from eth.vm.spoof import SpoofTransaction
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey
 
-from settlement.onchain.chain_store import ChainStore, LogRow
-from settlement.onchain.errors import CallReverted, ChainDataCorrupt, NonceTooHigh, NonceTooLow, RpcRefused
+from settlement.onchain.chain_pruning import ChainPruner
+from settlement.onchain.chain_store import ChainStore, LogRow, lock_directory
+from settlement.onchain.errors import (
+    CallReverted,
+    ChainDataCorrupt,
+    HistoryPruned,
+    NonceTooHigh,
+    NonceTooLow,
+    RpcRefused,
+)
 
 __all__ = [
     "BLOCK_GAS_LIMIT",
     "DEFAULT_CHAIN_ID",
+    "DEFAULT_HISTORY_BLOCKS",
     "DEPLOYER_INDEX",
     "FUNDED_ACCOUNTS",
     "OPERATOR_INDEX",
@@ -38,6 +46,7 @@ __all__ = [
 ]
 
 DEFAULT_CHAIN_ID: Final = 31337
+DEFAULT_HISTORY_BLOCKS: Final = 4_096
 BLOCK_GAS_LIMIT: Final = 30_000_000
 FUNDED_ACCOUNTS: Final = 12
 DEPLOYER_INDEX: Final = 10
@@ -60,12 +69,21 @@ def account_address(private_key: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """What fixes the genesis (chain_id, seed) and how tags are counted (depths in blocks)."""
+    """What fixes the genesis (chain_id, seed), how tags are counted (depths in blocks), and how much history is kept.
+
+    `history_blocks` blocks stay whole, with their states, and those that a tag can name; 0 keeps everything.
+    """
 
     chain_id: int = DEFAULT_CHAIN_ID
     seed: int = 1
     safe_depth: int = 0
     final_depth: int = 0
+    history_blocks: int = DEFAULT_HISTORY_BLOCKS
+
+    @property
+    def kept_blocks(self) -> int:
+        """Blocks before the head that are never pruned; 0: none is pruned ever."""
+        return self.history_blocks and max(self.history_blocks, self.safe_depth, self.final_depth)
 
 
 class _SharedSecondVM(PragueVM):
@@ -120,12 +138,13 @@ class LocalChain:
         self.settings = settings or LocalSettings()
         self._clock = clock
         directory.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock_directory(directory)
+        self._lock = lock_directory(directory)
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._lock.close)
             self.store = ChainStore(directory / "chain.sqlite")
             on_failure.callback(self.store.close)
             self._chain: Any = self._open()
+            self._pruner = ChainPruner(self.store, self.settings.kept_blocks)
             on_failure.pop_all()
 
     def _open(self) -> Any:
@@ -155,19 +174,35 @@ class LocalChain:
         """Number of the newest block."""
         return int(self._chain.get_canonical_head().block_number)
 
+    @property
+    def horizon(self) -> int:
+        """Oldest block that is whole; below it only genesis is left."""
+        return self._pruner.horizon
+
+    def check_kept(self, number: int) -> None:
+        """Raise `HistoryPruned` for a block below the horizon."""
+        if number < self.horizon:
+            kept = self.head_number + 1 - self.horizon
+            raise HistoryPruned(
+                f"block {number} is pruned: this chain keeps its last {kept} blocks, from {self.horizon} on"
+            )
+
     def header_by_number(self, number: int) -> Any:
-        """Header, None beyond the head."""
+        """Header, None beyond the head. Raises `HistoryPruned`; genesis always answers."""
+        if number:
+            self.check_kept(number)
         try:
             return self._chain.get_canonical_block_header_by_number(number)
         except HeaderNotFound:
             return None
 
     def header_by_hash(self, block_hash: bytes) -> Any:
-        """Header, None when the hash is unknown."""
+        """Header, None when the hash is unknown or its block is pruned."""
         try:
-            return self._chain.get_block_header_by_hash(block_hash)
+            header = self._chain.get_block_header_by_hash(block_hash)
         except HeaderNotFound:
             return None
+        return header if header.block_number >= self.horizon or header.block_number == 0 else None
 
     def block_of(self, header: Any) -> Any:
         """The block with its transactions."""
@@ -178,14 +213,26 @@ class LocalChain:
         head = self.head_number
         depths = {"latest": 0, "pending": 0, "safe": self.settings.safe_depth, "finalized": self.settings.final_depth}
         if tag == "earliest":
-            return 0
+            return self.horizon
         if tag not in depths:
             raise RpcRefused(f"unknown block tag {tag!r}")
         return max(0, head - depths[tag])
 
     def mine(self, transactions: tuple[Any, ...] = ()) -> Any:
-        """Append one block and make it durable. An invalid transaction raises py-evm's error and nothing is kept."""
+        """Append one block, make it durable, and prune a little.
+
+        An invalid transaction raises py-evm's error and nothing is kept. Raises `ChainDataCorrupt` when pruning found
+        a hole in the file: more blocks would only bury it.
+        """
+        if self._pruner.damage:
+            raise ChainDataCorrupt(self._pruner.damage)
+        header = self._append(transactions)
+        self._pruner.step(header.block_number, self.store.rows_written)
+        return header
+
+    def _append(self, transactions: tuple[Any, ...]) -> Any:
         parent = self._chain.get_canonical_head()
+        self.store.begin_block(parent.block_number + 1)
         timestamp_s = max(parent.timestamp, int(self._clock()))
         self._chain.header = self._chain.create_header_from_parent(parent, timestamp=timestamp_s)
         try:
@@ -217,15 +264,19 @@ class LocalChain:
             raise NonceTooHigh(f"nonce too high: next nonce {nonce}, tx nonce {transaction.nonce}")
         try:
             self.mine((transaction,))
+        except ChainDataCorrupt:
+            raise
         except Exception as error:
             raise RpcRefused(f"transaction refused: {error}") from error
         return bytes(transaction.hash)
 
     def find_transaction(self, tx_hash: bytes) -> tuple[Any, int] | None:
-        """Header and index of a mined transaction."""
+        """Header and index of a mined transaction, None when it is unknown or its block is pruned."""
         try:
             number, index = self._chain.get_canonical_transaction_index(tx_hash)
         except TransactionNotFound:
+            return None
+        if number < self.horizon:
             return None
         return self._chain.get_canonical_block_header_by_number(number), index
 
@@ -237,10 +288,14 @@ class LocalChain:
     # State
 
     def _state(self, number: int) -> Any:
+        return self._chain.get_vm(self._next_header(self._whole_header(number))).state
+
+    def _whole_header(self, number: int) -> Any:
+        self.check_kept(number)
         header = self.header_by_number(number)
         if header is None:
             raise RpcRefused(f"unknown block {number}")
-        return self._chain.get_vm(self._next_header(header)).state
+        return header
 
     def _next_header(self, parent: Any) -> Any:
         timestamp_s = max(parent.timestamp, int(self._clock()))
@@ -271,10 +326,7 @@ class LocalChain:
         return bytes(self._execute(request, number, BLOCK_GAS_LIMIT).output)
 
     def _execute(self, request: Mapping[str, Any], number: int, gas: int) -> Any:
-        header = self.header_by_number(number)
-        if header is None:
-            raise RpcRefused(f"unknown block {number}")
-        free = self._next_header(header).copy(base_fee_per_gas=0)
+        free = self._next_header(self._whole_header(number)).copy(base_fee_per_gas=0)
         state = self._chain.get_vm(free).state
         builder: Any = PragueVM.get_transaction_builder()
         unsigned = builder.new_unsigned_dynamic_fee_transaction(
@@ -320,16 +372,6 @@ class LocalChain:
         except RpcRefused:
             return False
         return True
-
-
-def _lock_directory(directory: Path) -> IO[str]:
-    handle = (directory / "chain.lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise ChainDataCorrupt(f"{directory} is in use by another chain process: stop it first") from error
-    return handle
 
 
 def _floor_gas(data: bytes) -> int:

@@ -16,8 +16,8 @@ from typing import IO, Any, Final
 import msgspec
 import uvicorn
 
-from settlement.onchain.errors import CallReverted, ChainError, RpcRefused
-from settlement.onchain.local_chain import DEFAULT_CHAIN_ID, LocalChain, LocalSettings
+from settlement.onchain.errors import CallReverted, ChainError, HistoryPruned, RpcRefused
+from settlement.onchain.local_chain import DEFAULT_CHAIN_ID, DEFAULT_HISTORY_BLOCKS, LocalChain, LocalSettings
 from settlement.onchain.local_format import (
     as_quantity,
     block_json,
@@ -28,6 +28,7 @@ from settlement.onchain.local_format import (
     receipt_json,
     transaction_json,
 )
+from settlement.onchain.rpc import PRUNED_CODE
 
 __all__ = ["LocalRpc", "main", "serve"]
 
@@ -89,6 +90,8 @@ class LocalRpc:
             return {"jsonrpc": "2.0", "id": request_id, "result": method(*request.get("params") or ())}
         except CallReverted as error:
             return _error(request_id, 3, str(error), "0x" + error.data.hex())
+        except HistoryPruned as error:
+            return _error(request_id, PRUNED_CODE, str(error))
         except ChainError as error:
             return _error(request_id, -32000, str(error))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -124,7 +127,7 @@ class LocalRpc:
 
     def _fee_history(self, count: object, newest: object, percentiles: list[float] | None = None) -> object:
         last = self._number(newest)
-        first = max(0, last + 1 - min(parse_quantity(count), _FEE_HISTORY_BLOCKS))
+        first = max(self._chain.horizon, last + 1 - min(parse_quantity(count), _FEE_HISTORY_BLOCKS))
         headers = [header for n in range(first, last + 1) if (header := self._chain.header_by_number(n)) is not None]
         fees = [as_quantity(h.base_fee_per_gas) for h in headers] + [as_quantity(self._chain.next_base_fee())]
         reward = [[as_quantity(_PRIORITY_FEE_WEI) for _ in percentiles or ()] for _ in headers]
@@ -183,6 +186,7 @@ class LocalRpc:
 
     def _get_logs(self, query: Mapping[str, Any]) -> object:
         first, last = self._range_of(query)
+        self._chain.check_kept(first)
         address = query.get("address") or []
         addresses = [parse_hex(one, 20) for one in (address if isinstance(address, list) else [address])]
         rows = self._chain.store.find_logs(first, last, addresses, MAX_LOGS + 1)
@@ -313,6 +317,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--chain-id", type=int, default=DEFAULT_CHAIN_ID)
     parser.add_argument("--safe-depth", type=int, default=0, help="blocks behind the head that count as safe")
     parser.add_argument("--final-depth", type=int, default=0, help="blocks behind the head that count as final")
+    parser.add_argument(
+        "--history-blocks", type=int, default=DEFAULT_HISTORY_BLOCKS, help="blocks to keep, 0: all (default 4096)"
+    )
     parser.add_argument("--block-interval-s", type=float, default=0.0, help="also append empty blocks at this pace")
     return parser.parse_args(argv)
 
@@ -325,7 +332,8 @@ def _say(stream: IO[str], line: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line of the embedded chain. Exit code 0 after a clean stop, 1 with one line on stderr otherwise."""
     options = _arguments(argv)
-    settings = LocalSettings(options.chain_id, options.seed, options.safe_depth, options.final_depth)
+    depths = options.safe_depth, options.final_depth
+    settings = LocalSettings(options.chain_id, options.seed, *depths, options.history_blocks)
     try:
         serve(
             options.data,

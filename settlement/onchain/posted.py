@@ -1,15 +1,19 @@
-"""Posted batches read back from the chain alone: the event, then the calldata of its transaction."""
+"""Posted batches read back from the chain alone: the event, then the calldata of its transaction.
 
+A node may have pruned its oldest blocks; what was posted in them is told apart from what was never posted.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from settlement.onchain.chain import Chain
-from settlement.onchain.contract import BATCH_POSTED, PostedEvent, decode_post, read_posted
+from settlement.onchain.chain import Chain, Log
+from settlement.onchain.contract import BATCH_POSTED, PostedEvent, SettlementReader, decode_post, read_posted
 from settlement.onchain.deployment import Deployment
-from settlement.onchain.errors import RpcRefused, RpcUnavailable
+from settlement.onchain.errors import HistoryPruned, RpcRefused, RpcUnavailable
 from settlement.protocol.encoding import Header
 from settlement.protocol.keccak import keccak256
 
-__all__ = ["PostedBatch", "posted_event", "read_batch_calldata"]
+__all__ = ["KeptBatches", "PostedBatch", "kept_batches", "posted_event", "read_batch_calldata"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +31,58 @@ class PostedBatch:
     block_number: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeptBatches:
+    """Seqs whose posts the chain still holds, and the number of newest blocks that it keeps."""
+
+    blocks: int
+    first_seq: int
+    last_seq: int
+
+
 def posted_event(chain: Chain, deployment: Deployment, seq: int) -> PostedEvent | None:
-    """BatchPosted event of a batch on the current best chain, None when it was not posted."""
+    """BatchPosted event of a batch on the current best chain, None when it was not posted.
+
+    Raises `HistoryPruned` when the contract has the batch but the node no longer keeps its block.
+    """
     head = chain.block("latest")
     if head is None:
         return None
-    topics = [BATCH_POSTED, seq.to_bytes(32, "big")]
-    found = chain.logs(deployment.settlement, topics, deployment.deploy_block, head.number)
-    return read_posted(found[-1]) if found else None
+    found, first_block = _kept_logs(chain, deployment, [BATCH_POSTED, seq.to_bytes(32, "big")], head.number)
+    if found:
+        return read_posted(found[-1])
+    if first_block > deployment.deploy_block and SettlementReader(chain, deployment.settlement).head() >= seq:
+        raise HistoryPruned(f"batch {seq} was posted in a block that the chain no longer keeps")
+    return None
+
+
+def kept_batches(chain: Chain, deployment: Deployment) -> KeptBatches | None:
+    """What can still be read back; None when no kept block has a post."""
+    head = chain.block("latest")
+    if head is None:
+        return None
+    found, first_block = _kept_logs(chain, deployment, [BATCH_POSTED], head.number)
+    seqs = [read_posted(log).seq for log in found]
+    return KeptBatches(head.number + 1 - first_block, min(seqs), max(seqs)) if seqs else None
+
+
+def _kept_logs(chain: Chain, deployment: Deployment, topics: Sequence[bytes], last_block: int) -> tuple[list[Log], int]:
+    """Logs since the deployment, or since the oldest block that the node keeps, and the block they start from."""
+    first_block = deployment.deploy_block
+    try:
+        return chain.logs(deployment.settlement, topics, first_block, last_block), first_block
+    except HistoryPruned:
+        oldest = chain.block("earliest")
+        if oldest is None:
+            raise
+        return chain.logs(deployment.settlement, topics, oldest.number, last_block), oldest.number
 
 
 def read_batch_calldata(chain: Chain, deployment: Deployment, seq: int) -> PostedBatch | None:
     """Header, data and roots of a posted batch from calldata; None when it was not posted.
 
-    Raises `RpcRefused` when the calldata contradicts the event, `RpcUnavailable` when the node has dropped it.
+    Raises `RpcRefused` when the calldata contradicts the event, `HistoryPruned` when its block is no longer kept,
+    `RpcUnavailable` when the node has dropped the transaction alone.
     """
     event = posted_event(chain, deployment, seq)
     if event is None:

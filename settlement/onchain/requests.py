@@ -1,7 +1,8 @@
 """The contract's request queue, read in order: deposits, withdrawals and session keys, with their confirmations.
 
 A request is `seen` in any block and `confirmed` once its block is `confirmations` deep (itself counts as one).
-Only confirmed requests may reach the engine; their cursor is the engine's, so a restart reads nothing twice.
+Only confirmed requests may reach the engine; their cursor is the engine's, so a restart reads nothing twice. Where the
+node has pruned blocks that were not read, the contract's own count says whether a request went with them.
 """
 
 from collections import deque
@@ -12,9 +13,9 @@ from typing import Final
 from eth_abi.abi import decode
 
 from settlement.onchain.chain import Chain, Log
-from settlement.onchain.contract import REQUESTED, SESSION_KEY_SET
+from settlement.onchain.contract import REQUESTED, SESSION_KEY_SET, SettlementReader
 from settlement.onchain.deployment import Deployment
-from settlement.onchain.errors import RpcUnavailable
+from settlement.onchain.errors import HistoryPruned, RpcUnavailable
 from settlement.protocol.transition import RequestKind
 
 __all__ = ["ChainRequestRecord", "RequestPoll", "RequestReader"]
@@ -74,13 +75,14 @@ class RequestReader:
     def poll(self, cursor: int, limit: int = 64) -> RequestPoll:
         """Requests after `cursor` (the last index the engine took), at most `limit` confirmed ones.
 
-        Raises `RpcUnavailable` when the node's logs have a gap; the next poll reads them again.
+        Raises `RpcUnavailable` when the node's logs have a gap or requests after `cursor` are in pruned blocks; the
+        next poll reads them again.
         """
         head = self._chain.block("latest")
         if head is None:
             raise RpcUnavailable("the node has no latest block")
         confirmed_block = head.number + 1 - self._required
-        self._fill(confirmed_block)
+        self._fill(confirmed_block, cursor)
         while self._buffer and self._buffer[0].index <= cursor:
             self._buffer.popleft()
         confirmed = [record for record, _ in zip(self._buffer, range(limit), strict=False)]
@@ -92,11 +94,29 @@ class RequestReader:
             required=self._required,
         )
 
-    def _fill(self, confirmed_block: int) -> None:
+    def _fill(self, confirmed_block: int, cursor: int) -> None:
         while self._next_block <= confirmed_block and len(self._buffer) < _MAX_BUFFERED:
             last = min(confirmed_block, self._next_block + _BLOCKS_PER_QUERY - 1)
-            self._buffer.extend(self._read(self._next_block, last))
+            try:
+                found = self._read(self._next_block, last)
+            except HistoryPruned:
+                self._skip_pruned(cursor)
+                continue
+            self._buffer.extend(found)
             self._next_block = last + 1
+
+    def _skip_pruned(self, cursor: int) -> None:
+        """Go on at the oldest block that the node keeps, unless requests that nobody took lie before it."""
+        oldest = self._chain.block("earliest")
+        if oldest is None or oldest.number <= self._next_block:
+            raise RpcUnavailable("the node refuses logs of blocks that it says it keeps")
+        reader = SettlementReader(self._chain, self._deployment.settlement)
+        queued, _, _ = reader.request_counts(tag=oldest.number)
+        lost = queued - len(self._read(oldest.number, oldest.number))
+        known = max(cursor, self._buffer[-1].index if self._buffer else 0)
+        if lost > known:
+            raise RpcUnavailable(f"requests {known + 1} to {lost} are in blocks that the chain no longer keeps")
+        self._start_block = self._next_block = oldest.number
 
     def _check_order(self, confirmed: list[ChainRequestRecord], cursor: int) -> None:
         for place, record in enumerate(confirmed, cursor + 1):

@@ -17,6 +17,7 @@ from settlement.onchain.errors import (
     AlreadyKnown,
     BadSeq,
     CallReverted,
+    HistoryPruned,
     NonceTooHigh,
     NonceTooLow,
     ReplacementUnderpriced,
@@ -24,8 +25,10 @@ from settlement.onchain.errors import (
     RpcUnavailable,
 )
 
-__all__ = ["BAD_SEQ_SELECTOR", "RpcChain", "RpcSettings", "classify_refusal"]
+__all__ = ["BAD_SEQ_SELECTOR", "PRUNED_CODE", "RpcChain", "RpcSettings", "classify_refusal"]
 
+PRUNED_CODE: Final = 4444
+"""JSON-RPC error code of a block that is no longer kept, as geth gives it (EIP-4444)."""
 BAD_SEQ_SELECTOR: Final = bytes.fromhex("d21fff71")
 _ZERO_ADDRESS = bytes(20)
 
@@ -166,6 +169,8 @@ def classify_refusal(method: str, error: object) -> RpcRefused:
         return RpcRefused(f"{method}: {error}")
     message = str(error.get("message", ""))
     lowered = message.lower()
+    if error.get("code") == PRUNED_CODE:
+        return HistoryPruned(f"{method}: {message}")
     for phrase, kind in _PHRASES:
         if phrase in lowered:
             return kind(f"{method}: {message}")

@@ -14,6 +14,7 @@ PATH_SHA256 = "88470eb520912c08f4503877359ec3351c8358bd91e85e54e8aef0f15889f9e8"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not FILE.exists(), reason=f"recorded order flow is absent: {FILE}"),
 ]
 

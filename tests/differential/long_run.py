@@ -9,6 +9,7 @@ or when a kind was drawn too rarely to prove anything.
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -204,6 +205,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the log lacks, then report over all of it."""
+    # A shell starts its background jobs deaf to the interrupt; this run promises to stop and go on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = parse(arguments)
     if not matching_core.COMPILED:
         sys.stderr.write("matching_core._order_book is not built: make build\n")

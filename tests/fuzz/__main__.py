@@ -6,6 +6,7 @@ without a divergence, 1 with one, 130 when stopped.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,8 @@ def summary(state: RunState, canary: str | None) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Build, run, print."""
+    # A shell starts its background jobs deaf to the interrupt; this run promises to stop and go on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = parse(arguments)
     try:
         if options.build == "sanitized":

@@ -39,6 +39,7 @@ def test_an_unknown_goal_is_refused(capsys):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Benchmarks of every fate."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # the inner run is alone, whoever runs this test
     monkeypatch.setenv("SIZE", "full")
     monkeypatch.setenv("GOALS", "")
     (tmp_path / "bench_import.py").write_text("import nothing_here\n")

@@ -53,6 +53,19 @@ def test_other_version_is_refused(order_book_class, version):
         order_book_class.restore(content + sha256(content).digest())
 
 
+def test_slot_both_used_and_free_is_refused(order_book_class):
+    """A free list that names the slot of a resting order would hand its handle out twice."""
+    book = busy_book(order_book_class, commands=300)[0]
+    body = bytearray(snapshots.unseal(book.snapshot()))
+    slots, free = snapshots.COUNTS.unpack_from(body)[4:6]
+    at = snapshots.COUNTS.size + slots * snapshots.SLOT.size
+    unused = {snapshots.SLOT.unpack_from(body, at + 4 * index)[0] for index in range(free)}
+    used = next(slot for slot in range(1, slots + 1) if slot not in unused)
+    snapshots.SLOT.pack_into(body, at, used)
+    with pytest.raises(SnapshotDamaged):
+        order_book_class.restore(reseal(body))
+
+
 def test_body_that_contradicts_itself_is_refused(order_book_class):
     """Each four bytes of the body overwritten under a right checksum: refused, or a sound book of the same bytes."""
     body = snapshots.unseal(busy_book(order_book_class, commands=120, order_capacity=200)[0].snapshot())

@@ -2,10 +2,13 @@
 
 import pytest
 
-from exchange.app.batch_reports import batch_numbers, list_batches, show_batch
+from exchange.app.batch_reports import BatchPruned, _read_posted, batch_numbers, list_batches, show_batch
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
+from exchange.cli import batches
 from settlement.onchain.outbox import BatchRow, BatchState, Outbox
+from settlement.protocol.keccak import keccak256
+from tests.unit.settlement.onchain.pruned_exchange import PrunedExchange
 
 
 def _row(**fields):
@@ -57,3 +60,50 @@ def test_numbers_of_a_posted_batch():
 def test_numbers_that_are_not_known_are_none(fields, name, value):
     """Nothing is made up before it is on chain."""
     assert batch_numbers(_row(**fields))[name] == value
+
+
+@pytest.fixture
+def pruned(tmp_path):
+    """A chain of few blocks with a deployment."""
+    exchange = PrunedExchange(tmp_path)
+    yield exchange
+    exchange.close()
+
+
+def test_a_pruned_batch_names_what_can_be_verified(pruned):
+    """One line: how many blocks are kept and which batches they hold; the first of them lacks its predecessor."""
+    blocks = [pruned.post(seq) for seq in range(1, 5)]
+    pruned.mine_until_pruned(blocks[1])
+    for seq in (5, 6):
+        pruned.post(seq)
+    posted = range(1, 7)
+    first = min(seq for seq in posted if seq > 4 or blocks[seq - 1] >= pruned.local.horizon)
+    kept = pruned.local.head_number + 1 - pruned.local.horizon
+    line = f"keeps its last {kept} blocks, with which batches {first + 1} to 6 can be"
+    for seq in range(1, first + 1):
+        with pytest.raises(BatchPruned, match=f"batch {seq} cannot be verified: the embedded chain {line}"):
+            _read_posted(pruned.chain, pruned.deployment, seq)
+    found, previous_root = _read_posted(pruned.chain, pruned.deployment, first + 1)
+    assert (found.seq, previous_root) == (first + 1, keccak256(b"root%d" % first))
+
+
+def test_a_chain_that_kept_no_batch_says_so(pruned):
+    """Nothing can be verified any more."""
+    pruned.mine_until_pruned(pruned.post(1))
+    with pytest.raises(BatchPruned, match="no longer keeps the block of any batch"):
+        _read_posted(pruned.chain, pruned.deployment, 1)
+
+
+def test_verifying_all_counts_what_was_pruned(monkeypatch, capsys):
+    """The rest is verified; only pruned ones is a failure, as nothing was checked."""
+
+    def verify(_settings, seq):
+        if seq < 3:
+            raise BatchPruned(f"batch {seq}")
+        return 0
+
+    monkeypatch.setattr(batches, "_verify_one", verify)
+    assert batches._verify_kept(Settings(), [1, 2, 3, 4]) == 0
+    assert capsys.readouterr().out == "2 older batches were not checked: the chain dropped their blocks\n"
+    assert batches._verify_kept(Settings(), [1, 2]) == 1
+    assert batches._verify_kept(Settings(), []) == 0

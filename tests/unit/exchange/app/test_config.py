@@ -19,6 +19,8 @@ from exchange.app.config import ConfigError, Settings, load_settings, shared_fol
         ({"batch_interval_s": 0.0}, "intervals"),
         ({"segment_bytes": 5_000}, "segment_bytes"),
         ({"confirmations": 0}, "confirmations"),
+        ({"history_blocks": 255}, "history_blocks"),
+        ({"history_blocks": -1}, "history_blocks"),
         ({"finality_window_s": -1}, "finality_window_s"),
     ],
 )

@@ -85,6 +85,8 @@ def withdrawal(exchange: SmallExchange, amount: str = "250", **change: Any) -> d
         (-32602, lambda world: withdrawal(world, amount="0")),
         (12000, lambda world: withdrawal(world) | {"asset_name": "ETH"}),
         (14001, lambda world: withdrawal(world) | {"subaccount_id": 5}),
+        (-32602, lambda world: withdrawal(world) | {"signature_expiry_sec": 1 << 64}),
+        (-32602, lambda world: withdrawal(world) | {"signature_expiry_sec": -1}),
     ],
 )
 def test_refused_withdrawals(code: int, build: Callable[[SmallExchange], dict[str, Any]]) -> None:
@@ -100,6 +102,28 @@ def test_refused_withdrawals(code: int, build: Callable[[SmallExchange], dict[st
         async with serve(relay=relay) as live, live.client(live.exchange.traders[0]) as client:
             assert (await client.refused("private/withdraw", build(live.exchange)))["code"] == code
             assert not relayed
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expiry_sec": 1 << 64},
+        {"expiry_sec": 1 << 300},
+        {"subaccount_ids": [-1]},
+        {"subaccount_ids": [1 << 64]},
+        {"subaccount_ids": [1] * 65},
+    ],
+    ids=["expiry of 65 bits", "expiry of 301 bits", "negative id", "id of 65 bits", "too many ids"],
+)
+def test_refused_keys(change: dict[str, Any]) -> None:
+    """Numbers that the contract could not hold are refused by the field's name, before anything is encoded."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            error = await client.refused("private/set_session_key", key_params(live) | change)
+            assert (error["code"], next(iter(change)) in str(error)) == (-32602, True)
 
     run(story())
 

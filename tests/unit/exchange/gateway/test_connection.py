@@ -78,6 +78,17 @@ GET_TIME = b'{"id":1,"method":"public/get_time"}'
         (text(b"x", Opcode.CONT), 1002),
         (b"\x89\xfe\x00\x7emask" + bytes(126), 1002),
     ],
+    ids=[
+        "not utf-8",
+        "utf-8 broken in json",
+        "frame over the limit",
+        "frame of 2**62 bytes",
+        "no mask",
+        "reserved bits",
+        "unknown opcode",
+        "continuation of nothing",
+        "long ping",
+    ],
 )
 def test_protocol_errors_close_with_their_code(data: bytes, code: int) -> None:
     """Bad UTF-8 1007, too long 1009, everything else against RFC 6455 1002; other sockets go on."""
@@ -110,6 +121,7 @@ def test_large_fragments_count_together() -> None:
         text(GET_TIME[:9], fin=False) + text(GET_TIME[9:], Opcode.CONT),
         text(GET_TIME[:9], fin=False) + text(b"", Opcode.CONT, fin=False) + text(GET_TIME[9:], Opcode.CONT),
     ],
+    ids=["text", "binary", "two fragments", "three fragments, one empty"],
 )
 @pytest.mark.parametrize("step", [1, 7, 4096])
 def test_messages_survive_any_split(data: bytes, step: int) -> None:
