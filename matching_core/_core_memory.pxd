@@ -5,31 +5,50 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
+from matching_core._price_level cimport NO_PRICE
 from matching_core._order_pool cimport (
-    Cell, Cold, Core, Guard, Instrument, Ladder, Level, Node, Order, release_node, take_node,
+    Cell, Cold, Core, Guard, Instrument, Ladder, Level, ListedId, Node, Order, release_node, take_node,
 )
 
 
 cdef enum:
+    CACHE_LINE = 64
     NODES_START = 256
     CELLS_START = 256
     GUARDS_START = 64
     INSTRUMENTS_START = 64
 
 
+cdef extern from *:
+    """
+    #define OFFBOOK_NO_KEY UINT64_MAX
+    """
+    const uint64_t NO_KEY "OFFBOOK_NO_KEY"
+
+
 cdef inline bint allocate(Core* core, uint32_t order_capacity) noexcept:
     """Zeroed pools for a whole capacity; False when one of them could not be had."""
     memset(core, 0, sizeof(Core))
     core.order_capacity = order_capacity
-    core.orders = <Order*>calloc(order_capacity + 1, sizeof(Order))
+    core.orders = <Order*>take_block(core, order_capacity + 1, sizeof(Order))
     core.order_cell = <uint32_t*>calloc(order_capacity + 1, sizeof(uint32_t))
     core.cold = <Cold*>calloc(order_capacity + 1, sizeof(Cold))
-    core.levels = <Level*>calloc(order_capacity + 1, sizeof(Level))
+    core.levels = <Level*>take_block(core, order_capacity + 1, sizeof(Level))
     core.touched = <int64_t*>calloc(order_capacity + 1, sizeof(int64_t))
     core.curve = <int64_t*>calloc(order_capacity + 1, 2 * sizeof(int64_t))
     if not (core.orders and core.order_cell and core.cold and core.levels and core.touched and core.curve):
         return False
     return allocate_tables(core)
+
+
+cdef inline void* take_block(Core* core, size_t count, size_t size) noexcept:
+    """Zeroed records, the first at the start of a cache line so that none straddles two; NULL without memory."""
+    cdef void* block = calloc(count * size + CACHE_LINE, 1)
+    if block == NULL:
+        return NULL
+    core.blocks[core.block_count] = block
+    core.block_count += 1
+    return <char*>block + CACHE_LINE - <size_t>block % CACHE_LINE
 
 
 cdef inline bint allocate_tables(Core* core) noexcept:
@@ -42,23 +61,26 @@ cdef inline bint allocate_tables(Core* core) noexcept:
     core.guard_shift = 32 - 7
     core.instrument_shift = 32 - 7
     core.nodes = <Node*>calloc(NODES_START, sizeof(Node))
+    if core.nodes:
+        core.nodes[0].key = NO_KEY
     core.cells = <Cell*>calloc(CELLS_START, sizeof(Cell))
     core.cell_map = <uint32_t*>calloc(CELLS_START * 2, sizeof(uint32_t))
     core.guards = <Guard*>calloc(GUARDS_START, sizeof(Guard))
     core.guard_map = <uint32_t*>calloc(GUARDS_START * 2, sizeof(uint32_t))
     core.instruments = <Instrument*>calloc(INSTRUMENTS_START, sizeof(Instrument))
     core.ladders = <Ladder*>calloc(INSTRUMENTS_START * 2, sizeof(Ladder))
-    core.instrument_map = <uint32_t*>calloc(INSTRUMENTS_START * 2, sizeof(uint32_t))
+    core.instrument_map = <ListedId*>calloc(INSTRUMENTS_START * 2, sizeof(ListedId))
     if not (core.nodes and core.cells and core.cell_map and core.guards and core.guard_map):
         return False
     return core.instruments and core.ladders and core.instrument_map
 
 
 cdef inline void deallocate(Core* core) noexcept:
-    free(core.orders)
+    cdef uint32_t index
+    for index in range(core.block_count):
+        free(core.blocks[index])
     free(core.order_cell)
     free(core.cold)
-    free(core.levels)
     free(core.touched)
     free(core.curve)
     free(core.nodes)
@@ -82,10 +104,10 @@ cdef inline bint grow_instruments(Core* core) noexcept:
     if grown == NULL:
         return False
     core.ladders = <Ladder*>grown
-    grown = realloc(core.instrument_map, capacity * 2 * sizeof(uint32_t))
+    grown = realloc(core.instrument_map, capacity * 2 * sizeof(ListedId))
     if grown == NULL:
         return False
-    core.instrument_map = <uint32_t*>grown
+    core.instrument_map = <ListedId*>grown
     core.instrument_capacity = capacity
     core.instrument_shift -= 1
     map_instruments(core)
@@ -95,15 +117,16 @@ cdef inline bint grow_instruments(Core* core) noexcept:
 cdef inline void map_instrument(Core* core, uint32_t index) noexcept:
     cdef uint32_t mask = core.instrument_capacity * 2 - 1
     cdef uint32_t place = (core.instruments[index].id * <uint32_t>2654435769) >> core.instrument_shift
-    while core.instrument_map[place]:
+    while core.instrument_map[place].index:
         place = (place + 1) & mask
-    core.instrument_map[place] = index
+    core.instrument_map[place].id = core.instruments[index].id
+    core.instrument_map[place].index = index
 
 
 cdef inline void map_instruments(Core* core) noexcept:
     """Rebuild the id map from the listed instruments."""
     cdef uint32_t index
-    memset(core.instrument_map, 0, <size_t>core.instrument_capacity * 2 * sizeof(uint32_t))
+    memset(core.instrument_map, 0, <size_t>core.instrument_capacity * 2 * sizeof(ListedId))
     for index in range(1, core.instrument_top + 1):
         if core.instruments[index].is_listed:
             map_instrument(core, index)
@@ -155,6 +178,8 @@ cdef inline void open_ladder(Core* core, uint32_t index, uint8_t side) noexcept:
     ladder.base = listing.price_min if side else listing.price_max
     ladder.sign = 1 if side else -1
     ladder.instrument = index
+    ladder.instrument_id = listing.id
+    ladder.best_price = ladder.sign * NO_PRICE
     ladder.height = 1
     while band >> (6 * ladder.height):
         ladder.height += 1

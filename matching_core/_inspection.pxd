@@ -11,7 +11,7 @@ from matching_core._order_pool cimport (
     ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_ICEBERG, PHASE_IDLE, Core, Guard, Ladder, Level, Node, Order,
     find_slot, handle_of,
 )
-from matching_core._price_level cimport find_level, next_level
+from matching_core._price_level cimport NO_PRICE, find_level, next_level, offset_of
 from matching_core._resting cimport remaining_of
 from matching_core._state_hash cimport HashExtension, extension_of
 
@@ -123,6 +123,8 @@ cdef inline const char* ladder_defect(Core* core, uint32_t ladder_index, uint64_
         count += 1
         before = index
         index = next_level(core, index)
+    if ladder.best_price != (core.levels[ladder.best].price if ladder.best else ladder.sign * NO_PRICE):
+        return "best price is off"
     if count != ladder.level_count:
         return "level count is off"
     if hidden_lots == ladder.hidden_lots and shown_lots + hidden_lots == ladder.open_lots:
@@ -171,11 +173,13 @@ cdef inline const char* node_defect(const Core* core, uint32_t index, uint32_t h
             continue
         child = node.child[digit]
         if height == 1:
-            if core.levels[child].leaf != index:
-                return "level names another leaf"
+            if offset_of(&core.ladders[core.levels[child].ladder], core.levels[child].price) != node.key << 6 | digit:
+                return "level stands in another leaf"
             continue
-        if core.nodes[child].parent != index or core.nodes[child].bits == 0:
-            return "node names another parent or is empty"
+        if core.nodes[child].parent != index or core.nodes[child].key != node.key << 6 | digit:
+            return "node names another parent"
+        if core.nodes[child].bits == 0:
+            return "node is empty"
         defect = node_defect(core, child, height - 1, nodes)
         if defect != NULL:
             return defect

@@ -7,21 +7,22 @@ buffer) happens between two calls of it. Every rule here has its plain form in `
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 
 from matching_core._auction cimport Indication, indicate, is_crossed
-from matching_core._codes cimport KIND_AMEND, KIND_CANCEL, KIND_NEW, USER_REQUEST
-from matching_core._commands cimport apply_amend, apply_cancel, apply_new, proceed, refuse, start
+from matching_core._codes cimport KIND_AMEND, KIND_CANCEL, KIND_NEW
+from matching_core._commands cimport proceed, start
 from matching_core._core_memory cimport allocate, close_listing, deallocate, open_listing, take_guard, take_instrument
 from matching_core._counters cimport find_cell, find_guard, reserve_cell, restart_window, take_cell
 from matching_core._dry_walk cimport dry_fill
 from matching_core._inspection cimport find_defect
-from matching_core._many cimport apply_many, proceed_many, records_of, refuse_missing
+from matching_core._many cimport apply_any, proceed_many, records_of, refuse_missing
 from matching_core._order_pool cimport (
     FLAGS_SHOWN, PHASE_IDLE, Command, Core, Event, Level, Order, Taker, Window, find_instrument, find_slot, handle_of,
     rare, reserve_nodes,
 )
+from matching_core._plain cimport plain_amend, plain_cancel, plain_new
 from matching_core._price_level cimport next_level
 from matching_core._resting cimport remaining_of
 from matching_core._restore cimport Reader, read, read_body
@@ -51,26 +52,15 @@ cdef enum:
 cdef uint32_t core_apply(
     Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
 ) noexcept nogil:
-    cdef uint16_t code
-    core.out = events
-    core.out_count = 0
-    core.out_capacity = capacity
+    cdef uint32_t written = 0
     core.now = now_ns
     if command.kind == KIND_NEW:
-        code = apply_new(core, command)
+        written = plain_new(core, command, events, capacity)
     elif command.kind == KIND_CANCEL:
-        code = apply_cancel(core, <uint64_t>command.cell << 32 | command.owner, USER_REQUEST)
-    elif rare(command.kind != KIND_AMEND):
-        code = apply_many(core, command)
-    else:
-        code = apply_amend(core, command)
-    if code:
-        refuse(core, command, code)
-    else:
-        proceed(core)
-        if rare(core.many):
-            proceed_many(core)
-    return core.out_count
+        written = plain_cancel(core, command, events)
+    elif command.kind == KIND_AMEND:
+        written = plain_amend(core, command, events)
+    return apply_any(core, command, events, capacity) if written == 0 else written
 
 
 cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexcept nogil:

@@ -64,33 +64,37 @@ cdef struct Cold:                    # beside an order, by slot; read and writte
     uint32_t line_prev
     uint32_t spare
 
-cdef struct Level:                   # 40 bytes, all orders of one side at one price
+cdef struct Level:                   # 32 bytes, all orders of one side at one price
     int64_t price
     int64_t total                    # of the quantities shown
     uint32_t head                    # oldest order, or next free level
     uint32_t tail
     uint32_t count
-    uint32_t leaf                    # trie node that holds the level
     uint32_t ladder
 
 cdef struct Node:                    # trie node: bit set = child present; children are levels in a leaf
     uint64_t bits
+    uint64_t key                     # offset without the digits that the node and those under it index
     uint32_t parent                  # or next free node
-    uint32_t digit                   # own position in the parent
     uint32_t child[64]
 
-cdef struct Ladder:                  # one side of one instrument; offset = (price - base) * sign, 0 is the best price
+cdef struct Ladder:                  # 128 bytes, one side; offset = (price - base) * sign, 0 is the best possible price
     int64_t base
     int64_t sign
     int64_t open_lots                # resting quantity of the side, hidden lots included
     int64_t hidden_lots
-    uint64_t leaf_key                # offset >> 6 of the leaf used last
-    uint32_t leaf                    # that leaf; 0: nothing remembered
+    int64_t best_price               # of the best level; beyond every band when empty, so that nothing reaches it
     uint32_t root
     uint32_t best                    # best level, 0 when empty
     uint32_t height                  # digits of six bits that index the band
     uint32_t level_count
     uint32_t instrument
+    uint32_t instrument_id
+    uint32_t leaves[16]              # leaves used last by their key's lowest digits; 0, whose key fits none: not known
+
+cdef struct ListedId:                # place of an id map
+    uint32_t id
+    uint32_t index                   # 0: free
 
 cdef struct Instrument:              # ladders stand at 2 * index (bids) and 2 * index + 1 (asks)
     int64_t price_min
@@ -210,17 +214,20 @@ cdef struct Core:
     Ladder* ladders
     Cell* cells
     Guard* guards
-    uint32_t* instrument_map         # open addressing: id -> index
+    ListedId* instrument_map         # open addressing: id -> index
     uint32_t* cell_map
     uint32_t* guard_map
     int64_t* touched
     int64_t* curve                   # demand of an uncross: price and lots, best bid first
+    void* blocks[2]                  # what orders and levels were allocated as
+    uint32_t block_count
     Taker taker
     Sweep sweep
     Quote quote
 
 cdef enum:
     HEIGHT_MAX = 10
+    LEAVES_KNOWN = 16
     PHASE_IDLE = 0
     PHASE_WALK = 1
     PHASE_DEPTH = 2
@@ -296,7 +303,7 @@ cdef inline uint32_t take_level(Core* core) noexcept nogil:
     return core.level_top
 
 
-cdef inline uint32_t take_node(Core* core, uint32_t parent, uint32_t digit) noexcept nogil:
+cdef inline uint32_t take_node(Core* core, uint32_t parent, uint64_t key) noexcept nogil:
     """An empty trie node under `parent`; reserve_nodes has made sure that there is one."""
     cdef uint32_t index = core.node_free
     if index:
@@ -307,7 +314,7 @@ cdef inline uint32_t take_node(Core* core, uint32_t parent, uint32_t digit) noex
         index = core.node_top
     core.nodes[index].bits = 0
     core.nodes[index].parent = parent
-    core.nodes[index].digit = digit
+    core.nodes[index].key = key
     return index
 
 
@@ -336,8 +343,8 @@ cdef inline uint32_t find_instrument(const Core* core, uint32_t instrument) noex
     """Index of a listed instrument, 0 when unknown."""
     cdef uint32_t mask = (<uint32_t>1 << (32 - core.instrument_shift)) - 1
     cdef uint32_t place = (instrument * <uint32_t>2654435769) >> core.instrument_shift
-    while core.instrument_map[place]:
-        if core.instruments[core.instrument_map[place]].id == instrument:
-            return core.instrument_map[place]
+    while core.instrument_map[place].index:
+        if core.instrument_map[place].id == instrument:
+            return core.instrument_map[place].index
         place = (place + 1) & mask
     return 0
