@@ -11,23 +11,25 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 
 from matching_core._auction cimport Indication, indicate, is_crossed
-from matching_core._codes cimport KIND_AMEND, KIND_CANCEL, KIND_NEW
+from matching_core._codes cimport KIND_CANCEL, KIND_NEW
+from matching_core._cold_records cimport cold_of
 from matching_core._commands cimport proceed, start
 from matching_core._core_memory cimport allocate, close_listing, deallocate, open_listing, take_guard, take_instrument
 from matching_core._counters cimport find_cell, find_guard, reserve_cell, restart_window, take_cell
 from matching_core._dry_walk cimport dry_fill
 from matching_core._inspection cimport find_defect
-from matching_core._many cimport apply_any, proceed_many, records_of, refuse_missing
+from matching_core._many cimport proceed_many, records_of, refuse_missing
 from matching_core._order_pool cimport (
     FLAGS_SHOWN, PHASE_IDLE, Command, Core, Event, Level, Order, Taker, Window, find_instrument, find_slot, handle_of,
-    rare, reserve_nodes,
+    rare,
 )
-from matching_core._plain cimport plain_amend, plain_cancel, plain_new
 from matching_core._price_level cimport next_level
 from matching_core._resting cimport remaining_of
 from matching_core._restore cimport Reader, read, read_body
 from matching_core._snapshot cimport SavedCounts, snapshot_body
 from matching_core._state_hash cimport HashExtension, cell_of, extension_of, hash_core
+from matching_core._trie_nodes cimport reserve_nodes
+from matching_core._ways cimport apply_go, apply_move, apply_rest, apply_rest_of_cell
 
 from hashlib import sha256
 
@@ -52,15 +54,14 @@ cdef enum:
 cdef uint32_t core_apply(
     Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
 ) noexcept nogil:
-    cdef uint32_t written = 0
     core.now = now_ns
     if command.kind == KIND_NEW:
-        written = plain_new(core, command, events, capacity)
-    elif command.kind == KIND_CANCEL:
-        written = plain_cancel(core, command, events)
-    elif command.kind == KIND_AMEND:
-        written = plain_amend(core, command, events)
-    return apply_any(core, command, events, capacity) if written == 0 else written
+        if command.cell:
+            return apply_rest_of_cell(core, command, events, capacity)
+        return apply_rest(core, command, events, capacity)
+    if command.kind == KIND_CANCEL:
+        return apply_go(core, command, events, capacity)
+    return apply_move(core, command, events, capacity)
 
 
 cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexcept nogil:
@@ -181,7 +182,7 @@ cdef class OrderBook:
         handles = []
         while slot:
             handles.append(handle_of(&self.core, slot))
-            slot = self.core.cold[slot].line_next
+            slot = cold_of(&self.core, slot).line_next
         return handles
 
     def submit(self, bytes commands not None, now_ns=0):

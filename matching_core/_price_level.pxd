@@ -3,22 +3,29 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from matching_core._order_pool cimport (
-    LEAVES_KNOWN, Core, Ladder, Level, Order, release_node, take_level, take_node,
-)
+from matching_core._order_pool cimport LEAVES_KNOWN, Core, Instrument, Ladder, Level, Order, take_level
+from matching_core._trie_nodes cimport release_node, take_node
 
 
 cdef extern from *:
     """
     #define offbook_lowest_bit(bits) ((uint32_t)__builtin_ctzll(bits))
-    #define OFFBOOK_NO_PRICE (1LL << 60)
+    #define OFFBOOK_NO_BEST (1LL << 60)
     """
-    const int64_t NO_PRICE "OFFBOOK_NO_PRICE"
+    const int64_t NO_BEST "OFFBOOK_NO_BEST"
     uint32_t lowest_bit "offbook_lowest_bit" (uint64_t bits) noexcept nogil
 
 
 cdef inline uint64_t offset_of(const Ladder* ladder, int64_t price) noexcept nogil:
-    return <uint64_t>((price - ladder.base) * ladder.sign)
+    return <uint64_t>(price ^ ladder.mask) - <uint64_t>ladder.base
+
+
+cdef inline void switch_phase(Core* core, uint32_t index, bint is_auction) noexcept nogil:
+    """Put an instrument into an auction or back into continuous matching."""
+    cdef Instrument* listing = &core.instruments[index]
+    listing.is_auction = is_auction
+    core.ladders[2 * index].limit = 0 if is_auction else <uint64_t>(listing.price_max - listing.price_min) + 1
+    core.ladders[2 * index + 1].limit = core.ladders[2 * index].limit
 
 
 cdef inline uint32_t first_level(const Core* core, uint32_t node, uint32_t depth) noexcept nogil:
@@ -103,14 +110,14 @@ cdef inline uint32_t open_level(Core* core, uint32_t ladder_index, int64_t price
     core.nodes[leaf].bits |= <uint64_t>1 << digit
     core.nodes[leaf].child[digit] = index
     ladder.level_count += 1
-    if (price - ladder.best_price) * ladder.sign < 0:
+    if price ^ ladder.mask < ladder.best_key:
         set_best(core, ladder, index)
     return index
 
 
 cdef inline void set_best(Core* core, Ladder* ladder, uint32_t index) noexcept nogil:
     ladder.best = index
-    ladder.best_price = core.levels[index].price if index else ladder.sign * NO_PRICE
+    ladder.best_key = core.levels[index].price ^ ladder.mask if index else NO_BEST
 
 
 cdef inline uint32_t next_level(const Core* core, uint32_t index) noexcept nogil:
@@ -198,14 +205,11 @@ cdef inline void unlink_order(Core* core, uint32_t slot) noexcept nogil:
     cdef Order* order = &core.orders[slot]
     cdef Level* level = &core.levels[order.level]
     reduce_order(core, slot, order.quantity)
-    if order.prev:
-        core.orders[order.prev].next = order.next
-    else:
-        level.head = order.next
-    if order.next:
-        core.orders[order.next].prev = order.prev
-    else:
-        level.tail = order.prev
+    # Without a branch that depends on the place in line; order 0 takes what concerns no neighbour.
+    core.orders[order.prev].next = order.next
+    core.orders[order.next].prev = order.prev
+    level.head = level.head if order.prev else order.next
+    level.tail = level.tail if order.next else order.prev
     level.count -= 1
     if level.count == 0:
         drop_level(core, order.level)
