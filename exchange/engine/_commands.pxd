@@ -147,7 +147,7 @@ cdef inline int match_place(Engine* engine, const Terms* terms, const Entry* ent
     command.quantity = terms.record.quantity
     command.owner = engine.accounts[entry.account].book_owner
     command.cell = entry.cell
-    count = core_apply(engine.core, &command, 0, engine.core_events, CORE_EVENTS)
+    count = core_apply(engine.core, &command, engine.now, engine.core_events, CORE_EVENTS)
     if first.kind == core_codes.EVENT_REJECTED:
         if refusal_of(first.code) == 0:
             engine.defect = "the book refused an admitted order"

@@ -15,7 +15,7 @@ from exchange.engine._answers cimport DONE, HANDED, finish
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
 from exchange.engine._events cimport (
-    PACKED_ACCEPTED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE,
+    PACKED_ACCEPTED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE, PACKED_TRIP,
 )
 from exchange.engine._integers cimport int128, int_of
 from exchange.engine._rows cimport RECORD_BYTES, Engine, PackedEvent
@@ -25,7 +25,9 @@ from exchange.domain.commands import Place, Side
 from exchange.domain.events import (
     BatchClosed, BookLevel, FillSide, OrderAccepted, OrderAmended, OrderClosed, OrderRefused, Trade,
 )
+from exchange.domain.quote_events import MmpTriggered
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.protection import LIMITS
 from matching_core.invariants import InvariantViolated
 
 __all__ = ["OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "notes", "run", "take_events"]
@@ -66,6 +68,7 @@ cdef int run_one(Engine* engine, const Record* record, const char* attachments) 
     if engine.fired_count or not read_terms(&terms, record, attachments):
         return COLD
     engine.sequence += 1
+    engine.trip_count = 0
     if record.kind == KIND_PLACE:
         outcome = run_place(engine, &terms)
     elif record.kind == KIND_CANCEL:
@@ -165,6 +168,11 @@ cdef object decode_single(const PackedEvent* event, object command):
         return OrderClosed(
             subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
             status=STATUSES[event.flags], reason=REASONS[event.code], unfilled_lots=event.body[1],
+        )
+    if event.kind == PACKED_TRIP:
+        return MmpTriggered(
+            subaccount=event.account, account_seq=event.account_seq, mmp_group=event.number, limit=LIMITS[event.code],
+            instrument=event.body[0], quantity_lots=event.body[1], thaw_ns=event.body[2],
         )
     if event.kind == PACKED_ACCEPTED:
         return decode_accepted(event, command)

@@ -31,6 +31,7 @@ cdef enum:
     AT_NOWHERE = 0
     AT_BOOK = 1
     AT_CLOSED = 2
+    ORDER_QUOTE = 64                 # OrderFlag.QUOTE
     # Commands and events of one run
     RECORD_BYTES = 64
     CORE_EVENTS = 1 << 12
@@ -85,6 +86,7 @@ cdef struct OrderRow:                # 320 bytes; the first 128 are what a cance
     uint32_t text_bytes
     uint32_t first_bytes
     uint32_t deadline_s
+    uint32_t guard                   # protection group of a quote
     uint8_t time_in_force
     uint8_t stage
     uint8_t is_parent                # somebody waited for it once
@@ -124,6 +126,7 @@ cdef struct AccountRow:
     uint32_t position_count
     uint32_t exposed_count           # cells without a position but with open orders that could open one
     uint32_t waiting_count
+    uint32_t guards                  # first of its protection groups
     uint32_t book_owner              # whom the core takes for the owner of its orders
     uint16_t self_trade_mode         # of orders that leave it to the account
     uint8_t is_self_trade_by_owner
@@ -141,6 +144,7 @@ cdef struct CellRow:                 # one account on one instrument: position, 
     int64_t opened
     int64_t buys
     int64_t sells
+    int64_t quotes                   # lots of both sides, which their group reserves for
     int64_t batch_lots
     int64_t loss_round
     uint64_t batch
@@ -157,6 +161,18 @@ cdef struct GroupRow:                # what one account has in one margin group,
     uint32_t group
     uint32_t cells
     uint32_t next
+
+cdef struct GuardRow:                # a protection group; its row is the core's number of it
+    int128 reserve                   # what its quotes reserve, 1e-18 USDC
+    int64_t round                    # price round it holds for; -1: none
+    int64_t lot_e9
+    int64_t limit                    # lots
+    int64_t frozen                   # ns, 0: until a reset
+    uint32_t account
+    uint32_t number
+    uint32_t underlying
+    uint32_t quotes                  # in the book
+    uint32_t next                    # of the account
 
 cdef struct Market:                  # a margin group: one perpetual, or the options of one expiry
     int64_t forward                  # 0: unknown, the index stands in
@@ -302,6 +318,9 @@ cdef struct Engine:
     uint32_t group_top
     uint32_t group_room
     Listing* listings
+    GuardRow* guards
+    uint32_t guard_room
+    Table quotes
     uint32_t listing_top
     uint32_t listing_room
     Table listing_ids
@@ -327,6 +346,7 @@ cdef struct Engine:
     Note* notes
     size_t note_count
     size_t note_room
+    uint32_t trip_count              # groups that froze in the current command
     uint32_t fired_count             # triggers that wait for a Clock
     const char* defect               # what does not add up: the state is not to be used any more
 

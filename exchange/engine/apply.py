@@ -22,14 +22,17 @@ from exchange.domain.commands import (
     SignedAmend,
 )
 from exchange.domain.events import Event
+from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
 from exchange.engine.amendments import amend, amend_signed
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.invariants import check_turn
 from exchange.engine.listing import list_instrument
+from exchange.engine.mass_quotes import mass_quote
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
+from exchange.engine.protection import reset_mmp, set_mmp_config
 from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, start_epoch
 from exchange.engine.state import InvariantViolated, State
@@ -55,6 +58,9 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     Amend: amend,
     SignedAmend: amend_signed,
     SetSelfTradePrevention: set_self_trade_prevention,
+    MassQuote: mass_quote,
+    SetMmpConfig: set_mmp_config,
+    ResetMmp: reset_mmp,
     Clock: _clock,
     EpochStart: start_epoch,
     SessionOpen: open_session,

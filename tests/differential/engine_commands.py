@@ -29,6 +29,7 @@ from exchange.domain.commands import (
     UnderlyingRow,
 )
 from exchange.domain.ids import order_number
+from tests.differential.quote_commands import GROUPS, MAKERS, group_order, limits, mass_quote, reset
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 __all__ = ["FastStream"]
@@ -67,10 +68,16 @@ class FastStream:
             if account % 2:
                 fields = {"key": key(account), "valid_to_s": START_S + 10**7, "scopes": 1 << 2}
                 yield self._timed(self._request(ChainRequestKind.SET_KEY, account, **fields))
+        for maker in MAKERS:
+            yield self._timed(SessionOpen(owner=owner(maker), signer=owner(maker)))
+            for group in GROUPS:
+                yield self._timed(limits(self.random, maker, group))
 
     def next(self) -> tuple[Command, int]:
         """One more command."""
         roll = self.random.random()
+        if roll < 0.08:
+            return self._timed(self._quotes(self.random.random()))
         if roll < 0.55:
             return self._timed(self._place())
         if roll < 0.90:
@@ -92,12 +99,16 @@ class FastStream:
         instrument = pick.choices((PERP, CALL, PUT, 99), (70, 15, 14, 1))[0]
         mark = {PERP: self.index * 10, CALL: 1_500, PUT: 800, 99: 1}[instrument]
         step = max(1, mark // 4_000)
+        flags, group = pick.choice(FLAGS), 0
+        if account in MAKERS and pick.random() < 0.1:
+            flags, group = group_order(pick, flags)
         place = Place(
             subaccount=account,
             instrument=instrument,
             side=Side(pick.randrange(2)),
             time_in_force=pick.choice(FORCES),
-            flags=pick.choice(FLAGS),
+            flags=flags,
+            mmp_group=group,
             price_ticks=max(0, mark + pick.randrange(-12, 13) * step),
             quantity_lots=pick.choice((1, 3, 10, 40, 400)) if pick.random() < 0.99 else 0,
             nonce=self.now_ns + pick.randrange(1_000),
@@ -111,6 +122,17 @@ class FastStream:
         )
         self.recent.append((order_number(sequence=self.sequence + 1), place))
         return place
+
+    def _quotes(self, roll: float) -> Command:
+        """Mass quotes of the makers; now and then limits, resets and cancels of a group."""
+        pick = self.random
+        if roll < 0.02:
+            return limits(pick)
+        if roll < 0.12:
+            return reset(pick)
+        if roll < 0.14:
+            return CancelMany(subaccount=pick.choice(MAKERS), mmp_group=pick.choice(GROUPS))
+        return mass_quote(pick, self.now_ns, self.index)
 
     def _some(self) -> tuple[int, Place]:
         if not self.recent:
@@ -170,7 +192,11 @@ class FastStream:
             round=self.round,
             underlyings=(UnderlyingRow("BTC", self.index * E9),),
             expiries=(ExpiryRow("BTC", EXPIRY_S, self.index * E9),),
-            marks=(MarkRow(PERP, self.index * E9), MarkRow(CALL, 1_500 * E9), MarkRow(PUT, 800 * E9)),
+            marks=(
+                MarkRow(PERP, self.index * E9),
+                MarkRow(CALL, 1_500 * E9, delta_e9=E9 // 3, vega_e9=40 * E9),
+                MarkRow(PUT, 800 * E9, delta_e9=-E9 // 4, vega_e9=35 * E9),
+            ),
         )
 
 
