@@ -9,7 +9,6 @@ from exchange.engine._booking cimport (
 from exchange.engine._events cimport PACKED_TRIP, emit, emit_level
 from exchange.engine._margin cimport note_lots
 from exchange.engine._orders cimport forget_old, link_open, start_timer
-from exchange.engine._quotes cimport forget_quotes
 from exchange.engine._rows cimport (
     CORE_EVENTS, CellRow, CoreEvent, Engine, GuardRow, OrderRow, PackedEvent, order_at,
 )
@@ -186,7 +185,6 @@ cdef inline int finish(Engine* engine, int outcome) noexcept nogil:
     """Close a command that is not handed over."""
     if outcome == DONE:
         check_notes(engine)
-        forget_quotes(engine)
         engine.note_count = 0
         forget_old(engine)
     return outcome

@@ -11,7 +11,7 @@ from exchange.engine._events cimport (
 from exchange.engine._integers cimport capped, ceil_div, floor_div, int128, share_ceil, uint128
 from exchange.engine._margin cimport LISTED_PERPETUAL, PPM, invalidate_cell, is_exposed, note_lots
 from exchange.engine._orders cimport append_closed, stop_timer, unlink_open
-from exchange.engine._quotes cimport is_forgotten, unrest_quote
+from exchange.engine._quotes cimport is_forgotten, spend_quote, unrest_quote
 from exchange.engine._rows cimport (
     AT_NOWHERE, ORDER_QUOTE, AccountRow, Batch, CellRow, Engine, Listing, OrderRow, PackedEvent, order_at,
 )
@@ -326,6 +326,7 @@ cdef inline void close_order(Engine* engine, uint32_t row, uint8_t status, uint8
     engine.open_count -= 1
     if is_forgotten(order):
         order.where = AT_NOWHERE
+        spend_quote(engine, row)
     else:
         append_closed(engine, row)
     order.status = status

@@ -4,8 +4,8 @@
 from libc.stdint cimport uint32_t
 
 from exchange.engine._lookup cimport find_account, find_listing
-from exchange.engine._quotes cimport find_quote, forget_quote, rest_quote, unrest_quote
-from exchange.engine._rows cimport AT_NOWHERE, Engine, GuardRow, OrderRow, grown, order_at
+from exchange.engine._quotes cimport find_quote, forget_spent, rest_quote, spend_quote, unrest_quote
+from exchange.engine._rows cimport Engine, GuardRow, OrderRow, grown, order_at
 from exchange.engine._state cimport Store
 from exchange.engine._tables cimport reserve
 
@@ -60,11 +60,13 @@ cdef class GuardRows:
         """Undo `rest`."""
         unrest_quote(&self.store.engine, self.store.row_of(number))
 
-    def forget(self, number):
-        """Free the row of a quote that ended without a fill."""
-        cdef uint32_t row = self.store.row_of(number)
-        self.store.need(order_at(&self.store.engine, row).where == AT_NOWHERE)
-        forget_quote(&self.store.engine, row)
+    def spend(self, number):
+        """A quote ended without a fill; its row goes with the next command."""
+        spend_quote(&self.store.engine, self.store.row_of(number))
+
+    def forget_spent(self):
+        """A command begins."""
+        forget_spent(&self.store.engine)
 
     def rows(self):
         """List (subaccount, group, instrument, side, number) of the quotes in the book."""

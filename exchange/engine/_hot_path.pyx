@@ -18,6 +18,7 @@ from exchange.engine._events cimport (
     PACKED_ACCEPTED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE, PACKED_TRIP,
 )
 from exchange.engine._integers cimport int128, int_of
+from exchange.engine._quotes cimport forget_spent
 from exchange.engine._rows cimport RECORD_BYTES, Engine, PackedEvent
 from exchange.engine._state cimport Store
 
@@ -65,6 +66,7 @@ cdef int run_one(Engine* engine, const Record* record, const char* attachments) 
     """One command of any kind; COLD leaves everything as it was."""
     cdef Terms terms
     cdef int outcome = COLD
+    forget_spent(engine)
     if engine.fired_count or not read_terms(&terms, record, attachments):
         return COLD
     engine.sequence += 1

@@ -4,9 +4,10 @@
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
+from exchange.engine._order_rows cimport release_order
 from exchange.engine._rows cimport (
     CORE_EVENTS, AccountRow, CellRow, CoreEvent, Engine, GroupRow, GuardRow, KeyEntry, Listing, Market,
-    Underlying, grown, release_order,
+    Underlying, grown,
 )
 from exchange.engine._tables cimport close_table, open_table
 from matching_core._order_pool cimport Core
@@ -86,3 +87,4 @@ cdef inline void free_arrays(Engine* engine) noexcept:
     free(engine.out)
     free(engine.core_events)
     free(engine.notes)
+    free(engine.spent)

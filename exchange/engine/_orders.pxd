@@ -4,8 +4,9 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from exchange.engine._lookup cimport forget_names
+from exchange.engine._order_rows cimport release_order
 from exchange.engine._rows cimport (
-    AT_BOOK, AT_CLOSED, AT_NOWHERE, AccountRow, Engine, OrderRow, Timer, grown, order_at, release_order,
+    AT_BOOK, AT_CLOSED, AT_NOWHERE, AccountRow, Engine, OrderRow, Timer, grown, order_at,
 )
 from exchange.engine._tables cimport take_out
 

@@ -4,7 +4,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from exchange.engine._integers cimport mix
-from exchange.engine._rows cimport AT_NOWHERE, ORDER_QUOTE, Engine, OrderRow, order_at, release_order
+from exchange.engine._order_rows cimport release_order
+from exchange.engine._rows cimport ORDER_QUOTE, Engine, OrderRow, grown, order_at
 from exchange.engine._tables cimport Table, fold, put, take_out
 
 
@@ -46,19 +47,22 @@ cdef inline bint is_forgotten(const OrderRow* order) noexcept nogil:
     return order.flags & ORDER_QUOTE and order.filled == 0
 
 
-cdef inline void forget_quote(Engine* engine, uint32_t row) noexcept nogil:
-    """Free the row of a quote that ended without a fill; its end is reported."""
-    cdef const OrderRow* order = order_at(engine, row)
-    take_out(&engine.numbers, order.number_hash, row)
-    release_order(engine, row)
+cdef inline void spend_quote(Engine* engine, uint32_t row) noexcept nogil:
+    """A quote ended without a fill: who asks for it in this command still finds it, the next one frees its row."""
+    cdef void* rows = grown(engine.spent, &engine.spent_room, engine.spent_count, sizeof(uint32_t))
+    if rows == NULL:
+        engine.defect = "no memory for ended quotes"
+        return
+    engine.spent = <uint32_t*>rows
+    engine.spent[engine.spent_count] = row
+    engine.spent_count += 1
 
 
-cdef inline void forget_quotes(Engine* engine) noexcept nogil:
-    """Free those that ended in this command."""
-    cdef size_t index
-    cdef uint32_t row
-    for index in range(engine.note_count):
-        row = engine.notes[index].order
-        if engine.notes[index].is_close and order_at(engine, row).where == AT_NOWHERE:
-            if is_forgotten(order_at(engine, row)):
-                forget_quote(engine, row)
+cdef inline void forget_spent(Engine* engine) noexcept nogil:
+    """A command begins."""
+    cdef uint32_t index, row
+    for index in range(engine.spent_count):
+        row = engine.spent[index]
+        take_out(&engine.numbers, order_at(engine, row).number_hash, row)
+        release_order(engine, row)
+    engine.spent_count = 0

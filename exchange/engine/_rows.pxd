@@ -6,7 +6,7 @@ and instruments live in arrays that grow between commands. What is rare stays in
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from exchange.engine._integers cimport int128, uint128
@@ -17,10 +17,8 @@ from matching_core._order_pool cimport Event as CoreEvent
 
 cdef extern from *:
     """
-    #include <stdlib.h>
     #define offbook_fetch(address) __builtin_prefetch((const void*)(address), 1)
     """
-    void* aligned_alloc(size_t alignment, size_t size) noexcept nogil
     void fetch "offbook_fetch" (const void* address) noexcept nogil
 
 
@@ -346,6 +344,9 @@ cdef struct Engine:
     Note* notes
     size_t note_count
     size_t note_room
+    uint32_t* spent                  # quotes that ended in the last command without a fill: their rows go with the next
+    uint32_t spent_count
+    uint32_t spent_room
     uint32_t trip_count              # groups that froze in the current command
     uint32_t fired_count             # triggers that wait for a Clock
     const char* defect               # what does not add up: the state is not to be used any more
@@ -368,45 +369,3 @@ cdef inline void* grown(void* rows, uint32_t* room, uint32_t needed, size_t size
         memset(answer + room[0] * size, 0, (more - room[0]) * size)
         room[0] = <uint32_t>more
     return answer
-
-
-cdef inline bint reserve_orders(Engine* engine) noexcept nogil:
-    """A free row for one more order."""
-    cdef void* blocks
-    if engine.order_free or (engine.order_top + 1) >> BLOCK_BITS < engine.block_count:
-        return True
-    blocks = grown(engine.blocks, &engine.block_room, engine.block_count, sizeof(OrderRow*))
-    if blocks == NULL:
-        return False
-    engine.blocks = <OrderRow**>blocks
-    engine.blocks[engine.block_count] = <OrderRow*>aligned_alloc(64, BLOCK_ROWS * sizeof(OrderRow))
-    if engine.blocks[engine.block_count] == NULL:
-        return False
-    memset(engine.blocks[engine.block_count], 0, BLOCK_ROWS * sizeof(OrderRow))
-    engine.block_count += 1
-    return True
-
-
-cdef inline uint32_t take_order(Engine* engine) noexcept nogil:
-    """A zeroed row; reserve_orders has made sure that there is one."""
-    cdef uint32_t row = engine.order_free
-    if row:
-        engine.order_free = order_at(engine, row).next
-        memset(order_at(engine, row), 0, sizeof(OrderRow))
-    else:
-        engine.order_top += 1
-        row = engine.order_top
-    engine.order_count += 1
-    return row
-
-
-cdef inline void release_order(Engine* engine, uint32_t row) noexcept nogil:
-    """Free a row and its texts."""
-    cdef OrderRow* order = order_at(engine, row)
-    free(order.text)
-    free(order.first)
-    free(order.trigger)
-    memset(order, 0, sizeof(OrderRow))
-    order.next = engine.order_free
-    engine.order_free = row
-    engine.order_count -= 1

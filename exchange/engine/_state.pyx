@@ -16,9 +16,10 @@ from exchange.engine._lookup cimport (
     forget_names, hash_address, hash_text, index_names, make_account, make_cell_row, reserve_names,
 )
 from exchange.engine._memory cimport close_engine, open_engine
+from exchange.engine._order_rows cimport reserve_orders, take_order
 from exchange.engine._orders cimport find_deadline, forget_old, reserve_timer, start_timer, stop_timer
 from exchange.engine._rows cimport (
-    ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at, reserve_orders, take_order,
+    ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
 from exchange.engine._tables cimport fold, put, reserve
 from matching_core._order_book cimport OrderBook

@@ -88,6 +88,7 @@ def apply(state: State, command: Command, timestamp_ns: int, packed: tuple[bytes
 def _handle(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     if timestamp_ns < state.timestamp_ns:
         raise InvariantViolated(f"time runs backwards: {timestamp_ns} after {state.timestamp_ns}")
+    state.begin()
     state.sequence += 1
     state.timestamp_ns = timestamp_ns
     turn = Turn()

@@ -112,7 +112,6 @@ class CompiledState(State):
         self.guard_groups = {}
         self._guard_rows = GuardRows(store)
         self.quotes = QuoteNumbers(self._guard_rows)
-        self._dropped: list[int] = []
         self.position_sums = PositionSums(store, self._mirror, self.instruments)
         self._watched: set[int | str] = set()
 
@@ -178,8 +177,6 @@ class CompiledState(State):
         if order.group or order.place.trigger is not None or order.number in self.links.children:
             turn.tied_ends[order.number] = order
             self.links.drop(order)
-        if int(order.place.flags) & QUOTE and not order.filled_lots:
-            self.drop_order(order)
         turn.closes.append(order)
 
     def mirror(self, command: Command | None) -> None:
@@ -307,8 +304,17 @@ class CompiledState(State):
         self._guard_rows.unrest(order.number)
 
     def drop_order(self, order: Order) -> None:
-        """An order ended that nobody will ask for: its row goes when the command is finished."""
-        self._dropped.append(order.number)
+        """A quote ended without a fill: its row goes when the next command begins."""
+        self._guard_rows.spend(order.number)
+
+    def find_ended(self, number: int) -> Order | None:
+        """A quote that ended in the last command without a fill."""
+        row = self.store.find_order(number)
+        return OrderView(self.store, row) if row else None
+
+    def begin(self) -> None:
+        """Another command."""
+        self._guard_rows.forget_spent()
 
     def index_order(self, order: Order) -> None:
         """Names under which an order is found, open or closed."""
@@ -323,10 +329,7 @@ class CompiledState(State):
         return int(self.store.find_by_name(subaccount, client_order_id, nonce))
 
     def forget_old_orders(self) -> None:
-        """Drop closed orders beyond the count or the time for which they are remembered, and quotes without a fill."""
-        for number in self._dropped:
-            self._guard_rows.forget(number)
-        self._dropped.clear()
+        """Drop closed orders beyond the count or the time for which they are remembered."""
         self.store.forget_old()
 
     def cell(self, subaccount: int, instrument: int) -> int:

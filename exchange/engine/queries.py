@@ -53,8 +53,8 @@ def answer(state: State, query: Query) -> Answer:
 
 
 def order_view(state: State, number: int) -> OrderView | None:
-    """An order by number, open or remembered; None when unknown."""
-    order = state.find_live(number) or state.closed_orders.get(number)
+    """An order by number: open, remembered, or ended just now; None when unknown."""
+    order = state.find_live(number) or state.closed_orders.get(number) or state.find_ended(number)
     return None if order is None else _view(state, order)
 
 

@@ -90,6 +90,7 @@ class State:
         self.guard_groups: dict[int, MmpGroup] = {}
         self.quotes: MutableMapping[tuple[int, int, int, int], int] = {}
         """Number of the quote of (subaccount, group, instrument, side)."""
+        self.ended_quotes: dict[int, Order] = {}
         self.quote_counts: dict[tuple[int, int], int] = {}
         self.position_sums: MutableMapping[int, int] = {}
         self.cash_sum_e6 = 0
@@ -158,7 +159,6 @@ class State:
     def index_instrument(self, instrument: Instrument) -> None:
         """Derived tables of a listed instrument and its empty book."""
         self.open_book(instrument)
-        self.quote_counts: dict[tuple[int, int], int] = {}
         self.position_sums.setdefault(instrument.instrument_id, 0)
 
     def open_book(self, instrument: Instrument) -> None:
@@ -229,7 +229,16 @@ class State:
         self.quote_counts[place.subaccount, place.mmp_group] -= 1
 
     def drop_order(self, order: Order) -> None:
-        """An order ended that nobody will ask for: it is forgotten with its command."""
+        """A quote ended without a fill: it is forgotten when the next command begins."""
+        self.ended_quotes[order.number] = order
+
+    def find_ended(self, number: int) -> Order | None:
+        """A quote that ended in the last command without a fill."""
+        return self.ended_quotes.get(number)
+
+    def begin(self) -> None:
+        """Another command."""
+        self.ended_quotes.clear()
 
     def index_order(self, order: Order) -> None:
         """Names under which an order is found, open or closed; quotes have a nonce in common, and no names."""

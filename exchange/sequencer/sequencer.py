@@ -25,6 +25,7 @@ from exchange.domain.commands import Cancel, CancelMany, Clock, Command, Session
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_INBOX_COMMANDS
 from exchange.domain.packing import CommandEvents, pack_command, pack_events
+from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import OrderView, Output, Query
 from exchange.engine.apply import apply
 from exchange.engine.queries import answer, order_view
@@ -355,7 +356,7 @@ def _touched(state: State, events: Sequence[Event]) -> dict[int, OrderView]:
     return views
 
 
-def _own_order(event: OrderEvent) -> tuple[int, ...]:
+def _own_order(event: OrderEvent | QuotePlaced) -> tuple[int, ...]:
     return (event.order,) if event.order else ()
 
 
@@ -366,7 +367,7 @@ def _both_orders(event: Trade) -> tuple[int, ...]:
 # By exact type: a chain of isinstance over unions costs more than applying a cancel.
 _ORDERS_OF: Final[dict[type, Callable[[Any], tuple[int, ...]]]] = {
     Trade: _both_orders,
-    **dict.fromkeys(get_args(OrderEvent), _own_order),
+    **dict.fromkeys((*get_args(OrderEvent), QuotePlaced), _own_order),
 }
 
 

@@ -56,7 +56,7 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["OrderRevised"] > 20
     assert counts["BatchClosed"] > 10
     assert counts["OrderTriggered"] > 5
-    assert counts["MmpTriggered"] > 50
+    assert counts["MmpTriggered"] > 25
     assert counts["QuotePlaced"] > 500
     assert counts["QuoteKept"] > 50
     assert counts["QuoteRefused"] > 50
