@@ -15,9 +15,11 @@ from exchange.engine._answers cimport DONE, HANDED, finish
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
 from exchange.engine._events cimport (
-    PACKED_ACCEPTED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE, PACKED_TRIP,
+    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_KEPT, PACKED_LEVEL,
+    PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, PACKED_REFUSED, PACKED_TRADE, PACKED_TRIP,
 )
 from exchange.engine._integers cimport int128, int_of
+from exchange.engine._mass_quote cimport mass_quote
 from exchange.engine._quotes cimport forget_spent
 from exchange.engine._rows cimport RECORD_BYTES, Engine, PackedEvent
 from exchange.engine._state cimport Store
@@ -26,7 +28,7 @@ from exchange.domain.commands import Place, Side
 from exchange.domain.events import (
     BatchClosed, BookLevel, FillSide, OrderAccepted, OrderAmended, OrderClosed, OrderRefused, Trade,
 )
-from exchange.domain.quote_events import MmpTriggered
+from exchange.domain.quote_events import MassQuoted, MmpTriggered, QuoteKept, QuotePlaced, QuoteRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.protection import LIMITS
 from matching_core.invariants import InvariantViolated
@@ -37,6 +39,7 @@ cdef enum:
     KIND_PLACE = 1                   # CommandKind
     KIND_CANCEL = 2
     KIND_AMEND = 3
+    KIND_MASS_QUOTE = 8
 
 OUTCOME_DONE, OUTCOME_COLD, OUTCOME_HANDED = DONE, COLD, HANDED
 SIDES = (Side.BUY, Side.SELL)
@@ -67,7 +70,7 @@ cdef int run_one(Engine* engine, const Record* record, const char* attachments) 
     cdef Terms terms
     cdef int outcome = COLD
     forget_spent(engine)
-    if engine.fired_count or not read_terms(&terms, record, attachments):
+    if engine.fired_count or (record.kind != KIND_MASS_QUOTE and not read_terms(&terms, record, attachments)):
         return COLD
     engine.sequence += 1
     engine.trip_count = 0
@@ -77,6 +80,8 @@ cdef int run_one(Engine* engine, const Record* record, const char* attachments) 
         outcome = cancel(engine, &terms)
     elif record.kind == KIND_AMEND:
         outcome = lower(engine, &terms)
+    elif record.kind == KIND_MASS_QUOTE:
+        outcome = mass_quote(engine, record, attachments)
     if outcome == COLD:
         engine.sequence -= 1
         return COLD
@@ -171,18 +176,41 @@ cdef object decode_single(const PackedEvent* event, object command):
             subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
             status=STATUSES[event.flags], reason=REASONS[event.code], unfilled_lots=event.body[1],
         )
+    if event.kind == PACKED_ACCEPTED:
+        return decode_accepted(event, command)
+    if event.kind == PACKED_REFUSED:
+        return decode_refused(event, command)
+    if event.kind != PACKED_AMENDED:
+        return decode_quote(event, command)
+    return OrderAmended(
+        subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
+        quantity_lots=event.body[1], remaining_lots=event.body[2], version=event.body[3],
+    )
+
+
+cdef object decode_quote(const PackedEvent* event, object command):
+    if event.kind == PACKED_QUOTE_PLACED:
+        return QuotePlaced(
+            subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
+            side=SIDES[event.flags & 1], price_ticks=event.body[1], quantity_lots=event.body[2],
+            replaces=event.body[3],
+        )
+    if event.kind == PACKED_KEPT:
+        return QuoteKept(subaccount=event.account, order=event.number, line=event.flags)
+    if event.kind == PACKED_QUOTE_REFUSED:
+        return QuoteRefused(
+            subaccount=event.account, order=event.number, code=CODES[event.code], instrument=event.body[0],
+            side=SIDES[event.flags & 1], price_ticks=event.body[1],
+        )
     if event.kind == PACKED_TRIP:
         return MmpTriggered(
             subaccount=event.account, account_seq=event.account_seq, mmp_group=event.number, limit=LIMITS[event.code],
             instrument=event.body[0], quantity_lots=event.body[1], thaw_ns=event.body[2],
         )
-    if event.kind == PACKED_ACCEPTED:
-        return decode_accepted(event, command)
-    if event.kind == PACKED_REFUSED:
-        return decode_refused(event, command)
-    return OrderAmended(
-        subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
-        quantity_lots=event.body[1], remaining_lots=event.body[2], version=event.body[3],
+    return MassQuoted(
+        subaccount=event.account, mmp_group=event.number, nonce=command.nonce, expiry_s=command.expiry_s,
+        max_fee_e18=command.max_fee_e18, signer=command.signer, domain=command.domain, digest=command.digest,
+        signature=command.signature,
     )
 
 

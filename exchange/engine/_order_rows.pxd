@@ -15,12 +15,9 @@ cdef extern from *:
     void* aligned_alloc(size_t alignment, size_t size) noexcept nogil
 
 
-cdef inline bint reserve_orders(Engine* engine) noexcept nogil:
-    """A free row for one more order."""
-    cdef void* blocks
-    if engine.order_free or (engine.order_top + 1) >> BLOCK_BITS < engine.block_count:
-        return True
-    blocks = grown(engine.blocks, &engine.block_room, engine.block_count, sizeof(OrderRow*))
+cdef inline bint add_block(Engine* engine) noexcept nogil:
+    """Rows never used, behind the others; False without memory."""
+    cdef void* blocks = grown(engine.blocks, &engine.block_room, engine.block_count, sizeof(OrderRow*))
     if blocks == NULL:
         return False
     engine.blocks = <OrderRow**>blocks
@@ -29,6 +26,19 @@ cdef inline bint reserve_orders(Engine* engine) noexcept nogil:
         return False
     memset(engine.blocks[engine.block_count], 0, BLOCK_ROWS * sizeof(OrderRow))
     engine.block_count += 1
+    return True
+
+
+cdef inline bint reserve_orders(Engine* engine) noexcept nogil:
+    """A free row for one more order."""
+    return engine.order_free or (engine.order_top + 1) >> BLOCK_BITS < engine.block_count or add_block(engine)
+
+
+cdef inline bint reserve_fresh(Engine* engine, uint32_t count) noexcept nogil:
+    """Rows for `count` more orders, whatever was given back before."""
+    while (engine.order_top + count) >> BLOCK_BITS >= engine.block_count:
+        if not add_block(engine):
+            return False
     return True
 
 

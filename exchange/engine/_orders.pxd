@@ -54,7 +54,11 @@ cdef inline void sink(Engine* engine, uint32_t place, Timer timer) noexcept nogi
 
 
 cdef inline bint reserve_timer(Engine* engine) noexcept nogil:
-    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_count + 1, sizeof(Timer))
+    return reserve_timers(engine, 1)
+
+
+cdef inline bint reserve_timers(Engine* engine, uint32_t count) noexcept nogil:
+    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_count + count, sizeof(Timer))
     if rows == NULL:
         return False
     engine.timers = <Timer*>rows

@@ -198,6 +198,7 @@ cdef struct Listing:
     int128 position_sum
     uint64_t batch
     uint64_t batch_fills
+    uint64_t quoted                  # last mass quote that named it
     uint32_t id
     uint32_t underlying
     uint32_t market

@@ -1,6 +1,6 @@
 """The state of the production engine: C arrays under the names of `State`, and the hot path over them.
 
-PLACE, CANCEL and AMEND run in C (`_hot_path`), one call for a run of records; everything else runs in the handlers of
+PLACE, CANCEL, AMEND and MASS_QUOTE run in C (`_hot_path`), one call for a run of records; everything else runs in the handlers of
 this package over views of the same rows. What C must know of the few things that stay in Python (prices, keys,
 sessions, which orders wait) is mirrored behind every command that is not hot. `State` is the twin.
 """
@@ -26,6 +26,7 @@ from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command
 from exchange.domain.quote_events import MmpTriggered
+from exchange.domain.quotes import MassQuote
 from exchange.engine import _hot_path as hot_path
 from exchange.engine._account_views import AccountView, ExposureView
 from exchange.engine._guards import GuardRows
@@ -63,7 +64,7 @@ from matching_core import OrderBook
 
 __all__ = ["CompiledState"]
 
-_HOT: Final = frozenset({Place, Cancel, Amend})
+_HOT: Final = frozenset({Place, Cancel, Amend, MassQuote})
 
 
 class CompiledState(State):
