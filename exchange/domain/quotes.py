@@ -27,7 +27,8 @@ class QuoteLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class MassQuote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Post-only quotes of one group, each taking the place of the group's quote on the same instrument and side.
 
-    `digest` is the EIP-712 digest of the call (api.md 10.3); without a `signer` only pulling and shrinking is possible.
+    `digest` is the EIP-712 digest of the call (api.md 10.3); without a `signer` only pulling and shrinking is
+    possible, and fee cap, domain and signature are empty too.
     """
 
     subaccount: int

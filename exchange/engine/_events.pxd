@@ -8,7 +8,7 @@ closed         flags status, code reason          body instrument, unfilled
 trade          flags side of the taker, account: instrument, order: trade number    body price, lots, mark, index
 fill           maker's then taker's, behind a trade   body fee, position, filled, remaining
 fill money     behind each fill                   from byte 16: realized, ledger cash, cash; 16 bytes each
-quoted         order: group; its quotes follow
+quoted         its quotes follow                  body group
 quote placed   flags 2 * line + side              body instrument, price, quantity, replaced order
 kept           flags 2 * line + side
 quote refused  flags 2 * line + side, code        body instrument, price

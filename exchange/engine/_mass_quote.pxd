@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 from exchange.engine._answers cimport DONE, refusal_of
 from exchange.engine._booking cimport CANCELED, OPEN, close_order, flush_closes, lower_quantity, next_seq
 from exchange.engine._commands cimport open_cell
-from exchange.engine._entry cimport COLD, FLAG_STP, Record
+from exchange.engine._entry cimport COLD, FLAG_STP, Record, Terms
 from exchange.engine._events cimport (
     PACKED_KEPT, PACKED_QUOTED, PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, emit, emit_level,
 )
@@ -334,8 +334,10 @@ cdef inline void open_turn(Engine* engine, Turn* turn) noexcept nogil:
         turn.replaced[index] = order_at(engine, held).number if held else 0
 
 
-cdef inline int mass_quote(Engine* engine, const Record* record, const char* attachments) noexcept nogil:
-    """A signed call of which every side passes the checks; COLD for any other."""
+cdef inline int mass_quote(
+    Engine* engine, Terms* terms, const Record* record, const char* attachments
+) noexcept nogil:
+    """A signed call of which every side passes the checks, its terms read into `terms`; COLD for any other."""
     cdef Turn turn
     cdef uint32_t lines
     if not read_call(&turn.call, record, attachments) or not check_call(engine, &turn.call):
@@ -345,7 +347,8 @@ cdef inline int mass_quote(Engine* engine, const Record* record, const char* att
     # After this point it must succeed.
     open_turn(engine, &turn)
     spend_nonce(engine, turn.call.entry.owner, turn.call.entry.signer, record.nonce, engine.sequence << 8)
-    emit(engine, PACKED_QUOTED, record.account, record.group)
+    terms[0] = turn.call.terms
+    emit(engine, PACKED_QUOTED, record.account, 0).body[0] = record.group
     lines = write_request(engine, &turn)
     if lines:
         submit(engine, &turn, lines)

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from exchange.engine._rows cimport BLOCK_BITS, BLOCK_ROWS, Engine, OrderRow, grown, order_at
+from exchange.engine._rows cimport AT_NOWHERE, BLOCK_BITS, BLOCK_ROWS, Engine, OrderRow, grown, order_at
 
 
 cdef extern from *:
@@ -61,7 +61,11 @@ cdef inline void release_order(Engine* engine, uint32_t row) noexcept nogil:
     free(order.text)
     free(order.first)
     free(order.trigger)
-    memset(order, 0, sizeof(OrderRow))
+    # The rest is wiped when the row is taken again.
+    order.text = order.first = NULL
+    order.trigger = NULL
+    order.number = order.handle = 0
+    order.where = AT_NOWHERE
     order.next = engine.order_free
     engine.order_free = row
     engine.order_count -= 1

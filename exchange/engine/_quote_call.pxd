@@ -1,7 +1,7 @@
 # cython: language_level=3
 """A signed mass quote read and checked over C rows; twin: mass_quotes. Only calls of which every side passes are hot.
 
-`read_call` and `check_call` change nothing but caches; whatever is unusual, a refusal among it, is the handlers' (COLD).
+`read_call` and `check_call` change nothing but caches; what is unusual, refusals too, is the handlers' (COLD).
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -9,6 +9,7 @@ from libc.string cimport memcmp, memcpy
 
 from exchange.engine._entry cimport (
     ENTRY_MONEY_MAX, SIGNED_BYTES, Entry, Record, Terms, check_authority, check_nonce, is_life_valid, is_priced,
+    read_lengths,
 )
 from exchange.engine._booking cimport seconds_of
 from exchange.engine._integers cimport add, int128
@@ -85,12 +86,14 @@ cdef inline bint read_call(Call* call, const Record* record, const char* attachm
     terms.record = record
     terms.attachments = attachments
     terms.signed = attachments + 8
-    terms.client_id = NULL
-    terms.id_bytes = 0
+    terms.client_id = terms.label = NULL
+    terms.id_bytes = terms.label_bytes = 0
     memcpy(&terms.max_fee, terms.signed + 118, 16)
     memcpy(&terms.expires_at_s, terms.signed + 134, 8)
     memcpy(&terms.reject_after_ms, terms.signed + 142, 8)
     memcpy(&terms.expected_filled, terms.signed + 150, 8)
+    if not read_lengths(terms):
+        return False
     return terms.expires_at_s == 0 and terms.reject_after_ms == 0 and terms.expected_filled == -1
 
 

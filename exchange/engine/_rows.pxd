@@ -43,7 +43,7 @@ cdef struct TriggerRow:              # what only trigger orders have
     int64_t extreme_e9
     int64_t fired_e9
 
-cdef struct OrderRow:                # 320 bytes; the first 128 are what a cancel reads and writes
+cdef struct OrderRow:                # 256 bytes; the first 128 are what a cancel reads and writes
     uint64_t number
     uint64_t handle                  # in the core; 0: not in its book
     int64_t price

@@ -36,7 +36,7 @@ def reset(pick: Random) -> ResetMmp:
 
 
 def mass_quote(pick: Random, now_ns: int, index: int) -> MassQuote:
-    """A call near the marks; prices often those of the last one, so that quotes are kept."""
+    """A call near the marks, with session 1 where the maker's belongs."""
     account, group = pick.choice(MAKERS), pick.choice(GROUPS)
     instruments_of = list(INSTRUMENTS[group if pick.random() < 0.98 else 3 - group])
     pick.shuffle(instruments_of)
@@ -51,8 +51,8 @@ def mass_quote(pick: Random, now_ns: int, index: int) -> MassQuote:
         nonce=now_ns + pick.randrange(1_000),
         expiry_s=now_ns // SECOND_NS + pick.choice((15, 60, 600)),
         signer=owner(account if pick.random() < 0.99 else 5) if is_signed else b"",
-        max_fee_e18=pick.choice((0, 10**21)),
-        session=1 + MAKERS.index(account) if pick.random() < 0.98 else 0,
+        max_fee_e18=pick.choice((0, 10**21)) if is_signed else 0,
+        session=int(pick.random() < 0.98),
         digest=bytes(31) + b"\x01" if is_signed else b"",
         signature=bytes(65) if is_signed else b"",
     )
@@ -60,7 +60,8 @@ def mass_quote(pick: Random, now_ns: int, index: int) -> MassQuote:
 
 def group_order(pick: Random, flags: OrderFlag) -> tuple[OrderFlag, int]:
     """(Flags, group) of an order that asks for protection, mostly as it should."""
-    return flags | OrderFlag.MMP, pick.choice((1, 2, 2, 0, 7))
+    more = OrderFlag.MMP if pick.random() < 0.97 else OrderFlag.QUOTE
+    return flags | more, pick.choice((1, 2, 2, 0, 7))
 
 
 def _line(pick: Random, instrument: int, index: int) -> QuoteLine:
