@@ -1,8 +1,8 @@
 """The state of the production engine: C arrays under the names of `State`, and the hot path over them.
 
 PLACE, CANCEL, AMEND and MASS_QUOTE run in C (`_hot_path`), one call for a run of records; everything else runs in the
-handlers of this package over views of the same rows. What C must know of the few things that stay in Python (prices, keys,
-sessions, which orders wait) is mirrored behind every command that is not hot. `State` is the twin.
+handlers of this package over views of the same rows. What C must know of the few things that stay in Python (prices,
+keys, sessions, which orders wait) is mirrored behind every command that is not hot. `State` is the twin.
 """
 
 from collections.abc import Callable, Sequence
