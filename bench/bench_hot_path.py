@@ -1,9 +1,10 @@
-"""H1, H2: us per order and per cancel through the whole compiled engine, Standard Margin on; H4: what an order keeps.
+"""H1, H2, H3: us per order, cancel and quote side of the compiled engine with Standard Margin; H4: memory of an order.
 
 Packed records in, packed events out, 256 records per crossing, as `exchange.engine._hot_path` runs them. The book holds
 orders of 1,000 accounts near the mark; one order in five crosses it. The same commands run over the twin once, and
-state hashes must agree. H3, a quote side, has no command in the engine yet. H4: Python objects that resting orders with
-client order ids and labels add, and resident bytes of each. `SIZE=small` takes 50 accounts and few commands.
+state hashes must agree. H3: mass quotes of 64 lines, two sides each, by a few makers in turn, 16 calls per crossing;
+every side has another price than the one it replaces. H4: Python objects that resting orders with client order ids and
+labels add, and resident bytes of each. `SIZE=small` takes 50 accounts and few commands.
 """
 
 import gc
@@ -17,9 +18,22 @@ import pytest
 from bench.bench_engine import ACCOUNTS, PERPETUAL, START_NS, opening, owner
 from bench.harness import record_goal, result_hash, sized
 from bench.workloads import SplitMix
-from exchange.domain.commands import Cancel, OrderFlag, Place, Side, TimeInForce
+from exchange.domain.commands import (
+    Cancel,
+    ExpiryRow,
+    ListInstrument,
+    MarkRow,
+    OrderFlag,
+    Place,
+    SessionOpen,
+    SetPrices,
+    Side,
+    TimeInForce,
+)
 from exchange.domain.ids import order_number
+from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.packing import pack_command
+from exchange.domain.quotes import MassQuote, QuoteLine, SetMmpConfig
 from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
 from exchange.engine.state import State
@@ -30,6 +44,10 @@ from matching_core import OrderBook
 RESTING = sized(small=1_000, full=20_000)
 MEASURED = sized(small=500, full=10_000)
 ROUNDS = sized(small=2, full=12)
+MAKERS = sized(small=2, full=20)
+CALLS = sized(small=4, full=60)
+LINES = 64
+CALLS_PER_CROSSING = 16
 KEPT = sized(small=20_000, full=1_000_000)
 PER_CALL = 256
 CONFIG = EngineConfig(open_orders_max=1_000_000)
@@ -91,15 +109,15 @@ class Flow:
             commands.append(Cancel(subaccount=account, order=number))
         return self.run(commands)
 
-    def run(self, commands):
+    def run(self, commands, per_call=PER_CALL):
         """CPU microseconds per command, packing left out."""
         from exchange.engine import _hot_path  # noqa: PLC0415 - there only where it is compiled
 
         self.commands += commands
         packed = [pack_command(command) for command in commands]
         calls = [
-            tuple(b"".join(parts) for parts in zip(*packed[at : at + PER_CALL], strict=True))
-            for at in range(0, len(packed), PER_CALL)
+            tuple(b"".join(parts) for parts in zip(*packed[at : at + per_call], strict=True))
+            for at in range(0, len(packed), per_call)
         ]
         start = time.thread_time_ns()
         for records, texts in calls:
@@ -176,6 +194,108 @@ def test_a_cancel_through_the_engine(benchmark, figures):
         result_hash=figures["hash"],
         open_orders=figures["open"],
         least_us=figures["cancel_least"],
+    )
+    benchmark.pedantic(lambda: None, rounds=1, iterations=1)
+
+
+class QuoteFlow(Flow):
+    """Makers that replace all their quotes on 64 options with every call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for at, command in enumerate(self.setting()):
+            apply(self.state, command, START_NS + 1_000_000 + at)
+
+    def setting(self):
+        """Options with marks, a session and a group for every maker."""
+        expiry_s = START_NS // 10**9 + 30 * 86_400
+        for number in range(1, LINES + 1):
+            yield ListInstrument(instrument=option(number, expiry_s))
+        marks = tuple(MarkRow(number, 1_500 * 10**9, delta_e9=5 * 10**8) for number in range(1, LINES + 1))
+        yield SetPrices(round=2, marks=marks, expiries=(ExpiryRow("BTC", expiry_s, 60_000 * 10**9),))
+        for maker in range(2, 2 + MAKERS):
+            yield SessionOpen(owner=owner(maker), signer=owner(maker))
+            yield SetMmpConfig(
+                subaccount=maker,
+                mmp_group=1,
+                underlying="BTC",
+                lot_e9=10**7,
+                interval_ns=10**9,
+                frozen_ns=10**9,
+                quantity_lots=1_000,
+            )
+
+    def call(self, maker):
+        """A call whose prices differ from the maker's last on every side."""
+        self.number += 1
+        step = self.number // MAKERS % 7
+        away = [10 * step + self.random.below(10) for _ in range(2 * LINES)]
+        lines = tuple(
+            QuoteLine(number, 1_000 + away[2 * number - 2], 10, 2_000 + away[2 * number - 1], 10)
+            for number in range(1, LINES + 1)
+        )
+        return MassQuote(
+            subaccount=maker,
+            mmp_group=1,
+            lines=lines,
+            nonce=START_NS + self.number,
+            expiry_s=START_NS // 10**9 + 3_600,
+            signer=owner(maker),
+            max_fee_e18=10**21,
+            session=maker - 1,
+            digest=bytes(32),
+            signature=bytes(65),
+        )
+
+    def quotes(self, count):
+        """CPU us per side."""
+        calls = [self.call(2 + at % MAKERS) for at in range(count)]
+        return self.run(calls, CALLS_PER_CROSSING) / (2 * LINES)
+
+
+def option(number, expiry_s):
+    """A call of BTC; 64 of them, a strike apart."""
+    return Instrument(
+        instrument_id=number,
+        name=f"BTC-{number}",
+        kind=InstrumentKind.CALL,
+        underlying="BTC",
+        tick_e9=10**9,
+        lot_e9=10**7,
+        minimum_lots=1,
+        maximum_lots=10**6,
+        maximum_price_ticks=10**6,
+        maker_fee_ppm=100,
+        taker_fee_ppm=300,
+        strike_e9=(50_000 + 500 * number) * 10**9,
+        expiry_s=expiry_s,
+    )
+
+
+def test_a_quote_side_through_the_engine(benchmark):
+    """CPU us per side of a mass quote, the least of the rounds: one cancel and one placement each."""
+    flow = QuoteFlow()
+    flow.quotes(MAKERS)
+    value = min(flow.quotes(CALLS) for _ in range(ROUNDS))
+    twin = State(OrderBook, CONFIG)
+    for at, command in enumerate(opening()):
+        apply(twin, command, START_NS + at)
+    for at, command in enumerate(flow.setting()):
+        apply(twin, command, START_NS + 1_000_000 + at)
+    for command in flow.commands:
+        apply(twin, command, flow.now_ns)
+    assert state_hash(twin) == state_hash(flow.state)
+    assert len(flow.state.open_orders) == 2 * LINES * MAKERS
+    record_goal(
+        benchmark,
+        "H3",
+        value=round(value, 3),
+        unit="us",
+        target=0.6,
+        at_least=False,
+        result_hash=result_hash([state_hash(flow.state)]),
+        makers=MAKERS,
+        lines=LINES,
     )
     benchmark.pedantic(lambda: None, rounds=1, iterations=1)
 

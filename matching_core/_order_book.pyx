@@ -38,7 +38,7 @@ from matching_core.invariants import InvariantViolated
 from matching_core.limits import (
     DEFAULT_CELL_CAPACITY, DEFAULT_GUARD_CAPACITY, DEFAULT_INSTRUMENT_CAPACITY, DEFAULT_ORDER_CAPACITY,
     require_capacities, require_cell, require_guard, require_instrument, require_now, require_price_range,
-    require_weights,
+    require_weights, require_window,
 )
 from matching_core.snapshots import seal, unseal
 
@@ -175,6 +175,13 @@ cdef class OrderBook:
         """Return (is_frozen, window start ns, quantity_lots, delta_e9, vega_e9, fills) of a guard; KeyError unset."""
         cdef const Window* now = &self.core.guards[self.require_guard_index(guard)].now
         return bool(now.is_frozen), now.start, now.quantity, now.delta, now.vega, now.count
+
+    def set_window(self, guard, *, is_frozen, start_ns, quantity_lots, delta_e9, vega_e9, fills):
+        """Set what `guard` returns, as restoring order by order needs; KeyError when it was never set."""
+        cdef Window* now = &self.core.guards[self.require_guard_index(guard)].now
+        require_window(start_ns, quantity_lots, delta_e9, vega_e9, fills)
+        now.is_frozen, now.start, now.quantity = bool(is_frozen), start_ns, quantity_lots
+        now.delta, now.vega, now.count = delta_e9, vega_e9, fills
 
     def guard_orders(self, guard):
         """List the handles of a guard's resting orders, the one that came to rest first in front; KeyError unset."""

@@ -17,6 +17,15 @@ from exchange.domain.commands import (
     Trigger,
 )
 from exchange.domain.instrument import Instrument
+from exchange.domain.quote_events import (
+    MassQuoted,
+    MmpConfigured,
+    MmpReset,
+    MmpTriggered,
+    QuoteKept,
+    QuotePlaced,
+    QuoteRefused,
+)
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
 __all__ = [
@@ -386,5 +395,5 @@ OrderEvent = (
 Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
-    | InstrumentListed
+    | InstrumentListed | MassQuoted | QuotePlaced | QuoteKept | QuoteRefused | MmpTriggered | MmpReset | MmpConfigured
 )  # fmt: skip

@@ -23,6 +23,7 @@ class ResultCode(IntEnum):
     BAD_AMOUNT = 11012
     BAD_PRICE = 11013
     FOK_NOT_FILLED = 11014
+    MMP_FROZEN = 11015
     NONCE_USED = 11017
     NONCE_OUTSIDE_WINDOW = 11018
     TOO_MANY_OPEN_ORDERS = 11019
@@ -47,6 +48,7 @@ class ResultCode(IntEnum):
     ACTION_OUTLIVES_KEY = 14038
     CLIENT_ORDER_ID_CONFLICT = 20001
     CAPACITY = 20006
+    MMP_PRECONDITION = 20009
     LINK_INVALID = 20011
     ORDERS_OPEN = 20012
     # From here on: codes of commands that no client sends.
@@ -98,3 +100,5 @@ class CloseReason(IntEnum):
     """Its parent ended without a fill."""
     POSITION_CLOSED = 17
     """The position it was attached to is gone."""
+    MMP_TRIGGERED = 18
+    """A limit of its protection group was reached."""

@@ -231,6 +231,21 @@ cdef class ExposureView(CellView):
             self.at().buy_tick_lots += <int128><int64_t>price_ticks * <int64_t>lots
         self.count(was_exposed)
 
+    def add_quote(self, lots):
+        """Book `lots` (negative: take off) of a quote."""
+        cdef bint was_exposed = is_exposed(self.at())
+        self.at().quotes += <int64_t>lots
+        self.count(was_exposed)
+
+    @property
+    def is_open(self):
+        """Whether an open order may open a position."""
+        return bool(self.at().buys or self.at().sells or self.at().quotes)
+
+    @property
+    def quote_lots(self):
+        return self.at().quotes
+
     @property
     def buy_lots(self):
         return self.at().buys

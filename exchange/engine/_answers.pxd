@@ -3,11 +3,15 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from exchange.engine._booking cimport CANCELED, FILLED, OPEN, book_trade, close_order, flush_closes, lower_quantity
-from exchange.engine._events cimport emit_level
+from exchange.engine._booking cimport (
+    CANCELED, FILLED, OPEN, book_trade, close_order, flush_closes, lower_quantity, next_seq,
+)
+from exchange.engine._events cimport PACKED_TRIP, emit, emit_level
 from exchange.engine._margin cimport note_lots
 from exchange.engine._orders cimport forget_old, link_open, start_timer
-from exchange.engine._rows cimport CORE_EVENTS, CellRow, CoreEvent, Engine, OrderRow, order_at
+from exchange.engine._rows cimport (
+    CORE_EVENTS, CellRow, CoreEvent, Engine, GuardRow, OrderRow, PackedEvent, order_at,
+)
 from matching_core cimport _codes as core_codes
 from matching_core._counters cimport find_cell
 from matching_core._order_book cimport core_continue
@@ -47,6 +51,8 @@ cdef inline uint8_t reason_of(uint16_t code) noexcept nogil:
         return 13
     if code == core_codes.REDUCE_ONLY_EXCESS:
         return 4
+    if code == core_codes.MMP_TRIGGERED:
+        return 18
     return 1 if code == core_codes.USER_REQUEST else 3
 
 
@@ -62,6 +68,8 @@ cdef inline bint means_more(const Engine* engine, uint32_t row, bint is_close) n
 
 cdef inline bint must_hand_over(const Engine* engine) noexcept nogil:
     cdef size_t index
+    if engine.trip_count:
+        return True
     for index in range(engine.note_count):
         if means_more(engine, engine.notes[index].order, engine.notes[index].is_close):
             return True
@@ -96,6 +104,18 @@ cdef inline void book_cancel(Engine* engine, uint32_t row, uint16_t code, int64_
         close_order(engine, row, CANCELED, reason_of(code))
 
 
+cdef inline void book_trip(Engine* engine, const CoreEvent* event) noexcept nogil:
+    """A fill reached a limit of a group: report it. The handlers freeze the group and end its orders."""
+    cdef const GuardRow* guard = &engine.guards[<uint32_t>event.handle]
+    cdef PackedEvent* out = emit(engine, PACKED_TRIP, engine.accounts[guard.account].id, guard.number)
+    out.account_seq = next_seq(engine, guard.account)
+    out.code = event.code
+    out.body[0] = event.instrument
+    out.body[1] = event.quantity
+    out.body[2] = engine.now + guard.frozen if guard.frozen else 0
+    engine.trip_count += 1
+
+
 cdef inline uint32_t row_of(Engine* engine, uint64_t handle, uint32_t taker, uint64_t taker_handle) noexcept nogil:
     return taker if handle == taker_handle else engine.order_of_slot[<uint32_t>handle]
 
@@ -115,6 +135,8 @@ cdef inline bint book_events(
                 close_order(engine, maker, FILLED, NO_REASON)
         elif event.kind == core_codes.EVENT_CANCELED:
             book_cancel(engine, row_of(engine, event.handle, taker, taker_handle), event.code, event.quantity)
+        elif event.kind == core_codes.EVENT_GUARD_TRIPPED:
+            book_trip(engine, event)
         elif event.kind == core_codes.EVENT_DEPTH:
             if outcome[0] < 0:
                 end_taker(engine, taker, taker_handle)

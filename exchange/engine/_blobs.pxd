@@ -11,7 +11,8 @@ from libc.string cimport memcpy
 
 from exchange.engine._entry cimport Record, Terms
 from exchange.engine._events cimport (
-    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE,
+    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_KEPT, PACKED_LEVEL, PACKED_QUOTED,
+    PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, PACKED_REFUSED, PACKED_TRADE,
 )
 from exchange.engine._integers cimport high_of, int128, low_of, uint128
 from exchange.engine._rows cimport Engine, PackedEvent
@@ -245,6 +246,78 @@ cdef inline uint8_t* put_accepted(uint8_t* at, const PackedEvent* event, const T
     return at
 
 
+cdef inline uint8_t* put_quoted(uint8_t* at, const PackedEvent* event, const Terms* terms) noexcept nogil:
+    """A mass quote with what it is signed with; a wide fee cap as in `put_accepted`."""
+    cdef const Record* record = terms.record
+    cdef const char* signed = terms.signed
+    cdef bint is_wide = terms.max_fee >> 64 != 0
+    cdef char fee[16]
+    if is_wide:
+        at = put_uint(put_array(at, 3), TAG_WIDE_FEE)
+    at = put_array(at, 10)
+    at = put_uint(at, PACKED_QUOTED)
+    at = put_uint(at, event.account)
+    at = put_int(at, event.body[0])
+    at = put_uint(at, record.nonce)
+    at = put_uint(at, record.expiry_s)
+    at = put_uint(at, 0 if is_wide else <uint64_t>terms.max_fee)
+    at = put_bytes(at, signed, 20)
+    at = put_uint(at, <uint8_t>signed[117])
+    at = put_bytes(at, signed + 20, terms.digest_bytes)
+    at = put_bytes(at, signed + 52, terms.signature_bytes)
+    if is_wide:
+        memcpy(fee, &terms.max_fee, 16)
+        at = put_bytes(at, fee, 16)
+    return at
+
+
+cdef inline uint8_t* put_placed(uint8_t* at, const PackedEvent* event) noexcept nogil:
+    at = put_array(at, 9)
+    at = put_uint(at, PACKED_QUOTE_PLACED)
+    at = put_uint(at, event.account)
+    at = put_uint(at, event.account_seq)
+    at = put_uint(at, event.number)
+    at = put_int(at, event.body[0])
+    at = put_uint(at, event.flags & 1)
+    at = put_int(at, event.body[1])
+    at = put_int(at, event.body[2])
+    return put_int(at, event.body[3])
+
+
+cdef inline uint8_t* put_kept(uint8_t* at, const PackedEvent* event) noexcept nogil:
+    at = put_array(at, 4)
+    at = put_uint(at, PACKED_KEPT)
+    at = put_uint(at, event.account)
+    at = put_uint(at, event.number)
+    return put_uint(at, event.flags)
+
+
+cdef inline uint8_t* put_quote_refused(uint8_t* at, const PackedEvent* event) noexcept nogil:
+    at = put_array(at, 7)
+    at = put_uint(at, PACKED_QUOTE_REFUSED)
+    at = put_uint(at, event.account)
+    at = put_uint(at, event.number)
+    at = put_uint(at, event.code)
+    at = put_int(at, event.body[0])
+    at = put_uint(at, event.flags & 1)
+    return put_int(at, event.body[1])
+
+
+cdef inline uint8_t* put_quote_event(
+    Engine* engine, uint8_t* at, const PackedEvent* event, const Terms* terms
+) noexcept nogil:
+    if event.kind == PACKED_QUOTE_PLACED:
+        return put_placed(at, event)
+    if event.kind == PACKED_KEPT:
+        return put_kept(at, event)
+    if event.kind == PACKED_QUOTE_REFUSED:
+        return put_quote_refused(at, event)
+    if event.kind == PACKED_QUOTED:
+        return put_quoted(at, event, terms)
+    engine.defect = "an event of a kind without packed form"
+    return at
+
+
 cdef inline uint8_t* put_event(
     Engine* engine, uint8_t* at, const PackedEvent* event, const Terms* terms
 ) noexcept nogil:
@@ -262,8 +335,7 @@ cdef inline uint8_t* put_event(
         return put_amended(at, event)
     if event.kind == PACKED_BATCH:
         return put_batch(engine, at, event)
-    engine.defect = "an event of a kind without packed form"
-    return at
+    return put_quote_event(engine, at, event, terms)
 
 
 cdef inline void put_command(Engine* engine, Blob* blob, const Terms* terms) noexcept nogil:

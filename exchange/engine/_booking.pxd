@@ -11,8 +11,9 @@ from exchange.engine._events cimport (
 from exchange.engine._integers cimport capped, ceil_div, floor_div, int128, share_ceil, uint128
 from exchange.engine._margin cimport LISTED_PERPETUAL, PPM, invalidate_cell, is_exposed, note_lots
 from exchange.engine._orders cimport append_closed, stop_timer, unlink_open
+from exchange.engine._quotes cimport is_forgotten, spend_quote, unrest_quote
 from exchange.engine._rows cimport (
-    AccountRow, Batch, CellRow, Engine, Listing, OrderRow, PackedEvent, order_at,
+    AT_NOWHERE, ORDER_QUOTE, AccountRow, Batch, CellRow, Engine, Listing, OrderRow, PackedEvent, order_at,
 )
 
 
@@ -310,6 +311,8 @@ cdef inline void leave_book(Engine* engine, uint32_t row) noexcept nogil:
     cdef OrderRow* order = order_at(engine, row)
     engine.order_of_slot[<uint32_t>order.handle] = 0
     order.handle = 0
+    if order.flags & ORDER_QUOTE:
+        unrest_quote(engine, row)
     unlink_open(engine, row)
     stop_timer(engine, row)
     note_lots(engine, row, order.filled - order.quantity)
@@ -321,7 +324,11 @@ cdef inline void close_order(Engine* engine, uint32_t row, uint8_t status, uint8
     if order.handle:
         leave_book(engine, row)
     engine.open_count -= 1
-    append_closed(engine, row)
+    if is_forgotten(order):
+        order.where = AT_NOWHERE
+        spend_quote(engine, row)
+    else:
+        append_closed(engine, row)
     order.status = status
     order.reason = reason
     order.updated = engine.now

@@ -20,10 +20,10 @@ from exchange.engine._integers cimport mix
 from exchange.engine._lookup cimport (
     find_account, find_client_id, find_nonce_order, find_number, hash_text, index_names, reserve_names,
 )
+from exchange.engine._order_rows cimport reserve_orders, take_order
 from exchange.engine._orders cimport find_deadline, reserve_timer
 from exchange.engine._rows cimport (
     AT_BOOK, AT_CLOSED, CORE_EVENTS, RECORD_BYTES, CellRow, CoreEvent, Engine, OrderRow, PackedEvent, order_at,
-    reserve_orders, take_order,
 )
 from exchange.engine._tables cimport fold, put
 from exchange.engine._used_nonces cimport reserve_nonce, spend_nonce
@@ -147,7 +147,7 @@ cdef inline int match_place(Engine* engine, const Terms* terms, const Entry* ent
     command.quantity = terms.record.quantity
     command.owner = engine.accounts[entry.account].book_owner
     command.cell = entry.cell
-    count = core_apply(engine.core, &command, 0, engine.core_events, CORE_EVENTS)
+    count = core_apply(engine.core, &command, engine.now, engine.core_events, CORE_EVENTS)
     if first.kind == core_codes.EVENT_REJECTED:
         if refusal_of(first.code) == 0:
             engine.defect = "the book refused an admitted order"

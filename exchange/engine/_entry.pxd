@@ -48,6 +48,8 @@ cdef enum:
     FLAG_SLIDE = 2
     FLAG_REDUCE_ONLY = 4
     FLAG_MARKET = 8
+    FLAG_MMP = 16
+    FLAG_QUOTE = 64
     FLAG_STP = 768
     FLAG_STP_ACCOUNT = 1024
     FORCE_IOC = 1
@@ -292,7 +294,7 @@ cdef inline uint16_t check_limits(const Engine* engine, const Terms* terms, cons
         return REDUCE_ONLY_REJECTED
     if account.open_count >= engine.rules.open_orders_max:
         return TOO_MANY_OPEN_ORDERS
-    if cell.lots == 0 and not cell.buys and not cell.sells:
+    if cell.lots == 0 and not cell.buys and not cell.sells and not cell.quotes:
         if <uint64_t>account.position_count + account.exposed_count >= engine.rules.positions_max:
             return TOO_MANY_POSITIONS
     return NO_CODE
@@ -331,8 +333,10 @@ cdef inline uint16_t check_entry(Engine* engine, const Terms* terms, Entry* entr
 
 
 cdef inline bint is_canonical(const Terms* terms) noexcept nogil:
-    """Whether fields that an order does not use are as `pack_command` leaves them."""
+    """Whether fields that an unguarded order does not use are as `pack_command` leaves them."""
     cdef const Record* record = terms.record
+    if record.flags & (FLAG_MMP | FLAG_QUOTE):
+        return False
     return record.signer == 0 and record.group == 0 and record.target == 0 and terms.expected_filled == -1
 
 

@@ -8,6 +8,11 @@ closed         flags status, code reason          body instrument, unfilled
 trade          flags side of the taker, account: instrument, order: trade number    body price, lots, mark, index
 fill           maker's then taker's, behind a trade   body fee, position, filled, remaining
 fill money     behind each fill                   from byte 16: realized, ledger cash, cash; 16 bytes each
+quoted         its quotes follow                  body group
+quote placed   flags 2 * line + side              body instrument, price, quantity, replaced order
+kept           flags 2 * line + side
+quote refused  flags 2 * line + side, code        body instrument, price
+trip           code of the core, order: group    body instrument, lots in the window, thaw time
 level          flags side, account: instrument    body price, total
 batch          order: batch                       body first sequence, from_s, to_s, fills
 batch money    behind a batch                     account_seq: requests; from byte 32: fees, 16 bytes
@@ -28,6 +33,11 @@ cdef enum:
     PACKED_CLOSED = 5
     PACKED_TRADE = 7
     PACKED_LEVEL = 8
+    PACKED_QUOTED = 14
+    PACKED_QUOTE_PLACED = 15
+    PACKED_KEPT = 16
+    PACKED_QUOTE_REFUSED = 17
+    PACKED_TRIP = 18
     PACKED_BATCH = 30
     PACKED_FILL = 64
     PACKED_FILL_MONEY = 65

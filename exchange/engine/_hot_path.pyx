@@ -16,9 +16,12 @@ from exchange.engine._blobs cimport Blob, put_command
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
 from exchange.engine._events cimport (
-    PACKED_ACCEPTED, PACKED_BATCH, PACKED_CLOSED, PACKED_LEVEL, PACKED_REFUSED, PACKED_TRADE,
+    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_KEPT, PACKED_LEVEL,
+    PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, PACKED_REFUSED, PACKED_TRADE, PACKED_TRIP,
 )
 from exchange.engine._integers cimport int128, int_of
+from exchange.engine._mass_quote cimport mass_quote
+from exchange.engine._quotes cimport forget_spent
 from exchange.engine._rows cimport RECORD_BYTES, Engine, PackedEvent
 from exchange.engine._state cimport Store
 
@@ -26,7 +29,9 @@ from exchange.domain.commands import Place, Side
 from exchange.domain.events import (
     BatchClosed, BookLevel, FillSide, OrderAccepted, OrderAmended, OrderClosed, OrderRefused, Trade,
 )
+from exchange.domain.quote_events import MassQuoted, MmpTriggered, QuoteKept, QuotePlaced, QuoteRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.protection import LIMITS
 from matching_core.invariants import InvariantViolated
 
 __all__ = [
@@ -38,6 +43,7 @@ cdef enum:
     KIND_PLACE = 1                   # CommandKind
     KIND_CANCEL = 2
     KIND_AMEND = 3
+    KIND_MASS_QUOTE = 8
 
 cdef struct Run:                     # records and their attachments, one behind the other
     const char* records
@@ -75,11 +81,29 @@ cdef int run_place(Engine* engine, const Terms* terms) noexcept nogil:
     return outcome
 
 
+cdef int run_mass_quote(
+    Engine* engine, Terms* terms, const Record* record, const char* attachments
+) noexcept nogil:
+    cdef int outcome
+    engine.sequence += 1
+    outcome = mass_quote(engine, terms, record, attachments)
+    if outcome == COLD:
+        engine.sequence -= 1
+        return COLD
+    return finish(engine, outcome)
+
+
 cdef int run_one(Engine* engine, Terms* terms, const Record* record, const char* attachments) noexcept nogil:
     cdef int outcome = COLD
-    if engine.fired_count or not read_terms(terms, record, attachments):
+    forget_spent(engine)
+    if engine.fired_count:
+        return COLD
+    if record.kind == KIND_MASS_QUOTE:
+        return run_mass_quote(engine, terms, record, attachments)
+    if not read_terms(terms, record, attachments):
         return COLD
     engine.sequence += 1
+    engine.trip_count = 0
     if record.kind == KIND_PLACE:
         outcome = run_place(engine, terms)
     elif record.kind == KIND_CANCEL:
@@ -218,9 +242,37 @@ cdef object decode_single(const PackedEvent* event, object command):
         return decode_accepted(event, command)
     if event.kind == PACKED_REFUSED:
         return decode_refused(event, command)
+    if event.kind != PACKED_AMENDED:
+        return decode_quote(event, command)
     return OrderAmended(
         subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
         quantity_lots=event.body[1], remaining_lots=event.body[2], version=event.body[3],
+    )
+
+
+cdef object decode_quote(const PackedEvent* event, object command):
+    if event.kind == PACKED_QUOTE_PLACED:
+        return QuotePlaced(
+            subaccount=event.account, account_seq=event.account_seq, order=event.number, instrument=event.body[0],
+            side=SIDES[event.flags & 1], price_ticks=event.body[1], quantity_lots=event.body[2],
+            replaces=event.body[3],
+        )
+    if event.kind == PACKED_KEPT:
+        return QuoteKept(subaccount=event.account, order=event.number, line=event.flags)
+    if event.kind == PACKED_QUOTE_REFUSED:
+        return QuoteRefused(
+            subaccount=event.account, order=event.number, code=CODES[event.code], instrument=event.body[0],
+            side=SIDES[event.flags & 1], price_ticks=event.body[1],
+        )
+    if event.kind == PACKED_TRIP:
+        return MmpTriggered(
+            subaccount=event.account, account_seq=event.account_seq, mmp_group=event.number, limit=LIMITS[event.code],
+            instrument=event.body[0], quantity_lots=event.body[1], thaw_ns=event.body[2],
+        )
+    return MassQuoted(
+        subaccount=event.account, mmp_group=event.body[0], nonce=command.nonce, expiry_s=command.expiry_s,
+        max_fee_e18=command.max_fee_e18, signer=command.signer, domain=command.domain, digest=command.digest,
+        signature=command.signature,
     )
 
 

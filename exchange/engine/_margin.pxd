@@ -9,7 +9,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from exchange.engine._integers cimport add, ceil_div, floor_div, int128, mul
 from exchange.engine._rows cimport (
-    GROUP_MEMBERS_MAX, AccountRow, CellRow, Engine, GroupRow, Listing, Market, OrderRow, Tier, Underlying, order_at,
+    GROUP_MEMBERS_MAX, ORDER_QUOTE, AccountRow, CellRow, Engine, GroupRow, GuardRow, Listing, Market, OrderRow, Tier,
+    Underlying, order_at,
 )
 
 
@@ -56,11 +57,14 @@ cdef inline int128 loss_of(
 
 
 cdef inline void note_lots(Engine* engine, uint32_t row, int64_t lots) noexcept nogil:
-    """Add `lots` of a resting order to its account's exposure, or take them off; reduce-only orders reserve nothing."""
+    """Add `lots` of a resting order to its account's exposure, or take them off; twin: note_lots of margin."""
     cdef const OrderRow* order = order_at(engine, row)
     cdef CellRow* cell = &engine.cells[order.cell]
     cdef int is_wide = 0
     if order.flags & ORDER_REDUCE_ONLY:
+        return
+    if order.flags & ORDER_QUOTE:
+        note_quote(engine, cell, lots)
         return
     move_exposure(engine, cell, order.side, order.price, lots)
     if cell.loss_round == engine.price_round:
@@ -74,7 +78,13 @@ cdef inline void note_lots(Engine* engine, uint32_t row, int64_t lots) noexcept 
 
 cdef inline bint is_exposed(const CellRow* cell) noexcept nogil:
     """Whether open orders alone may open a position here."""
-    return not cell.is_position and (cell.buys or cell.sells)
+    return not cell.is_position and (cell.buys or cell.sells or cell.quotes)
+
+
+cdef inline void note_quote(Engine* engine, CellRow* cell, int64_t lots) noexcept nogil:
+    cdef bint before = is_exposed(cell)
+    cell.quotes += lots
+    engine.accounts[cell.account].exposed_count += is_exposed(cell) - before
 
 
 cdef inline void move_exposure(
@@ -100,7 +110,7 @@ cdef inline int128 total_loss(Engine* engine, uint32_t row, int* is_wide) noexce
     at = engine.accounts[cell.account].head
     while at:
         order = order_at(engine, at)
-        if order.cell == row and not order.flags & ORDER_REDUCE_ONLY:
+        if order.cell == row and not order.flags & (ORDER_REDUCE_ONLY | ORDER_QUOTE):
             cell.loss = add(cell.loss, loss_of(
                 &engine.listings[order.instrument], order.side, order.price, order.quantity - order.filled, is_wide
             ), is_wide)
@@ -300,10 +310,37 @@ cdef inline int128 cached_group(Engine* engine, uint32_t row, int* is_wide) noex
     return group.margin
 
 
+cdef inline int128 guard_reserve(Engine* engine, uint32_t row, int* is_wide) noexcept nogil:
+    """What quotes of a group reserve; twin: group_reserve_e18."""
+    cdef GuardRow* guard = &engine.guards[row]
+    cdef int128 notional, initial, spot
+    if guard.round != engine.price_round:
+        notional = mul(guard.limit, guard.lot_e9, is_wide)
+        notional = mul(notional, engine.underlyings[guard.underlying].index, is_wide)
+        initial = perpetual_initial(engine, guard.underlying, notional, is_wide)
+        spot = ceil_div(mul(notional, engine.rules.maximum_spot, is_wide), PPM)
+        guard.reserve = spot if spot > initial else initial
+        guard.round = -1 if is_wide[0] else engine.price_round
+    return guard.reserve
+
+
+cdef inline int128 quotes_reserve(Engine* engine, uint32_t account, int* is_wide) noexcept nogil:
+    """Sum over the account's groups that have a quote in the book."""
+    cdef int128 total = 0
+    cdef uint32_t row = engine.accounts[account].guards
+    while row:
+        if engine.guards[row].quotes:
+            total = add(total, guard_reserve(engine, row, is_wide), is_wide)
+        row = engine.guards[row].next
+    return total
+
+
 cdef inline int128 others_margin(Engine* engine, uint32_t account, uint32_t group, int* is_wide) noexcept nogil:
-    """Cash and the margins of every group but one."""
+    """Cash less what quotes reserve, and the margins of every group but one."""
     cdef int128 total = mul(engine.accounts[account].cash, E12, is_wide)
     cdef uint32_t row = engine.accounts[account].groups
+    if engine.accounts[account].guards:
+        total = add(total, -quotes_reserve(engine, account, is_wide), is_wide)
     while row:
         if row != group:
             total = add(total, cached_group(engine, row, is_wide), is_wide)

@@ -4,9 +4,10 @@
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
+from exchange.engine._order_rows cimport release_order
 from exchange.engine._rows cimport (
-    CORE_EVENTS, AccountRow, CellRow, CoreEvent, Engine, GroupRow, KeyEntry, Listing, Market, Underlying, grown,
-    release_order,
+    CORE_EVENTS, AccountRow, CellRow, CoreEvent, Engine, GroupRow, GuardRow, KeyEntry, Listing, Market,
+    Underlying, grown,
 )
 from exchange.engine._tables cimport close_table, open_table
 from matching_core._order_pool cimport Core
@@ -20,6 +21,7 @@ cdef inline bint open_engine(Engine* engine, Core* core) noexcept:
     engine.accounts = <AccountRow*>grown(NULL, &engine.account_room, 1, sizeof(AccountRow))
     engine.cells = <CellRow*>grown(NULL, &engine.cell_room, 1, sizeof(CellRow))
     engine.groups = <GroupRow*>grown(NULL, &engine.group_room, 1, sizeof(GroupRow))
+    engine.guards = <GuardRow*>grown(NULL, &engine.guard_room, 1, sizeof(GuardRow))
     engine.keys = <KeyEntry*>grown(NULL, &engine.key_room, 1, sizeof(KeyEntry))
     engine.listings = <Listing*>grown(NULL, &engine.listing_room, 1, sizeof(Listing))
     engine.markets = <Market*>grown(NULL, &engine.market_room, 1, sizeof(Market))
@@ -29,7 +31,9 @@ cdef inline bint open_engine(Engine* engine, Core* core) noexcept:
         return False
     if engine.groups == NULL or engine.keys == NULL or engine.listings == NULL or engine.markets == NULL:
         return False
-    return engine.underlyings != NULL and engine.session_owner != NULL and open_tables(engine)
+    if engine.guards == NULL or engine.underlyings == NULL or engine.session_owner == NULL:
+        return False
+    return open_tables(engine)
 
 
 cdef inline bint open_tables(Engine* engine) noexcept:
@@ -37,7 +41,7 @@ cdef inline bint open_tables(Engine* engine) noexcept:
         return False
     if not (open_table(&engine.account_ids) and open_table(&engine.cell_keys)):
         return False
-    return open_table(&engine.listing_ids) and open_table(&engine.key_ids)
+    return open_table(&engine.listing_ids) and open_table(&engine.key_ids) and open_table(&engine.quotes)
 
 
 cdef inline void close_engine(Engine* engine) noexcept:
@@ -59,6 +63,7 @@ cdef inline void close_engine(Engine* engine) noexcept:
     close_table(&engine.cell_keys)
     close_table(&engine.listing_ids)
     close_table(&engine.key_ids)
+    close_table(&engine.quotes)
     free_arrays(engine)
 
 
@@ -70,6 +75,7 @@ cdef inline void free_arrays(Engine* engine) noexcept:
     free(engine.accounts)
     free(engine.cells)
     free(engine.groups)
+    free(engine.guards)
     free(engine.listings)
     free(engine.markets)
     free(engine.underlyings)
@@ -81,3 +87,4 @@ cdef inline void free_arrays(Engine* engine) noexcept:
     free(engine.out)
     free(engine.core_events)
     free(engine.notes)
+    free(engine.spent)

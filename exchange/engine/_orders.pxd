@@ -4,8 +4,9 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from exchange.engine._lookup cimport forget_names
+from exchange.engine._order_rows cimport release_order
 from exchange.engine._rows cimport (
-    AT_BOOK, AT_CLOSED, AT_NOWHERE, AccountRow, Engine, OrderRow, Timer, grown, order_at, release_order,
+    AT_BOOK, AT_CLOSED, AT_NOWHERE, AccountRow, Engine, OrderRow, Timer, grown, order_at,
 )
 from exchange.engine._tables cimport take_out
 
@@ -53,7 +54,11 @@ cdef inline void sink(Engine* engine, uint32_t place, Timer timer) noexcept nogi
 
 
 cdef inline bint reserve_timer(Engine* engine) noexcept nogil:
-    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_count + 1, sizeof(Timer))
+    return reserve_timers(engine, 1)
+
+
+cdef inline bint reserve_timers(Engine* engine, uint32_t count) noexcept nogil:
+    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_count + count, sizeof(Timer))
     if rows == NULL:
         return False
     engine.timers = <Timer*>rows

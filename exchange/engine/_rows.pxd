@@ -6,7 +6,7 @@ and instruments live in arrays that grow between commands. What is rare stays in
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from exchange.engine._integers cimport int128, uint128
@@ -17,10 +17,8 @@ from matching_core._order_pool cimport Event as CoreEvent
 
 cdef extern from *:
     """
-    #include <stdlib.h>
     #define offbook_fetch(address) __builtin_prefetch((const void*)(address), 1)
     """
-    void* aligned_alloc(size_t alignment, size_t size) noexcept nogil
     void fetch "offbook_fetch" (const void* address) noexcept nogil
 
 
@@ -31,6 +29,7 @@ cdef enum:
     AT_NOWHERE = 0
     AT_BOOK = 1
     AT_CLOSED = 2
+    ORDER_QUOTE = 64                 # OrderFlag.QUOTE
     # Commands and events of one run
     RECORD_BYTES = 64
     CORE_EVENTS = 1 << 12
@@ -85,6 +84,7 @@ cdef struct OrderRow:                # 256 bytes; the first 128 are what a cance
     uint32_t text_bytes
     uint32_t first_bytes
     uint32_t deadline_s
+    uint32_t guard                   # protection group of a quote
     uint8_t time_in_force
     uint8_t stage
     uint8_t is_parent                # somebody waited for it once
@@ -124,6 +124,7 @@ cdef struct AccountRow:
     uint32_t position_count
     uint32_t exposed_count           # cells without a position but with open orders that could open one
     uint32_t waiting_count
+    uint32_t guards                  # first of its protection groups
     uint32_t book_owner              # whom the core takes for the owner of its orders
     uint16_t self_trade_mode         # of orders that leave it to the account
     uint8_t is_self_trade_by_owner
@@ -141,6 +142,7 @@ cdef struct CellRow:                 # one account on one instrument: position, 
     int64_t opened
     int64_t buys
     int64_t sells
+    int64_t quotes                   # lots of both sides, which their group reserves for
     int64_t batch_lots
     int64_t loss_round
     uint64_t batch
@@ -157,6 +159,18 @@ cdef struct GroupRow:                # what one account has in one margin group,
     uint32_t group
     uint32_t cells
     uint32_t next
+
+cdef struct GuardRow:                # a protection group; its row is the core's number of it
+    int128 reserve                   # what its quotes reserve, 1e-18 USDC
+    int64_t round                    # price round it holds for; -1: none
+    int64_t lot_e9
+    int64_t limit                    # lots
+    int64_t frozen                   # ns, 0: until a reset
+    uint32_t account
+    uint32_t number
+    uint32_t underlying
+    uint32_t quotes                  # in the book
+    uint32_t next                    # of the account
 
 cdef struct Market:                  # a margin group: one perpetual, or the options of one expiry
     int64_t forward                  # 0: unknown, the index stands in
@@ -184,6 +198,7 @@ cdef struct Listing:
     int128 position_sum
     uint64_t batch
     uint64_t batch_fills
+    uint64_t quoted                  # last mass quote that named it
     uint32_t id
     uint32_t underlying
     uint32_t market
@@ -302,6 +317,9 @@ cdef struct Engine:
     uint32_t group_top
     uint32_t group_room
     Listing* listings
+    GuardRow* guards
+    uint32_t guard_room
+    Table quotes
     uint32_t listing_top
     uint32_t listing_room
     Table listing_ids
@@ -327,6 +345,10 @@ cdef struct Engine:
     Note* notes
     size_t note_count
     size_t note_room
+    uint32_t* spent                  # quotes that ended in the last command without a fill: their rows go with the next
+    uint32_t spent_count
+    uint32_t spent_room
+    uint32_t trip_count              # groups that froze in the current command
     uint32_t fired_count             # triggers that wait for a Clock
     const char* defect               # what does not add up: the state is not to be used any more
 
@@ -348,49 +370,3 @@ cdef inline void* grown(void* rows, uint32_t* room, uint32_t needed, size_t size
         memset(answer + room[0] * size, 0, (more - room[0]) * size)
         room[0] = <uint32_t>more
     return answer
-
-
-cdef inline bint reserve_orders(Engine* engine) noexcept nogil:
-    """A free row for one more order."""
-    cdef void* blocks
-    if engine.order_free or (engine.order_top + 1) >> BLOCK_BITS < engine.block_count:
-        return True
-    blocks = grown(engine.blocks, &engine.block_room, engine.block_count, sizeof(OrderRow*))
-    if blocks == NULL:
-        return False
-    engine.blocks = <OrderRow**>blocks
-    engine.blocks[engine.block_count] = <OrderRow*>aligned_alloc(64, BLOCK_ROWS * sizeof(OrderRow))
-    if engine.blocks[engine.block_count] == NULL:
-        return False
-    memset(engine.blocks[engine.block_count], 0, BLOCK_ROWS * sizeof(OrderRow))
-    engine.block_count += 1
-    return True
-
-
-cdef inline uint32_t take_order(Engine* engine) noexcept nogil:
-    """A zeroed row; reserve_orders has made sure that there is one."""
-    cdef uint32_t row = engine.order_free
-    if row:
-        engine.order_free = order_at(engine, row).next
-        memset(order_at(engine, row), 0, sizeof(OrderRow))
-    else:
-        engine.order_top += 1
-        row = engine.order_top
-    engine.order_count += 1
-    return row
-
-
-cdef inline void release_order(Engine* engine, uint32_t row) noexcept nogil:
-    """Free a row and its texts."""
-    cdef OrderRow* order = order_at(engine, row)
-    free(order.text)
-    free(order.first)
-    free(order.trigger)
-    # The rest is wiped when the row is taken again.
-    order.text = order.first = NULL
-    order.trigger = NULL
-    order.number = order.handle = 0
-    order.where = AT_NOWHERE
-    order.next = engine.order_free
-    engine.order_free = row
-    engine.order_count -= 1

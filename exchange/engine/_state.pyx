@@ -16,9 +16,10 @@ from exchange.engine._lookup cimport (
     forget_names, hash_address, hash_text, index_names, make_account, make_cell_row, reserve_names,
 )
 from exchange.engine._memory cimport close_engine, open_engine
+from exchange.engine._order_rows cimport reserve_orders, take_order
 from exchange.engine._orders cimport find_deadline, forget_old, reserve_timer, start_timer, stop_timer
 from exchange.engine._rows cimport (
-    RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at, reserve_orders, take_order,
+    ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
 from exchange.engine._tables cimport fold, put, reserve
 from matching_core._order_book cimport OrderBook
@@ -261,9 +262,10 @@ cdef class Store:
         return order_at(&self.engine, row).number if row else 0
 
     def index_names(self, number):
-        """Its client order id and nonce lead to this order."""
+        """Its client order id and nonce lead to this order; quotes have a nonce in common, and no names."""
         self.need(reserve_names(&self.engine))
-        index_names(&self.engine, self.row_of(number))
+        if not order_at(&self.engine, self.row_of(number)).flags & ORDER_QUOTE:
+            index_names(&self.engine, self.row_of(number))
 
     def forget_names(self, number):
         """Undo `index_names`, where a younger order did not take the name."""

@@ -46,10 +46,21 @@ cdef inline void put(Table* table, uint32_t key_hash, uint32_t row) noexcept nog
 
 cdef inline bint reserve(Table* table) noexcept nogil:
     """Room for one more row; False when the machine has no memory."""
+    return table.count * 2 <= table.mask or widen(table)
+
+
+cdef inline bint reserve_more(Table* table, uint32_t count) noexcept nogil:
+    """Room for `count` more rows."""
+    while (table.count + count) * 2 > table.mask:
+        if not widen(table):
+            return False
+    return True
+
+
+cdef inline bint widen(Table* table) noexcept nogil:
+    """Twice the places."""
     cdef Table grown
     cdef uint32_t place
-    if table.count * 2 <= table.mask:
-        return True
     grown.mask = table.mask * 2 + 1
     grown.count = 0
     grown.places = <uint64_t*>calloc(<size_t>grown.mask + 1, sizeof(uint64_t))

@@ -12,6 +12,7 @@ from exchange.domain.events import OrderRevised
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.cancels import check_target, refuse_target
 from exchange.engine.entry_checks import check_terms, check_time
+from exchange.engine.flags import QUOTE
 from exchange.engine.margin import is_affordable, note_lots
 from exchange.engine.matching import amend_resting, cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import admit, find_order, refuse
@@ -69,6 +70,8 @@ def amend_signed(state: State, turn: Turn, command: SignedAmend) -> None:
 def _check_guard(command: SignedAmend, target: Order) -> ResultCode:
     if (command.order.instrument, command.order.side) != (target.place.instrument, target.place.side):
         return ResultCode.ORDER_NOT_FOUND
+    if int(target.place.flags) & QUOTE:
+        return ResultCode.TRIGGER_NOT_REPLACEABLE  # only a mass quote signs for it
     if command.expected_filled_lots not in (-1, target.filled_lots):
         return ResultCode.REPLACE_FILL_MISMATCH
     return ResultCode.OK

@@ -24,6 +24,7 @@ from exchange.domain.commands import (
 from exchange.domain.event_pieces import join_events, pack_command_events
 from exchange.domain.events import Event
 from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
+from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.views import Output
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
@@ -31,8 +32,10 @@ from exchange.engine.amendments import amend, amend_signed
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.invariants import check_turn
 from exchange.engine.listing import list_instrument
+from exchange.engine.mass_quotes import mass_quote
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
+from exchange.engine.protection import reset_mmp, set_mmp_config
 from exchange.engine.queries import output_of
 from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, start_epoch
@@ -59,6 +62,9 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     Amend: amend,
     SignedAmend: amend_signed,
     SetSelfTradePrevention: set_self_trade_prevention,
+    MassQuote: mass_quote,
+    SetMmpConfig: set_mmp_config,
+    ResetMmp: reset_mmp,
     Clock: _clock,
     EpochStart: start_epoch,
     SessionOpen: open_session,
@@ -138,6 +144,7 @@ def _apply_cold(state: State, command: Command, timestamp_ns: int) -> list[Event
 def _handle(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     if timestamp_ns < state.timestamp_ns:
         raise InvariantViolated(f"time runs backwards: {timestamp_ns} after {state.timestamp_ns}")
+    state.begin()
     state.sequence += 1
     state.timestamp_ns = timestamp_ns
     turn = Turn()

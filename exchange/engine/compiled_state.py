@@ -1,13 +1,15 @@
 """The state of the production engine: C arrays under the names of `State`, and the hot path over them.
 
-PLACE, CANCEL and AMEND run in C (`_hot_path`), one call for a run of records; everything else runs in the handlers of
-this package over views of the same rows. What C must know of the few things that stay in Python (prices, keys,
-sessions, which orders wait) is mirrored behind every command that is not hot. `State` is the twin.
+PLACE, CANCEL, AMEND and MASS_QUOTE run in C (`_hot_path`), one call for a run of records; everything else runs in the
+handlers of this package over views of the same rows. What C must know of the few things that stay in Python (prices,
+keys, sessions, which orders wait) is mirrored behind every command that is not hot. `State` is the twin.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, cast
+
+from sortedcontainers import SortedList
 
 from exchange.domain.commands import (
     Amend,
@@ -24,10 +26,13 @@ from exchange.domain.events import BookLevel, Event, Trade
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import RECORD_BYTES, attachment_bytes, pack_command, unpack_commands
+from exchange.domain.quote_events import MmpTriggered
+from exchange.domain.quotes import MassQuote
 from exchange.domain.views import OrderView as View
 from exchange.domain.views import Output
 from exchange.engine import _hot_path as hot_path
 from exchange.engine._account_views import AccountView, ExposureView
+from exchange.engine._guards import GuardRows
 from exchange.engine._mirror import Mirror
 from exchange.engine._order_view import OrderView
 from exchange.engine._outputs import order_view as quick_view
@@ -47,11 +52,15 @@ from exchange.engine.compiled_maps import (
     WaitingOrders,
 )
 from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, Sessions
+from exchange.engine.compiled_quotes import QuoteNumbers
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, MarginCache
+from exchange.engine.flags import QUOTE
 from exchange.engine.invariants import check_turn
+from exchange.engine.matching import end_frozen
+from exchange.engine.protection import note_frozen
 from exchange.engine.queries import order_view
-from exchange.engine.records import Account, Batch, Order
+from exchange.engine.records import Account, Batch, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.trigger_orders import run_triggers
 from exchange.engine.triggers import TriggerBook
@@ -61,7 +70,7 @@ from matching_core import OrderBook
 
 __all__ = ["CompiledState"]
 
-_HOT: Final = frozenset({Place, Cancel, Amend})
+_HOT: Final = frozenset({Place, Cancel, Amend, MassQuote})
 
 
 class CompiledState(State):
@@ -82,6 +91,7 @@ class CompiledState(State):
         self.open_orders = OpenOrders(store)
         self.waiting_orders = {}
         self.closed_orders = ClosedOrders(store)
+        self.account_groups = {}
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
         self._batch = RowBatch(store)
@@ -104,6 +114,11 @@ class CompiledState(State):
         self.by_handle = OrderOfHandle(store)
         self.cells = Cells(store)
         self.timers = Timers(store)
+        self.thaws = SortedList()
+        self.guards = {}
+        self.guard_groups = {}
+        self._guard_rows = GuardRows(store)
+        self.quotes = QuoteNumbers(self._guard_rows)
         self.position_sums = PositionSums(store, self._mirror, self.instruments)
         self._watched: set[int | str] = set()
 
@@ -166,6 +181,10 @@ class CompiledState(State):
             if isinstance(event, Trade) and self.waiting_orders:
                 tick_e9 = self.instruments[event.instrument].tick_e9
                 observe(self, (PriceSource.LAST, event.instrument), event.price_ticks * tick_e9)
+            elif isinstance(event, MmpTriggered):
+                note_frozen(self, turn, self.account_groups[event.subaccount][event.mmp_group])
+        if turn.frozen:
+            end_frozen(self, turn)
         if self.triggers.fired or turn.moved or turn.tied_fills or turn.tied_ends:
             run_triggers(self, turn, may_place=True)
         answer = turn.finish(self)
@@ -272,6 +291,7 @@ class CompiledState(State):
         self.owner_accounts.setdefault(account.owner, []).append(number)
         self.account_orders[number] = AccountOrders(self.store, number)
         self.account_waiting[number] = WaitingOrders(self._views[number])
+        self.account_groups[number] = {}
         self.exposures[number] = Exposures(self.store, number)
         if account.owner:
             self._mirror_book_owner(account.owner)
@@ -288,7 +308,52 @@ class CompiledState(State):
         place = order.place
         view = OrderView(self.store, self.store.open_order(order.number, place.subaccount, place.instrument, place))
         view.values(order)
+        if int(place.flags) & QUOTE:
+            self._guard_rows.set_guard(order.number, self.guards[place.subaccount, place.mmp_group])
         return view
+
+    def open_group(self, group: MmpGroup) -> None:
+        """Keep a protection group, new or changed, in a row too."""
+        super().open_group(group)
+        self._guard_rows.open_group(
+            self.guards[group.subaccount, group.number],
+            group.subaccount,
+            group.number,
+            next(n for n, instrument in self.instruments.items() if instrument.underlying == group.underlying),
+            lot_e9=group.lot_e9,
+            quantity_lots=group.quantity_lots,
+            frozen_ns=group.frozen_ns,
+        )
+
+    def find_quote(self, group: MmpGroup, instrument: int, side: int) -> Order | None:
+        """The group's quote in the book on one side of an instrument."""
+        number = self._guard_rows.find(self.guards[group.subaccount, group.number], instrument, side)
+        return self.open_orders[number] if number else None
+
+    def quote_count(self, group: MmpGroup) -> int:
+        """How many quotes of a group are in the book."""
+        return self._guard_rows.count(self.guards[group.subaccount, group.number])
+
+    def rest_quote(self, order: Order) -> None:
+        """A quote rests in the book."""
+        self._guard_rows.rest(order.number)
+
+    def unrest_quote(self, order: Order) -> None:
+        """Undo `rest_quote`."""
+        self._guard_rows.unrest(order.number)
+
+    def drop_order(self, order: Order) -> None:
+        """A quote ended without a fill: its row goes when the next command begins."""
+        self._guard_rows.spend(order.number)
+
+    def find_ended(self, number: int) -> Order | None:
+        """A quote that ended in the last command without a fill."""
+        row = self.store.find_order(number)
+        return OrderView(self.store, row) if row else None
+
+    def begin(self) -> None:
+        """Another command."""
+        self._guard_rows.forget_spent()
 
     def index_order(self, order: Order) -> None:
         """Names under which an order is found, open or closed."""

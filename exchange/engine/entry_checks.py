@@ -7,9 +7,10 @@ from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
+from exchange.engine.protection import check_group
 from exchange.engine.state import State
 
-__all__ = ["check_entry", "check_limits", "check_terms", "check_time"]
+__all__ = ["check_entry", "check_limits", "check_terms", "check_time", "is_full"]
 
 _MILLISECOND_NS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -17,8 +18,8 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: limits, time (of new orders), margin, somebody to trade with; the book's come after."""
-    code = check_limits(state, place)
+    """First failing code of: group, limits, time (if new), margin, somebody to trade with; the book's come after."""
+    code = check_group(state, place) or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)
     if not code and not is_affordable(state, place, place.price_ticks):
@@ -53,7 +54,7 @@ def check_limits(state: State, place: Place) -> ResultCode:
         return ResultCode.REDUCE_ONLY_REJECTED
     if len(state.account_orders[account.index]) >= state.config.open_orders_max:
         return ResultCode.TOO_MANY_OPEN_ORDERS
-    if position == 0 and _is_full(state, account.index, number):
+    if position == 0 and is_full(state, account.index, number):
         return ResultCode.TOO_MANY_POSITIONS
     return ResultCode.OK
 
@@ -64,16 +65,16 @@ def check_time(state: State, place: Place) -> ResultCode:
     return ResultCode.REJECT_TIMESTAMP_PASSED if late else ResultCode.OK
 
 
-def _is_full(state: State, subaccount: int, instrument: int) -> bool:
-    """Whether positions held and positions that open orders may open leave no place for another one."""
+def is_full(state: State, subaccount: int, instrument: int, more: int = 0) -> bool:
+    """Whether positions held, and those that open orders (and `more` others) may open, leave no place for another."""
     held = state.accounts[subaccount].positions
     maximum = state.config.positions_max
     rows = state.exposures[subaccount]
-    if len(held) + len(rows) < maximum:
+    if len(held) + len(rows) + more < maximum:
         return False
-    waiting = sum(1 for number, row in rows.items() if number not in held and (row.buy_lots or row.sell_lots))
-    already = instrument in rows and bool(rows[instrument].buy_lots or rows[instrument].sell_lots)
-    return not already and len(held) + waiting >= maximum
+    waiting = sum(1 for number, row in rows.items() if number not in held and row.is_open)
+    already = instrument in rows and rows[instrument].is_open
+    return not already and len(held) + waiting + more >= maximum
 
 
 def _check_liquidity(state: State, place: Place) -> ResultCode:

@@ -6,6 +6,7 @@ from typing import Final, Never
 from exchange.domain.commands import OrderFlag, Side
 from exchange.domain.result_codes import OrderStatus
 from exchange.engine.links import Links
+from exchange.engine.quote_invariants import check_groups
 from exchange.engine.records import Account, TriggerStage
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
@@ -37,6 +38,7 @@ def check_invariants(state: State) -> None:
     _check_book(state)
     _check_waiting(state)
     _check_links(state)
+    check_groups(state)
     for account in state.accounts.values():
         _check_account(state, account)
 
@@ -131,16 +133,18 @@ def _check_account(state: State, account: Account) -> None:
     if cost_e6 != account.perpetual_cost_e6:
         _violated(f"account {account.index}: cost {cost_e6}, running sum {account.perpetual_cost_e6}")
     for number, exposure in state.exposures[account.index].items():
-        orders = [
+        resting = [
             order
             for order in state.account_orders[account.index].values()
             if order.place.instrument == number and not order.place.flags & OrderFlag.REDUCE_ONLY
         ]
+        orders = [order for order in resting if not order.place.flags & OrderFlag.QUOTE]
         buys = [order for order in orders if order.place.side is Side.BUY]
         expected = (
             sum(order.remaining_lots for order in buys),
             sum(order.remaining_lots for order in orders if order.place.side is Side.SELL),
             sum(order.remaining_lots * order.price_ticks for order in buys),
+            sum(order.remaining_lots for order in resting) - sum(order.remaining_lots for order in orders),
         )
-        if expected != (exposure.buy_lots, exposure.sell_lots, exposure.buy_tick_lots):
+        if expected != (exposure.buy_lots, exposure.sell_lots, exposure.buy_tick_lots, exposure.quote_lots):
             _violated(f"account {account.index}: exposure of {number} is not the sum of its orders")

@@ -8,8 +8,9 @@ from exchange.domain.events import OrderAccepted, OrderAmended
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.booking import book_trade
-from exchange.engine.flags import core_flags
+from exchange.engine.flags import QUOTE, core_flags
 from exchange.engine.margin import note_lots
+from exchange.engine.protection import freeze
 from exchange.engine.records import Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
@@ -18,6 +19,10 @@ from matching_core.fills import (
     COMMAND,
     COMMAND_HANDLE,
     EVENT,
+    EXTENSION,
+    FLAG_EXTENDED,
+    FLAG_FOK,
+    FLAG_IOC,
     CoreCode,
     CoreCommand,
     CoreEvent,
@@ -28,17 +33,21 @@ __all__ = [
     "amend_resting",
     "cancel_orders",
     "close_order",
+    "end_frozen",
     "lower_quantity",
     "match_order",
     "match_triggered",
     "open_order",
     "reduce_resting",
+    "refusal_of",
+    "rest_command",
 ]
 
 # Plain integers: they are compared once per event of the core.
 _NEW, _CANCEL, _AMEND = (int(kind) for kind in (CoreCommand.NEW, CoreCommand.CANCEL, CoreCommand.AMEND))
-_REJECTED, _TRADE, _DEPTH, _CANCELED = (
-    int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED)
+_REJECTED, _TRADE, _DEPTH, _CANCELED, _TRIPPED = (
+    int(kind)
+    for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED, CoreEvent.GUARD_TRIPPED)
 )
 _REFUSALS: Final = {
     CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,
@@ -58,6 +67,7 @@ _REASONS: Final = {
     CoreCode.SELF_TRADE_DECREMENT: CloseReason.SELF_TRADE_PREVENTION,
     CoreCode.REDUCE_ONLY_EXCESS: CloseReason.REDUCE_ONLY_EXCESS,
     CoreCode.USER_REQUEST: CloseReason.USER_REQUEST,
+    CoreCode.MMP_TRIGGERED: CloseReason.MMP_TRIGGERED,
 }
 
 
@@ -66,7 +76,7 @@ def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tup
     raw = _submit(state, place, place.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code), price_ticks
+        return refusal_of(code), price_ticks
     taker = accept_order(state, turn, place, price_ticks, replaces)
     state.open_orders[taker.number] = taker
     _book_taker(state, turn, raw, taker, handle)
@@ -83,7 +93,7 @@ def match_triggered(
     raw = _submit(state, order.place, order.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code)
+        return refusal_of(code)
     order.price_ticks = price_ticks
     begin(state, turn, order)
     _book_taker(state, turn, raw, order, handle)
@@ -106,11 +116,12 @@ def amend_resting(
     handle, remaining_lots = state.handles[order.number], place.quantity_lots - order.filled_lots
     keeps_place = place.price_ticks == order.price_ticks and remaining_lots <= order.remaining_lots
     raw = state.book.submit(
-        COMMAND_HANDLE.pack(_AMEND, place.side, 0, place.instrument, place.price_ticks, remaining_lots, handle)
+        COMMAND_HANDLE.pack(_AMEND, place.side, 0, place.instrument, place.price_ticks, remaining_lots, handle),
+        state.timestamp_ns,
     )
     kind, _, code, _, _, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code), price_ticks
+        return refusal_of(code), price_ticks
     _unrest(state, order)
     revise(state, turn, order, place, price_ticks)
     if not keeps_place:
@@ -124,6 +135,8 @@ def open_order(state: State, order: Order, handle: int) -> None:
     state.handles[order.number] = handle
     state.by_handle[handle] = order
     state.account_orders[order.place.subaccount][order.number] = order
+    if int(order.place.flags) & QUOTE:
+        state.rest_quote(order)
     state.timers.add((state.deadline(order)[0], order.number))
     note_lots(state, order, order.remaining_lots)
 
@@ -139,7 +152,10 @@ def close_order(state: State, turn: Turn, order: Order, status: OrderStatus, rea
     if order.group or order.place.trigger is not None or order.number in state.links.children:
         turn.tied_ends[order.number] = order
         state.links.drop(order)
-    state.closed_orders[order.number] = order
+    if int(order.place.flags) & QUOTE and not order.filled_lots:
+        state.drop_order(order)
+    else:
+        state.closed_orders[order.number] = order
     order.status = status
     order.reason = reason
     order.updated_ns = state.timestamp_ns
@@ -250,28 +266,38 @@ def _unrest(state: State, order: Order) -> None:
     """Undo `open_order`."""
     del state.by_handle[state.handles.pop(order.number)]
     del state.account_orders[order.place.subaccount][order.number]
+    if int(order.place.flags) & QUOTE:
+        state.unrest_quote(order)
     state.timers.remove((state.deadline(order)[0], order.number))
     note_lots(state, order, -order.remaining_lots)
 
 
-def _submit(state: State, place: Place, lots: int) -> bytes:
-    cell = state.cell(place.subaccount, place.instrument)
-    raw: bytes = state.book.submit(
-        COMMAND.pack(
-            _NEW,
-            place.side,
-            core_flags(place, state.accounts[place.subaccount]),
-            place.instrument,
-            place.price_ticks,
-            lots,
-            state.book_owner(place.subaccount),
-            cell,
-        )
+def rest_command(state: State, place: Place, *, price_ticks: int, lots: int) -> bytes:
+    """An order as a command of the book; a guarded one takes two records. Guards are for orders that may rest."""
+    flags = core_flags(place, state.accounts[place.subaccount])
+    rests = not flags & (FLAG_IOC | FLAG_FOK)
+    guard = state.guards[place.subaccount, place.mmp_group] if place.mmp_group and rests else 0
+    command = COMMAND.pack(
+        _NEW,
+        place.side,
+        flags | (FLAG_EXTENDED if guard else 0),
+        place.instrument,
+        price_ticks,
+        lots,
+        state.book_owner(place.subaccount),
+        state.cell(place.subaccount, place.instrument),
     )
+    return command + EXTENSION.pack(0, guard, 0, 0, 0) if guard else command
+
+
+def _submit(state: State, place: Place, lots: int) -> bytes:
+    command = rest_command(state, place, price_ticks=place.price_ticks, lots=lots)
+    raw: bytes = state.book.submit(command, state.timestamp_ns)
     return raw
 
 
-def _refusal(code: int) -> ResultCode:
+def refusal_of(code: int) -> ResultCode:
+    """Public code of a refusal by the book. Raises InvariantViolated for one that no admitted order meets."""
     refusal = _REFUSALS.get(code)
     if refusal is None:
         raise InvariantViolated(f"the book refused an admitted order with {code}")
@@ -286,6 +312,17 @@ def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int)
             close_order(state, turn, taker, OrderStatus.FILLED, CloseReason.NONE)
         else:
             open_order(state, taker, handle)
+    if turn.frozen:
+        end_frozen(state, turn)
+
+
+def end_frozen(state: State, turn: Turn) -> None:
+    """Cancel what is left of the groups that froze in this command, in the order of freezing, by ascending number."""
+    for group in turn.frozen:
+        orders = sorted(state.account_orders[group.subaccount].items())
+        doomed = [order for _, order in orders if order.place.mmp_group == group.number]
+        cancel_orders(state, turn, doomed, CloseReason.MMP_TRIGGERED)
+    turn.frozen.clear()
 
 
 def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:
@@ -301,6 +338,8 @@ def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handl
         elif kind == _CANCELED:
             order = taker if handle == taker_handle else state.by_handle[handle]
             _book_cancel(state, turn, order, code=code, lots=lots)
+        elif kind == _TRIPPED:
+            freeze(state, turn, handle, code=code, instrument=instrument, lots=lots)
 
 
 def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:

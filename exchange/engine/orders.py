@@ -127,4 +127,5 @@ def _is_same_body(one: Place, other: Place) -> bool:
         and one.expires_at_s == other.expires_at_s
         and one.label == other.label
         and one.trigger == other.trigger
+        and one.mmp_group == other.mmp_group
     )

@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
+from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import (
     AccountView,
     Answer,
@@ -56,11 +57,11 @@ def answer(state: State, query: Query) -> Answer:
 
 
 def order_view(state: State, number: int) -> OrderView | None:
-    """An order by number, open or remembered; None when unknown."""
+    """An order by number: open, remembered, or ended just now; None when unknown."""
     quick = state.quick_view(number)
     if quick is not None:
         return quick
-    order = state.find_live(number) or state.closed_orders.get(number)
+    order = state.find_live(number) or state.closed_orders.get(number) or state.find_ended(number)
     return None if order is None else _view(state, order)
 
 
@@ -85,7 +86,7 @@ def _touched(state: State, events: Sequence[Event]) -> dict[int, OrderView]:
     return views
 
 
-def _own_order(event: OrderEvent) -> tuple[int, ...]:
+def _own_order(event: OrderEvent | QuotePlaced) -> tuple[int, ...]:
     return (event.order,) if event.order else ()
 
 
@@ -96,7 +97,7 @@ def _both_orders(event: Trade) -> tuple[int, ...]:
 # By exact type: a chain of isinstance over unions costs more than applying a cancel.
 _ORDERS_OF: Final[dict[type, Callable[[Any], tuple[int, ...]]]] = {
     Trade: _both_orders,
-    **dict.fromkeys(get_args(OrderEvent), _own_order),
+    **dict.fromkeys((*get_args(OrderEvent), QuotePlaced), _own_order),
 }
 
 

@@ -7,7 +7,7 @@ import msgspec
 from exchange.domain.commands import OrderFlag, Place
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
-__all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session", "TriggerStage"]
+__all__ = ["Account", "Batch", "KeyRow", "MmpGroup", "Order", "Position", "Session", "TriggerStage"]
 
 
 class TriggerStage(IntEnum):
@@ -125,6 +125,24 @@ class Session(msgspec.Struct, kw_only=True, array_like=True):
     number: int
     owner: bytes
     signer: bytes
+
+
+class MmpGroup(msgspec.Struct, kw_only=True):
+    """A protection group with its limits (as in SetMmpConfig). What its window has counted, the book knows."""
+
+    subaccount: int
+    number: int
+    underlying: str
+    lot_e9: int
+    interval_ns: int = 0
+    frozen_ns: int = 0
+    quantity_lots: int = 0
+    delta_e9: int = 0
+    vega_e9: int = 0
+    count: int = 0
+    is_frozen: bool = False
+    thaw_ns: int = 0
+    """When time thaws it; 0: not frozen, or until a reset."""
 
 
 class Batch(msgspec.Struct, kw_only=True):

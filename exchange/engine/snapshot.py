@@ -15,13 +15,14 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
-from exchange.engine.flags import REDUCE_ONLY, core_flags
-from exchange.engine.matching import open_order
+from exchange.engine.flags import REDUCE_ONLY
+from exchange.engine.matching import open_order, rest_command
+from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
 from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.waiting import await_trigger, extreme_e9, resume
 from matching_core import OrderBook
-from matching_core.fills import COMMAND, EVENT, CoreCommand, CoreEvent
+from matching_core.fills import EVENT, CoreEvent
 
 __all__ = ["SECTIONS", "dump", "load"]
 
@@ -37,6 +38,7 @@ SECTIONS: Final = (
     "closed",
     "nonces",
     "batch",
+    "groups",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -110,6 +112,7 @@ def dump(state: State) -> dict[str, bytes]:
         [_order_row(order) for order in state.closed_orders.values()],
         state.nonces.rows(),
         _batch_row(state.batch),
+        group_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -130,6 +133,7 @@ def load(
         state.index_instrument(instrument)
     _load_prices(state, decoded["prices"])
     _load_accounts(state, decoded)
+    load_groups(state, decoded["groups"])
     state.nonces.restore(decoded["nonces"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
@@ -143,6 +147,7 @@ def load(
     for order in waiting:
         await_trigger(state, order)
         resume(state, order)
+    load_windows(state, decoded["groups"])
     state.mirror_all()
     return state
 
@@ -255,20 +260,11 @@ def _restore_book(state: State, orders: list[Order]) -> None:
 def _rest(state: State, order: Order) -> int:
     """Put one order into the book and return its handle. Its cell is pulled away from zero for that moment."""
     place = order.place
+    command = rest_command(state, place, price_ticks=order.price_ticks, lots=order.remaining_lots)
     cell = state.cell(place.subaccount, place.instrument)
     held = state.accounts[place.subaccount].lots(place.instrument)
     if int(place.flags) & REDUCE_ONLY:
         state.book.set_cell(cell, _FAR if place.side else -_FAR)
-    command = COMMAND.pack(
-        CoreCommand.NEW,
-        place.side,
-        core_flags(place, state.accounts[place.subaccount]),
-        place.instrument,
-        order.price_ticks,
-        order.remaining_lots,
-        state.book_owner(place.subaccount),
-        cell,
-    )
     raw: bytes = state.book.submit(command)
     state.book.set_cell(cell, held)
     kind, _, code, _, handle, _, _ = EVENT.unpack_from(raw)

@@ -18,10 +18,11 @@ from exchange.domain.result_codes import CloseReason
 from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
+from exchange.engine.flags import QUOTE
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Batch, KeyRow, Order, Session
+from exchange.engine.records import Account, Batch, KeyRow, MmpGroup, Order, Session
 from exchange.engine.triggers import TriggerBook
 from matching_core import InvariantViolated, OrderBook
 
@@ -58,6 +59,8 @@ class State:
         """Accepted orders that wait for their parent or their trigger."""
         self.closed_orders: MutableMapping[int, Order] = {}
         """In order of closing, which is the order of forgetting."""
+        self.account_groups: dict[int, dict[int, MmpGroup]] = {}
+        """Protection groups by subaccount and number."""
         self.nonces = NonceStore()
         self.prices = PriceTable()
         self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
@@ -81,6 +84,15 @@ class State:
         self.by_handle: MutableMapping[int, Order] = {}
         self.cells: dict[tuple[int, int], int] = {}
         self.timers = SortedList()
+        self.thaws = SortedList()
+        """(time, subaccount, number) of groups that thaw by time."""
+        self.guards: dict[tuple[int, int], int] = {}
+        """The core's number of each group; its value is nobody's business."""
+        self.guard_groups: dict[int, MmpGroup] = {}
+        self.quotes: MutableMapping[tuple[int, int, int, int], int] = {}
+        """Number of the quote of (subaccount, group, instrument, side)."""
+        self.ended_quotes: dict[int, Order] = {}
+        self.quote_counts: dict[tuple[int, int], int] = {}
         self.position_sums: MutableMapping[int, int] = {}
         self.cash_sum_e6 = 0
 
@@ -88,11 +100,13 @@ class State:
         """When a Clock is needed: at once while fired orders are left over, else for the next timer; None for never."""
         if self.triggers.fired:
             return self.timestamp_ns
-        return self.timers[0][0] if self.timers else None
+        deadlines = [line[0][0] for line in (self.timers, self.thaws) if line]
+        return min(deadlines) if deadlines else None
 
     def work_pending(self) -> bool:
         """Whether timers are due, or triggers fired, that the last command left over."""
-        return bool(self.triggers.fired) or (bool(self.timers) and self.timers[0][0] <= self.timestamp_ns)
+        deadline_ns = self.next_deadline_ns()
+        return deadline_ns is not None and deadline_ns <= self.timestamp_ns
 
     def live_orders(self, subaccount: int) -> list[Order]:
         """All orders of a subaccount that have not ended, resting or waiting, by ascending number."""
@@ -177,10 +191,61 @@ class State:
         self.margins[account.index] = MarginCache()
         self.client_ids[account.index] = {}
         self.nonce_orders[account.index] = {}
+        self.account_groups[account.index] = {}
+
+    def open_group(self, group: MmpGroup) -> None:
+        """Keep a protection group, new or changed; the core starts its window anew."""
+        key = group.subaccount, group.number
+        guard = self.guards.setdefault(key, len(self.guards) + 1)
+        self.account_groups[group.subaccount][group.number] = self.guard_groups[guard] = group
+        self.book.set_guard(
+            guard,
+            interval_ns=group.interval_ns,
+            quantity_lots=group.quantity_lots,
+            delta_e9=group.delta_e9,
+            vega_e9=group.vega_e9,
+            count=group.count,
+        )
+
+    def find_quote(self, group: MmpGroup, instrument: int, side: int) -> Order | None:
+        """The group's quote in the book on one side of an instrument."""
+        number = self.quotes.get((group.subaccount, group.number, instrument, side))
+        return None if number is None else self.open_orders[number]
+
+    def quote_count(self, group: MmpGroup) -> int:
+        """How many quotes of a group are in the book."""
+        return self.quote_counts.get((group.subaccount, group.number), 0)
+
+    def rest_quote(self, order: Order) -> None:
+        """A quote rests in the book."""
+        place = order.place
+        self.quotes[place.subaccount, place.mmp_group, place.instrument, place.side] = order.number
+        key = place.subaccount, place.mmp_group
+        self.quote_counts[key] = self.quote_counts.get(key, 0) + 1
+
+    def unrest_quote(self, order: Order) -> None:
+        """Undo `rest_quote`."""
+        place = order.place
+        del self.quotes[place.subaccount, place.mmp_group, place.instrument, place.side]
+        self.quote_counts[place.subaccount, place.mmp_group] -= 1
+
+    def drop_order(self, order: Order) -> None:
+        """A quote ended without a fill: it is forgotten when the next command begins."""
+        self.ended_quotes[order.number] = order
+
+    def find_ended(self, number: int) -> Order | None:
+        """A quote that ended in the last command without a fill."""
+        return self.ended_quotes.get(number)
+
+    def begin(self) -> None:
+        """Another command."""
+        self.ended_quotes.clear()
 
     def index_order(self, order: Order) -> None:
-        """Names under which an order is found, open or closed."""
+        """Names under which an order is found, open or closed; quotes have a nonce in common, and no names."""
         place = order.place
+        if int(place.flags) & QUOTE:
+            return
         if place.client_order_id:
             self.client_ids[place.subaccount][place.client_order_id] = order.number
         self.nonce_orders[place.subaccount][place.nonce] = order.number

@@ -18,6 +18,7 @@ from exchange.domain.events import (
     Trade,
     TriggerSet,
 )
+from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.core import Core
@@ -32,7 +33,7 @@ from exchange.wire.venue import COLLATERAL, asset_kind
 
 __all__ = ["Fanout", "Subscriber"]
 
-_OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered
+_OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered | QuotePlaced
 _REFUSED: Final = "14022 log in as the owner of this subaccount first"
 
 

@@ -4,9 +4,12 @@ from collections import deque
 from collections.abc import Iterator
 from random import Random
 
+from msgspec.structs import replace
+
 from exchange.domain.commands import (
     Amend,
     Cancel,
+    CancelMany,
     ChainRequest,
     ChainRequestKind,
     Command,
@@ -16,6 +19,7 @@ from exchange.domain.commands import (
     OrderFlag,
     Place,
     Replace,
+    SessionOpen,
     SetPrices,
     Side,
     SignedAmend,
@@ -24,6 +28,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.ids import order_number
 from tests.differential.engine_rarities import QUIET, SHORT_OPTIONS, WIDE, Rarities, key, odd_order, owner_of
+from tests.differential.quote_commands import GROUPS, MAKERS, group_order, limits, mass_quote, reset
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 __all__ = ["FastStream"]
@@ -53,6 +58,7 @@ class FastStream:
         self.recent: deque[tuple[int, Place]] = deque(maxlen=2_000)
         self.upcoming: deque[Command] = deque()
         self.rarities = Rarities(self)
+        self.sessions: dict[int, int] = {}
 
     def opening(self) -> Iterator[tuple[Command, int]]:
         """Listings, prices, deposits and a session key for every other account."""
@@ -67,12 +73,18 @@ class FastStream:
             if account % 2:
                 fields = {"key": key(account), "valid_to_s": START_S + 10**7, "scopes": 1 << 2}
                 yield self._timed(self.request(ChainRequestKind.SET_KEY, account, **fields))
+        for maker in MAKERS:
+            yield self._timed(self._login(maker))
+            for group in GROUPS:
+                yield self._timed(limits(self.random, maker, group))
 
     def next(self) -> tuple[Command, int]:
         """One more command."""
         if self.upcoming:
             return self._timed(self.upcoming.popleft())
         roll = self.random.random()
+        if roll < 0.08:
+            return self._timed(self._quotes(self.random.random()))
         if roll < 0.55:
             return self._timed(self.remember(self.place()))
         if roll < 0.90:
@@ -96,12 +108,16 @@ class FastStream:
         instrument = pick.choices((PERP, CALL, PUT, 99, WIDE, *SHORT_OPTIONS), (680, 130, 130, 10, 10, 10, 10, 20))[0]
         mark = self.index * 10 if instrument == PERP else MARKS[instrument]
         step = max(1, mark // 4_000)
+        flags, group = pick.choice(FLAGS), 0
+        if account in MAKERS and pick.random() < 0.1:
+            flags, group = group_order(pick, flags)
         place = Place(
             subaccount=account,
             instrument=instrument,
             side=Side(pick.randrange(2)),
             time_in_force=pick.choice(FORCES),
-            flags=pick.choice(FLAGS),
+            flags=flags,
+            mmp_group=group,
             price_ticks=max(0, mark + pick.randrange(-12, 13) * step),
             quantity_lots=pick.choice((1, 3, 10, 40, 400)) if pick.random() < 0.99 else 0,
             nonce=self.now_ns + pick.randrange(1_000),
@@ -120,6 +136,26 @@ class FastStream:
         """Let later commands name the order that is sent next."""
         self.recent.append((order_number(sequence=self.sequence + 1), place))
         return place
+
+    def _quotes(self, roll: float) -> Command:
+        """Mass quotes of the makers; now and then limits, resets and cancels of a group."""
+        pick = self.random
+        if roll < 0.02:
+            return limits(pick)
+        if roll < 0.12:
+            return reset(pick)
+        if roll < 0.14:
+            return CancelMany(subaccount=pick.choice(MAKERS), mmp_group=pick.choice(GROUPS))
+        if roll < 0.17:
+            return self._login(pick.choice(MAKERS))
+        call = mass_quote(pick, self.now_ns, self.index)
+        return replace(call, session=self.sessions[call.subaccount]) if call.session else call
+
+    def _login(self, maker: int) -> SessionOpen:
+        """A new session for a maker's quotes."""
+        self.rarities.sessions += 1
+        self.sessions[maker] = self.rarities.sessions
+        return SessionOpen(owner=owner(maker), signer=owner(maker))
 
     def some(self) -> tuple[int, Place]:
         """Number and terms of an order sent before, mostly of late."""
@@ -172,8 +208,8 @@ class FastStream:
             marks=(
                 MarkRow(PERP, self.index * E9),
                 MarkRow(QUIET, self.index * E9),
-                MarkRow(CALL, 1_500 * E9),
-                MarkRow(PUT, 800 * E9),
+                MarkRow(CALL, 1_500 * E9, delta_e9=E9 // 3, vega_e9=40 * E9),
+                MarkRow(PUT, 800 * E9, delta_e9=-E9 // 4, vega_e9=35 * E9),
                 *(MarkRow(number, 800 * E9) for number in SHORT_OPTIONS),
                 MarkRow(WIDE, (1 << 20) * E9),
             ),

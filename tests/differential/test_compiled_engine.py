@@ -56,6 +56,11 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["OrderRevised"] > 20
     assert counts["BatchClosed"] > 10
     assert counts["OrderTriggered"] > 5
+    assert counts["MmpTriggered"] > 25
+    assert counts["QuotePlaced"] > 500
+    assert counts["QuoteKept"] > 50
+    assert counts["QuoteRefused"] > 50
+    assert counts["MmpReset"] > 50
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:
