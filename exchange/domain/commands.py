@@ -160,6 +160,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     label: str = ""
     trigger: Trigger | None = None
     """None: goes to the book at once."""
+    display_lots: int = 0
+    """Iceberg: lots shown at a time while it rests; 0: all of them."""
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -102,6 +102,8 @@ class OrderAccepted(
     label: str
     replaces: int
     """Number of the order that this one replaced, 0 for none."""
+    display_lots: int = 0
+    """Lots that the public sees at a time; 0: all."""
 
 
 class OrderRefused(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_REFUSED.value):

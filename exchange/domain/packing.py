@@ -25,7 +25,6 @@ from exchange.domain.commands import (
     ListInstrument,
     OrderFlag,
     Place,
-    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
@@ -34,10 +33,9 @@ from exchange.domain.commands import (
     Side,
     SignedAmend,
     TimeInForce,
-    Trigger,
-    TriggerKind,
 )
 from exchange.domain.events import Event, OrderAccepted, OrderRevised
+from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
 
 __all__ = [
     "EVENT_FORMAT",
@@ -56,9 +54,9 @@ _INTEGER_MAX: Final = (1 << 64) - 1
 _RECORD: Final = Struct("<BBHIIIqqQQIIII")
 _ATTACHMENT: Final = Struct("<HHI")
 _SIGNED: Final = Struct("<20s32s65sB16sQQqQ")
-_TRIGGER: Final = Struct("<BBHIqqQQ")
 _TRIGGER_PRICE: Final = Struct("<q")
 _ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY, _TRIGGER_TERMS, _NEW_TRIGGER_PRICE, _UNDERLYING = range(1, 8)
+_DISPLAY: Final = 9
 
 
 class BadRecord(ValueError):
@@ -211,35 +209,17 @@ def _pack_order(
     if order.label:
         attachments += _attachment(_LABEL, order.label.encode())
     if order.trigger is not None:
-        attachments += _attachment(_TRIGGER_TERMS, _pack_trigger(order.trigger))
+        attachments += _attachment(_TRIGGER_TERMS, pack_trigger(order.trigger))
     if trigger_e9:
         attachments += _attachment(_NEW_TRIGGER_PRICE, _TRIGGER_PRICE.pack(trigger_e9))
+    if order.display_lots:
+        attachments += _attachment(_DISPLAY, pack_display(order.display_lots))
     record = _RECORD.pack(
         kind, order.side | order.time_in_force << 1, order.flags, order.subaccount, order.instrument, 0,
         order.price_ticks, order.quantity_lots, order.nonce, target, order.session, 0, order.expiry_s,
         len(attachments),
     )  # fmt: skip
     return record, attachments
-
-
-def _pack_trigger(trigger: Trigger) -> bytes:
-    return _TRIGGER.pack(
-        trigger.kind, trigger.source, 0, trigger.offset_ppm, trigger.price_e9, trigger.offset_e9, trigger.parent,
-        trigger.partner,
-    )  # fmt: skip
-
-
-def _unpack_trigger(raw: bytes) -> Trigger:
-    kind, source, _, offset_ppm, price_e9, offset_e9, parent, partner = _TRIGGER.unpack(raw)
-    return Trigger(
-        kind=TriggerKind(kind),
-        source=PriceSource(source),
-        price_e9=price_e9,
-        offset_e9=offset_e9,
-        offset_ppm=offset_ppm,
-        parent=parent,
-        partner=partner,
-    )
 
 
 def _pack_small(command: Command) -> tuple[bytes, bytes]:
@@ -344,7 +324,8 @@ def _unpack_order(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
         signature=signature[: lengths >> 8],
         client_order_id=extra.get(_CLIENT_ORDER_ID, b"").decode(),
         label=extra.get(_LABEL, b"").decode(),
-        trigger=_unpack_trigger(extra[_TRIGGER_TERMS]) if _TRIGGER_TERMS in extra else None,
+        trigger=unpack_trigger(extra[_TRIGGER_TERMS]) if _TRIGGER_TERMS in extra else None,
+        display_lots=unpack_display(extra[_DISPLAY]) if _DISPLAY in extra else 0,
     )
     if fields[0] == CommandKind.PLACE:
         return order

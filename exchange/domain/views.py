@@ -64,6 +64,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Price at which it fires, or fired; a trailing order's follows its extreme and is 0 until its parent fills."""
     refusal: ResultCode = ResultCode.OK
     """Why the order was refused when its trigger fired."""
+    display_lots: int = 0
+    """Lots of an iceberg that the public sees at a time; 0: all."""
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):

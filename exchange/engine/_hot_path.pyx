@@ -11,7 +11,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from exchange.engine._ahead cimport look_ahead
-from exchange.engine._answers cimport DONE, HANDED, finish
+from exchange.engine._answers cimport DONE, HANDED, finish, reason_of, refusal_of
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
 from exchange.engine._events cimport (
@@ -28,7 +28,10 @@ from exchange.domain.events import (
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from matching_core.invariants import InvariantViolated
 
-__all__ = ["OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "notes", "run", "take_events"]
+__all__ = [
+    "OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "meaning_of", "notes", "run",
+    "take_events",
+]
 
 cdef enum:
     KIND_PLACE = 1                   # CommandKind
@@ -227,3 +230,8 @@ cdef object money_at(const PackedEvent* event, int offset):
     cdef int128 value
     memcpy(&value, <const char*>event + offset, 16)
     return int_of(value)
+
+
+def meaning_of(code):
+    """(ResultCode, CloseReason) that C gives to a code of the core as a refusal and as an end; 0 for none."""
+    return refusal_of(code), reason_of(code)

@@ -85,6 +85,7 @@ cdef struct OrderRow:                # 320 bytes; the first 128 are what a cance
     uint32_t text_bytes
     uint32_t first_bytes
     uint32_t deadline_s
+    uint32_t refill_rank             # of the last refill, among those of the command in `rank`
     uint8_t time_in_force
     uint8_t stage
     uint8_t is_parent                # somebody waited for it once

@@ -11,7 +11,7 @@ from exchange.domain.commands import Amend, Place, SignedAmend
 from exchange.domain.events import OrderRevised
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.cancels import check_target, refuse_target
-from exchange.engine.entry_checks import check_terms, check_time
+from exchange.engine.entry_checks import check_slices, check_terms, check_time
 from exchange.engine.margin import is_affordable, note_lots
 from exchange.engine.matching import amend_resting, cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import admit, find_order, refuse
@@ -84,7 +84,8 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
     place = _merged(order.place, command.order)
     code = check_terms(state, place) or check_time(state, command.order)
     if not code and order.status is OrderStatus.UNTRIGGERED:
-        code = check_new_price(state, order, place, command.trigger_e9 or order.trigger_e9 or order.offset_e9)
+        code = check_slices(place)
+        code = code or check_new_price(state, order, place, command.trigger_e9 or order.trigger_e9 or order.offset_e9)
         if not code:
             _revise_waiting(state, turn, command, order, place)
         return code, 0

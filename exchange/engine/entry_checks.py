@@ -8,8 +8,9 @@ from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
 from exchange.engine.state import State
+from matching_core.limits import ICEBERG_SLICES_MAX
 
-__all__ = ["check_entry", "check_limits", "check_terms", "check_time"]
+__all__ = ["check_display", "check_entry", "check_limits", "check_slices", "check_terms", "check_time"]
 
 _MILLISECOND_NS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -43,6 +44,22 @@ def check_terms(state: State, place: Place) -> ResultCode:
     notional_e6 = instrument.notional_e6(price_ticks=place.price_ticks, quantity_lots=place.quantity_lots)
     in_range = instrument.minimum_lots <= place.quantity_lots <= instrument.maximum_lots
     return ResultCode.OK if in_range and 0 < notional_e6 <= MAX_MONEY_E6 else ResultCode.BAD_AMOUNT
+
+
+def check_display(state: State, place: Place) -> ResultCode:
+    """A new iceberg can rest, and its slice is on the scale, within the total and not one of too many."""
+    if not place.display_lots:
+        return ResultCode.OK
+    if place.time_in_force in _IMMEDIATE or int(place.flags) & MARKET:
+        return ResultCode.DISPLAY_NOT_ALLOWED
+    in_range = state.instruments[place.instrument].minimum_lots <= place.display_lots <= place.quantity_lots
+    return check_slices(place) if in_range else ResultCode.BAD_AMOUNT
+
+
+def check_slices(place: Place) -> ResultCode:
+    """The book takes an order of at most 100 slices; an amended one may be smaller than its slice."""
+    too_many = place.display_lots and place.quantity_lots > place.display_lots * ICEBERG_SLICES_MAX
+    return ResultCode.BAD_AMOUNT if too_many else ResultCode.OK
 
 
 def check_limits(state: State, place: Place) -> ResultCode:

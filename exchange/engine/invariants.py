@@ -80,7 +80,7 @@ def _check_book(state: State) -> None:
     for instrument in state.instruments:
         rows = state.book.orders(instrument)
         total += len(rows)
-        lines = [(row[1], row[2], state.by_handle[row[0]].rank) for row in rows]
+        lines = [(row[1], row[2], state.by_handle[row[0]].place_in_line) for row in rows]
         for one, other in pairwise(lines):
             if one[:2] == other[:2] and one[2] >= other[2]:
                 _violated(f"rank {other[2]} stands behind {one[2]}")

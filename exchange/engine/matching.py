@@ -1,27 +1,20 @@
 """Between the engine and the book: packs one order for the core, and books the events the core answers with."""
 
 from collections.abc import Callable
-from typing import Final
 
 from exchange.domain.commands import Place
 from exchange.domain.events import OrderAccepted, OrderAmended
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.book_codes import reason_of, refusal_of
+from exchange.engine.book_commands import new_order
 from exchange.engine.booking import book_trade
-from exchange.engine.flags import core_flags
 from exchange.engine.margin import note_lots
 from exchange.engine.records import Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import leave
-from matching_core.fills import (
-    COMMAND,
-    COMMAND_HANDLE,
-    EVENT,
-    CoreCode,
-    CoreCommand,
-    CoreEvent,
-)
+from matching_core.fills import COMMAND_HANDLE, EVENT, CoreCommand, CoreEvent
 
 __all__ = [
     "accept_order",
@@ -36,29 +29,10 @@ __all__ = [
 ]
 
 # Plain integers: they are compared once per event of the core.
-_NEW, _CANCEL, _AMEND = (int(kind) for kind in (CoreCommand.NEW, CoreCommand.CANCEL, CoreCommand.AMEND))
-_REJECTED, _TRADE, _DEPTH, _CANCELED = (
-    int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED)
+_CANCEL, _AMEND = int(CoreCommand.CANCEL), int(CoreCommand.AMEND)
+_REJECTED, _TRADE, _DEPTH, _CANCELED, _REFILLED = (
+    int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED, CoreEvent.REFILLED)
 )
-_REFUSALS: Final = {
-    CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,
-    CoreCode.QUANTITY_OUT_OF_RANGE: ResultCode.BAD_AMOUNT,
-    CoreCode.REDUCE_ONLY_WOULD_INCREASE: ResultCode.REDUCE_ONLY_REJECTED,
-    CoreCode.POST_ONLY_WOULD_CROSS: ResultCode.POST_ONLY_WOULD_CROSS,
-    CoreCode.FOK_NOT_FILLED: ResultCode.FOK_NOT_FILLED,
-    CoreCode.NO_LIQUIDITY: ResultCode.NO_LIQUIDITY,
-    CoreCode.CAPACITY: ResultCode.CAPACITY,
-    CoreCode.SELF_TRADE: ResultCode.SELF_CROSSING,
-}
-_REASONS: Final = {
-    CoreCode.IOC_REMAINDER: CloseReason.IOC_REMAINDER,
-    CoreCode.NO_LIQUIDITY: CloseReason.NO_LIQUIDITY,
-    CoreCode.SELF_TRADE: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.SELF_TRADE_MAKER: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.SELF_TRADE_DECREMENT: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.REDUCE_ONLY_EXCESS: CloseReason.REDUCE_ONLY_EXCESS,
-    CoreCode.USER_REQUEST: CloseReason.USER_REQUEST,
-}
 
 
 def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:
@@ -66,7 +40,7 @@ def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tup
     raw = _submit(state, place, place.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code), price_ticks
+        return refusal_of(code), price_ticks
     taker = accept_order(state, turn, place, price_ticks, replaces)
     state.open_orders[taker.number] = taker
     _book_taker(state, turn, raw, taker, handle)
@@ -83,7 +57,7 @@ def match_triggered(
     raw = _submit(state, order.place, order.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code)
+        return refusal_of(code)
     order.price_ticks = price_ticks
     begin(state, turn, order)
     _book_taker(state, turn, raw, order, handle)
@@ -110,11 +84,11 @@ def amend_resting(
     )
     kind, _, code, _, _, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code), price_ticks
+        return refusal_of(code), price_ticks
     _unrest(state, order)
     revise(state, turn, order, place, price_ticks)
     if not keeps_place:
-        order.rank = order_number(sequence=state.sequence)
+        order.rank, order.refill_rank = order_number(sequence=state.sequence), 0
     _book_taker(state, turn, raw, order, handle)
     return ResultCode.OK, 0
 
@@ -241,6 +215,7 @@ def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, repla
             client_order_id=place.client_order_id,
             label=place.label,
             replaces=replaces,
+            display_lots=place.display_lots,
         )
     )
     return order
@@ -255,27 +230,8 @@ def _unrest(state: State, order: Order) -> None:
 
 
 def _submit(state: State, place: Place, lots: int) -> bytes:
-    cell = state.cell(place.subaccount, place.instrument)
-    raw: bytes = state.book.submit(
-        COMMAND.pack(
-            _NEW,
-            place.side,
-            core_flags(place, state.accounts[place.subaccount]),
-            place.instrument,
-            place.price_ticks,
-            lots,
-            state.book_owner(place.subaccount),
-            cell,
-        )
-    )
+    raw: bytes = state.book.submit(new_order(state, place, place.price_ticks, lots))
     return raw
-
-
-def _refusal(code: int) -> ResultCode:
-    refusal = _REFUSALS.get(code)
-    if refusal is None:
-        raise InvariantViolated(f"the book refused an admitted order with {code}")
-    return refusal
 
 
 def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int) -> None:
@@ -289,7 +245,8 @@ def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int)
 
 
 def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:
-    """Book the core's events behind ACCEPTED, in match order."""
+    """Book the core's events behind ACCEPTED, in match order. A refilled maker now comes behind its whole level."""
+    refills = 0
     for kind, side, code, instrument, handle, price_ticks, lots in EVENT.iter_unpack(raw):
         if kind == _TRADE:
             maker = state.by_handle[handle]
@@ -301,6 +258,10 @@ def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handl
         elif kind == _CANCELED:
             order = taker if handle == taker_handle else state.by_handle[handle]
             _book_cancel(state, turn, order, code=code, lots=lots)
+        elif kind == _REFILLED and handle != taker_handle:
+            refills += 1
+            maker = state.by_handle[handle]
+            maker.rank, maker.refill_rank = taker.rank, refills
 
 
 def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
@@ -308,4 +269,4 @@ def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int
     if lots < order.remaining_lots:
         lower_quantity(state, turn, order, lots, rests=order.number in state.handles)
     else:
-        close_order(state, turn, order, OrderStatus.CANCELED, _REASONS[code])
+        close_order(state, turn, order, OrderStatus.CANCELED, reason_of(code))

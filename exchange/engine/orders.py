@@ -11,7 +11,7 @@ from exchange.domain.events import OrderRefused, OrderRepeated
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import OrderStatus, ResultCode
 from exchange.engine.authority import check_authority, check_expiry
-from exchange.engine.entry_checks import check_entry, check_terms, check_time
+from exchange.engine.entry_checks import check_display, check_entry, check_terms, check_time
 from exchange.engine.matching import match_order
 from exchange.engine.records import Order
 from exchange.engine.state import State
@@ -56,7 +56,7 @@ def admit(state: State, turn: Turn, place: Place) -> bool:
 
 def execute(state: State, turn: Turn, place: Place, *, replaces: int) -> None:
     """The ladder behind the nonce, then the book."""
-    code, best_ticks = check_terms(state, place), 0
+    code, best_ticks = check_terms(state, place) or check_display(state, place), 0
     if not code and place.trigger is not None:
         code = check_time(state, place) or accept_trigger(state, turn, place, place.trigger)
     elif not code:
@@ -127,4 +127,5 @@ def _is_same_body(one: Place, other: Place) -> bool:
         and one.expires_at_s == other.expires_at_s
         and one.label == other.label
         and one.trigger == other.trigger
+        and one.display_lots == other.display_lots
     )

@@ -123,6 +123,7 @@ def _view(state: State, order: Order) -> OrderView:
         trigger=place.trigger,
         trigger_e9=trigger_price_e9(state, order) if place.trigger is not None else 0,
         refusal=order.refusal,
+        display_lots=place.display_lots,
     )
 
 

@@ -41,6 +41,8 @@ class Order(msgspec.Struct, kw_only=True):
     """Number of the batch of its last fill under its present signature."""
     rank: int = 0
     """Age in line, in the form of an order number: its own, or the command that moved it to the back."""
+    refill_rank: int = 0
+    """Place among the icebergs that one order sent to the back of their levels; `rank` is then that order's."""
     first_place: Place | None = None
     """The command that made it, once a signed amendment replaced `place`: a repeat is compared with this one."""
     stage: TriggerStage = TriggerStage.NONE
@@ -56,6 +58,11 @@ class Order(msgspec.Struct, kw_only=True):
     """Orders of which only one may fill or fire: number of the first of them, minus the parent's for its children."""
     refusal: ResultCode = ResultCode.OK
     """Why it was refused when its trigger fired."""
+
+    @property
+    def place_in_line(self) -> tuple[int, int]:
+        """What orders of one level are sorted by."""
+        return self.rank, self.refill_rank
 
     @property
     def remaining_lots(self) -> int:

@@ -95,6 +95,8 @@ MESSAGES: Final[dict[int, str]] = {
     20007: "Environment or chain id mismatch",
     20011: "Orders cannot be linked this way",
     20012: "Not while orders are open: cancel them first",
+    20016: "Display amount is not allowed with this order type",
+    20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

@@ -67,6 +67,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     trailing_percent: str | None = None
     parent_order_id: str | None = None
     oco_order_id: str | None = None
+    display_amount: str | None = None
     is_transfer: bool = False
     extra_fee: str = "0"
     quote_id: None = None

@@ -111,6 +111,7 @@ class OrderShapes:
             expires_at=view.expires_at_s * 1_000 if view.expires_at_s else None,
             replaced_order_id=self.ids.text(view.replaces) if view.replaces else None,
             version=view.version,
+            display_amount=instrument.quantity_text(view.display_lots) if view.display_lots else None,
             **(_NO_TRIGGER if view.trigger is None else self._trigger_members(view, view.trigger)),
         )
 

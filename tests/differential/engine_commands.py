@@ -48,6 +48,7 @@ class FastStream:
     def __init__(self, seed: int, *, accounts: int = 40) -> None:
         """Everything is a function of `seed`."""
         self.random = Random(seed)
+        self.slices = Random(~seed)
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -108,6 +109,7 @@ class FastStream:
             client_order_id=pick.choice(("", "", f"c{pick.randrange(10**6)}")),
             label=pick.choice(("", "label")),
             trigger=trigger,
+            display_lots=self.slices.choice((0, 0, 0, 0, 1, 3, 10)),
         )
         self.recent.append((order_number(sequence=self.sequence + 1), place))
         return place

@@ -136,6 +136,7 @@ class Stream:
             session=session,
             client_order_id=pick.choice(("", "", f"c{pick.randrange(4_000)}")),
             label=pick.choice(("", "a", "b")),
+            display_lots=pick.choice((1, 5, 20)) if pick.random() < 0.15 else 0,
         )
         self.sent = [*self.sent[-50:], place]
         return place
