@@ -42,6 +42,7 @@ __all__ = [
     "RECORD_BYTES",
     "BadRecord",
     "CommandEvents",
+    "attachment_bytes",
     "pack_command",
     "pack_events",
     "unpack_commands",
@@ -136,6 +137,11 @@ def pack_command(command: Command) -> tuple[bytes, bytes]:
         attachment = _attachment(_BODY, _encode_body(command))
         return _record(kind, attachment_bytes=len(attachment)), attachment
     return _pack_small(command)
+
+
+def attachment_bytes(record: bytes) -> int:
+    """How many bytes of attachments belong to a record."""
+    return int.from_bytes(record[60:64], "little")
 
 
 def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:

@@ -91,7 +91,11 @@ cdef struct Terms:                   # a command with its attachments read
     const char* attachments
     const char* signed               # 166 bytes: signer, digest, signature, domain, fee cap, dates; NULL without one
     const char* client_id
+    const char* label
     uint32_t id_bytes
+    uint32_t label_bytes
+    uint32_t digest_bytes
+    uint32_t signature_bytes
     uint128 max_fee
     uint64_t expires_at_s
     uint64_t reject_after_ms
@@ -145,6 +149,9 @@ cdef inline bint read_attachments(Terms* terms) noexcept nogil:
         elif kind == 2:
             terms.client_id = head + 8
             terms.id_bytes = size
+        else:
+            terms.label = head + 8
+            terms.label_bytes = size
         at += 8 + size
         while at & 7:
             if at >= total or terms.attachments[at]:
@@ -153,14 +160,36 @@ cdef inline bint read_attachments(Terms* terms) noexcept nogil:
     return at == total
 
 
+cdef inline bint is_blank(const char* text, uint32_t size) noexcept nogil:
+    cdef uint32_t index
+    for index in range(size):
+        if text[index]:
+            return False
+    return True
+
+
+cdef inline bint read_lengths(Terms* terms) noexcept nogil:
+    """How much of digest and signature was given; False unless the rest is blank, as `pack_command` leaves it."""
+    cdef uint64_t lengths
+    memcpy(&lengths, terms.signed + 158, 8)
+    if lengths & 0xFF > 32 or lengths >> 8 > 65:
+        return False
+    terms.digest_bytes = lengths & 0xFF
+    terms.signature_bytes = <uint32_t>(lengths >> 8)
+    return is_blank(terms.signed + 20 + terms.digest_bytes, 32 - terms.digest_bytes) \
+        and is_blank(terms.signed + 52 + terms.signature_bytes, 65 - terms.signature_bytes)
+
+
 cdef inline bint read_terms(Terms* terms, const Record* record, const char* attachments) noexcept nogil:
     terms.record = record
     terms.attachments = attachments
-    terms.signed = terms.client_id = NULL
-    terms.id_bytes = 0
+    terms.signed = terms.client_id = terms.label = NULL
+    terms.id_bytes = terms.label_bytes = 0
     if not read_attachments(terms):
         return False
     if terms.signed != NULL:
+        if not read_lengths(terms):
+            return False
         memcpy(&terms.max_fee, terms.signed + 118, 16)
         memcpy(&terms.expires_at_s, terms.signed + 134, 8)
         memcpy(&terms.reject_after_ms, terms.signed + 142, 8)

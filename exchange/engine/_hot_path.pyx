@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 
 from exchange.engine._ahead cimport look_ahead
 from exchange.engine._answers cimport DONE, HANDED, finish, reason_of, refusal_of
+from exchange.engine._blobs cimport Blob, put_command
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
 from exchange.engine._events cimport (
@@ -30,13 +31,24 @@ from matching_core.invariants import InvariantViolated
 
 __all__ = [
     "OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "meaning_of", "notes", "run",
-    "take_events",
+    "run_packed", "take_events",
 ]
 
 cdef enum:
     KIND_PLACE = 1                   # CommandKind
     KIND_CANCEL = 2
     KIND_AMEND = 3
+
+cdef struct Run:                     # records and their attachments, one behind the other
+    const char* records
+    const char* texts
+    Py_ssize_t count
+    Py_ssize_t text_bytes
+
+cdef struct Cursor:
+    Py_ssize_t index                 # of the next record
+    Py_ssize_t used                  # bytes of attachments before it
+    int outcome
 
 OUTCOME_DONE, OUTCOME_COLD, OUTCOME_HANDED = DONE, COLD, HANDED
 SIDES = (Side.BUY, Side.SELL)
@@ -62,23 +74,53 @@ cdef int run_place(Engine* engine, const Terms* terms) noexcept nogil:
     return outcome
 
 
-cdef int run_one(Engine* engine, const Record* record, const char* attachments) noexcept nogil:
-    """One command of any kind; COLD leaves everything as it was."""
-    cdef Terms terms
+cdef int run_one(Engine* engine, Terms* terms, const Record* record, const char* attachments) noexcept nogil:
     cdef int outcome = COLD
-    if engine.fired_count or not read_terms(&terms, record, attachments):
+    if engine.fired_count or not read_terms(terms, record, attachments):
         return COLD
     engine.sequence += 1
     if record.kind == KIND_PLACE:
-        outcome = run_place(engine, &terms)
+        outcome = run_place(engine, terms)
     elif record.kind == KIND_CANCEL:
-        outcome = cancel(engine, &terms)
+        outcome = cancel(engine, terms)
     elif record.kind == KIND_AMEND:
-        outcome = lower(engine, &terms)
+        outcome = lower(engine, terms)
     if outcome == COLD:
         engine.sequence -= 1
         return COLD
     return finish(engine, outcome)
+
+
+cdef void run_records(Engine* engine, const Run* given, Cursor* at, Blob* blob) noexcept nogil:
+    """Commands from the cursor on until one is not hot or was handed over; with a blob, their events go there."""
+    cdef Terms terms
+    cdef const Record* record
+    while at.index < given.count and at.outcome == DONE and engine.defect == NULL:
+        record = <const Record*>(given.records + at.index * RECORD_BYTES)
+        if record.attachment_bytes > given.text_bytes - at.used:
+            at.outcome = COLD
+            return
+        look_ahead(engine, record, given.count - at.index)
+        at.outcome = run_one(engine, &terms, record, given.texts + at.used)
+        if at.outcome == COLD:
+            return
+        at.used += record.attachment_bytes
+        at.index += 1
+        if blob != NULL and at.outcome == DONE:
+            put_command(engine, blob, &terms)
+            engine.out_count = 0
+
+
+cdef int begin(Store store, bytes records, bytes attachments, int64_t now_ns, Run* given) except -1:
+    """Look at the bytes given and set the time."""
+    if now_ns < store.engine.now:
+        raise InvariantViolated(f"time runs backwards: {now_ns} after {store.engine.now}")
+    store.engine.now = now_ns
+    given.records = PyBytes_AS_STRING(records)
+    given.texts = PyBytes_AS_STRING(attachments)
+    given.count = PyBytes_GET_SIZE(records) // RECORD_BYTES
+    given.text_bytes = PyBytes_GET_SIZE(attachments)
+    return 0
 
 
 def run(Store store not None, bytes records not None, bytes attachments not None, now_ns, first=0, offset=0):
@@ -87,34 +129,31 @@ def run(Store store not None, bytes records not None, bytes attachments not None
     Returns (index of the next record, offset of its attachments, DONE, COLD or HANDED). Events are added to those not
     taken yet. Raises InvariantViolated when money or positions do not add up, or time runs backwards.
     """
-    cdef Engine* engine = &store.engine
-    cdef const char* at = PyBytes_AS_STRING(records)
-    cdef const char* texts = PyBytes_AS_STRING(attachments)
-    cdef Py_ssize_t count = PyBytes_GET_SIZE(records) // RECORD_BYTES
-    cdef Py_ssize_t room = PyBytes_GET_SIZE(attachments)
-    cdef Py_ssize_t index = first
-    cdef Py_ssize_t used = offset
-    cdef int64_t before = engine.now
-    cdef int64_t now = now_ns
-    cdef int outcome = DONE
-    cdef const Record* record
-    if now < before:
-        raise InvariantViolated(f"time runs backwards: {now} after {before}")
+    cdef Run given = Run(NULL, NULL, 0, 0)
+    cdef Cursor at = Cursor(first, offset, DONE)
+    begin(store, records, attachments, now_ns, &given)
     with nogil:
-        engine.now = now
-        while index < count and outcome == DONE and engine.defect == NULL:
-            record = <const Record*>(at + index * RECORD_BYTES)
-            if record.attachment_bytes > room - used:
-                outcome = COLD
-                break
-            look_ahead(engine, record, count - index)
-            outcome = run_one(engine, record, texts + used)
-            if outcome != COLD:
-                used += record.attachment_bytes
-                index += 1
-    if engine.defect != NULL:
-        raise InvariantViolated((<bytes>engine.defect).decode())
-    return index, used, outcome
+        run_records(&store.engine, &given, &at, NULL)
+    store.require_sound()
+    return at.index, at.used, at.outcome
+
+
+def run_packed(Store store not None, bytes records not None, bytes attachments not None, now_ns, first=0, offset=0):
+    """The same, with the events of all but a handed over command as a fourth item (bytes, see `_blobs`); none is kept.
+
+    The events of a command that was handed over are left for `decode`.
+    """
+    cdef Run given = Run(NULL, NULL, 0, 0)
+    cdef Cursor at = Cursor(first, offset, DONE)
+    cdef Blob blob = Blob(NULL, 0, 0)
+    begin(store, records, attachments, now_ns, &given)
+    try:
+        with nogil:
+            run_records(&store.engine, &given, &at, &blob)
+        store.require_sound()
+        return at.index, at.used, at.outcome, PyBytes_FromStringAndSize(<const char*>blob.bytes, blob.size)
+    finally:
+        free(blob.bytes)
 
 
 def take_events(Store store not None):

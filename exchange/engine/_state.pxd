@@ -11,6 +11,7 @@ cdef class Store:
     cdef Engine engine
     cdef readonly OrderBook book
     cdef int need(self, bint is_there) except -1
+    cdef int require_sound(self) except -1
     cdef void* rows(self, void* answer) except NULL
     cdef uint32_t listing_row(self, number) except 0
     cdef uint32_t key_row(self, uint32_t owner, bytes address) except 0

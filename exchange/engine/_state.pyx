@@ -49,6 +49,12 @@ cdef class Store:
             raise MemoryError("no memory for the engine's rows")
         return 0
 
+    cdef int require_sound(self) except -1:
+        """Raise InvariantViolated when something did not add up."""
+        if self.engine.defect != NULL:
+            raise InvariantViolated((<bytes>self.engine.defect).decode())
+        return 0
+
     def take_rules(self, config):
         """Copy the numbers of an EngineConfig."""
         cdef Engine* engine = &self.engine

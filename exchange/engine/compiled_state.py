@@ -5,7 +5,8 @@ this package over views of the same rows. What C must know of the few things tha
 sessions, which orders wait) is mirrored behind every command that is not hot. `State` is the twin.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from exchange.domain.commands import (
@@ -22,11 +23,15 @@ from exchange.domain.commands import (
 from exchange.domain.events import BookLevel, Event, Trade
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
-from exchange.domain.packing import pack_command
+from exchange.domain.packing import RECORD_BYTES, attachment_bytes, pack_command, unpack_commands
+from exchange.domain.views import OrderView as View
+from exchange.domain.views import Output
 from exchange.engine import _hot_path as hot_path
 from exchange.engine._account_views import AccountView, ExposureView
 from exchange.engine._mirror import Mirror
 from exchange.engine._order_view import OrderView
+from exchange.engine._outputs import order_view as quick_view
+from exchange.engine._outputs import run_outputs
 from exchange.engine._state import Store
 from exchange.engine.compiled_maps import (
     AccountOrders,
@@ -45,6 +50,7 @@ from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonce
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, MarginCache
 from exchange.engine.invariants import check_turn
+from exchange.engine.queries import order_view
 from exchange.engine.records import Account, Batch, Order
 from exchange.engine.state import State
 from exchange.engine.trigger_orders import run_triggers
@@ -113,6 +119,38 @@ class CompiledState(State):
             return None
         events = hot_path.decode(self.store, command)
         return events if outcome == hot_path.OUTCOME_DONE else self._go_on(events)
+
+    def run_packed(
+        self, records: bytes, attachments: bytes, timestamp_ns: int, index: int, offset: int
+    ) -> tuple[int, int, bytes, list[Event] | None]:
+        """Run compiled what may; see `State`."""
+        index, offset, outcome, blob = hot_path.run_packed(
+            self.store, records, attachments, timestamp_ns, index, offset
+        )
+        if outcome != hot_path.OUTCOME_HANDED:
+            return index, offset, blob, None
+        record = records[(index - 1) * RECORD_BYTES : index * RECORD_BYTES]
+        (command,) = unpack_commands(record, attachments[offset - attachment_bytes(record) : offset])
+        return index, offset, blob, self._go_on(hot_path.decode(self.store, command))
+
+    def run_outputs(
+        self,
+        commands: Sequence[Command],
+        packed: Sequence[tuple[bytes, bytes]],
+        timestamp_ns: int,
+        index: int,
+        outputs: list[Output],
+    ) -> tuple[int, bytes, list[Event] | None]:
+        """The same for commands at hand; see `State`."""
+        view = partial(order_view, self)
+        index, is_handed, blob = run_outputs(self.store, commands, packed, timestamp_ns, index, outputs, view)
+        if not is_handed:
+            return index, blob, None
+        return index, blob, self._go_on(hot_path.decode(self.store, commands[index - 1]))
+
+    def quick_view(self, number: int) -> View | None:
+        """View of an order made in C; None for an unknown number, a trigger, a text beyond ASCII."""
+        return quick_view(self.store, number)
 
     def _go_on(self, events: list[Event]) -> list[Event]:
         """Finish a command that was booked in C and means something to orders that wait."""

@@ -1,7 +1,9 @@
 """Answers to questions. Nothing here changes the state, but for caches."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, get_args
 
+from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
 from exchange.domain.views import (
     AccountView,
@@ -17,6 +19,7 @@ from exchange.domain.views import (
     GetTriggerOrders,
     GetWallet,
     OrderView,
+    Output,
     PositionView,
     PricesView,
     Query,
@@ -31,7 +34,7 @@ from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
 from exchange.engine.waiting import trigger_price_e9
 
-__all__ = ["answer", "order_view"]
+__all__ = ["answer", "order_view", "output_of"]
 
 
 def answer(state: State, query: Query) -> Answer:
@@ -54,8 +57,47 @@ def answer(state: State, query: Query) -> Answer:
 
 def order_view(state: State, number: int) -> OrderView | None:
     """An order by number, open or remembered; None when unknown."""
+    quick = state.quick_view(number)
+    if quick is not None:
+        return quick
     order = state.find_live(number) or state.closed_orders.get(number)
     return None if order is None else _view(state, order)
+
+
+def output_of(state: State, events: Sequence[Event]) -> Output:
+    """What the last command produced, with every order that its events touched as it is now."""
+    return Output(
+        sequence=state.sequence,
+        timestamp_ns=state.timestamp_ns,
+        events=tuple(events),
+        orders=_touched(state, events),
+    )
+
+
+def _touched(state: State, events: Sequence[Event]) -> dict[int, OrderView]:
+    views: dict[int, OrderView] = {}
+    for event in events:
+        orders_of = _ORDERS_OF.get(type(event))
+        for number in orders_of(event) if orders_of is not None else ():
+            view = None if number in views else order_view(state, number)
+            if view is not None:
+                views[number] = view
+    return views
+
+
+def _own_order(event: OrderEvent) -> tuple[int, ...]:
+    return (event.order,) if event.order else ()
+
+
+def _both_orders(event: Trade) -> tuple[int, ...]:
+    return event.maker.order, event.taker.order
+
+
+# By exact type: a chain of isinstance over unions costs more than applying a cancel.
+_ORDERS_OF: Final[dict[type, Callable[[Any], tuple[int, ...]]]] = {
+    Trade: _both_orders,
+    **dict.fromkeys(get_args(OrderEvent), _own_order),
+}
 
 
 def _order_views(state: State, orders: Mapping[int, Order]) -> tuple[OrderView, ...]:

@@ -5,7 +5,7 @@ stops and shows nothing of that command. Hashed and stored: the records. Derived
 exposures, margin caches, timers, indexes.
 """
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from sortedcontainers import SortedList
@@ -15,6 +15,7 @@ from exchange.domain.events import Event
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason
+from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.links import Links
@@ -215,6 +216,28 @@ class State:
 
     def hot(self, command: Command, timestamp_ns: int, packed: tuple[bytes, bytes] | None) -> list[Event] | None:
         """Events of a command that ran compiled; None: the handlers take it, as they take all of this state's."""
+
+    def run_packed(
+        self, records: bytes, attachments: bytes, timestamp_ns: int, index: int, offset: int
+    ) -> tuple[int, int, bytes, list[Event] | None] | None:
+        """Run compiled what may, from the record at `index` on, whose attachments begin at `offset`.
+
+        Returns the place of the first command left over, the packed events of those applied, and the events of the
+        last of them where Python finished it (they are not among the packed ones). None: nothing runs compiled.
+        """
+
+    def run_outputs(
+        self,
+        commands: Sequence[Command],
+        packed: Sequence[tuple[bytes, bytes]],
+        timestamp_ns: int,
+        index: int,
+        outputs: list[Output],
+    ) -> tuple[int, bytes, list[Event] | None] | None:
+        """The same for commands at hand: the Output of each but the last where Python finished it goes to `outputs`."""
+
+    def quick_view(self, number: int) -> OrderView | None:
+        """View of an order where the state has a shorter way to it than through its record."""
 
     def mirror(self, command: Command | None) -> None:
         """Behind every command that the handlers took: states with rows look what it changed."""

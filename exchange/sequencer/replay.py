@@ -11,8 +11,7 @@ from typing import Any
 import google_crc32c
 import msgspec
 
-from exchange.domain.packing import CommandEvents, pack_events, unpack_commands
-from exchange.engine.apply import apply
+from exchange.engine.apply import apply_batch
 from exchange.engine.snapshot import load
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
@@ -31,10 +30,9 @@ class ReplayDiverged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReplayedGroup:
-    """One replayed group: its commands' events, and their packed bytes."""
+    """One replayed group and its commands' events as packed bytes."""
 
     group: Group
-    history: list[CommandEvents]
     blob: bytes
 
 
@@ -42,17 +40,13 @@ def apply_group(state: State, group: Group) -> ReplayedGroup:
     """Apply a group's commands; raises ReplayDiverged unless events and sequences are those of the journal."""
     if group.first_sequence != state.sequence + 1:
         raise ReplayDiverged(f"the journal goes on at {group.first_sequence}, the state ends at {state.sequence}")
-    history: list[CommandEvents] = []
-    for command in unpack_commands(group.records, group.attachments):
-        events = apply(state, command, group.timestamp_ns)
-        history.append(CommandEvents(state.sequence, group.timestamp_ns, events))
-    blob = pack_events(history)
+    blob = apply_batch(state, group.records, group.attachments, group.timestamp_ns)
     if google_crc32c.value(blob) != group.output_crc:
         raise ReplayDiverged(
             f"group of sequences {group.first_sequence} to {group.last_sequence}: replay gives other events than "
             f"were released; start the build that wrote this journal"
         )
-    return ReplayedGroup(group, history, blob)
+    return ReplayedGroup(group, blob)
 
 
 def replay(
