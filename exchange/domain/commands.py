@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 
 import msgspec
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 
 __all__ = [
@@ -60,6 +61,7 @@ class CommandKind(IntEnum):
     BATCH_CUT = 31
     SET_PRICES = 40
     LIST_INSTRUMENT = 41
+    SET_PHASE = 50
 
 
 class Side(IntEnum):
@@ -362,4 +364,5 @@ Command = (
     | BatchCut
     | SetPrices
     | ListInstrument
+    | SetPhase
 )

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import msgspec
 
+from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.commands import (
     ChainRequestKind,
     OrderFlag,
@@ -73,6 +74,7 @@ class _Tag(IntEnum):
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
+    # 42 and 43: exchange.domain.auctions
 
 
 class OrderAccepted(
@@ -253,6 +255,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     index_e9: int
     maker: FillSide
     taker: FillSide
+    is_auction: bool = False
+    """An uncross: nobody took; the buyer stands as maker and the seller as taker. Both pay as makers."""
 
 
 class BookLevel(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.BOOK_LEVEL.value):
@@ -388,5 +392,5 @@ OrderEvent = (
 Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
-    | InstrumentListed
+    | InstrumentListed | AuctionStarted | AuctionEnded
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -93,12 +94,14 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.SET_PRICES: msgspec.msgpack.Decoder(SetPrices).decode,
     CommandKind.LIST_INSTRUMENT: msgspec.msgpack.Decoder(ListInstrument).decode,
     CommandKind.SESSION_OPEN: msgspec.msgpack.Decoder(SessionOpen).decode,
+    CommandKind.SET_PHASE: msgspec.msgpack.Decoder(SetPhase).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
     SetPrices: CommandKind.SET_PRICES,
     ListInstrument: CommandKind.LIST_INSTRUMENT,
     SessionOpen: CommandKind.SESSION_OPEN,
+    SetPhase: CommandKind.SET_PHASE,
 }
 
 

@@ -22,6 +22,7 @@ cdef enum:
     ROW_BYTES_MAX = 128
     HEAD_BYTES_MAX = 640
     TAG_WIDE_FEE = 32
+    MSGPACK_FALSE = 0xC2
     PLACE_RECORD = 1                 # CommandKind
     CANCEL_RECORD = 2
 
@@ -133,7 +134,7 @@ cdef inline uint8_t* put_side(Engine* engine, uint8_t* at, const PackedEvent* ev
 
 
 cdef inline uint8_t* put_trade(Engine* engine, uint8_t* at, const PackedEvent* event) noexcept nogil:
-    at = put_array(at, 10)
+    at = put_array(at, 11)
     at = put_uint(at, PACKED_TRADE)
     at = put_uint(at, event.number)
     at = put_uint(at, event.account)
@@ -143,7 +144,9 @@ cdef inline uint8_t* put_trade(Engine* engine, uint8_t* at, const PackedEvent* e
     at = put_int(at, event.body[2])
     at = put_int(at, event.body[3])
     at = put_side(engine, at, event + 1)
-    return put_side(engine, at, event + 3)
+    at = put_side(engine, at, event + 3)
+    at[0] = MSGPACK_FALSE                # auctions are not matched here
+    return at + 1
 
 
 cdef inline uint8_t* put_batch(Engine* engine, uint8_t* at, const PackedEvent* event) noexcept nogil:

@@ -299,9 +299,9 @@ cdef inline uint16_t check_limits(const Engine* engine, const Terms* terms, cons
 
 
 cdef inline bint has_liquidity(const Engine* engine, const Terms* terms, const Entry* entry) noexcept nogil:
-    """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
+    """A market order needs somebody to trade with, a limit IOC ends instead; in a call the core refuses both."""
     cdef uint32_t ladder, best
-    if not terms.record.flags & FLAG_MARKET:
+    if not terms.record.flags & FLAG_MARKET or engine.core.instruments[entry.listing].is_auction:
         return True
     ladder = 2 * entry.listing + (1 - entry.side)
     best = engine.core.ladders[ladder].best

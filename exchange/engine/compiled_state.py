@@ -82,6 +82,7 @@ class CompiledState(State):
         self.open_orders = OpenOrders(store)
         self.waiting_orders = {}
         self.closed_orders = ClosedOrders(store)
+        self.auctions = {}
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
         self._batch = RowBatch(store)

@@ -94,8 +94,8 @@ def _is_full(state: State, subaccount: int, instrument: int) -> bool:
 
 
 def _check_liquidity(state: State, place: Place) -> ResultCode:
-    """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
-    if not int(place.flags) & MARKET:
+    """A market order needs somebody to trade with, a limit IOC ends instead; in a call the core refuses both."""
+    if not int(place.flags) & MARKET or place.instrument in state.auctions:
         return ResultCode.OK
     bid_ticks, _, ask_ticks, _ = state.book.best(place.instrument)
     best = ask_ticks if place.side == 0 else bid_ticks

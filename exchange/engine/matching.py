@@ -19,6 +19,7 @@ from matching_core.fills import COMMAND_HANDLE, EVENT, CoreCommand, CoreEvent
 __all__ = [
     "accept_order",
     "amend_resting",
+    "book_cancel",
     "cancel_orders",
     "close_order",
     "lower_quantity",
@@ -257,14 +258,14 @@ def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handl
             turn.level(instrument, side, price_ticks, lots)
         elif kind == _CANCELED:
             order = taker if handle == taker_handle else state.by_handle[handle]
-            _book_cancel(state, turn, order, code=code, lots=lots)
+            book_cancel(state, turn, order, code=code, lots=lots)
         elif kind == _REFILLED and handle != taker_handle:
             refills += 1
             maker = state.by_handle[handle]
             maker.rank, maker.refill_rank = taker.rank, refills
 
 
-def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
+def book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
     """The core ended an order, or took `lots` off it to prevent a self-trade."""
     if lots < order.remaining_lots:
         lower_quantity(state, turn, order, lots, rests=order.number in state.handles)

@@ -7,7 +7,7 @@ import msgspec
 from exchange.domain.commands import OrderFlag, Place
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
-__all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session", "TriggerStage"]
+__all__ = ["Account", "Auction", "Batch", "KeyRow", "Order", "Position", "Session", "TriggerStage"]
 
 
 class TriggerStage(IntEnum):
@@ -68,6 +68,15 @@ class Order(msgspec.Struct, kw_only=True):
     def remaining_lots(self) -> int:
         """What can still trade."""
         return self.quantity_lots - self.filled_lots
+
+
+class Auction(msgspec.Struct, kw_only=True, array_like=True):
+    """The call auction of an instrument."""
+
+    instrument: int
+    deadline_ns: int
+    first_rank: int
+    """Least rank of orders that came during the call: of two own orders the one that came later is the taker."""
 
 
 class Position(msgspec.Struct, kw_only=True):

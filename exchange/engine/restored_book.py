@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from exchange.domain.commands import Side
+from exchange.engine.auctions import switch_book
 from exchange.engine.book_commands import new_order
 from exchange.engine.flags import REDUCE_ONLY
 from exchange.engine.matching import open_order
@@ -36,12 +37,26 @@ def shown_lots(state: State, order: Order) -> int:
 
 
 def restore_book(state: State, orders: list[Order], shown: dict[int, int]) -> None:
-    """Rest the open orders; `shown` has the slices of icebergs by number. Raises InvariantViolated on bad rows."""
-    handles = {order.number: _rest(state, order, shown[order.number]) for order in _worst_levels_first(orders)}
+    """Rest the open orders; `shown` has the slices of icebergs by number. Raises InvariantViolated on bad rows.
+
+    What came during a call crosses, and comes when all else rests and the calls have begun again.
+    """
+    late = [order for order in orders if _came_in_call(state, order)]
+    early = [order for order in orders if not _came_in_call(state, order)]
+    handles = {order.number: _rest(state, order, shown[order.number]) for order in _worst_levels_first(early)}
+    for instrument in sorted(state.auctions):
+        switch_book(state, instrument)
+    for order in sorted(late, key=lambda order: order.place_in_line):
+        handles[order.number] = _rest(state, order, shown[order.number])
     for order in sorted(orders, key=lambda order: order.place_in_line):
         state.open_orders[order.number] = order
         state.links.add(order)
         open_order(state, order, handles[order.number])
+
+
+def _came_in_call(state: State, order: Order) -> bool:
+    auction = state.auctions.get(order.place.instrument)
+    return auction is not None and order.rank >= auction.first_rank
 
 
 def _worst_levels_first(orders: Iterable[Order]) -> list[Order]:

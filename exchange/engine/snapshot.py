@@ -15,7 +15,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
-from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session, TriggerStage
+from exchange.engine.records import Account, Auction, Batch, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.restored_book import restore_book, shown_lots
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.waiting import await_trigger, extreme_e9, resume
@@ -35,6 +35,7 @@ SECTIONS: Final = (
     "closed",
     "nonces",
     "batch",
+    "auctions",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -107,6 +108,7 @@ def dump(state: State) -> dict[str, bytes]:
         [_order_row(order) for order in state.closed_orders.values()],
         state.nonces.rows(),
         _batch_row(state.batch),
+        [auction for _, auction in sorted(state.auctions.items())],
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -128,6 +130,8 @@ def load(
     _load_prices(state, decoded["prices"])
     _load_accounts(state, decoded)
     state.nonces.restore(decoded["nonces"])
+    auctions = msgspec.convert(decoded["auctions"], list[Auction])
+    state.auctions.update({auction.instrument: auction for auction in auctions})
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")

@@ -21,7 +21,7 @@ from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Batch, KeyRow, Order, Session
+from exchange.engine.records import Account, Auction, Batch, KeyRow, Order, Session
 from exchange.engine.triggers import TriggerBook
 from matching_core import InvariantViolated, OrderBook
 
@@ -58,6 +58,7 @@ class State:
         """Accepted orders that wait for their parent or their trigger."""
         self.closed_orders: MutableMapping[int, Order] = {}
         """In order of closing, which is the order of forgetting."""
+        self.auctions: dict[int, Auction] = {}
         self.nonces = NonceStore()
         self.prices = PriceTable()
         self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
@@ -88,11 +89,16 @@ class State:
         """When a Clock is needed: at once while fired orders are left over, else for the next timer; None for never."""
         if self.triggers.fired:
             return self.timestamp_ns
-        return self.timers[0][0] if self.timers else None
+        order_ns = self.timers[0][0] if self.timers else None
+        if not self.auctions:
+            return order_ns
+        auction_ns = min(auction.deadline_ns for auction in self.auctions.values())
+        return auction_ns if order_ns is None else min(order_ns, auction_ns)
 
     def work_pending(self) -> bool:
-        """Whether timers are due, or triggers fired, that the last command left over."""
-        return bool(self.triggers.fired) or (bool(self.timers) and self.timers[0][0] <= self.timestamp_ns)
+        """Whether deadlines are due, or triggers fired, that the last command left over."""
+        deadline_ns = self.next_deadline_ns()
+        return deadline_ns is not None and deadline_ns <= self.timestamp_ns
 
     def live_orders(self, subaccount: int) -> list[Order]:
         """All orders of a subaccount that have not ended, resting or waiting, by ascending number."""

@@ -1,7 +1,8 @@
-"""Time: what is due dies in (deadline, number) order, a bounded number per Clock."""
+"""Time: what is due ends in (deadline, number) order, a bounded number per Clock."""
 
 from exchange.domain.limits import MAX_TIMERS_PER_CLOCK
 from exchange.domain.result_codes import CloseReason, OrderStatus
+from exchange.engine.auctions import due_auction, end_call
 from exchange.engine.matching import cancel_orders
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
@@ -10,9 +11,16 @@ __all__ = ["fire_timers"]
 
 
 def fire_timers(state: State, turn: Turn) -> None:
-    """End orders whose signature, date or instrument ran out; MAX_TIMERS_PER_CLOCK at most, the rest at the next."""
+    """End calls at their deadlines, and orders whose signature, date or instrument ran out, by time.
+
+    MAX_TIMERS_PER_CLOCK at most, the rest at the next Clock; at the same time orders end before calls.
+    """
     state.nonces.drop_stale(state.timestamp_ns)
     for _ in range(MAX_TIMERS_PER_CLOCK):
+        auction = due_auction(state) if state.auctions else None
+        if auction is not None:
+            end_call(state, turn, auction)
+            continue
         if not state.timers or state.timers[0][0] > state.timestamp_ns:
             return
         order = state.require_live(state.timers[0][1])

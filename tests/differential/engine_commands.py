@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from random import Random
 
+from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -71,6 +72,8 @@ class FastStream:
 
     def next(self) -> tuple[Command, int]:
         """One more command."""
+        if self.slices.random() < 0.004:
+            return self._timed(self._phase())
         roll = self.random.random()
         if roll < 0.55:
             return self._timed(self._place())
@@ -160,6 +163,14 @@ class FastStream:
             return ChainRequest(index=0, kind=kind, account=account, amount_e6=10**8, owner=owner(account))
         kind = pick.choice((TriggerKind.STOP, TriggerKind.TAKE_PROFIT))
         return self._place(Trigger(kind=kind, price_e9=(self.index + pick.randrange(-300, 301)) * E9))
+
+    def _phase(self) -> SetPhase:
+        """A call of some seconds, another deadline for it, or its end."""
+        instrument, phase = self.slices.choice((PERP, CALL, PUT)), self.slices.choice((*Phase, Phase.CONTINUOUS))
+        seconds = 0 if phase is Phase.CONTINUOUS else self.slices.choice((1, 30, 90_000))
+        return SetPhase(
+            instrument=instrument, phase=phase, deadline_ns=self.now_ns + seconds * SECOND_NS if seconds else 0
+        )
 
     def _request(self, kind: ChainRequestKind, account: int, **fields: object) -> ChainRequest:
         self.requests += 1
