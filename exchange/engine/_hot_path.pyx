@@ -44,6 +44,7 @@ cdef struct Run:                     # records and their attachments, one behind
     const char* texts
     Py_ssize_t count
     Py_ssize_t text_bytes
+    int64_t now
 
 cdef struct Cursor:
     Py_ssize_t index                 # of the next record
@@ -95,27 +96,32 @@ cdef void run_records(Engine* engine, const Run* given, Cursor* at, Blob* blob) 
     """Commands from the cursor on until one is not hot or was handed over; with a blob, their events go there."""
     cdef Terms terms
     cdef const Record* record
+    cdef Py_ssize_t first = at.index
+    cdef int64_t before = engine.now
+    engine.now = given.now
     while at.index < given.count and at.outcome == DONE and engine.defect == NULL:
         record = <const Record*>(given.records + at.index * RECORD_BYTES)
-        if record.attachment_bytes > given.text_bytes - at.used:
-            at.outcome = COLD
-            return
-        look_ahead(engine, record, given.count - at.index)
-        at.outcome = run_one(engine, &terms, record, given.texts + at.used)
+        at.outcome = COLD
+        if record.attachment_bytes <= given.text_bytes - at.used:
+            look_ahead(engine, record, given.count - at.index)
+            at.outcome = run_one(engine, &terms, record, given.texts + at.used)
         if at.outcome == COLD:
-            return
+            break
         at.used += record.attachment_bytes
         at.index += 1
         if blob != NULL and at.outcome == DONE:
             put_command(engine, blob, &terms)
             engine.out_count = 0
+    if at.index == first:
+        # Nothing happened at the time given.
+        engine.now = before
 
 
 cdef int begin(Store store, bytes records, bytes attachments, int64_t now_ns, Run* given) except -1:
-    """Look at the bytes given and set the time."""
+    """Look at what is given."""
     if now_ns < store.engine.now:
         raise InvariantViolated(f"time runs backwards: {now_ns} after {store.engine.now}")
-    store.engine.now = now_ns
+    given.now = now_ns
     given.records = PyBytes_AS_STRING(records)
     given.texts = PyBytes_AS_STRING(attachments)
     given.count = PyBytes_GET_SIZE(records) // RECORD_BYTES
@@ -129,7 +135,7 @@ def run(Store store not None, bytes records not None, bytes attachments not None
     Returns (index of the next record, offset of its attachments, DONE, COLD or HANDED). Events are added to those not
     taken yet. Raises InvariantViolated when money or positions do not add up, or time runs backwards.
     """
-    cdef Run given = Run(NULL, NULL, 0, 0)
+    cdef Run given = Run(NULL, NULL, 0, 0, 0)
     cdef Cursor at = Cursor(first, offset, DONE)
     begin(store, records, attachments, now_ns, &given)
     with nogil:
@@ -143,7 +149,7 @@ def run_packed(Store store not None, bytes records not None, bytes attachments n
 
     The events of a command that was handed over are left for `decode`.
     """
-    cdef Run given = Run(NULL, NULL, 0, 0)
+    cdef Run given = Run(NULL, NULL, 0, 0, 0)
     cdef Cursor at = Cursor(first, offset, DONE)
     cdef Blob blob = Blob(NULL, 0, 0)
     begin(store, records, attachments, now_ns, &given)

@@ -48,10 +48,9 @@ def run_outputs(Store store not None, commands, packed, int64_t now_ns, Py_ssize
     cdef int outcome = DONE
     if now_ns < store.engine.now:
         raise InvariantViolated(f"time runs backwards: {now_ns} after {store.engine.now}")
-    store.engine.now = now_ns
     try:
         while index < len(commands):
-            outcome = take(store, packed[index], &terms)
+            outcome = take(store, packed[index], now_ns, &terms)
             if outcome == COLD:
                 break
             index += 1
@@ -71,16 +70,20 @@ def order_view(Store store not None, number):
     return view_of(order_at(&store.engine, row)) if row else None
 
 
-cdef int take(Store store, object packed, Terms* terms) except -1:
+cdef int take(Store store, object packed, int64_t now_ns, Terms* terms) except -1:
     """Apply one command: DONE, COLD or HANDED."""
     cdef bytes record, text
     cdef const Record* head
     cdef int outcome
+    cdef int64_t before = store.engine.now
     record, text = packed
     head = <const Record*>PyBytes_AS_STRING(record)
     if PyBytes_GET_SIZE(record) != RECORD_BYTES or head.attachment_bytes != PyBytes_GET_SIZE(text):
         return COLD
+    store.engine.now = now_ns
     outcome = run_one(&store.engine, terms, head, PyBytes_AS_STRING(text))
+    if outcome == COLD:
+        store.engine.now = before
     store.require_sound()
     return outcome
 

@@ -44,7 +44,7 @@ cdef struct TriggerRow:              # what only trigger orders have
     int64_t extreme_e9
     int64_t fired_e9
 
-cdef struct OrderRow:                # 320 bytes; the first 128 are what a cancel reads and writes
+cdef struct OrderRow:                # 256 bytes; the first 128 are what a cancel reads and writes
     uint64_t number
     uint64_t handle                  # in the core; 0: not in its book
     int64_t price
@@ -387,7 +387,11 @@ cdef inline void release_order(Engine* engine, uint32_t row) noexcept nogil:
     free(order.text)
     free(order.first)
     free(order.trigger)
-    memset(order, 0, sizeof(OrderRow))
+    # The rest is wiped when the row is taken again.
+    order.text = order.first = NULL
+    order.trigger = NULL
+    order.number = order.handle = 0
+    order.where = AT_NOWHERE
     order.next = engine.order_free
     engine.order_free = row
     engine.order_count -= 1

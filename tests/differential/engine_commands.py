@@ -7,12 +7,9 @@ from random import Random
 from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import (
     Amend,
-    BatchCut,
     Cancel,
-    CancelMany,
     ChainRequest,
     ChainRequestKind,
-    Clock,
     Command,
     ExpiryRow,
     ListInstrument,
@@ -20,16 +17,14 @@ from exchange.domain.commands import (
     OrderFlag,
     Place,
     Replace,
-    SessionOpen,
     SetPrices,
     Side,
     SignedAmend,
     TimeInForce,
-    Trigger,
-    TriggerKind,
     UnderlyingRow,
 )
 from exchange.domain.ids import order_number
+from tests.differential.engine_rarities import QUIET, SHORT_OPTIONS, WIDE, Rarities, key, odd_order, owner_of
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 __all__ = ["FastStream"]
@@ -41,6 +36,7 @@ FLAGS = (
     + [OrderFlag.STP_CANCEL_MAKER, OrderFlag.STP_CANCEL_BOTH, OrderFlag.STP_DECREMENT_BOTH, OrderFlag.STP_ACCOUNT]
 )
 FORCES = [TimeInForce.GTC] * 12 + [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD]
+MARKS = {CALL: 1_500, PUT: 800, 99: 1, WIDE: 1 << 20, **dict.fromkeys(SHORT_OPTIONS, 800)}
 
 
 class FastStream:
@@ -57,44 +53,52 @@ class FastStream:
         self.round = 0
         self.index = 60_000
         self.recent: deque[tuple[int, Place]] = deque(maxlen=2_000)
+        self.upcoming: deque[Command] = deque()
+        self.rarities = Rarities(self)
 
     def opening(self) -> Iterator[tuple[Command, int]]:
         """Listings, prices, deposits and a session key for every other account."""
         for instrument in instruments():
             yield self._timed(ListInstrument(instrument=instrument))
-        yield self._timed(self._prices())
+        for command in self.rarities.listings():
+            yield self._timed(command)
+        yield self._timed(self.prices())
         for account in range(2, 2 + self.accounts):
             amount = 10**10 if account % 5 else 10**8
-            yield self._timed(self._request(ChainRequestKind.DEPOSIT, account, amount_e6=amount))
+            yield self._timed(self.request(ChainRequestKind.DEPOSIT, account, amount_e6=amount))
             if account % 2:
                 fields = {"key": key(account), "valid_to_s": START_S + 10**7, "scopes": 1 << 2}
-                yield self._timed(self._request(ChainRequestKind.SET_KEY, account, **fields))
+                yield self._timed(self.request(ChainRequestKind.SET_KEY, account, **fields))
 
     def next(self) -> tuple[Command, int]:
         """One more command."""
+        if self.upcoming:
+            return self._timed(self.upcoming.popleft())
         if self.slices.random() < 0.004:
             return self._timed(self._phase())
         roll = self.random.random()
         if roll < 0.55:
-            return self._timed(self._place())
+            return self._timed(self.remember(self.place()))
         if roll < 0.90:
             return self._timed(self._cancel())
         if roll < 0.95:
             return self._timed(self._amend())
         if roll < 0.98:
             return self._timed(self._change())
-        return self._timed(self._rare(self.random.random()))
+        self.upcoming.extend(self.rarities.next())
+        return self._timed(self.upcoming.popleft())
 
     def _timed(self, command: Command) -> tuple[Command, int]:
         self.sequence += 1
         self.now_ns += self.random.randrange(200_000)
         return command, self.now_ns
 
-    def _place(self, trigger: Trigger | None = None) -> Place:
+    def place(self) -> Place:
+        """An order near the mark; one in twenty is an odd one."""
         pick = self.random
-        account = pick.randrange(2, 3 + self.accounts)
-        instrument = pick.choices((PERP, CALL, PUT, 99), (70, 15, 14, 1))[0]
-        mark = {PERP: self.index * 10, CALL: 1_500, PUT: 800, 99: 1}[instrument]
+        account = pick.randrange(2, 3 + self.accounts) if pick.random() < 0.96 else self.rarities.account()
+        instrument = pick.choices((PERP, CALL, PUT, 99, WIDE, *SHORT_OPTIONS), (680, 130, 130, 10, 10, 10, 10, 20))[0]
+        mark = self.index * 10 if instrument == PERP else MARKS[instrument]
         step = max(1, mark // 4_000)
         place = Place(
             subaccount=account,
@@ -106,63 +110,54 @@ class FastStream:
             quantity_lots=pick.choice((1, 3, 10, 40, 400)) if pick.random() < 0.99 else 0,
             nonce=self.now_ns + pick.randrange(1_000),
             expiry_s=self.now_ns // SECOND_NS + pick.choice((15, 60, 600)),
-            signer=key(account) if account % 2 and pick.random() < 0.5 else owner(account),
+            signer=key(account) if account % 2 and pick.random() < 0.5 else owner_of(account),
             max_fee_e18=pick.choice((0, 10**15, 10**21, 2**127)),
             expires_at_s=pick.choice((0, 0, self.now_ns // SECOND_NS + 12)),
             client_order_id=pick.choice(("", "", f"c{pick.randrange(10**6)}")),
             label=pick.choice(("", "label")),
-            trigger=trigger,
             display_lots=self.slices.choice((0, 0, 0, 0, 1, 3, 10)),
         )
+        if pick.random() < 0.05:
+            return odd_order(pick, place, self.now_ns, [row for _, row in list(self.recent)[-20:]])
+        return place
+
+    def remember(self, place: Place) -> Place:
+        """Let later commands name the order that is sent next."""
         self.recent.append((order_number(sequence=self.sequence + 1), place))
         return place
 
-    def _some(self) -> tuple[int, Place]:
+    def some(self) -> tuple[int, Place]:
+        """Number and terms of an order sent before, mostly of late."""
         if not self.recent:
-            self._place()
+            self.remember(self.place())
         at = self.random.randrange(len(self.recent))
         return self.recent[at if self.random.random() < 0.3 else -1 - at // 20]
 
     def _cancel(self) -> Cancel:
-        number, place = self._some()
+        number, place = self.some()
         how = self.random.randrange(6)
         if how == 0:
             return Cancel(subaccount=place.subaccount, nonce=place.nonce)
+        if self.random.random() < 0.01:
+            return Cancel(subaccount=self.rarities.account(), order=number, instrument=CALL)
         if how == 1 and place.client_order_id:
             return Cancel(subaccount=place.subaccount, client_order_id=place.client_order_id)
         return Cancel(subaccount=place.subaccount, order=number, instrument=place.instrument if how == 2 else 0)
 
     def _amend(self) -> Amend:
-        number, place = self._some()
+        number, place = self.some()
         return Amend(
             subaccount=place.subaccount, order=number, quantity_lots=self.random.randrange(place.quantity_lots + 2)
         )
 
     def _change(self) -> Command:
-        number, place = self._some()
-        fresh = self._place()
+        number, place = self.some()
+        fresh = self.place()
+        expected = self.random.choice((-1, -1, -1, 0, 3))
         if self.random.random() < 0.5:
-            return Replace(target_order=number, order=fresh)
-        return SignedAmend(target_order=number, order=fresh if self.random.random() < 0.2 else _same(place, fresh))
-
-    def _rare(self, roll: float) -> Command:
-        pick = self.random
-        account = pick.randrange(2, 2 + self.accounts)
-        if roll < 0.3:
-            return self._prices()
-        if roll < 0.5:
-            return Clock()
-        if roll < 0.6:
-            return BatchCut()
-        if roll < 0.65:
-            return CancelMany(subaccount=account)
-        if roll < 0.7:
-            return SessionOpen(owner=owner(account), signer=owner(account))
-        if roll < 0.8:
-            kind = pick.choice((ChainRequestKind.DEPOSIT, ChainRequestKind.WITHDRAW))
-            return ChainRequest(index=0, kind=kind, account=account, amount_e6=10**8, owner=owner(account))
-        kind = pick.choice((TriggerKind.STOP, TriggerKind.TAKE_PROFIT))
-        return self._place(Trigger(kind=kind, price_e9=(self.index + pick.randrange(-300, 301)) * E9))
+            return Replace(target_order=number, order=self.remember(fresh), expected_filled_lots=expected)
+        terms = fresh if self.random.random() < 0.2 else _same(place, fresh)
+        return SignedAmend(target_order=number, order=terms, expected_filled_lots=expected)
 
     def _phase(self) -> SetPhase:
         """A call of some seconds, another deadline for it, or its end."""
@@ -172,24 +167,30 @@ class FastStream:
             instrument=instrument, phase=phase, deadline_ns=self.now_ns + seconds * SECOND_NS if seconds else 0
         )
 
-    def _request(self, kind: ChainRequestKind, account: int, **fields: object) -> ChainRequest:
+    def request(self, kind: ChainRequestKind, account: int, **fields: object) -> ChainRequest:
+        """The next entry of the chain's queue."""
         self.requests += 1
-        return ChainRequest(index=self.requests, kind=kind, account=account, owner=owner(account), **fields)
+        return ChainRequest(index=self.requests, kind=kind, account=account, **{"owner": owner(account), **fields})
 
-    def _prices(self) -> SetPrices:
+    def prices(self) -> SetPrices:
+        """A round near the last; now and then a stale or an impossible one."""
         self.round += 1
+        if self.round > 1 and self.random.random() < 0.05:
+            return SetPrices(round=self.random.choice((0, self.round)), underlyings=(UnderlyingRow("BTC", 0),))
         self.index = max(50_000, min(70_000, self.index + self.random.randrange(-100, 101)))
         return SetPrices(
             round=self.round,
-            underlyings=(UnderlyingRow("BTC", self.index * E9),),
+            underlyings=(UnderlyingRow("BTC", self.index * E9), UnderlyingRow("WIDE", (1 << 20) * E9)),
             expiries=(ExpiryRow("BTC", EXPIRY_S, self.index * E9),),
-            marks=(MarkRow(PERP, self.index * E9), MarkRow(CALL, 1_500 * E9), MarkRow(PUT, 800 * E9)),
+            marks=(
+                MarkRow(PERP, self.index * E9),
+                MarkRow(QUIET, self.index * E9),
+                MarkRow(CALL, 1_500 * E9),
+                MarkRow(PUT, 800 * E9),
+                *(MarkRow(number, 800 * E9) for number in SHORT_OPTIONS),
+                MarkRow(WIDE, (1 << 20) * E9),
+            ),
         )
-
-
-def key(account: int) -> bytes:
-    """Address of an account's session key."""
-    return (1 << 64 | account).to_bytes(20, "big")
 
 
 def _same(place: Place, fresh: Place) -> Place:
@@ -204,6 +205,6 @@ def _same(place: Place, fresh: Place) -> Place:
         quantity_lots=fresh.quantity_lots,
         nonce=fresh.nonce,
         expiry_s=fresh.expiry_s,
-        signer=owner(place.subaccount),
+        signer=owner_of(place.subaccount),
         max_fee_e18=place.max_fee_e18,
     )

@@ -43,7 +43,7 @@ def one_by_one(state, commands, packed, now_ns):
 @pytest.mark.parametrize("state_class", CLASSES, ids=["twin", "rows"])
 def test_records_of_a_half_are_refused(state_class):
     """Bytes beyond whole records, and records that claim more attachments than there are."""
-    record, texts = pack_command(FastStream(1)._place())
+    record, texts = pack_command(FastStream(1).place())
     for records, attachments in ((record[:-1], texts), (record, texts[:-8]), (record + record, texts)):
         with pytest.raises(BadRecord):
             apply_batch(state_class(OrderBook, CONFIG), records, attachments, 1)
