@@ -123,6 +123,8 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     instrument: int
     bids: tuple[tuple[int, int, int], ...]
     asks: tuple[tuple[int, int, int], ...]
+    auction_deadline_ns: int = 0
+    """When the call auction ends that the instrument is in; 0: it trades continuously."""
 
 
 class PricesView(msgspec.Struct, frozen=True, kw_only=True):

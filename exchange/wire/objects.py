@@ -195,6 +195,8 @@ class Ticker(msgspec.Struct, kw_only=True, gc=False):
     maxp: str
     stats: TickerStats
     option_pricing: OptionPricing | None
+    auction_end: int | None = None
+    """Deadline of the call auction that the instrument is in, milliseconds."""
 
 
 class PerpDetails(msgspec.Struct, kw_only=True, gc=False):

@@ -155,7 +155,7 @@ class OrderShapes:
             index_price=format_e9(trade.index_e9),
             trade_price=instrument.price_text(trade.price_ticks),
             trade_amount=instrument.quantity_text(trade.quantity_lots),
-            liquidity_role="maker" if is_maker else "taker",
+            liquidity_role="maker" if is_maker or trade.is_auction else "taker",
             realized_pnl=format_e6(side.realized_pnl_e6 - side.fee_e6),
             realized_pnl_excl_fees=format_e6(side.realized_pnl_e6),
             trade_fee=format_e6(side.fee_e6),
