@@ -15,6 +15,7 @@ from exchange.engine.entry_checks import check_slices, check_terms, check_time
 from exchange.engine.margin import is_affordable, note_lots
 from exchange.engine.matching import amend_resting, cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import admit, find_order, refuse
+from exchange.engine.price_moves import moves_too_far
 from exchange.engine.records import Order
 from exchange.engine.state import State
 from exchange.engine.trigger_orders import check_new_price
@@ -93,6 +94,8 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
         code = ResultCode.TRIGGER_NOT_REPLACEABLE
     if not code and not _is_affordable_instead(state, order, place):
         code = ResultCode.INSUFFICIENT_MARGIN
+    if not code and moves_too_far(state, place, place.quantity_lots - order.filled_lots):
+        code = ResultCode.PRICE_MOVE_TOO_LARGE
     if code:
         return code, 0
     return amend_resting(state, turn, order, place, revise=_take_terms)

@@ -7,20 +7,32 @@ is the core's: most volume, least surplus, nearest to the mark, lowest. Fired tr
 from typing import Final
 
 from exchange.domain.auctions import AuctionCause, AuctionEnded, AuctionStarted, Phase, SetPhase
+from exchange.domain.commands import Place, TimeInForce
 from exchange.domain.events import CommandRefused
 from exchange.domain.ids import order_number
 from exchange.domain.instrument import Instrument
 from exchange.domain.limits import MAX_AUCTION_NS
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.booking import book_auction_trade
+from exchange.engine.flags import MARKET
 from exchange.engine.matching import book_cancel, close_order
+from exchange.engine.price_moves import moves_too_far
 from exchange.engine.records import Auction, Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import hold_back, let_go
 from matching_core.fills import COMMAND, EVENT, CoreCommand, CoreEvent
 
-__all__ = ["due_auction", "end_call", "indicative", "set_phase", "start_auction", "switch_book"]
+__all__ = [
+    "begin_call",
+    "due_auction",
+    "end_call",
+    "indicative",
+    "interrupt",
+    "set_phase",
+    "start_auction",
+    "switch_book",
+]
 
 _SECOND_NS: Final = 1_000_000_000
 _PPM: Final = 1_000_000
@@ -66,6 +78,25 @@ def start_auction(
 def switch_book(state: State, instrument: int) -> None:
     """Let the book collect what crosses."""
     _apply(state, COMMAND.pack(_SET_PHASE, Phase.AUCTION, 0, instrument, 0, 0, 0, 0))
+
+
+def begin_call(state: State, turn: Turn, place: Place, lots: int, rank: int) -> ResultCode:
+    """Begin a call instead of a trade that would move the price too far; refused for an order that could not rest.
+
+    An order that cannot take part in the call risks nothing by beginning it, and so may not.
+    """
+    if not moves_too_far(state, place, lots):
+        return ResultCode.OK
+    if place.time_in_force in (TimeInForce.IOC, TimeInForce.FOK) or int(place.flags) & MARKET:
+        return ResultCode.PRICE_MOVE_TOO_LARGE
+    interrupt(state, turn, place.instrument, rank)
+    return ResultCode.OK
+
+
+def interrupt(state: State, turn: Turn, instrument: int, rank: int) -> None:
+    """Begin a call of the usual length; orders of `rank` and later come during it."""
+    deadline_ns = state.timestamp_ns + state.config.auction_length_ns
+    start_auction(state, turn, instrument, deadline_ns, AuctionCause.PRICE_MOVE, first_rank=rank)
 
 
 def due_auction(state: State) -> Auction | None:
@@ -136,6 +167,9 @@ def _uncross(state: State, turn: Turn, auction: Auction) -> None:
     rounds = _book_uncross(state, turn, raw)
     turn.flush_closes(state)
     price_ticks = rounds[0][0] if rounds else 0
+    state.price_moves.clear(number)
+    if rounds and state.instruments[number].is_perpetual:
+        state.price_moves.note(number, rounds[-1][0], state.timestamp_ns)
     total_lots = sum(lots for _, lots in rounds)
     turn.events.append(AuctionEnded(instrument=number, price_ticks=price_ticks, quantity_lots=total_lots))
     let_go(state, number)

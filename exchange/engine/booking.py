@@ -114,6 +114,8 @@ def move_position(position: Position, *, delta_lots: int, notional_e6: int) -> i
 def _note_last_price(state: State, instrument: Instrument, price_ticks: int) -> None:
     number = instrument.instrument_id
     state.prices.last_ticks[number] = price_ticks
+    if instrument.is_perpetual:
+        state.price_moves.note(number, price_ticks, state.timestamp_ns)
     if state.waiting_orders:
         observe(state, (PriceSource.LAST, number), price_ticks * instrument.tick_e9)
 

@@ -46,7 +46,7 @@ from exchange.engine.compiled_maps import (
     Timers,
     WaitingOrders,
 )
-from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, Sessions
+from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, RowRings, Sessions
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, MarginCache
 from exchange.engine.invariants import check_turn
@@ -83,6 +83,7 @@ class CompiledState(State):
         self.waiting_orders = {}
         self.closed_orders = ClosedOrders(store)
         self.auctions = {}
+        self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
         self._batch = RowBatch(store)

@@ -10,6 +10,7 @@ from exchange.domain.commands import Place
 from exchange.domain.events import OrderRefused, OrderRepeated
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import OrderStatus, ResultCode
+from exchange.engine.auctions import begin_call
 from exchange.engine.authority import check_authority, check_expiry
 from exchange.engine.entry_checks import check_display, check_entry, check_terms, check_time
 from exchange.engine.matching import match_order
@@ -61,6 +62,7 @@ def execute(state: State, turn: Turn, place: Place, *, replaces: int) -> None:
         code = check_time(state, place) or accept_trigger(state, turn, place, place.trigger)
     elif not code:
         code = check_entry(state, place)
+        code = code or begin_call(state, turn, place, place.quantity_lots, order_number(sequence=state.sequence))
         if not code:
             code, best_ticks = match_order(state, turn, place, replaces=replaces)
     if code:

@@ -161,6 +161,7 @@ def _price_rows(state: State) -> list[Any]:
         sorted((*key, value) for key, value in prices.forward_e9.items()),
         [row for _, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
+        state.price_moves.rows(state.instruments),
     ]
 
 
@@ -197,6 +198,7 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.index_e9 = {name: value for name, value in rows[2]}  # noqa: C416 - rows are lists of two
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
+    state.price_moves.restore(rows[6])
     prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
 
 

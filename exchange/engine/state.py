@@ -20,6 +20,7 @@ from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
+from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
 from exchange.engine.records import Account, Auction, Batch, KeyRow, Order, Session
 from exchange.engine.triggers import TriggerBook
@@ -59,6 +60,7 @@ class State:
         self.closed_orders: MutableMapping[int, Order] = {}
         """In order of closing, which is the order of forgetting."""
         self.auctions: dict[int, Auction] = {}
+        self.price_moves = PriceRings()
         self.nonces = NonceStore()
         self.prices = PriceTable()
         self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})

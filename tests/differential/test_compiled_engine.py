@@ -21,7 +21,16 @@ compiled_state = pytest.importorskip("exchange.engine.compiled_state")
 hot_path = pytest.importorskip("exchange.engine._hot_path")
 CONFIGS = [
     EngineConfig(closed_orders_max=500, batch_accounts_max=6),
-    EngineConfig(closed_orders_max=40, batch_accounts_max=5, batch_legs_max=9, open_orders_max=30, positions_max=2),
+    EngineConfig(
+        closed_orders_max=40,
+        batch_accounts_max=5,
+        batch_legs_max=9,
+        open_orders_max=30,
+        positions_max=2,
+        short_move_ppm=6_000,
+        long_move_ppm=8_000,
+        auction_length_ns=5_000_000_000,
+    ),
 ]
 
 
