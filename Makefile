@@ -14,6 +14,8 @@ MINUTES ?= 60
 COMMANDS ?= 100000000
 CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
+ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
+  tests/differential/test_engine_batches.py
 PYTEST := $(BIN)/python -m pytest
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
@@ -84,10 +86,11 @@ core-canary: dev ## each deliberate defect of a book must be found by suite, dif
 	@$(PYTEST) -q -p no:benchmark -n 2 tests/fuzz
 	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
 
-sanitize: dev ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(BIN)/python -c "from tests.sanitizers.build import compile_sanitized; compile_sanitized()"
+sanitize: dev ## tests of core and engine under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(BIN)/python -c "from tests.sanitizers.build import compile_engine, compile_sanitized; compile_sanitized(); compile_engine()"
 	@$(BIN)/python -m tests.sanitizers -q -p no:cacheprovider $(CORE_SEARCHES) & searches=$$!; \
-	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers; tables=$$?; \
+	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers \
+	  && $(BIN)/python -m tests.sanitizers --engine -q -p no:cacheprovider $(ENGINE_SEARCHES); tables=$$?; \
 	  wait $$searches && [ $$tables = 0 ] && echo "sanitize: green"
 
 fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; stop with Ctrl-C, the same command goes on

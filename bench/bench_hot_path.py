@@ -7,6 +7,7 @@ client order ids and labels add, and resident bytes of each. `SIZE=small` takes 
 """
 
 import gc
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -110,7 +111,7 @@ class Flow:
 
 @pytest.fixture(scope="module")
 def figures():
-    """Least CPU us of each kind over the rounds, and what the twin takes for the same state."""
+    """Median and least CPU us of each kind over rounds in turns, and what the twin takes for the same state."""
     flow = Flow()
     flow.places(RESTING)
     place, cancel = [], []
@@ -118,8 +119,10 @@ def figures():
         place.append(flow.places(MEASURED, crosses=True))
         cancel.append(flow.cancels(MEASURED))
     return {
-        "place": min(place),
-        "cancel": min(cancel),
+        "place": statistics.median(place),
+        "cancel": statistics.median(cancel),
+        "place_least": round(min(place), 3),
+        "cancel_least": round(min(cancel), 3),
         "twin_us": twin_us(flow),
         "trades": flow.state.trade_count,
         "open": len(flow.state.open_orders),
@@ -141,8 +144,13 @@ def twin_us(flow):
 
 
 def test_an_order_through_the_engine(benchmark, figures):
-    """CPU us per order, the least of the rounds; one in five meets the other side."""
-    more = {"trades": figures["trades"], "twin_us": figures["twin_us"], "accounts": ACCOUNTS}
+    """CPU us per order, median of the rounds; one in five meets the other side."""
+    more = {
+        "least_us": figures["place_least"],
+        "trades": figures["trades"],
+        "twin_us": figures["twin_us"],
+        "accounts": ACCOUNTS,
+    }
     record_goal(
         benchmark,
         "H1",
@@ -157,7 +165,7 @@ def test_an_order_through_the_engine(benchmark, figures):
 
 
 def test_a_cancel_through_the_engine(benchmark, figures):
-    """CPU us per cancel by number, the least of the rounds; some name orders that traded away."""
+    """CPU us per cancel by number, median of the rounds; some name orders that traded away."""
     record_goal(
         benchmark,
         "H2",
@@ -167,6 +175,7 @@ def test_a_cancel_through_the_engine(benchmark, figures):
         at_least=False,
         result_hash=figures["hash"],
         open_orders=figures["open"],
+        least_us=figures["cancel_least"],
     )
     benchmark.pedantic(lambda: None, rounds=1, iterations=1)
 

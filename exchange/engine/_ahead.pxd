@@ -2,15 +2,18 @@
 """Asking the memory early for what the next records of a run will touch. Nothing here can change an outcome.
 
 An order named by number is fetched in four steps: its place in the table, its row, the rows beside it, and what stands
-beside it in the core. Orders that will be forgotten are fetched along their line, two commands ahead.
+beside it in the core; of a new order the account and the places of its names, then what its account leads to. Orders
+that will be forgotten are fetched along their line, two commands ahead.
 """
 
 from libc.stdint cimport uint32_t
 
 from exchange.engine._entry cimport Record
 from exchange.engine._integers cimport mix
-from exchange.engine._rows cimport Engine, OrderRow, fetch, order_at
-from exchange.engine._tables cimport fold
+from exchange.engine._lookup cimport find_listing
+from exchange.engine._rows cimport AccountRow, Engine, NonceBucket, OrderRow, fetch, order_at
+from exchange.engine._tables cimport Table, fold
+from exchange.engine._used_nonces cimport bucket_number, entry_place, find_bucket
 from matching_core._order_pool cimport Order
 
 
@@ -23,16 +26,22 @@ cdef enum:
     RECORD_KIND_PLACE = 1
 
 
-cdef inline uint32_t likely_row(const Engine* engine, const Record* record) noexcept nogil:
-    """The row whose place has a number's hash: nearly always the order's own; 0 where there is none near."""
-    cdef uint32_t key_hash = fold(mix(record.target, 1))
-    cdef uint32_t place = key_hash & engine.numbers.mask
-    cdef uint32_t tries
-    for tries in range(PROBES_MAX):
-        if <uint32_t>(engine.numbers.places[place] >> 32) == key_hash:
-            return <uint32_t>engine.numbers.places[place]
-        place = (place + 1) & engine.numbers.mask
+cdef inline uint32_t likely(const Table* table, uint32_t key_hash) noexcept nogil:
+    """The row whose place has this hash: nearly always the one looked for; 0 where there is none near."""
+    cdef uint32_t place = key_hash & table.mask
+    cdef uint32_t last = (place + PROBES_MAX) & table.mask
+    while place != last:
+        if <uint32_t>(table.places[place] >> 32) == key_hash:
+            return <uint32_t>table.places[place]
+        place = (place + 1) & table.mask
     return 0
+
+
+cdef inline uint32_t likely_row(const Engine* engine, const Record* record) noexcept nogil:
+    """The order that a record names by its number; 0 for one that names none."""
+    if record.kind == RECORD_KIND_PLACE or record.target == 0:
+        return 0
+    return likely(&engine.numbers, fold(mix(record.target, 1)))
 
 
 cdef inline void fetch_place(const Engine* engine, const Record* record) noexcept nogil:
@@ -42,7 +51,7 @@ cdef inline void fetch_place(const Engine* engine, const Record* record) noexcep
 
 cdef inline void fetch_row(const Engine* engine, const Record* record) noexcept nogil:
     cdef const OrderRow* order
-    cdef uint32_t row = likely_row(engine, record) if record.kind != RECORD_KIND_PLACE and record.target else 0
+    cdef uint32_t row = likely_row(engine, record)
     if row:
         order = order_at(engine, row)
         fetch(order)
@@ -52,7 +61,7 @@ cdef inline void fetch_row(const Engine* engine, const Record* record) noexcept 
 cdef inline void fetch_rest(const Engine* engine, const Record* record) noexcept nogil:
     """Neighbors in the account's line, the place of the deadline, the core's order."""
     cdef const OrderRow* order
-    cdef uint32_t row = likely_row(engine, record) if record.kind != RECORD_KIND_PLACE and record.target else 0
+    cdef uint32_t row = likely_row(engine, record)
     if row == 0:
         return
     order = order_at(engine, row)
@@ -69,7 +78,7 @@ cdef inline void fetch_core(const Engine* engine, const Record* record) noexcept
     """Level and neighbors of the core's order, and the row whose deadline stands last."""
     cdef const OrderRow* order
     cdef const Order* resting
-    cdef uint32_t row = likely_row(engine, record) if record.kind != RECORD_KIND_PLACE and record.target else 0
+    cdef uint32_t row = likely_row(engine, record)
     if row == 0:
         return
     order = order_at(engine, row)
@@ -97,14 +106,41 @@ cdef inline void fetch_oldest(const Engine* engine) noexcept nogil:
     fetch(<const char*>order_at(engine, order.next) + 128)
 
 
-cdef inline void look_ahead(const Engine* engine, const Record* record, Py_ssize_t left) noexcept nogil:
+cdef inline void fetch_names(const Engine* engine, const Record* record, uint32_t ahead) noexcept nogil:
+    """Of a new order: its account, and the places of its number and its nonce, `ahead` commands from now."""
+    cdef uint32_t account = likely(&engine.account_ids, fold(mix(record.account, 2)))
+    fetch(&engine.accounts[account])
+    fetch(&engine.numbers.places[fold(mix((engine.sequence + ahead) << 8, 1)) & engine.numbers.mask])
+    fetch(&engine.nonce_orders.places[fold(mix(record.nonce, account)) & engine.nonce_orders.mask])
+
+
+cdef inline void fetch_account(Engine* engine, const Record* record) noexcept nogil:
+    """Of a new order: the place of its used nonce, the account's youngest order, its cell."""
+    cdef uint32_t account = likely(&engine.account_ids, fold(mix(record.account, 2)))
+    cdef const AccountRow* row = &engine.accounts[account]
+    cdef const NonceBucket* bucket = find_bucket(engine, bucket_number(record.nonce))
+    cdef uint32_t listing = find_listing(engine, record.instrument)
+    fetch(&engine.cells[likely(&engine.cell_keys, fold(mix(account, listing)))])
+    if row.tail:
+        fetch(<const char*>order_at(engine, row.tail) + 64)
+    if bucket != NULL:
+        fetch(entry_place(bucket, row.owner, row.owner, record.nonce))
+
+
+cdef inline void look_ahead(Engine* engine, const Record* record, Py_ssize_t left) noexcept nogil:
     """Fetch for the records behind `record`, of which `left` are there with itself."""
     if left > PLACE_AHEAD:
         fetch_place(engine, record + PLACE_AHEAD)
     if left > ROW_AHEAD:
         fetch_row(engine, record + ROW_AHEAD)
     if left > REST_AHEAD:
-        fetch_rest(engine, record + REST_AHEAD)
+        if record[REST_AHEAD].kind == RECORD_KIND_PLACE:
+            fetch_names(engine, record + REST_AHEAD, REST_AHEAD + 1)
+        else:
+            fetch_rest(engine, record + REST_AHEAD)
     if left > CORE_AHEAD:
-        fetch_core(engine, record + CORE_AHEAD)
+        if record[CORE_AHEAD].kind == RECORD_KIND_PLACE:
+            fetch_account(engine, record + CORE_AHEAD)
+        else:
+            fetch_core(engine, record + CORE_AHEAD)
     fetch_oldest(engine)

@@ -51,6 +51,13 @@ cdef inline NonceBucket* find_bucket(Engine* engine, uint64_t number) noexcept n
     return NULL
 
 
+cdef inline const NonceEntry* entry_place(
+    const NonceBucket* bucket, uint32_t owner, uint32_t signer, uint64_t nonce
+) noexcept nogil:
+    """Where the search for a nonce begins."""
+    return &bucket.entries[<uint32_t>(mix(nonce, <uint64_t>owner << 32 | signer) >> 32) & bucket.mask]
+
+
 cdef inline NonceEntry* entry_of(
     const NonceBucket* bucket, uint32_t owner, uint32_t signer, uint64_t nonce
 ) noexcept nogil:

@@ -1,4 +1,4 @@
-"""Call auctions: an instrument collects orders until a deadline, then all that cross trade at one price (D-022).
+"""Call auctions: an instrument collects orders until a deadline, then all that cross trade at one price (D-028).
 
 An operator begins a call and may end it; else the Clock ends it, in time order with the deadlines of orders. The price
 is the core's: most volume, least surplus, nearest to the mark, lowest. Fired triggers of the instrument wait.

@@ -1,4 +1,4 @@
-"""How far a perpetual's price moved lately: the trade that would move it too far is not made (risk.md 11, D-023).
+"""How far a perpetual's price moved lately: the trade that would move it too far is not made (risk.md 11, D-029).
 
 Highs and lows of trades are kept in rings of slots: six of 2 s cover the last 10 to 12 s, six of 60 s the last 5 to 6
 minutes. The price that an order would begin to trade at counts too, so one sweep is bounded like many trades. Twin of

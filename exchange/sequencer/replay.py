@@ -11,6 +11,7 @@ from typing import Any
 import google_crc32c
 import msgspec
 
+from exchange.domain.packing import CommandEvents, unpack_events
 from exchange.engine.apply import apply_batch
 from exchange.engine.snapshot import load
 from exchange.engine.state import State
@@ -34,6 +35,11 @@ class ReplayedGroup:
 
     group: Group
     blob: bytes
+
+    @property
+    def history(self) -> list[CommandEvents]:
+        """The events themselves, made now."""
+        return unpack_events(self.blob)
 
 
 def apply_group(state: State, group: Group) -> ReplayedGroup:
