@@ -115,7 +115,7 @@ class FastStream:
             expires_at_s=pick.choice((0, 0, self.now_ns // SECOND_NS + 12)),
             client_order_id=pick.choice(("", "", f"c{pick.randrange(10**6)}")),
             label=pick.choice(("", "label")),
-            display_lots=self.slices.choice((0, 0, 0, 0, 1, 3, 10)),
+            display_lots=self.slices.choice((0,) * 14 + (1, 3, 10)),
         )
         if pick.random() < 0.05:
             return odd_order(pick, place, self.now_ns, [row for _, row in list(self.recent)[-20:]])
