@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 
 import msgspec
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 
@@ -64,6 +65,7 @@ class CommandKind(IntEnum):
     BATCH_CUT = 31
     SET_PRICES = 40
     LIST_INSTRUMENT = 41
+    SET_PHASE = 50
 
 
 class Side(IntEnum):
@@ -169,6 +171,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """With MMP, and only then: number of the group."""
     trigger: Trigger | None = None
     """None: goes to the book at once."""
+    display_lots: int = 0
+    """Iceberg: lots shown at a time while it rests; 0: all of them."""
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -373,4 +377,5 @@ Command = (
     | BatchCut
     | SetPrices
     | ListInstrument
+    | SetPhase
 )

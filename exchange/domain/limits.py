@@ -4,6 +4,7 @@ from typing import Final
 
 __all__ = [
     "MAX_ACCOUNTS_PER_BATCH",
+    "MAX_AUCTION_NS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
     "MAX_FRAME_BYTES",
     "MAX_GROUP_COMMANDS",
@@ -54,6 +55,8 @@ MIN_SIGNATURE_LIFE_S: Final = 10
 MAX_SIGNATURE_LIFE_S: Final = 10_368_000
 RECENT_CLOSED_ORDERS: Final = 100_000
 """Closed orders the engine remembers in all; older ones are history."""
+MAX_AUCTION_NS: Final = 86_400_000_000_000
+"""Longest call auction that an operator may set."""
 MAX_TIMERS_PER_CLOCK: Final = 256
 MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100
 MAX_TRIGGER_ORDERS: Final = 100_000

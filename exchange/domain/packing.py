@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -25,7 +26,6 @@ from exchange.domain.commands import (
     ListInstrument,
     OrderFlag,
     Place,
-    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
@@ -34,10 +34,9 @@ from exchange.domain.commands import (
     Side,
     SignedAmend,
     TimeInForce,
-    Trigger,
-    TriggerKind,
 )
 from exchange.domain.events import Event, OrderAccepted, OrderRevised
+from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
 from exchange.domain.quote_events import MassQuoted
 from exchange.domain.quote_packing import pack_mass_quote, pack_mmp, unpack_mass_quote, unpack_mmp
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
@@ -45,6 +44,7 @@ from exchange.domain.record_layout import (
     ACTION_SIGNATURE,
     BODY,
     CLIENT_ORDER_ID,
+    DISPLAY,
     LABEL,
     NEW_TRIGGER_PRICE,
     RECORD,
@@ -72,7 +72,6 @@ __all__ = [
 
 EVENT_FORMAT: Final = 1
 _INTEGER_MAX: Final = (1 << 64) - 1
-_TRIGGER: Final = Struct("<BBHIqqQQ")
 _TRIGGER_PRICE: Final = Struct("<q")
 
 
@@ -105,12 +104,14 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.SET_PRICES: msgspec.msgpack.Decoder(SetPrices).decode,
     CommandKind.LIST_INSTRUMENT: msgspec.msgpack.Decoder(ListInstrument).decode,
     CommandKind.SESSION_OPEN: msgspec.msgpack.Decoder(SessionOpen).decode,
+    CommandKind.SET_PHASE: msgspec.msgpack.Decoder(SetPhase).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
     SetPrices: CommandKind.SET_PRICES,
     ListInstrument: CommandKind.LIST_INSTRUMENT,
     SessionOpen: CommandKind.SESSION_OPEN,
+    SetPhase: CommandKind.SET_PHASE,
 }
 
 
@@ -207,35 +208,17 @@ def _pack_order(
     if order.label:
         attachments += attachment(LABEL, order.label.encode())
     if order.trigger is not None:
-        attachments += attachment(TRIGGER_TERMS, _pack_trigger(order.trigger))
+        attachments += attachment(TRIGGER_TERMS, pack_trigger(order.trigger))
     if trigger_e9:
         attachments += attachment(NEW_TRIGGER_PRICE, _TRIGGER_PRICE.pack(trigger_e9))
+    if order.display_lots:
+        attachments += attachment(DISPLAY, pack_display(order.display_lots))
     row = RECORD.pack(
         kind, order.side | order.time_in_force << 1, order.flags, order.subaccount, order.instrument, 0,
         order.price_ticks, order.quantity_lots, order.nonce, target, order.session, order.mmp_group, order.expiry_s,
         len(attachments),
     )  # fmt: skip
     return row, attachments
-
-
-def _pack_trigger(trigger: Trigger) -> bytes:
-    return _TRIGGER.pack(
-        trigger.kind, trigger.source, 0, trigger.offset_ppm, trigger.price_e9, trigger.offset_e9, trigger.parent,
-        trigger.partner,
-    )  # fmt: skip
-
-
-def _unpack_trigger(raw: bytes) -> Trigger:
-    kind, source, _, offset_ppm, price_e9, offset_e9, parent, partner = _TRIGGER.unpack(raw)
-    return Trigger(
-        kind=TriggerKind(kind),
-        source=PriceSource(source),
-        price_e9=price_e9,
-        offset_e9=offset_e9,
-        offset_ppm=offset_ppm,
-        parent=parent,
-        partner=partner,
-    )
 
 
 def _pack_small(command: Command) -> tuple[bytes, bytes]:
@@ -336,7 +319,8 @@ def _unpack_order(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
         client_order_id=extra.get(CLIENT_ORDER_ID, b"").decode(),
         label=extra.get(LABEL, b"").decode(),
         mmp_group=fields[11],
-        trigger=_unpack_trigger(extra[TRIGGER_TERMS]) if TRIGGER_TERMS in extra else None,
+        trigger=unpack_trigger(extra[TRIGGER_TERMS]) if TRIGGER_TERMS in extra else None,
+        display_lots=unpack_display(extra[DISPLAY]) if DISPLAY in extra else 0,
     )
     if fields[0] == CommandKind.PLACE:
         return order

@@ -13,6 +13,7 @@ __all__ = [
     "MmpLimit",
     "MmpReset",
     "MmpTriggered",
+    "QuoteEvent",
     "QuoteKept",
     "QuotePlaced",
     "QuoteRefused",
@@ -131,3 +132,6 @@ class MmpConfigured(
     delta_e9: int
     vega_e9: int
     count: int
+
+
+QuoteEvent = MassQuoted | QuotePlaced | QuoteKept | QuoteRefused | MmpTriggered | MmpReset | MmpConfigured

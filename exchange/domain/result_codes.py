@@ -51,6 +51,9 @@ class ResultCode(IntEnum):
     MMP_PRECONDITION = 20009
     LINK_INVALID = 20011
     ORDERS_OPEN = 20012
+    DISPLAY_NOT_ALLOWED = 20016
+    IN_AUCTION = 20017
+    PRICE_MOVE_TOO_LARGE = 20018
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
     REQUEST_NOT_AT_BATCH_START = 30002

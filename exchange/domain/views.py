@@ -64,6 +64,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Price at which it fires, or fired; a trailing order's follows its extreme and is 0 until its parent fills."""
     refusal: ResultCode = ResultCode.OK
     """Why the order was refused when its trigger fired."""
+    display_lots: int = 0
+    """Lots of an iceberg that the public sees at a time; 0: all."""
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -121,6 +123,8 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     instrument: int
     bids: tuple[tuple[int, int, int], ...]
     asks: tuple[tuple[int, int, int], ...]
+    auction_deadline_ns: int = 0
+    """When the call auction ends that the instrument is in; 0: it trades continuously."""
 
 
 class PricesView(msgspec.Struct, frozen=True, kw_only=True):

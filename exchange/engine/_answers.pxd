@@ -25,7 +25,7 @@ cdef enum:
 
 
 cdef inline uint16_t refusal_of(uint16_t code) noexcept nogil:
-    """Public code of a refusal by the core, 0 for one that an admitted order cannot meet."""
+    """Public code of a refusal by the core, 0 for one that an admitted order cannot meet; book_codes.REFUSALS."""
     if code == core_codes.POST_ONLY_WOULD_CROSS:
         return 11008
     if code == core_codes.FOK_NOT_FILLED:
@@ -40,11 +40,13 @@ cdef inline uint16_t refusal_of(uint16_t code) noexcept nogil:
         return 11013
     if code == core_codes.QUANTITY_OUT_OF_RANGE:
         return 11012
+    if code == core_codes.WRONG_PHASE:
+        return 20017
     return 11009 if code == core_codes.NO_LIQUIDITY else 0
 
 
 cdef inline uint8_t reason_of(uint16_t code) noexcept nogil:
-    """CloseReason of an order that the core ended."""
+    """CloseReason of an order that the core ended, 0 for a code that ends none; book_codes.REASONS."""
     if code == core_codes.IOC_REMAINDER:
         return 2
     if code == core_codes.NO_LIQUIDITY:
@@ -53,7 +55,11 @@ cdef inline uint8_t reason_of(uint16_t code) noexcept nogil:
         return 4
     if code == core_codes.MMP_TRIGGERED:
         return 18
-    return 1 if code == core_codes.USER_REQUEST else 3
+    if code == core_codes.SELF_TRADE or code == core_codes.SELF_TRADE_MAKER or code == core_codes.SELF_TRADE_DECREMENT:
+        return 3
+    if code == core_codes.QUOTE_REPLACED:
+        return 10
+    return 1 if code == core_codes.USER_REQUEST else NO_REASON
 
 
 cdef inline bint means_more(const Engine* engine, uint32_t row, bint is_close) noexcept nogil:
@@ -98,6 +104,8 @@ cdef inline void check_notes(Engine* engine) noexcept nogil:
 cdef inline void book_cancel(Engine* engine, uint32_t row, uint16_t code, int64_t lots) noexcept nogil:
     """The core ended an order, or took `lots` off it to prevent a self-trade."""
     cdef const OrderRow* order = order_at(engine, row)
+    if reason_of(code) == NO_REASON:
+        engine.defect = "the book ended an order for no known reason"
     if lots < order.quantity - order.filled:
         lower_quantity(engine, row, lots)
     else:
@@ -116,12 +124,18 @@ cdef inline void book_trip(Engine* engine, const CoreEvent* event) noexcept nogi
     engine.trip_count += 1
 
 
+cdef inline void book_refill(Engine* engine, uint32_t maker, uint32_t taker, uint32_t place) noexcept nogil:
+    """An iceberg came behind its whole level, as the `place`th that this taker used up the slice of."""
+    order_at(engine, maker).rank = order_at(engine, taker).rank
+    order_at(engine, maker).refill_rank = place
+
+
 cdef inline uint32_t row_of(Engine* engine, uint64_t handle, uint32_t taker, uint64_t taker_handle) noexcept nogil:
     return taker if handle == taker_handle else engine.order_of_slot[<uint32_t>handle]
 
 
 cdef inline bint book_events(
-    Engine* engine, uint32_t count, uint32_t taker, uint64_t taker_handle, int* outcome
+    Engine* engine, uint32_t count, uint32_t taker, uint64_t taker_handle, int* outcome, uint32_t* refills
 ) noexcept nogil:
     """Book one buffer of the core's events; with the first level the orders' ends are reported or handed over."""
     cdef uint32_t index, maker
@@ -137,6 +151,9 @@ cdef inline bint book_events(
             book_cancel(engine, row_of(engine, event.handle, taker, taker_handle), event.code, event.quantity)
         elif event.kind == core_codes.EVENT_GUARD_TRIPPED:
             book_trip(engine, event)
+        elif event.kind == core_codes.EVENT_REFILLED and event.handle != taker_handle:
+            refills[0] += 1
+            book_refill(engine, engine.order_of_slot[<uint32_t>event.handle], taker, refills[0])
         elif event.kind == core_codes.EVENT_DEPTH:
             if outcome[0] < 0:
                 end_taker(engine, taker, taker_handle)
@@ -171,10 +188,11 @@ cdef inline void end_taker(Engine* engine, uint32_t row, uint64_t handle) noexce
 cdef inline int book_all(Engine* engine, uint32_t count, uint32_t taker, uint64_t handle) noexcept nogil:
     """Book all that the core does with the taker, however many buffers it takes; DONE or HANDED."""
     cdef int outcome = -1
-    book_events(engine, count, taker, handle, &outcome)
+    cdef uint32_t refills = 0
+    book_events(engine, count, taker, handle, &outcome, &refills)
     while engine.core.phase != PHASE_IDLE:
         count = core_continue(engine.core, engine.core_events, CORE_EVENTS)
-        book_events(engine, count, taker, handle, &outcome)
+        book_events(engine, count, taker, handle, &outcome, &refills)
     if outcome < 0:
         end_taker(engine, taker, handle)
         outcome = report_ends(engine)

@@ -23,6 +23,7 @@ cdef enum:
     ROW_BYTES_MAX = 128
     HEAD_BYTES_MAX = 640
     TAG_WIDE_FEE = 32
+    MSGPACK_FALSE = 0xC2
     PLACE_RECORD = 1                 # CommandKind
     CANCEL_RECORD = 2
 
@@ -134,7 +135,7 @@ cdef inline uint8_t* put_side(Engine* engine, uint8_t* at, const PackedEvent* ev
 
 
 cdef inline uint8_t* put_trade(Engine* engine, uint8_t* at, const PackedEvent* event) noexcept nogil:
-    at = put_array(at, 10)
+    at = put_array(at, 11)
     at = put_uint(at, PACKED_TRADE)
     at = put_uint(at, event.number)
     at = put_uint(at, event.account)
@@ -144,7 +145,9 @@ cdef inline uint8_t* put_trade(Engine* engine, uint8_t* at, const PackedEvent* e
     at = put_int(at, event.body[2])
     at = put_int(at, event.body[3])
     at = put_side(engine, at, event + 1)
-    return put_side(engine, at, event + 3)
+    at = put_side(engine, at, event + 3)
+    at[0] = MSGPACK_FALSE                # auctions are not matched here
+    return at + 1
 
 
 cdef inline uint8_t* put_batch(Engine* engine, uint8_t* at, const PackedEvent* event) noexcept nogil:
@@ -218,7 +221,7 @@ cdef inline uint8_t* put_accepted(uint8_t* at, const PackedEvent* event, const T
     cdef char fee[16]
     if is_wide:
         at = put_uint(put_array(at, 3), TAG_WIDE_FEE)
-    at = put_array(at, 21)
+    at = put_array(at, 22)
     at = put_uint(at, PACKED_ACCEPTED)
     at = put_uint(at, event.account)
     at = put_uint(at, event.account_seq)
@@ -240,6 +243,7 @@ cdef inline uint8_t* put_accepted(uint8_t* at, const PackedEvent* event, const T
     at = put_text(at, terms.client_id, terms.id_bytes)
     at = put_text(at, terms.label, terms.label_bytes)
     at = put_int(at, event.body[1])
+    at = put_uint(at, 0)  # lots shown: icebergs are not placed here
     if is_wide:
         memcpy(fee, &terms.max_fee, 16)
         at = put_bytes(at, fee, 16)

@@ -11,6 +11,7 @@ from exchange.engine._events cimport (
 from exchange.engine._integers cimport capped, ceil_div, floor_div, int128, share_ceil, uint128
 from exchange.engine._margin cimport LISTED_PERPETUAL, PPM, invalidate_cell, is_exposed, note_lots
 from exchange.engine._orders cimport append_closed, stop_timer, unlink_open
+from exchange.engine._price_moves cimport note_price
 from exchange.engine._quotes cimport is_forgotten, spend_quote, unrest_quote
 from exchange.engine._rows cimport (
     AT_NOWHERE, ORDER_QUOTE, AccountRow, Batch, CellRow, Engine, Listing, OrderRow, PackedEvent, order_at,
@@ -302,6 +303,8 @@ cdef inline void book_trade(
     listing.batch_fills += 1
     listing.last = price
     listing.has_last = True
+    if listing.kind == LISTED_PERPETUAL:
+        note_price(listing, price, engine.now)
 
 
 # Ends.

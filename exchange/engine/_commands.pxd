@@ -272,12 +272,13 @@ cdef inline int lower(Engine* engine, const Terms* terms) noexcept nogil:
     command.owner = <uint32_t>order.handle
     command.cell = <uint32_t>(order.handle >> 32)
     count = core_apply(engine.core, &command, 0, engine.core_events, CORE_EVENTS)
-    if count != 2 or engine.core_events[0].kind != core_codes.EVENT_AMENDED:
+    if engine.core_events[0].kind != core_codes.EVENT_AMENDED:
         engine.defect = "the book refused to lower a resting order"
         return DONE
     lower_quantity(engine, row, order.quantity - terms.record.quantity)
-    emit_level(
-        engine, engine.core_events[1].instrument, engine.core_events[1].side, engine.core_events[1].price,
-        engine.core_events[1].quantity,
-    )
+    if count > 1:
+        emit_level(
+            engine, engine.core_events[1].instrument, engine.core_events[1].side, engine.core_events[1].price,
+            engine.core_events[1].quantity,
+        )
     return DONE

@@ -13,7 +13,8 @@ from exchange.engine._integers cimport int128, uint128
 from exchange.engine._lookup cimport (
     find_account, find_client_id, find_key_row, find_listing, hash_text, make_cell_row,
 )
-from exchange.engine._margin cimport Change, is_affordable
+from exchange.engine._margin cimport LISTED_PERPETUAL, Change, is_affordable
+from exchange.engine._price_moves cimport may_move_too_far
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, KeyEntry, Listing, NonceEntry
 from exchange.engine._used_nonces cimport NINETEEN_DIGITS, find_used, is_in_window
 
@@ -301,9 +302,9 @@ cdef inline uint16_t check_limits(const Engine* engine, const Terms* terms, cons
 
 
 cdef inline bint has_liquidity(const Engine* engine, const Terms* terms, const Entry* entry) noexcept nogil:
-    """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
+    """A market order needs somebody to trade with, a limit IOC ends instead; in a call the core refuses both."""
     cdef uint32_t ladder, best
-    if not terms.record.flags & FLAG_MARKET:
+    if not terms.record.flags & FLAG_MARKET or engine.core.instruments[entry.listing].is_auction:
         return True
     ladder = 2 * entry.listing + (1 - entry.side)
     best = engine.core.ladders[ladder].best
@@ -312,6 +313,17 @@ cdef inline bint has_liquidity(const Engine* engine, const Terms* terms, const E
     if entry.side:
         return engine.core.levels[best].price >= terms.record.price
     return engine.core.levels[best].price <= terms.record.price
+
+
+cdef inline bint may_begin_call(const Engine* engine, const Terms* terms, const Entry* entry) noexcept nogil:
+    """Whether the handlers must look if the order would move a perpetual's price too far."""
+    cdef const Listing* listing = &engine.listings[entry.listing]
+    cdef uint32_t best = engine.core.ladders[2 * entry.listing + (1 - entry.side)].best
+    if listing.kind != LISTED_PERPETUAL or best == 0 or terms.record.flags & FLAG_POST_ONLY:
+        return False
+    if engine.core.instruments[entry.listing].is_auction:
+        return False
+    return may_move_too_far(engine, listing, entry.side, terms.record.price, engine.core.levels[best].price)
 
 
 cdef inline uint16_t check_entry(Engine* engine, const Terms* terms, Entry* entry, int* is_wide) noexcept nogil:
@@ -379,4 +391,6 @@ cdef inline uint16_t examine(Engine* engine, const Terms* terms, Entry* entry) n
     if entry.cell == 0:
         return COLD
     entry.code = check_entry(engine, terms, entry, &is_wide)
+    if entry.code == NO_CODE and may_begin_call(engine, terms, entry):
+        return COLD
     return COLD if is_wide else NO_CODE

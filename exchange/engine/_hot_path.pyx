@@ -11,7 +11,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from exchange.engine._ahead cimport look_ahead
-from exchange.engine._answers cimport DONE, HANDED, finish
+from exchange.engine._answers cimport DONE, HANDED, finish, reason_of, refusal_of
 from exchange.engine._blobs cimport Blob, put_command
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
@@ -31,12 +31,12 @@ from exchange.domain.events import (
 )
 from exchange.domain.quote_events import MassQuoted, MmpTriggered, QuoteKept, QuotePlaced, QuoteRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
-from exchange.engine.protection import LIMITS
+from exchange.engine.book_codes import TRIPPED
 from matching_core.invariants import InvariantViolated
 
 __all__ = [
-    "OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "notes", "run", "run_packed",
-    "take_events",
+    "OUTCOME_COLD", "OUTCOME_DONE", "OUTCOME_HANDED", "decode", "drop_events", "meaning_of", "notes", "run",
+    "run_packed", "take_events",
 ]
 
 cdef enum:
@@ -266,7 +266,7 @@ cdef object decode_quote(const PackedEvent* event, object command):
         )
     if event.kind == PACKED_TRIP:
         return MmpTriggered(
-            subaccount=event.account, account_seq=event.account_seq, mmp_group=event.number, limit=LIMITS[event.code],
+            subaccount=event.account, account_seq=event.account_seq, mmp_group=event.number, limit=TRIPPED[event.code],
             instrument=event.body[0], quantity_lots=event.body[1], thaw_ns=event.body[2],
         )
     return MassQuoted(
@@ -327,3 +327,8 @@ cdef object money_at(const PackedEvent* event, int offset):
     cdef int128 value
     memcpy(&value, <const char*>event + offset, 16)
     return int_of(value)
+
+
+def meaning_of(code):
+    """(ResultCode, CloseReason) that C gives to a code of the core as a refusal and as an end; 0 for none."""
+    return refusal_of(code), reason_of(code)

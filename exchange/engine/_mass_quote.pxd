@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from exchange.engine._answers cimport DONE, refusal_of
+from exchange.engine._answers cimport DONE, reason_of, refusal_of
 from exchange.engine._booking cimport CANCELED, OPEN, close_order, flush_closes, lower_quantity, next_seq
 from exchange.engine._commands cimport open_cell
 from exchange.engine._entry cimport COLD, FLAG_STP, Record, Terms
@@ -32,8 +32,6 @@ cdef enum:
     # Post-only, MMP, cancel on disconnect, quote, self-trade mode of the account
     QUOTE_FLAGS = 1 | 16 | 32 | 64 | 1024
     TEXT_BYTES = RECORD_BYTES + SIGNED_ROOM
-    BY_REPLACEMENT = 10              # CloseReason
-    BY_OWNER = 1
     TOUCHED_PLACES = 1024            # of a table of levels; a call touches at most 256
     TOUCHED_MAX = 256
 
@@ -283,10 +281,7 @@ cdef inline void book_answers(Engine* engine, Turn* turn, uint32_t count) noexce
         if event.kind == core_codes.EVENT_DEPTH:
             touch(&turn.levels, event)
         elif event.kind == core_codes.EVENT_CANCELED:
-            close_order(
-                engine, engine.order_of_slot[<uint32_t>event.handle], CANCELED,
-                BY_REPLACEMENT if event.code == core_codes.QUOTE_REPLACED else BY_OWNER,
-            )
+            close_order(engine, engine.order_of_slot[<uint32_t>event.handle], CANCELED, reason_of(event.code))
         elif event.kind != core_codes.EVENT_APPLIED:
             answer_side(engine, turn, event)
 

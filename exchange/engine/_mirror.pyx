@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc
 
 from exchange.engine._integers cimport int_of, mix, wide_from
 from exchange.engine._lookup cimport find_listing
+from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS
 from exchange.engine._rows cimport Engine, KeyEntry, Listing, Market, NonceBucket, NonceEntry, Underlying, grown
 from exchange.engine._state cimport Store
 from exchange.engine._tables cimport fold, put, reserve
@@ -92,6 +93,28 @@ cdef class Mirror:
         """Remember a last trade."""
         cdef Listing* listing = &self.store.engine.listings[self.store.listing_row(number)]
         listing.last, listing.has_last = ticks, True
+
+    def rings(self, number):
+        """Integers of an instrument's rings of prices: slot, high and low, window by window."""
+        cdef Listing* listing = &self.store.engine.listings[self.store.listing_row(number)]
+        answer = []
+        for window in range(RING_WINDOWS):
+            for index in range(RING_SLOTS):
+                answer += (
+                    listing.rings[window][index].slot, listing.rings[window][index].high,
+                    listing.rings[window][index].low,
+                )
+        return answer
+
+    def set_rings(self, number, ring):
+        """Set them."""
+        cdef Listing* listing = &self.store.engine.listings[self.store.listing_row(number)]
+        values = iter(ring)
+        for window in range(RING_WINDOWS):
+            for index in range(RING_SLOTS):
+                listing.rings[window][index].slot = next(values)
+                listing.rings[window][index].high = next(values)
+                listing.rings[window][index].low = next(values)
 
     def set_watched(self, number, is_watched):
         """Say whether an order waits for the instrument's last trade."""

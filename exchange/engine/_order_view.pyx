@@ -50,8 +50,8 @@ cdef class OrderView:
         """Take every field of a plain order; the row has its number and its text already."""
         for name in (
             "price_ticks", "quantity_lots", "created_ns", "updated_ns", "filled_lots", "filled_notional_e6", "fee_e6",
-            "status", "reason", "version", "replaces", "filled_batch", "rank", "first_place", "stage", "group",
-            "refusal", "trigger_e9", "offset_e9", "extreme_e9", "fired_e9",
+            "status", "reason", "version", "replaces", "filled_batch", "rank", "refill_rank", "first_place",
+            "stage", "group", "refusal", "trigger_e9", "offset_e9", "extreme_e9", "fired_e9",
         ):
             setattr(self, name, getattr(order, name))
 
@@ -208,6 +208,19 @@ cdef class OrderView:
     @rank.setter
     def rank(self, value):
         self.at().rank = value
+
+    @property
+    def refill_rank(self):
+        return self.at().refill_rank
+
+    @refill_rank.setter
+    def refill_rank(self, value):
+        self.at().refill_rank = value
+
+    @property
+    def place_in_line(self):
+        """What orders of one level are sorted by."""
+        return self.at().rank, self.at().refill_rank
 
     @property
     def stage(self):

@@ -10,6 +10,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from exchange.engine._integers cimport int128, uint128
+from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS, PriceSlot
 from exchange.engine._tables cimport Table
 from matching_core._order_pool cimport Core
 from matching_core._order_pool cimport Event as CoreEvent
@@ -85,6 +86,7 @@ cdef struct OrderRow:                # 256 bytes; the first 128 are what a cance
     uint32_t first_bytes
     uint32_t deadline_s
     uint32_t guard                   # protection group of a quote
+    uint32_t refill_rank             # of the last refill, among those of the command in `rank`
     uint8_t time_in_force
     uint8_t stage
     uint8_t is_parent                # somebody waited for it once
@@ -182,6 +184,7 @@ cdef struct Underlying:
     uint8_t is_large
 
 cdef struct Listing:
+    PriceSlot rings[RING_WINDOWS][RING_SLOTS]
     int64_t tick_e9
     int64_t lot_e9
     int64_t unit_e6
@@ -236,6 +239,7 @@ cdef struct Parameters:
     int64_t unpaired_initial
     int64_t put_offset
     int64_t option_fee_cap
+    int64_t move_ppm[RING_WINDOWS]
     uint64_t open_orders_max
     uint64_t positions_max
     uint64_t closed_max

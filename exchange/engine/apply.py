@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -29,6 +30,7 @@ from exchange.domain.views import Output
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
 from exchange.engine.amendments import amend, amend_signed
+from exchange.engine.auctions import set_phase
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.invariants import check_turn
 from exchange.engine.listing import list_instrument
@@ -73,6 +75,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     BatchCut: _batch_cut,
     SetPrices: set_prices,
     ListInstrument: list_instrument,
+    SetPhase: set_phase,
 }
 
 

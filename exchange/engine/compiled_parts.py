@@ -10,10 +10,11 @@ from exchange.engine._state import Store
 from exchange.engine.compiled_maps import BatchCash, BatchFills, BatchLegs, BatchOrders, LastTicks
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
+from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
 from exchange.engine.records import Batch, Order, Session
 
-__all__ = ["Counter", "RowBatch", "RowLinks", "RowNonces", "RowPrices", "Sessions"]
+__all__ = ["Counter", "RowBatch", "RowLinks", "RowNonces", "RowPrices", "RowRings", "Sessions"]
 
 _NUMBERS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
 
@@ -126,6 +127,22 @@ class RowPrices(PriceTable):
     def last_ticks(self, rows: MutableMapping[int, int]) -> None:
         for number, ticks in rows.items():
             self._last_ticks[number] = ticks
+
+
+class RowRings(PriceRings):
+    """Highs and lows of trades in the rows."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        super().__init__()
+        self._mirror = mirror
+
+    def load(self, instrument: int) -> list[int]:
+        """Integers of an instrument's rings, zeros before its first trade."""
+        return self._mirror.rings(instrument)
+
+    def store(self, instrument: int, ring: list[int]) -> None:
+        """Inverse of `load`."""
+        self._mirror.set_rings(instrument, ring)
 
 
 class RowNonces(NonceStore):

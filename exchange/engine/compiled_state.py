@@ -51,7 +51,7 @@ from exchange.engine.compiled_maps import (
     Timers,
     WaitingOrders,
 )
-from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, Sessions
+from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, RowRings, Sessions
 from exchange.engine.compiled_quotes import QuoteNumbers
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, MarginCache
@@ -92,6 +92,8 @@ class CompiledState(State):
         self.waiting_orders = {}
         self.closed_orders = ClosedOrders(store)
         self.account_groups = {}
+        self.auctions = {}
+        self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
         self._batch = RowBatch(store)

@@ -9,8 +9,9 @@ from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
 from exchange.engine.protection import check_group
 from exchange.engine.state import State
+from matching_core.limits import ICEBERG_SLICES_MAX
 
-__all__ = ["check_entry", "check_limits", "check_terms", "check_time", "is_full"]
+__all__ = ["check_display", "check_entry", "check_limits", "check_slices", "check_terms", "check_time", "is_full"]
 
 _MILLISECOND_NS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -46,6 +47,22 @@ def check_terms(state: State, place: Place) -> ResultCode:
     return ResultCode.OK if in_range and 0 < notional_e6 <= MAX_MONEY_E6 else ResultCode.BAD_AMOUNT
 
 
+def check_display(state: State, place: Place) -> ResultCode:
+    """A new iceberg can rest, and its slice is on the scale, within the total and not one of too many."""
+    if not place.display_lots:
+        return ResultCode.OK
+    if place.time_in_force in _IMMEDIATE or int(place.flags) & MARKET:
+        return ResultCode.DISPLAY_NOT_ALLOWED
+    in_range = state.instruments[place.instrument].minimum_lots <= place.display_lots <= place.quantity_lots
+    return check_slices(place) if in_range else ResultCode.BAD_AMOUNT
+
+
+def check_slices(place: Place) -> ResultCode:
+    """The book takes an order of at most 100 slices; an amended one may be smaller than its slice."""
+    too_many = place.display_lots and place.quantity_lots > place.display_lots * ICEBERG_SLICES_MAX
+    return ResultCode.BAD_AMOUNT if too_many else ResultCode.OK
+
+
 def check_limits(state: State, place: Place) -> ResultCode:
     """Reduce-only has something to reduce; open orders and positions are bounded."""
     account, number = state.accounts[place.subaccount], place.instrument
@@ -78,8 +95,8 @@ def is_full(state: State, subaccount: int, instrument: int, more: int = 0) -> bo
 
 
 def _check_liquidity(state: State, place: Place) -> ResultCode:
-    """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
-    if not int(place.flags) & MARKET:
+    """A market order needs somebody to trade with, a limit IOC ends instead; in a call the core refuses both."""
+    if not int(place.flags) & MARKET or place.instrument in state.auctions:
         return ResultCode.OK
     bid_ticks, _, ask_ticks, _ = state.book.best(place.instrument)
     best = ask_ticks if place.side == 0 else bid_ticks

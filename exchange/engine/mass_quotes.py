@@ -13,19 +13,20 @@ from exchange.domain.ids import is_perpetual_id, order_number
 from exchange.domain.limits import MAX_QUOTE_LINES
 from exchange.domain.quote_events import MassQuoted, QuoteKept, QuotePlaced, QuoteRefused
 from exchange.domain.quotes import MassQuote, QuoteLine
-from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.domain.result_codes import OrderStatus, ResultCode
 from exchange.engine.authority import check_authority
+from exchange.engine.book_codes import reason_of, refusal_of
 from exchange.engine.entry_checks import check_terms, is_full
 from exchange.engine.flags import core_flags
 from exchange.engine.margin import worst_margin_e18
-from exchange.engine.matching import close_order, lower_quantity, open_order, refusal_of
+from exchange.engine.matching import close_order, lower_quantity, open_order
 from exchange.engine.orders import admit, refuse
 from exchange.engine.protection import fits_group
 from exchange.engine.quote_reserve import group_reserve_e18
 from exchange.engine.records import MmpGroup, Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
-from matching_core.fills import COMMAND, EVENT, QUOTE_LINE, CoreCode, CoreCommand, CoreEvent
+from matching_core.fills import COMMAND, EVENT, QUOTE_LINE, CoreCommand, CoreEvent
 
 __all__ = ["mass_quote"]
 
@@ -220,8 +221,7 @@ def _apply(state: State, turn: Turn, command: MassQuote, entries: list[_Entry]) 
     is_first = True
     for kind, side, code, instrument, handle, price_ticks, lots in EVENT.iter_unpack(raw):
         if kind == CoreEvent.CANCELED:
-            reason = CloseReason.REPLACED if code == CoreCode.QUOTE_REPLACED else CloseReason.USER_REQUEST
-            close_order(state, turn, state.by_handle[handle], OrderStatus.CANCELED, reason)
+            close_order(state, turn, state.by_handle[handle], OrderStatus.CANCELED, reason_of(code))
         elif kind == CoreEvent.DEPTH:
             turn.level(instrument, side, price_ticks, lots)
         elif kind != CoreEvent.APPLIED:

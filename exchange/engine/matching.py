@@ -1,36 +1,27 @@
 """Between the engine and the book: packs one order for the core, and books the events the core answers with."""
 
 from collections.abc import Callable
-from typing import Final
 
 from exchange.domain.commands import Place
 from exchange.domain.events import OrderAccepted, OrderAmended
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.book_codes import reason_of, refusal_of
+from exchange.engine.book_commands import new_order
 from exchange.engine.booking import book_trade
-from exchange.engine.flags import QUOTE, core_flags
+from exchange.engine.flags import QUOTE
 from exchange.engine.margin import note_lots
 from exchange.engine.protection import freeze
 from exchange.engine.records import Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import leave
-from matching_core.fills import (
-    COMMAND,
-    COMMAND_HANDLE,
-    EVENT,
-    EXTENSION,
-    FLAG_EXTENDED,
-    FLAG_FOK,
-    FLAG_IOC,
-    CoreCode,
-    CoreCommand,
-    CoreEvent,
-)
+from matching_core.fills import COMMAND_HANDLE, EVENT, CoreCommand, CoreEvent
 
 __all__ = [
     "accept_order",
     "amend_resting",
+    "book_cancel",
     "cancel_orders",
     "close_order",
     "end_frozen",
@@ -39,36 +30,21 @@ __all__ = [
     "match_triggered",
     "open_order",
     "reduce_resting",
-    "refusal_of",
-    "rest_command",
 ]
 
 # Plain integers: they are compared once per event of the core.
-_NEW, _CANCEL, _AMEND = (int(kind) for kind in (CoreCommand.NEW, CoreCommand.CANCEL, CoreCommand.AMEND))
-_REJECTED, _TRADE, _DEPTH, _CANCELED, _TRIPPED = (
+_CANCEL, _AMEND = int(CoreCommand.CANCEL), int(CoreCommand.AMEND)
+_REJECTED, _TRADE, _DEPTH, _CANCELED, _REFILLED, _TRIPPED = (
     int(kind)
-    for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED, CoreEvent.GUARD_TRIPPED)
+    for kind in (
+        CoreEvent.REJECTED,
+        CoreEvent.TRADE,
+        CoreEvent.DEPTH,
+        CoreEvent.CANCELED,
+        CoreEvent.REFILLED,
+        CoreEvent.GUARD_TRIPPED,
+    )
 )
-_REFUSALS: Final = {
-    CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,
-    CoreCode.QUANTITY_OUT_OF_RANGE: ResultCode.BAD_AMOUNT,
-    CoreCode.REDUCE_ONLY_WOULD_INCREASE: ResultCode.REDUCE_ONLY_REJECTED,
-    CoreCode.POST_ONLY_WOULD_CROSS: ResultCode.POST_ONLY_WOULD_CROSS,
-    CoreCode.FOK_NOT_FILLED: ResultCode.FOK_NOT_FILLED,
-    CoreCode.NO_LIQUIDITY: ResultCode.NO_LIQUIDITY,
-    CoreCode.CAPACITY: ResultCode.CAPACITY,
-    CoreCode.SELF_TRADE: ResultCode.SELF_CROSSING,
-}
-_REASONS: Final = {
-    CoreCode.IOC_REMAINDER: CloseReason.IOC_REMAINDER,
-    CoreCode.NO_LIQUIDITY: CloseReason.NO_LIQUIDITY,
-    CoreCode.SELF_TRADE: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.SELF_TRADE_MAKER: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.SELF_TRADE_DECREMENT: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.REDUCE_ONLY_EXCESS: CloseReason.REDUCE_ONLY_EXCESS,
-    CoreCode.USER_REQUEST: CloseReason.USER_REQUEST,
-    CoreCode.MMP_TRIGGERED: CloseReason.MMP_TRIGGERED,
-}
 
 
 def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:
@@ -125,7 +101,7 @@ def amend_resting(
     _unrest(state, order)
     revise(state, turn, order, place, price_ticks)
     if not keeps_place:
-        order.rank = order_number(sequence=state.sequence)
+        order.rank, order.refill_rank = order_number(sequence=state.sequence), 0
     _book_taker(state, turn, raw, order, handle)
     return ResultCode.OK, 0
 
@@ -257,6 +233,7 @@ def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, repla
             client_order_id=place.client_order_id,
             label=place.label,
             replaces=replaces,
+            display_lots=place.display_lots,
         )
     )
     return order
@@ -272,36 +249,9 @@ def _unrest(state: State, order: Order) -> None:
     note_lots(state, order, -order.remaining_lots)
 
 
-def rest_command(state: State, place: Place, *, price_ticks: int, lots: int) -> bytes:
-    """An order as a command of the book; a guarded one takes two records. Guards are for orders that may rest."""
-    flags = core_flags(place, state.accounts[place.subaccount])
-    rests = not flags & (FLAG_IOC | FLAG_FOK)
-    guard = state.guards[place.subaccount, place.mmp_group] if place.mmp_group and rests else 0
-    command = COMMAND.pack(
-        _NEW,
-        place.side,
-        flags | (FLAG_EXTENDED if guard else 0),
-        place.instrument,
-        price_ticks,
-        lots,
-        state.book_owner(place.subaccount),
-        state.cell(place.subaccount, place.instrument),
-    )
-    return command + EXTENSION.pack(0, guard, 0, 0, 0) if guard else command
-
-
 def _submit(state: State, place: Place, lots: int) -> bytes:
-    command = rest_command(state, place, price_ticks=place.price_ticks, lots=lots)
-    raw: bytes = state.book.submit(command, state.timestamp_ns)
+    raw: bytes = state.book.submit(new_order(state, place, place.price_ticks, lots), state.timestamp_ns)
     return raw
-
-
-def refusal_of(code: int) -> ResultCode:
-    """Public code of a refusal by the book. Raises InvariantViolated for one that no admitted order meets."""
-    refusal = _REFUSALS.get(code)
-    if refusal is None:
-        raise InvariantViolated(f"the book refused an admitted order with {code}")
-    return refusal
 
 
 def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int) -> None:
@@ -326,7 +276,8 @@ def end_frozen(state: State, turn: Turn) -> None:
 
 
 def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:
-    """Book the core's events behind ACCEPTED, in match order."""
+    """Book the core's events behind ACCEPTED, in match order. A refilled maker now comes behind its whole level."""
+    refills = 0
     for kind, side, code, instrument, handle, price_ticks, lots in EVENT.iter_unpack(raw):
         if kind == _TRADE:
             maker = state.by_handle[handle]
@@ -337,14 +288,18 @@ def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handl
             turn.level(instrument, side, price_ticks, lots)
         elif kind == _CANCELED:
             order = taker if handle == taker_handle else state.by_handle[handle]
-            _book_cancel(state, turn, order, code=code, lots=lots)
+            book_cancel(state, turn, order, code=code, lots=lots)
+        elif kind == _REFILLED and handle != taker_handle:
+            refills += 1
+            maker = state.by_handle[handle]
+            maker.rank, maker.refill_rank = taker.rank, refills
         elif kind == _TRIPPED:
             freeze(state, turn, handle, code=code, instrument=instrument, lots=lots)
 
 
-def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
+def book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
     """The core ended an order, or took `lots` off it to prevent a self-trade."""
     if lots < order.remaining_lots:
         lower_quantity(state, turn, order, lots, rests=order.number in state.handles)
     else:
-        close_order(state, turn, order, OrderStatus.CANCELED, _REASONS[code])
+        close_order(state, turn, order, OrderStatus.CANCELED, reason_of(code))

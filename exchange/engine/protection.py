@@ -9,19 +9,18 @@ from exchange.domain.commands import Place
 from exchange.domain.events import CommandRefused
 from exchange.domain.instrument import Instrument
 from exchange.domain.limits import MAX_MMP_GROUPS_PER_SUBACCOUNT, MAX_MMP_LIMIT
-from exchange.domain.quote_events import MmpConfigured, MmpLimit, MmpReset, MmpTriggered
+from exchange.domain.quote_events import MmpConfigured, MmpReset, MmpTriggered
 from exchange.domain.quotes import ResetMmp, SetMmpConfig
 from exchange.domain.result_codes import ResultCode
+from exchange.engine.book_codes import TRIPPED
 from exchange.engine.flags import MMP, QUOTE
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.quote_reserve import group_reserve_e18
 from exchange.engine.records import MmpGroup
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
-from matching_core.fills import CoreCode
 
 __all__ = [
-    "LIMITS",
     "check_group",
     "fits_group",
     "freeze",
@@ -34,12 +33,6 @@ __all__ = [
 
 _E9: Final = 10**9
 _NUMBERS: Final = ("interval_ns", "frozen_ns", "quantity_lots", "delta_e9", "vega_e9", "count")
-LIMITS: Final = {
-    CoreCode.GUARD_QUANTITY: MmpLimit.QUANTITY,
-    CoreCode.GUARD_DELTA: MmpLimit.DELTA,
-    CoreCode.GUARD_VEGA: MmpLimit.VEGA,
-    CoreCode.GUARD_COUNT: MmpLimit.COUNT,
-}
 
 
 def set_mmp_config(state: State, turn: Turn, command: SetMmpConfig) -> None:
@@ -96,7 +89,7 @@ def freeze(state: State, turn: Turn, guard: int, *, code: int, instrument: int, 
             subaccount=group.subaccount,
             account_seq=state.accounts[group.subaccount].next_seq(),
             mmp_group=group.number,
-            limit=LIMITS[code],
+            limit=TRIPPED[code],
             instrument=instrument,
             quantity_lots=lots,
             thaw_ns=group.thaw_ns,

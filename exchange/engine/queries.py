@@ -166,6 +166,7 @@ def _view(state: State, order: Order) -> OrderView:
         trigger=place.trigger,
         trigger_e9=trigger_price_e9(state, order) if place.trigger is not None else 0,
         refusal=order.refusal,
+        display_lots=place.display_lots,
     )
 
 
@@ -226,10 +227,12 @@ def _book_view(state: State, query: GetBook) -> BookView | None:
     if query.instrument not in state.instruments:
         return None
     bids, asks = state.book.depth(query.instrument, query.levels)
+    auction = state.auctions.get(query.instrument)
     return BookView(
         instrument=query.instrument,
         bids=tuple((row[0], row[1], row[2]) for row in bids),
         asks=tuple((row[0], row[1], row[2]) for row in asks),
+        auction_deadline_ns=auction.deadline_ns if auction is not None else 0,
     )
 
 

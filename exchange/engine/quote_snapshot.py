@@ -31,10 +31,14 @@ def group_rows(state: State) -> list[Any]:
 
 
 def load_groups(state: State, rows: list[Any]) -> None:
-    """Open the groups, before the orders that they guard, and tell the book the weights of its instruments."""
+    """Open the groups, before the orders that they guard, and tell the book the weights of its instruments.
+
+    Until `load_windows` the book has no limits: a slice that is traded away once more must not reach one.
+    """
     for subaccount, number, fields, _ in rows:
         values = dict(zip(_FIELDS, fields, strict=True))
         state.open_group(MmpGroup(subaccount=subaccount, number=number, **values))
+        state.book.set_guard(state.guards[subaccount, number], interval_ns=0)
         if values["thaw_ns"]:
             state.thaws.add((values["thaw_ns"], subaccount, number))
     for instrument in state.prices.marks:
@@ -42,9 +46,10 @@ def load_groups(state: State, rows: list[Any]) -> None:
 
 
 def load_windows(state: State, rows: list[Any]) -> None:
-    """Give the book its counts back, behind the orders."""
+    """Give the book its limits and counts back, behind the orders."""
     for subaccount, number, _, window in rows:
         is_frozen, start_ns, quantity_lots, delta_e9, vega_e9, fills = window
+        state.limit_guard(state.account_groups[subaccount][number])
         state.book.set_window(
             state.guards[subaccount, number],
             is_frozen=is_frozen,

@@ -15,14 +15,12 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
-from exchange.engine.flags import REDUCE_ONLY
-from exchange.engine.matching import open_order, rest_command
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
-from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session, TriggerStage
+from exchange.engine.records import Account, Auction, Batch, KeyRow, Order, Position, Session, TriggerStage
+from exchange.engine.restored_book import restore_book, shown_lots
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.waiting import await_trigger, extreme_e9, resume
 from matching_core import OrderBook
-from matching_core.fills import EVENT, CoreEvent
 
 __all__ = ["SECTIONS", "dump", "load"]
 
@@ -39,6 +37,7 @@ SECTIONS: Final = (
     "nonces",
     "batch",
     "groups",
+    "auctions",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -63,6 +62,7 @@ _ORDER_FIELDS: Final = (
     "replaces",
     "filled_batch",
     "rank",
+    "refill_rank",
     "stage",
     "trigger_e9",
     "offset_e9",
@@ -91,8 +91,6 @@ _ACCOUNT_FIELDS: Final = (
 )
 _POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns")
 _BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
-_FAR: Final = 1 << 60
-"""A position far enough from zero for any reduce-only order to rest again."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -107,12 +105,13 @@ def dump(state: State) -> dict[str, bytes]:
         [_account_row(account) for _, account in sorted(state.accounts.items())],
         [(owner, [row for _, row in sorted(keys.items())]) for owner, keys in sorted(state.keys.items())],
         [session for _, session in sorted(state.sessions.items())],
-        [_order_row(order) for _, order in sorted(state.open_orders.items())],
+        [_order_row(order, shown_lots(state, order)) for _, order in sorted(state.open_orders.items())],
         [_waiting_row(state, order) for _, order in sorted(state.waiting_orders.items())],
         [_order_row(order) for order in state.closed_orders.values()],
         state.nonces.rows(),
         _batch_row(state.batch),
         group_rows(state),
+        [auction for _, auction in sorted(state.auctions.items())],
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -135,6 +134,8 @@ def load(
     _load_accounts(state, decoded)
     load_groups(state, decoded["groups"])
     state.nonces.restore(decoded["nonces"])
+    auctions = msgspec.convert(decoded["auctions"], list[Auction])
+    state.auctions.update({auction.instrument: auction for auction in auctions})
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")
@@ -143,7 +144,7 @@ def load(
         state.closed_orders[order.number] = order
     for order in sorted((*closed, *orders, *waiting), key=lambda order: order.number):
         state.index_order(order)
-    _restore_book(state, orders)
+    restore_book(state, orders, {row[0]: row[1] for row in decoded["orders"]})
     for order in waiting:
         await_trigger(state, order)
         resume(state, order)
@@ -165,6 +166,7 @@ def _price_rows(state: State) -> list[Any]:
         sorted((*key, value) for key, value in prices.forward_e9.items()),
         [row for _, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
+        state.price_moves.rows(state.instruments),
     ]
 
 
@@ -173,9 +175,10 @@ def _account_row(account: Account) -> list[Any]:
     return [account.index, _values(account, _ACCOUNT_FIELDS), positions]
 
 
-def _order_row(order: Order) -> list[Any]:
+def _order_row(order: Order, shown: int = 0) -> list[Any]:
+    """`shown`: of an iceberg in the book, what is left of its slice; else 0."""
     first = () if order.first_place is None else pack_command(order.first_place)
-    return [order.number, _values(order, _ORDER_FIELDS), *pack_command(order.place), *first]
+    return [order.number, shown, _values(order, _ORDER_FIELDS), *pack_command(order.place), *first]
 
 
 def _waiting_row(state: State, order: Order) -> list[Any]:
@@ -200,6 +203,7 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.index_e9 = {name: value for name, value in rows[2]}  # noqa: C416 - rows are lists of two
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
+    state.price_moves.restore(rows[6])
     prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
 
 
@@ -223,7 +227,7 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
 
 
 def _load_order(row: list[Any]) -> Order:
-    number, fields, *packed = row
+    number, _, fields, *packed = row
     place, first_place = _unpack_place(packed[:2]), _unpack_place(packed[2:]) if packed[2:] else None
     values = dict(zip(_ORDER_FIELDS, fields, strict=True))
     for name, kind in _ORDER_ENUMS.items():
@@ -247,28 +251,3 @@ def _load_batch(row: list[Any]) -> Batch:
         instruments=dict(instruments),
         orders=dict(orders),
     )
-
-
-def _restore_book(state: State, orders: list[Order]) -> None:
-    """Rest the orders by ascending rank, which is the order of every level."""
-    for order in sorted(orders, key=lambda order: order.rank):
-        state.open_orders[order.number] = order
-        state.links.add(order)
-        open_order(state, order, _rest(state, order))
-
-
-def _rest(state: State, order: Order) -> int:
-    """Put one order into the book and return its handle. Its cell is pulled away from zero for that moment."""
-    place = order.place
-    command = rest_command(state, place, price_ticks=order.price_ticks, lots=order.remaining_lots)
-    cell = state.cell(place.subaccount, place.instrument)
-    held = state.accounts[place.subaccount].lots(place.instrument)
-    if int(place.flags) & REDUCE_ONLY:
-        state.book.set_cell(cell, _FAR if place.side else -_FAR)
-    raw: bytes = state.book.submit(command)
-    state.book.set_cell(cell, held)
-    kind, _, code, _, handle, _, _ = EVENT.unpack_from(raw)
-    # Accepted and one level deeper; anything more means that it traded.
-    if kind != CoreEvent.ACCEPTED or len(raw) != 2 * EVENT.size:
-        raise InvariantViolated(f"order {order.number} does not rest again (code {code})")
-    return int(handle)

@@ -21,8 +21,9 @@ from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.flags import QUOTE
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
+from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Batch, KeyRow, MmpGroup, Order, Session
+from exchange.engine.records import Account, Auction, Batch, KeyRow, MmpGroup, Order, Session
 from exchange.engine.triggers import TriggerBook
 from matching_core import InvariantViolated, OrderBook
 
@@ -61,6 +62,8 @@ class State:
         """In order of closing, which is the order of forgetting."""
         self.account_groups: dict[int, dict[int, MmpGroup]] = {}
         """Protection groups by subaccount and number."""
+        self.auctions: dict[int, Auction] = {}
+        self.price_moves = PriceRings()
         self.nonces = NonceStore()
         self.prices = PriceTable()
         self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
@@ -101,10 +104,11 @@ class State:
         if self.triggers.fired:
             return self.timestamp_ns
         deadlines = [line[0][0] for line in (self.timers, self.thaws) if line]
+        deadlines += [auction.deadline_ns for auction in self.auctions.values()]
         return min(deadlines) if deadlines else None
 
     def work_pending(self) -> bool:
-        """Whether timers are due, or triggers fired, that the last command left over."""
+        """Whether deadlines are due, or triggers fired, that the last command left over."""
         deadline_ns = self.next_deadline_ns()
         return deadline_ns is not None and deadline_ns <= self.timestamp_ns
 
@@ -198,8 +202,12 @@ class State:
         key = group.subaccount, group.number
         guard = self.guards.setdefault(key, len(self.guards) + 1)
         self.account_groups[group.subaccount][group.number] = self.guard_groups[guard] = group
+        self.limit_guard(group)
+
+    def limit_guard(self, group: MmpGroup) -> None:
+        """Tell the core a group's limits; its window begins anew."""
         self.book.set_guard(
-            guard,
+            self.guards[group.subaccount, group.number],
             interval_ns=group.interval_ns,
             quantity_lots=group.quantity_lots,
             delta_e9=group.delta_e9,

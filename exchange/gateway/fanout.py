@@ -296,7 +296,8 @@ class Fanout:
         if topic.shown_version == book.version and now - topic.sent_at < self._core.settings.quiet_interval_s:
             return
         if book.is_crossed():
-            self._core.market.crossed_count += 1
+            # A book of a call auction crosses; it is shown again when it was matched.
+            self._core.market.crossed_count += topic.instrument_id not in self._core.market.auctions
             return
         instrument = self._core.market.by_id[topic.instrument_id]
         channel = topic.channel

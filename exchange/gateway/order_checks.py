@@ -20,6 +20,7 @@ from exchange.domain.money import ceil_div
 from exchange.gateway.auth import parse_wallet
 from exchange.gateway.calls import Identity
 from exchange.gateway.directory import Directory, has_trade_scope
+from exchange.gateway.display_checks import display_lots
 from exchange.gateway.market import Market
 from exchange.gateway.trigger_checks import trigger_of
 from exchange.gateway.verify import OrderTerms
@@ -110,6 +111,9 @@ class OrderChecks:
         )
         signature = signature_bytes(str(params.signature), signer)
         place = self._place(params, terms, account, time_in_force, flags, identity.session, signature, trigger)
+        shown_lots = display_lots(params, instrument, quantity_lots, time_in_force, flags)
+        if shown_lots:
+            place = msgspec.structs.replace(place, display_lots=shown_lots)
         return CheckedOrder(terms, signature, place)
 
     def _place(

@@ -97,6 +97,9 @@ MESSAGES: Final[dict[int, str]] = {
     20009: "Market-maker protection group or session is missing",
     20011: "Orders cannot be linked this way",
     20012: "Not while orders are open: cancel them first",
+    20016: "Display amount is not allowed with this order type",
+    20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
+    20018: "The order would move the price too far in a short time",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

@@ -207,6 +207,7 @@ class OrderParams(SignedActionParams):
     expires_at: int | None = None
     cancel_on_disconnect: bool | None = None
     self_trade_prevention: str | None = None
+    display_amount: Decimal | None = None
 
 
 class CheckSignatureParams(OrderParams):

@@ -30,6 +30,9 @@ CONFIG = EngineConfig(
     open_orders_max=16,
     positions_max=3,
     trigger_orders_max=2,
+    short_move_ppm=4_000,
+    long_move_ppm=5_000,
+    auction_length_ns=20_000_000,
 )
 ORDERS_MAX = 330
 small_book = partial(OrderBook, order_capacity=ORDERS_MAX)

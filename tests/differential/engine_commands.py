@@ -6,6 +6,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import (
     Amend,
     Cancel,
@@ -49,6 +50,7 @@ class FastStream:
     def __init__(self, seed: int, *, accounts: int = 40) -> None:
         """Everything is a function of `seed`."""
         self.random = Random(seed)
+        self.slices = Random(~seed)
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -82,6 +84,8 @@ class FastStream:
         """One more command."""
         if self.upcoming:
             return self._timed(self.upcoming.popleft())
+        if self.slices.random() < 0.004:
+            return self._timed(self._phase())
         roll = self.random.random()
         if roll < 0.08:
             return self._timed(self._quotes(self.random.random()))
@@ -127,6 +131,7 @@ class FastStream:
             expires_at_s=pick.choice((0, 0, self.now_ns // SECOND_NS + 12)),
             client_order_id=pick.choice(("", "", f"c{pick.randrange(10**6)}")),
             label=pick.choice(("", "label")),
+            display_lots=self.slices.choice((0,) * 14 + (1, 3, 10)),
         )
         if pick.random() < 0.05:
             return odd_order(pick, place, self.now_ns, [row for _, row in list(self.recent)[-20:]])
@@ -189,6 +194,14 @@ class FastStream:
             return Replace(target_order=number, order=self.remember(fresh), expected_filled_lots=expected)
         terms = fresh if self.random.random() < 0.2 else _same(place, fresh)
         return SignedAmend(target_order=number, order=terms, expected_filled_lots=expected)
+
+    def _phase(self) -> SetPhase:
+        """A call of some seconds, another deadline for it, or its end."""
+        instrument, phase = self.slices.choice((PERP, CALL, PUT)), self.slices.choice((*Phase, Phase.CONTINUOUS))
+        seconds = 0 if phase is Phase.CONTINUOUS else self.slices.choice((1, 30, 90_000))
+        return SetPhase(
+            instrument=instrument, phase=phase, deadline_ns=self.now_ns + seconds * SECOND_NS if seconds else 0
+        )
 
     def request(self, kind: ChainRequestKind, account: int, **fields: object) -> ChainRequest:
         """The next entry of the chain's queue."""

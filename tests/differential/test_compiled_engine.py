@@ -21,7 +21,16 @@ compiled_state = pytest.importorskip("exchange.engine.compiled_state")
 hot_path = pytest.importorskip("exchange.engine._hot_path")
 CONFIGS = [
     EngineConfig(closed_orders_max=500, batch_accounts_max=6),
-    EngineConfig(closed_orders_max=40, batch_accounts_max=5, batch_legs_max=9, open_orders_max=30, positions_max=2),
+    EngineConfig(
+        closed_orders_max=40,
+        batch_accounts_max=5,
+        batch_legs_max=9,
+        open_orders_max=30,
+        positions_max=2,
+        short_move_ppm=6_000,
+        long_move_ppm=8_000,
+        auction_length_ns=5_000_000_000,
+    ),
 ]
 
 
@@ -48,9 +57,9 @@ def test_compiled_state_gives_the_events_of_its_twin(seed: int) -> None:
 
 
 def test_a_fast_stream_of_orders_gives_no_difference() -> None:
-    """20,000 commands, mostly hot; `compiled_engine_run` is the same over as many as asked."""
+    """30,000 commands, mostly hot; `compiled_engine_run` is the same over as many as asked."""
     compare = pytest.importorskip("tests.differential.compiled_engine_run").compare
-    _, counts = compare(7, 20_000, every=5_000)
+    _, counts = compare(7, 30_000, every=5_000)
     assert counts["Trade"] > 2_000
     assert counts["OrderAmended"] > 100
     assert counts["OrderRevised"] > 20
@@ -61,6 +70,7 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["QuoteKept"] > 50
     assert counts["QuoteRefused"] > 50
     assert counts["MmpReset"] > 50
+    assert counts["AuctionEnded"] > 10
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:
@@ -106,3 +116,24 @@ def test_a_snapshot_moves_between_rows_and_twin() -> None:
         assert apply(rows, command, now_ns) == expected
         assert apply(again, command, now_ns) == expected
     assert state_hash(again) == state_hash(twin) == state_hash(rows)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_snapshot_of_quotes_icebergs_and_calls_goes_on_alike(seed: int) -> None:
+    """Of 6,000 fast commands, the last 4,500 over states that were dumped and loaded every 500."""
+    compare = pytest.importorskip("tests.differential.compiled_engine_run")
+    twin, stream = State(compare.small_book, compare.CONFIG), FastStream(seed)
+    commands = [*stream.opening(), *(stream.next() for _ in range(6_000))]
+    for command, now_ns in commands[:1_500]:
+        apply(twin, command, now_ns)
+    for at in range(1_500, len(commands), 500):
+        rows = load(dump(twin), compare.small_book, compare.CONFIG, compiled_state.CompiledState)
+        again = load(dump(rows), compare.small_book, compare.CONFIG)
+        check_invariants(rows)
+        for number, (command, now_ns) in enumerate(commands[at : at + 500], at):
+            expected = apply(twin, command, now_ns)
+            assert apply(again, command, now_ns) == expected, f"command {number}: {command}"
+            found = rows.hot(command, now_ns, None)
+            found = apply(rows, command, now_ns) if found is None else found
+            assert found == expected, f"command {number}: {command}"
+        assert dump(rows) == dump(twin) == dump(again)

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from exchange.bridge.assembler import BadEvents, BatchAssembler
+from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import BatchCut, SignedAmend
 from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, Trade
 from exchange.domain.packing import CommandEvents
@@ -149,3 +150,24 @@ def test_fills_behind_a_signed_amendment_belong_to_its_digest():
         (4, b"\x01" * 32),
         (6, b"\x03" * 32),
     ]
+
+
+def test_fills_of_an_uncross_have_their_buyer_and_their_seller():
+    """Nobody took, and both orders are leaves with the auction's price and the maker's fee."""
+    world = World().open()
+    assembler = BatchAssembler.resume(
+        sequence=world.state.sequence, next_batch=world.state.batch.number, units={PERP: 100}, refs={}
+    )
+    batches = []
+    for command in (
+        SetPhase(instrument=PERP, phase=Phase.AUCTION, deadline_ns=world.now_ns + 60 * 10**9),
+        world.order(3, SELL, 599_900, 10, digest=b"\x03" * 32),
+        world.order(2, BUY, 600_100, 10, digest=b"\x02" * 32),
+        SetPhase(instrument=PERP, phase=Phase.CONTINUOUS),
+        BatchCut(),
+    ):
+        events = world.run(command)
+        batches += assembler.take(CommandEvents(world.state.sequence, world.now_ns, events))
+    (fill,) = batches[0].input.fills
+    assert (fill.buyer, fill.seller, fill.buyer_ref, fill.seller_ref) == (2, 3, b"\x02" * 32, b"\x03" * 32)
+    assert (fill.notional_e6, fill.buyer_fee_e6, fill.seller_fee_e6) == (600_000_000, 60_000, 60_000)
