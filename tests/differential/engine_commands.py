@@ -109,7 +109,7 @@ class FastStream:
         """An order near the mark; one in twenty is an odd one."""
         pick = self.random
         account = pick.randrange(2, 3 + self.accounts) if pick.random() < 0.96 else self.rarities.account()
-        instrument = pick.choices((PERP, CALL, PUT, 99, WIDE, *SHORT_OPTIONS), (680, 130, 130, 10, 10, 10, 10, 20))[0]
+        instrument = pick.choices((PERP, CALL, PUT, 99, WIDE, *SHORT_OPTIONS), (600, 130, 130, 10, 10, 40, 40, 40))[0]
         mark = self.index * 10 if instrument == PERP else MARKS[instrument]
         step = max(1, mark // 4_000)
         flags, group = pick.choice(FLAGS), 0

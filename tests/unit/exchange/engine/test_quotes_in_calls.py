@@ -161,6 +161,18 @@ def test_a_guarded_iceberg_keeps_slice_guard_and_count(taken: int) -> None:
     assert state_hash(again.state) == state_hash(world.state)
 
 
+def test_a_slice_traded_in_two_windows_comes_back_whole() -> None:
+    """Eight lots of one slice are more than the limit of five, and were never more than four in a window."""
+    world = QuoteWorld().open_maker(lot_e9=PERP_LOT_E9, quantity_lots=5)
+    world.place(MAKER, SELL, PRICE, 50, flags=MMP, mmp_group=GROUP, display_lots=10)
+    for _ in range(2):
+        world.place(3, BUY, PRICE, 4)
+        world.clock(11)
+    again = restored(world)
+    assert state_hash(again.state) == state_hash(world.state)
+    assert again.place(4, BUY, PRICE, 9) == world.place(4, BUY, PRICE, 9)
+
+
 def test_a_protected_order_may_show_slices_and_stays_guarded() -> None:
     """Display and group do not exclude each other; the group of the options takes no perpetual."""
     world = QuoteWorld().open_maker(lot_e9=OPTION_LOT_E9)
