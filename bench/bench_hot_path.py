@@ -273,10 +273,10 @@ def option(number, expiry_s):
 
 
 def test_a_quote_side_through_the_engine(benchmark):
-    """CPU us per side of a mass quote, the least of the rounds: one cancel and one placement each."""
+    """CPU us per side of a mass quote, median of the rounds: one cancel and one placement each."""
     flow = QuoteFlow()
     flow.quotes(MAKERS)
-    value = min(flow.quotes(CALLS) for _ in range(ROUNDS))
+    rounds = [flow.quotes(CALLS) for _ in range(ROUNDS)]
     twin = State(OrderBook, CONFIG)
     for at, command in enumerate(opening()):
         apply(twin, command, START_NS + at)
@@ -289,10 +289,11 @@ def test_a_quote_side_through_the_engine(benchmark):
     record_goal(
         benchmark,
         "H3",
-        value=round(value, 3),
+        value=round(statistics.median(rounds), 3),
         unit="us",
         target=0.6,
         at_least=False,
+        least_us=round(min(rounds), 3),
         result_hash=result_hash([state_hash(flow.state)]),
         makers=MAKERS,
         lines=LINES,

@@ -40,7 +40,7 @@ cdef struct Plain:                   # a plain order on its way through the othe
 
 cdef inline bint is_in_range(const Ladder* ladder, int64_t price, int64_t quantity) noexcept nogil:
     """Whether price and quantity are of the band and no auction is on."""
-    return offset_of(ladder, price) < ladder.limit and <uint64_t>(quantity - 1) < <uint64_t>QUANTITY_MAX
+    return offset_of(ladder, price) < ladder.limit and <uint64_t>quantity - 1 < <uint64_t>QUANTITY_MAX
 
 
 cdef inline bint reaches(const Core* core, uint32_t ladder, int64_t price) noexcept nogil:

@@ -14,12 +14,14 @@ __all__ = [
     "GetAccount",
     "GetBook",
     "GetInstruments",
+    "GetMmpGroups",
     "GetOpenOrders",
     "GetOrder",
     "GetPrices",
     "GetSummary",
     "GetTriggerOrders",
     "GetWallet",
+    "MmpGroupView",
     "OrderView",
     "Output",
     "PositionView",
@@ -137,6 +139,22 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     marks: dict[int, MarkRow]
 
 
+class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
+    """A protection group: limits as in SetMmpConfig, and whether it is frozen."""
+
+    mmp_group: int
+    underlying: str
+    lot_e9: int
+    interval_ns: int
+    frozen_ns: int
+    quantity_lots: int
+    delta_e9: int
+    vega_e9: int
+    count: int
+    is_frozen: bool
+    thaw_ns: int
+
+
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     """The state in numbers, for status lines, hashes and the bridge's start."""
 
@@ -180,6 +198,12 @@ class GetAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     subaccount: int
 
 
+class GetMmpGroups(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[MmpGroupView, ...] by ascending number."""
+
+    subaccount: int
+
+
 class GetWallet(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> WalletView | None."""
 
@@ -212,6 +236,7 @@ Query = (
     | GetOpenOrders
     | GetTriggerOrders
     | GetAccount
+    | GetMmpGroups
     | GetWallet
     | GetBook
     | GetInstruments
@@ -222,6 +247,7 @@ Answer = (
     OrderView
     | tuple[OrderView, ...]
     | AccountView
+    | tuple[MmpGroupView, ...]
     | WalletView
     | BookView
     | tuple[Instrument, ...]

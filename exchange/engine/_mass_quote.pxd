@@ -2,7 +2,6 @@
 """A checked mass quote in the book: cancels, then placements, booked answer by answer; twin: mass_quotes."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from exchange.engine._answers cimport DONE, reason_of, refusal_of
@@ -14,7 +13,7 @@ from exchange.engine._events cimport (
 )
 from exchange.engine._integers cimport mix
 from exchange.engine._margin cimport note_lots
-from exchange.engine._order_rows cimport reserve_fresh, take_order
+from exchange.engine._order_rows cimport QUOTE_TEXT_BYTES, give_text, reserve_fresh, take_order, take_text
 from exchange.engine._orders cimport find_deadline, link_open, reserve_timers, start_timer
 from exchange.engine._quote_call cimport CALL_LINES_MAX, SIGNED_ROOM, Call, Line, Side, check_call, read_call
 from exchange.engine._quotes cimport rest_quote
@@ -31,7 +30,6 @@ from matching_core._order_pool cimport PHASE_IDLE, Command, QuoteLine
 cdef enum:
     # Post-only, MMP, cancel on disconnect, quote, self-trade mode of the account
     QUOTE_FLAGS = 1 | 16 | 32 | 64 | 1024
-    TEXT_BYTES = RECORD_BYTES + SIGNED_ROOM
     TOUCHED_PLACES = 1024            # of a table of levels; a call touches at most 256
     TOUCHED_MAX = 256
 
@@ -83,10 +81,10 @@ cdef inline void touch(Levels* levels, const CoreEvent* event) noexcept nogil:
 
 # Before the book.
 
-cdef inline void free_texts(Turn* turn) noexcept nogil:
+cdef inline void free_texts(Engine* engine, Turn* turn) noexcept nogil:
     while turn.text_count:
         turn.text_count -= 1
-        free(turn.texts[turn.text_count])
+        give_text(engine, turn.texts[turn.text_count])
 
 
 cdef inline bint reserve_call(Engine* engine, Turn* turn) noexcept nogil:
@@ -104,9 +102,9 @@ cdef inline bint reserve_call(Engine* engine, Turn* turn) noexcept nogil:
             return False
     turn.text_count = 0
     while turn.text_count < call.placed:
-        turn.texts[turn.text_count] = <char*>malloc(TEXT_BYTES)
+        turn.texts[turn.text_count] = take_text(engine)
         if turn.texts[turn.text_count] == NULL:
-            free_texts(turn)
+            free_texts(engine, turn)
             return False
         turn.text_count += 1
     return True
@@ -182,7 +180,7 @@ cdef inline void make_quote(Engine* engine, Turn* turn, uint32_t entry, uint32_t
     turn.text_count -= 1
     order.text_serial = engine.text_count
     order.text = turn.texts[turn.text_count]
-    order.text_bytes = TEXT_BYTES
+    order.text_bytes = QUOTE_TEXT_BYTES
     order.price = side.price
     order.quantity = side.lots
     order.created = order.updated = engine.now
@@ -350,5 +348,5 @@ cdef inline int mass_quote(
     begin_second(engine, &turn)
     next_entry(engine, &turn)
     report_levels(engine, &turn.levels)
-    free_texts(&turn)
+    free_texts(engine, &turn)
     return DONE

@@ -4,7 +4,7 @@
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
-from exchange.engine._order_rows cimport release_order
+from exchange.engine._order_rows cimport release_order, take_text
 from exchange.engine._rows cimport (
     CORE_EVENTS, AccountRow, CellRow, CoreEvent, Engine, GroupRow, GuardRow, KeyEntry, Listing, Market,
     Underlying, grown,
@@ -50,6 +50,8 @@ cdef inline void close_engine(Engine* engine) noexcept:
     if engine.blocks != NULL:
         for row in range(1, engine.order_top + 1):
             release_order(engine, row)
+    while engine.texts != NULL:
+        free(take_text(engine))
     for row in range(engine.block_count):
         free(engine.blocks[row])
     for row in range(engine.bucket_room):

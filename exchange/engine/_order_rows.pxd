@@ -2,10 +2,16 @@
 """Rows of orders: room for one more, taking one, giving it back with its texts."""
 
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 
-from exchange.engine._rows cimport AT_NOWHERE, BLOCK_BITS, BLOCK_ROWS, Engine, OrderRow, grown, order_at
+from exchange.engine._rows cimport (
+    AT_NOWHERE, BLOCK_BITS, BLOCK_ROWS, ORDER_QUOTE, RECORD_BYTES, Engine, OrderRow, grown, order_at,
+)
+
+
+cdef enum:
+    QUOTE_TEXT_BYTES = RECORD_BYTES + 176
 
 
 cdef extern from *:
@@ -55,10 +61,27 @@ cdef inline uint32_t take_order(Engine* engine) noexcept nogil:
     return row
 
 
+cdef inline char* take_text(Engine* engine) noexcept nogil:
+    """Room for the text of a quote; NULL without memory."""
+    cdef char* text = engine.texts
+    if text == NULL:
+        return <char*>malloc(QUOTE_TEXT_BYTES)
+    memcpy(&engine.texts, text, sizeof(char*))
+    return text
+
+
+cdef inline void give_text(Engine* engine, char* text) noexcept nogil:
+    memcpy(text, &engine.texts, sizeof(char*))
+    engine.texts = text
+
+
 cdef inline void release_order(Engine* engine, uint32_t row) noexcept nogil:
     """Free a row and its texts."""
     cdef OrderRow* order = order_at(engine, row)
-    free(order.text)
+    if order.text != NULL and order.flags & ORDER_QUOTE and order.text_bytes == QUOTE_TEXT_BYTES:
+        give_text(engine, order.text)
+    else:
+        free(order.text)
     free(order.first)
     free(order.trigger)
     # The rest is wiped when the row is taken again.

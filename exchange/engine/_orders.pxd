@@ -11,6 +11,10 @@ from exchange.engine._rows cimport (
 from exchange.engine._tables cimport take_out
 
 
+cdef enum:
+    STOPPED_MAX = 256                # stopped timers that stay, beside as many as run
+
+
 cdef inline bint is_earlier(const Timer* one, const Timer* other) noexcept nogil:
     if one.deadline_s != other.deadline_s:
         return one.deadline_s < other.deadline_s
@@ -19,7 +23,8 @@ cdef inline bint is_earlier(const Timer* one, const Timer* other) noexcept nogil
 
 cdef inline void set_timer(Engine* engine, uint32_t place, const Timer* timer) noexcept nogil:
     engine.timers[place] = timer[0]
-    order_at(engine, timer.order).timer = place
+    if timer.order:
+        order_at(engine, timer.order).timer = place
 
 
 cdef inline void rise(Engine* engine, uint32_t place, Timer timer) noexcept nogil:
@@ -39,9 +44,9 @@ cdef inline void sink(Engine* engine, uint32_t place, Timer timer) noexcept nogi
     cdef uint32_t child, best, last
     while True:
         best = child = 4 * place - 2
-        if child > engine.timer_count:
+        if child > engine.timer_top:
             break
-        last = min(child + 3, engine.timer_count)
+        last = min(child + 3, engine.timer_top)
         while child < last:
             child += 1
             if is_earlier(&engine.timers[child], &engine.timers[best]):
@@ -58,7 +63,7 @@ cdef inline bint reserve_timer(Engine* engine) noexcept nogil:
 
 
 cdef inline bint reserve_timers(Engine* engine, uint32_t count) noexcept nogil:
-    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_count + count, sizeof(Timer))
+    cdef void* rows = grown(engine.timers, &engine.timer_room, engine.timer_top + count, sizeof(Timer))
     if rows == NULL:
         return False
     engine.timers = <Timer*>rows
@@ -73,23 +78,43 @@ cdef inline void start_timer(Engine* engine, uint32_t row) noexcept nogil:
     timer.deadline_s = order.deadline_s
     timer.order = row
     engine.timer_count += 1
-    rise(engine, engine.timer_count, timer)
+    engine.timer_top += 1
+    rise(engine, engine.timer_top, timer)
 
 
 cdef inline void stop_timer(Engine* engine, uint32_t row) noexcept nogil:
+    """Watch it no more: its timer stays where it is, for it would be sought a place for another one's sake."""
     cdef OrderRow* order = order_at(engine, row)
-    cdef uint32_t place = order.timer
-    cdef Timer last = engine.timers[engine.timer_count]
-    if place == 0:
+    if order.timer == 0:
         return
+    engine.timers[order.timer].order = 0
     order.timer = 0
     engine.timer_count -= 1
-    if last.order == row:
-        return
-    if place > 1 and is_earlier(&last, &engine.timers[(place + 2) >> 2]):
-        rise(engine, place, last)
-    else:
-        sink(engine, place, last)
+    if engine.timer_top > 2 * engine.timer_count + STOPPED_MAX:
+        sift_timers(engine)
+
+
+cdef inline void sift_timers(Engine* engine) noexcept nogil:
+    """Throw the stopped timers away and put the others in heap order anew."""
+    cdef uint32_t index
+    cdef uint32_t kept = 0
+    for index in range(1, engine.timer_top + 1):
+        if engine.timers[index].order:
+            kept += 1
+            set_timer(engine, kept, &engine.timers[index])
+    engine.timer_top = kept
+    for index in range((kept + 2) >> 2, 0, -1):
+        sink(engine, index, engine.timers[index])
+
+
+cdef inline void drop_stopped(Engine* engine) noexcept nogil:
+    """Take stopped timers off the front, so that the first one runs."""
+    cdef Timer last
+    while engine.timer_top and engine.timers[1].order == 0:
+        last = engine.timers[engine.timer_top]
+        engine.timer_top -= 1
+        if engine.timer_top:
+            sink(engine, 1, last)
 
 
 cdef inline void find_deadline(

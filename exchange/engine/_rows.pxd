@@ -94,7 +94,7 @@ cdef struct OrderRow:                # 256 bytes; the first 128 are what a cance
 cdef struct Timer:
     uint64_t number
     uint32_t deadline_s
-    uint32_t order
+    uint32_t order                   # 0: stopped
 
 cdef struct NonceEntry:
     uint64_t nonce
@@ -304,8 +304,9 @@ cdef struct Engine:
     Table numbers
     Table client_ids
     Table nonce_orders
-    Timer* timers                    # heap of four children, place 1 first
-    uint32_t timer_count
+    Timer* timers                    # heap of four children, place 1 first; stopped ones stay until they are many
+    uint32_t timer_top
+    uint32_t timer_count             # that run
     uint32_t timer_room
     NonceBucket* buckets
     uint32_t bucket_room
@@ -349,6 +350,7 @@ cdef struct Engine:
     Note* notes
     size_t note_count
     size_t note_room
+    char* texts                      # free room for texts of quotes, each begins with the address of the next
     uint32_t* spent                  # quotes that ended in the last command without a fill: their rows go with the next
     uint32_t spent_count
     uint32_t spent_room

@@ -17,7 +17,9 @@ from exchange.engine._lookup cimport (
 )
 from exchange.engine._memory cimport close_engine, open_engine
 from exchange.engine._order_rows cimport reserve_orders, take_order
-from exchange.engine._orders cimport find_deadline, forget_old, reserve_timer, start_timer, stop_timer
+from exchange.engine._orders cimport (
+    drop_stopped, find_deadline, forget_old, reserve_timer, start_timer, stop_timer,
+)
 from exchange.engine._rows cimport (
     ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
@@ -292,6 +294,7 @@ cdef class Store:
         """Return (deadline_s, number) of the earliest; IndexError when there is none."""
         if self.engine.timer_count == 0:
             raise IndexError("no timers")
+        drop_stopped(&self.engine)
         return self.engine.timers[1].deadline_s, self.engine.timers[1].number
 
     def start_timer(self, number, deadline_s):

@@ -13,12 +13,14 @@ from exchange.domain.views import (
     GetAccount,
     GetBook,
     GetInstruments,
+    GetMmpGroups,
     GetOpenOrders,
     GetOrder,
     GetPrices,
     GetSummary,
     GetTriggerOrders,
     GetWallet,
+    MmpGroupView,
     OrderView,
     Output,
     PositionView,
@@ -29,7 +31,7 @@ from exchange.domain.views import (
     WalletView,
 )
 from exchange.engine.orders import find_order
-from exchange.engine.records import Account, Order
+from exchange.engine.records import Account, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
@@ -50,6 +52,9 @@ def answer(state: State, query: Query) -> Answer:
         case GetAccount():
             account = state.accounts.get(query.subaccount)
             return None if account is None else _account_view(state, account)
+        case GetMmpGroups():
+            groups = state.account_groups.get(query.subaccount, {})
+            return tuple(_group_view(group) for _, group in sorted(groups.items()))
         case GetWallet():
             return _wallet_view(state, query.owner)
         case _:
@@ -202,6 +207,22 @@ def _position_view(state: State, account: Account, instrument: Instrument) -> Po
         initial_requirement_e6=requirement.initial_e6,
         maintenance_requirement_e6=requirement.maintenance_e6,
         opened_ns=position.opened_ns,
+    )
+
+
+def _group_view(group: MmpGroup) -> MmpGroupView:
+    return MmpGroupView(
+        mmp_group=group.number,
+        underlying=group.underlying,
+        lot_e9=group.lot_e9,
+        interval_ns=group.interval_ns,
+        frozen_ns=group.frozen_ns,
+        quantity_lots=group.quantity_lots,
+        delta_e9=group.delta_e9,
+        vega_e9=group.vega_e9,
+        count=group.count,
+        is_frozen=group.is_frozen,
+        thaw_ns=group.thaw_ns,
     )
 
 

@@ -51,6 +51,8 @@ _SLIDE: Final = int(OrderFlag.SLIDE)
 _MARKET: Final = int(OrderFlag.MARKET)
 _REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
 _MMP: Final = int(OrderFlag.MMP)
+DEFAULT_MMP_GROUP: Final = 1
+"""Of orders and configurations that name none."""
 _CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
 _TIF: Final = {
     "gtc": TimeInForce.GTC,
@@ -147,6 +149,7 @@ class OrderChecks:
             signature=signature,
             client_order_id=_short_text(params.client_order_id, "client_order_id", MAX_CLIENT_ORDER_ID_CHARACTERS),
             label=_short_text(params.label, "label", MAX_LABEL_CHARACTERS),
+            mmp_group=_mmp_group(params),
             trigger=trigger,
         )
 
@@ -344,6 +347,18 @@ def _short_text(value: Any, field: str, maximum: int) -> str:
     if len(text) > maximum:
         raise WireError.bad_param(field, f"at most {maximum} characters")
     return text
+
+
+def _mmp_group(params: OrderParams) -> int:
+    """Group of an order with `mmp`; naming one without it is a mistake."""
+    if not params.mmp:
+        if params.mmp_group:
+            raise WireError.bad_param("mmp_group", "needs mmp")
+        return 0
+    group = DEFAULT_MMP_GROUP if params.mmp_group is None else params.mmp_group
+    if not 0 < group < 1 << 32:
+        raise WireError.bad_param("mmp_group", "must be 1 to 4294967295")
+    return group
 
 
 def _expires_at_s(expires_at_ms: int | None, expiry_s: int) -> int:

@@ -13,6 +13,7 @@ from exchange.engine.snapshot import dump, load
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from matching_core import OrderBook
+from tests.differential import quoting
 from tests.differential.engine_commands import FastStream
 from tests.property.engine_stream import Stream
 from tests.unit.exchange.engine.world import CALL, PERP, PUT
@@ -137,3 +138,20 @@ def test_a_snapshot_of_quotes_icebergs_and_calls_goes_on_alike(seed: int) -> Non
             found = apply(rows, command, now_ns) if found is None else found
             assert found == expected, f"command {number}: {command}"
         assert dump(rows) == dump(twin) == dump(again)
+
+
+@pytest.mark.parametrize("lines", [1, 2, 64])
+def test_a_mass_quote_that_passes_runs_compiled(lines: int) -> None:
+    """New, replaced, kept, smaller and pulled sides are hot and give the twin's events; a bad side is the handlers'."""
+    states = State(OrderBook), compiled_state.CompiledState(OrderBook)
+    for state in states:
+        quoting.open_options(state, lines)
+    for step, (away, lots) in enumerate([(0, 10), (1, 10), (1, 10), (1, 7), (1, 0), (2, 3)]):
+        call = quoting.options_call(lines, step, away=away, lots=lots)
+        expected = apply(states[0], call, quoting.NOW_NS + step)
+        assert states[1].hot(call, quoting.NOW_NS + step, None) == expected
+    bad = quoting.options_call(lines, 9, away=-5_000, lots=1)
+    assert states[1].hot(bad, quoting.NOW_NS + 9, None) is None
+    assert apply(states[1], bad, quoting.NOW_NS + 9) == apply(states[0], bad, quoting.NOW_NS + 9)
+    assert state_hash(states[1]) == state_hash(states[0])
+    check_invariants(states[1])
