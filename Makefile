@@ -31,16 +31,24 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' || { echo "offbook needs the Python headers: install python3-dev (Debian) or python3-devel (Fedora)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot create $(VENV): install python3-venv"; exit 1; }
 
-$(VENV)/.setup: requirements.lock pyproject.toml $(SOURCES) | $(VENV)/bin/python
+$(VENV)/.locked: requirements.lock | $(VENV)/bin/python
 	@echo "setup: installing the locked dependencies"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
-	@echo "setup: compiling the matching core"
+	@touch $@
+
+$(VENV)/.setup: $(VENV)/.locked pyproject.toml $(SOURCES)
+	@echo "setup: compiling the matching core and the engine"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . > $(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
+$(VENV)/.tools: requirements-dev.lock $(VENV)/.locked
 	@echo "setup: installing the locked test tools"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The compiler and the installer of the tools wait for different things: a developer's set-up runs both at once.
+$(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.setup $(VENV)/.tools
 	@touch $@
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
