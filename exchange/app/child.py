@@ -26,6 +26,7 @@ _PROCESSES = {
     "snapshot": "exchange.app.snapshot_process",
     "pricer": "exchange.app.pricer_process",
     "settler": "exchange.app.settler_process",
+    "watcher": "exchange.app.watch_process",
     "accounts": "exchange.app.accounts_process",
     "makers": "exchange.app.bots_process",
     "takers": "exchange.app.bots_process",

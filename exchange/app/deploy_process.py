@@ -1,21 +1,34 @@
 """Contracts on the chain in use: deploys once, later checks that chain and deployment.json belong together."""
 
+import time
+from typing import Final
+
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
-from exchange.app.keys import deployer_key, operator_key
+from exchange.app.keys import deployer_key, operator_key, watcher_key
 from exchange.app.layout import DataDirectory
+from exchange.app.venue import venue_of
+from exchange.feeds.catalogue import demo_catalogue, underlying_number
+from exchange.wire.venue import VenueInfo
+from settlement.onchain.answers import AssetRow
+from settlement.onchain.chain import Chain
 from settlement.onchain.deploy import (
     DeploymentSettings,
     check_deployment,
     deploy_demo,
+    fund_bonds,
     load_deployment,
     save_deployment,
+    set_assets,
 )
+from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.local_chain import account_address
 from settlement.onchain.rpc import RpcChain
 
 __all__ = ["run"]
+
+_WATCHER_BONDS: Final = 50
 
 
 def run(settings: Settings, _name: str) -> None:
@@ -26,11 +39,34 @@ def run(settings: Settings, _name: str) -> None:
         deployment = load_deployment(path)
         if deployment is not None:
             check_deployment(chain, deployment)
-            return
-        wanted = DeploymentSettings(
-            subaccount_base=settings.subaccount_base, finality_window_s=settings.finality_window_s
-        )
-        operator = account_address(operator_key(settings))
-        save_deployment(deploy_demo(chain, deployer_key(settings), operator, wanted), path)
+        else:
+            wanted = DeploymentSettings(
+                subaccount_base=settings.subaccount_base, finality_window_s=settings.finality_window_s
+            )
+            operator = account_address(operator_key(settings))
+            deployment = deploy_demo(chain, deployer_key(settings), operator, wanted)
+            save_deployment(deployment, path)
+        _prepare(chain, settings, deployment)
     except ChainError as error:
         raise Failure(str(error)) from error
+
+
+def _prepare(chain: Chain, settings: Settings, deployment: Deployment) -> None:
+    """Whatever a crash may have left out: what instruments are made of, and the watcher's money."""
+    key = deployer_key(settings)
+    set_assets(chain, key, deployment, _asset_rows(venue_of(settings, deployment)))
+    fund_bonds(chain, key, deployment, account_address(watcher_key(settings)), _WATCHER_BONDS)
+
+
+def _asset_rows(venue: VenueInfo) -> dict[bytes, AssetRow]:
+    """One row per underlying and kind of the catalogue, whose terms do not depend on the day."""
+    return {
+        venue.asset(instrument): AssetRow(
+            is_perpetual=instrument.is_perpetual,
+            underlying=underlying_number(instrument.underlying),
+            lot_e18=instrument.lot_e9 * 10**9,
+            unit_e6=instrument.unit_e6,
+            factor_class=1,
+        )
+        for instrument in demo_catalogue(int(time.time()))
+    }

@@ -24,6 +24,7 @@ from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
 from exchange.app.recovery import Recovered, recover_exchange
 from exchange.app.relay import SettlerRelay
+from exchange.app.venue import venue_of
 from exchange.bus.unix_socket import UnixSocketServer
 from exchange.domain.commands import EpochStart
 from exchange.gateway.gateway import Gateway
@@ -32,7 +33,6 @@ from exchange.journal.errors import JournalError
 from exchange.journal.writer import CommitThread
 from exchange.sequencer.replay import ReplayDiverged
 from exchange.sequencer.sequencer import Sequencer
-from exchange.wire.venue import VenueInfo
 from matching_core import COMPILED, OrderBook
 from settlement.onchain.deployment import Deployment, load_deployment
 
@@ -171,17 +171,6 @@ def _resolve(future: asyncio.Future[BaseException], error: BaseException) -> Non
         future.set_result(error)
 
 
-def _venue(settings: Settings, deployment: Deployment) -> VenueInfo:
-    return VenueInfo.for_chain(
-        chain_id=deployment.chain_id,
-        settlement_contract=deployment.settlement,
-        subaccount_base=deployment.subaccount_base,
-        accept_derive_sepolia_orders=settings.accept_derive_sepolia_orders or settings.demo,
-        separator=deployment.domain_separator,
-        env="demo" if settings.demo else "local",
-    )
-
-
 class _Host:
     """Gateway, bus and helpers around one sequencer; started and stopped in a fixed order."""
 
@@ -198,7 +187,7 @@ class _Host:
         self._health = ChainHealth(time.monotonic)
         self._gateway = Gateway(
             self._sequencer,
-            _venue(settings, deployment),
+            venue_of(settings, deployment),
             clock_ns=time.time_ns,
             readiness=self._health.readiness,
             relay=SettlerRelay(self._bus),

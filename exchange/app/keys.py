@@ -1,10 +1,10 @@
 """Whose key is whose on a development chain: all derived from the seed, never for real money."""
 
 from exchange.app.config import Settings
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_key
+from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, WATCHER_INDEX, account_key
 from settlement.protocol.keccak import keccak256
 
-__all__ = ["DEMO_ACCOUNTS", "deployer_key", "operator_key", "owner_key", "session_key"]
+__all__ = ["DEMO_ACCOUNTS", "deployer_key", "operator_key", "owner_key", "session_key", "watcher_key"]
 
 DEMO_ACCOUNTS = 10
 
@@ -17,6 +17,11 @@ def deployer_key(settings: Settings) -> bytes:
 def operator_key(settings: Settings) -> bytes:
     """Posts batches."""
     return account_key(settings.seed, OPERATOR_INDEX)
+
+
+def watcher_key(settings: Settings) -> bytes:
+    """Sends proofs and questions."""
+    return account_key(settings.seed, WATCHER_INDEX)
 
 
 def owner_key(settings: Settings, index: int) -> bytes:

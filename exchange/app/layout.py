@@ -36,6 +36,11 @@ class DataDirectory:
         return self.root / "settler"
 
     @property
+    def watcher(self) -> Path:
+        """What the watcher remembers, and its last report."""
+        return self.root / "watcher"
+
+    @property
     def chain(self) -> Path:
         """Blocks of the embedded chain."""
         return self.root / "chain"
@@ -76,14 +81,14 @@ class DataDirectory:
 
     def prepare(self) -> None:
         """Make the folders, private to this user."""
-        for folder in (self.root, self.exchange, self.settler, self.chain, self.socket.parent, self.logs):
+        for folder in (self.root, self.exchange, self.settler, self.watcher, self.chain, self.socket.parent, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         self.socket.parent.chmod(0o700)
 
     def clear(self) -> int:
         """Delete everything this layout owns; returns how many entries went. Foreign files stay."""
-        owned = (self.exchange, self.settler, self.chain, self.socket.parent, self.logs)
+        owned = (self.exchange, self.settler, self.watcher, self.chain, self.socket.parent, self.logs)
         gone = 0
         for folder in owned:
             if folder.exists():

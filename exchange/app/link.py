@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from exchange.bus.unix_socket import UnixPort
 
-__all__ = ["run_linked", "stop_event"]
+__all__ = ["run_linked", "stop_event", "stop_flag"]
 
 _RETRY_S = 0.2
 
@@ -19,6 +20,14 @@ def stop_event() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def stop_flag() -> threading.Event:
+    """The same for a process without event loop."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
     return stop
 
 

@@ -16,14 +16,19 @@ from exchange.app.keys import deployer_key, operator_key
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
 from exchange.app.relay import RELAY_TOPIC, RELAYED_TOPIC, RelayOrder, RelayResult
+from exchange.app.venue import venue_of
 from exchange.bridge.assembler import BadEvents
 from exchange.bridge.batcher import Batcher, LedgerStore
 from exchange.bridge.chain_side import ChainSide, ChainStep
+from exchange.bridge.evidence import EvidenceBook
 from exchange.bridge.settler import Settler
 from exchange.bus.interface import Busy
 from exchange.bus.unix_socket import LinkClosed, UnixPort
+from exchange.domain.packing import BadRecord
+from exchange.journal.disk import RealDisk
 from exchange.journal.errors import JournalError
 from exchange.journal.event_log import EventLogReader
+from exchange.journal.tail import JournalTail
 from settlement.onchain.claims import relay
 from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
@@ -48,7 +53,7 @@ def run(settings: Settings, _name: str) -> None:
         raise Failure(f"{directory.deployment}: not here; `offbook up` deploys the contracts first")
     try:
         asyncio.run(_main(settings, directory, deployment))
-    except (BadEvents, BadSnapshot, OutboxMismatch, JournalError) as error:
+    except (BadEvents, BadRecord, BadSnapshot, OutboxMismatch, JournalError) as error:
         raise Failure(f"settler: {error}") from error
     except (BadBatch, BadOrders, Unbalanced, InvariantViolation) as error:
         # A restart would build the same batch again.
@@ -160,7 +165,9 @@ async def _main(settings: Settings, directory: DataDirectory, deployment: Deploy
     stop = stop_event()
     store = LedgerStore(directory.settler / "ledger.bin")
     assembler, ledger = store.load()
-    batcher = Batcher(assembler, ledger, store)
+    book = EvidenceBook(venue_of(settings, deployment), JournalTail(RealDisk(directory.exchange), assembler.sequence))
+    store.load_evidence(book)
+    batcher = Batcher(assembler, ledger, store, book)
     worker = _Worker(settings, directory, deployment)
     link = _Link(directory, worker)
     settler = Settler(

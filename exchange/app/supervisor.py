@@ -1,7 +1,7 @@
 """`offbook up`: start the processes in order, watch them, show one status line, stop them all.
 
-chain -> contracts -> exchange -> pricer, settler -> (demo) accounts, makers, takers. Each step waits until the one
-before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops everything, and
+chain -> contracts -> exchange -> pricer, settler, watcher -> (demo) accounts, makers, takers. Each step waits until the
+one before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops everything, and
 its last line, which names the fix, is what the user sees.
 """
 
@@ -93,6 +93,7 @@ class Supervisor:
         await self._until(self._exchange_answers, "exchange")
         await self._start("pricer")
         await self._start("settler", stop_grace_s=10)
+        await self._start("watcher", stop_grace_s=10)
         if self.settings.demo:
             await self._run_once("accounts")
             if self.settings.orders_per_second > 0:

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from exchange.bridge.assembler import AssembledBatch, BadEvents, BatchAssembler
-from exchange.domain.packing import unpack_events
+from exchange.bridge.evidence import EvidenceBook
+from exchange.domain.packing import CommandEvents, unpack_events
 from settlement.onchain.outbox import BuiltBatch
 from settlement.protocol.batch import build_batch
 from settlement.protocol.ledger import LedgerState
@@ -27,6 +28,7 @@ UNBATCHED_FILL_GAS: Final = 67_800
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
     assembler: bytes
     ledger: bytes
+    evidence: bytes = b""
 
 
 class LedgerStore:
@@ -38,21 +40,27 @@ class LedgerStore:
 
     def load(self) -> tuple[BatchAssembler, LedgerState]:
         """What was saved, or the empty beginning. Raises BadEvents, BadSnapshot for a damaged file."""
-        if not self._path.exists():
+        stored = self._stored()
+        if stored is None:
             return BatchAssembler(), LedgerState()
-        try:
-            stored = msgspec.msgpack.decode(self._path.read_bytes(), type=_Stored)
-        except msgspec.MsgspecError as error:
-            raise BadEvents(
-                f"{self._path} is damaged ({error}); delete it, it is rebuilt from the event log"
-            ) from error
         return BatchAssembler.load(stored.assembler), LedgerState.from_bytes(stored.ledger)
 
-    def save(self, assembler: BatchAssembler, ledger: LedgerState) -> None:
+    def load_evidence(self, book: EvidenceBook) -> None:
+        """Fill `book` with what was saved, if anything was. Raises BadEvents when it was saved without."""
+        stored = self._stored()
+        if stored is not None and not stored.evidence:
+            raise BadEvents(
+                f"{self._path} holds no signatures, it was written by an older version; delete it, it is rebuilt from "
+                f"the event log"
+            )
+        if stored is not None:
+            book.load(stored.evidence)
+
+    def save(self, assembler: BatchAssembler, ledger: LedgerState, evidence: bytes = b"") -> None:
         """Replace the file durably."""
         temporary = self._path.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.write(msgspec.msgpack.encode(_Stored(assembler.dump(), ledger.to_bytes())))
+            file.write(msgspec.msgpack.encode(_Stored(assembler.dump(), ledger.to_bytes(), evidence)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
@@ -62,15 +70,32 @@ class LedgerStore:
         finally:
             os.close(folder)
 
+    def _stored(self) -> _Stored | None:
+        if not self._path.exists():
+            return None
+        try:
+            return msgspec.msgpack.decode(self._path.read_bytes(), type=_Stored)
+        except msgspec.MsgspecError as error:
+            raise BadEvents(
+                f"{self._path} is damaged ({error}); delete it, it is rebuilt from the event log"
+            ) from error
+
 
 class Batcher:
     """Folds event blobs; `cursor` is the last sequence taken, `saved_cursor` the last one that a restart knows."""
 
-    def __init__(self, assembler: BatchAssembler, ledger: LedgerState, store: LedgerStore | None = None) -> None:
-        """Continue from `assembler` and `ledger`; without a store nothing is saved."""
+    def __init__(
+        self,
+        assembler: BatchAssembler,
+        ledger: LedgerState,
+        store: LedgerStore | None = None,
+        book: EvidenceBook | None = None,
+    ) -> None:
+        """Continue from `assembler` and `ledger`; without a store nothing is saved, without a book no signature."""
         self._assembler = assembler
         self._ledger = ledger
         self._store = store
+        self._book = book
         self.saved_cursor = assembler.sequence
 
     @property
@@ -94,16 +119,29 @@ class Batcher:
         for blob in blobs:
             for item in unpack_events(blob):
                 if item.sequence > self._assembler.sequence:
-                    built += [self._build(assembled) for assembled in self._assembler.take(item)]
+                    built += self._take(item)
         return built
 
     def save(self) -> None:
         """Remember everything taken so far. Call it after the built batches are in the outbox."""
-        if self._store is not None and self.cursor != self.saved_cursor:
+        if self._store is None or self.cursor == self.saved_cursor:
+            return
+        if self._book is None:
             self._store.save(self._assembler, self._ledger)
-            self.saved_cursor = self.cursor
+        else:
+            self._store.save(self._assembler, self._ledger, self._book.dump())
+        self.saved_cursor = self.cursor
+
+    def _take(self, item: CommandEvents) -> list[BuiltBatch]:
+        if self._book is not None:
+            self._book.note(item)
+        built = [self._build(assembled) for assembled in self._assembler.take(item)]
+        if self._book is not None:
+            self._book.forget()
+        return built
 
     def _build(self, assembled: AssembledBatch) -> BuiltBatch:
+        evidence = () if self._book is None else self._book.evidence_of(assembled)
         batch = build_batch(self._ledger, assembled.input)
         self._ledger.check()
         return BuiltBatch(
@@ -123,4 +161,5 @@ class Batcher:
                 "requests": len(assembled.input.requests),
                 "fee_e6": assembled.input.fee_e6,
             },
+            evidence=evidence,
         )

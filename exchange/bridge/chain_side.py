@@ -3,17 +3,21 @@
 sqlite and the RPC client block; the event loop never waits for them. All methods run on the same single thread.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from settlement.onchain.chain import Chain
 from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
+from settlement.onchain.evidence_store import EvidenceStore
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
 from settlement.onchain.requests import ChainRequestRecord, RequestReader
+from settlement.onchain.responder import Responder
+from settlement.protocol.signature import address_of
 
 __all__ = ["ChainSide", "ChainStep"]
 
@@ -45,22 +49,30 @@ class ChainSide:
         *,
         operator_key: bytes,
         confirmations: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open the outbox; the chain is not asked yet. `confirmations` (1 or more): until requests and posts count."""
+        """Open outbox and evidence; the chain is not asked yet. `confirmations` (1 or more): until a block counts."""
         self._outbox = Outbox(outbox_path)
+        self._evidence = EvidenceStore(outbox_path.with_name("evidence.sqlite"))
+        self._responder = Responder(chain, deployment, self._outbox, self._evidence, address_of(operator_key))
         self._poster = Poster(
             chain,
             deployment,
             self._outbox,
             operator_key,
             PosterSettings(safe_confirmations=1, final_confirmations=confirmations),
+            clock=clock,
+            errands=self._responder,
         )
         self._requests = RequestReader(chain, deployment, confirmations)
         self._shown: dict[int, tuple[BatchState, bool]] = {}
+        self._finalized_seq = 0
 
     def store(self, batches: Iterable[BuiltBatch], now_ms: int) -> None:
         """Put built batches into the outbox, durably; the same ones again change nothing. Raises OutboxMismatch."""
         for batch in batches:
+            # First: what is in the outbox is posted, and what is posted can be asked about.
+            self._evidence.add(batch.seq, batch.evidence)
             self._outbox.add(batch, now_ms)
 
     def step(self, request_cursor: int) -> ChainStep:
@@ -83,9 +95,10 @@ class ChainSide:
                     finalized_seq=status.finalized_seq,
                     moved=False,
                 )
+        self._finalized_seq = status.finalized_seq
         rows = self._outbox.batches(limit=_SHOWN_BATCHES)
         return ChainStep(
-            status=status,
+            status=self._with_trouble(status),
             confirmed=confirmed,
             rows=tuple(self._changed(rows)),
             final_sequence=_final_sequence(rows),
@@ -97,12 +110,19 @@ class ChainSide:
         self._shown.clear()
 
     def prune(self) -> None:
-        """Drop what the outbox keeps beyond its bounds."""
+        """Drop what the outbox keeps beyond its bounds, and the evidence of final batches."""
         self._poster.prune()
+        self._evidence.prune(self._finalized_seq)
 
     def close(self) -> None:
-        """Release the outbox."""
+        """Release both files."""
         self._outbox.close()
+        self._evidence.close()
+
+    def _with_trouble(self, status: PosterStatus) -> PosterStatus:
+        """A challenge without answer costs the bond: nothing else is worth saying then."""
+        trouble = self._responder.trouble
+        return replace(status, state="blocked", detail=trouble) if trouble else status
 
     def _changed(self, rows: list[BatchRow]) -> list[BatchRow]:
         changed: list[BatchRow] = []

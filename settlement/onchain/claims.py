@@ -48,6 +48,10 @@ class SettlementUser:
         """Ask for money back; claimable when the batch that approves it is final."""
         return self._queue(encode_call("requestWithdraw(uint32,uint64)", account, amount_e6))
 
+    def cancel_all(self, account: int) -> QueuedRequest:
+        """No order signed before this counts any more, on chain too."""
+        return self._queue(encode_call("cancelAll(uint32)", account))
+
     def set_session_key(
         self, key_address: bytes, valid_to_s: int, scopes: int, accounts: Sequence[int] = ()
     ) -> QueuedRequest:

@@ -18,6 +18,7 @@ from settlement.protocol.keccak import keccak256
 __all__ = [
     "BATCH_POSTED",
     "FINALIZE",
+    "HEADER_TYPE",
     "POST",
     "REQUESTED",
     "SESSION_KEY_SET",
@@ -34,7 +35,8 @@ __all__ = [
 ]
 
 POST: Final = "post(uint64,bytes32,bytes32,uint256,bytes)"
-FINALIZE: Final = "finalize(uint64,(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96))"
+HEADER_TYPE: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
+FINALIZE: Final = f"finalize(uint64,{HEADER_TYPE})"
 BATCH_POSTED: Final = keccak256(b"BatchPosted(uint64,bytes32,bytes32,bytes32,uint256)")
 REQUESTED: Final = keccak256(b"Requested(uint64,uint32,uint8,uint64,address)")
 SESSION_KEY_SET: Final = keccak256(b"SessionKeySet(uint64,address,address,uint40,uint40,uint32,uint32[],bool)")
@@ -77,6 +79,11 @@ class BatchHeader:
     block_time_s: int
     block_number: int
     collateral_e6: int
+
+    def words(self) -> tuple[bytes, bytes, bytes, bytes, bytes, int, int, int, int]:
+        """Members in the order of the contract's struct."""
+        hashes = (self.previous_batch_hash, self.previous_root, self.new_root, self.orders_root, self.data_hash)
+        return *hashes, self.h, self.block_time_s, self.block_number, self.collateral_e6
 
     def digest(self) -> bytes:
         """Value of the contract's hash chain."""
@@ -131,18 +138,7 @@ def decode_post(calldata: bytes) -> PostCall:
 
 def encode_finalize(seq: int, header: BatchHeader) -> bytes:
     """Calldata of `finalize`."""
-    words = (
-        header.previous_batch_hash,
-        header.previous_root,
-        header.new_root,
-        header.orders_root,
-        header.data_hash,
-        header.h,
-        header.block_time_s,
-        header.block_number,
-        header.collateral_e6,
-    )
-    return selector(FINALIZE) + encode(_types(FINALIZE), [seq, words])
+    return selector(FINALIZE) + encode(_types(FINALIZE), [seq, header.words()])
 
 
 def read_posted(log: Log) -> PostedEvent:
@@ -195,6 +191,10 @@ class SettlementReader:
         names = ("reqHead()", "reqDone()", "reqFinal()")
         queued, done, final = (int(self.view(name, ["uint64"], tag=tag)) for name in names)
         return queued, done, final
+
+    def operator(self) -> bytes:
+        """Who may post, 20 zero bytes for nobody."""
+        return bytes.fromhex(self.view("operator()", ["address"])[2:])
 
     def accounts_of(self, owner: bytes) -> list[int]:
         """Accounts that an address opened, in order."""

@@ -1,8 +1,10 @@
 """Deploying the demo token and the settlement contract, and the check of a deployment against a chain."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from settlement.onchain.answers import AssetRow
 from settlement.onchain.artifacts import load_artifact
 from settlement.onchain.chain import Chain
 from settlement.onchain.contract import SettlementReader, encode_call
@@ -18,8 +20,10 @@ __all__ = [
     "check_deployment",
     "check_same_chain",
     "deploy_demo",
+    "fund_bonds",
     "load_deployment",
     "save_deployment",
+    "set_assets",
 ]
 
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
@@ -36,7 +40,7 @@ class DeploymentSettings:
     subaccount_base: int = DEFAULT_SUBACCOUNT_BASE
     finality_window_s: int = 10
     finality_blocks: int = 1
-    answer_window_s: int = 10
+    answer_window_s: int = 60
     force_delay_s: int = 86_400
     escape_delay_s: int = 259_200
     minimum_deposit_e6: int = 10_000_000
@@ -75,6 +79,26 @@ def deploy_demo(
     )
     check_deployment(chain, deployment)
     return deployment
+
+
+def set_assets(chain: Chain, timelock_key: bytes, deployment: Deployment, rows: Mapping[bytes, AssetRow]) -> None:
+    """Set the row of every asset that has none yet. Raises `CallReverted` unless the key is the timelock's."""
+    wallet, reader = Wallet(chain, timelock_key), SettlementReader(chain, deployment.settlement)
+    for asset, row in rows.items():
+        known = reader.view("asset(address)", ["bool", "bool", "uint32", "uint128", "uint64", "uint8"], asset)[0]
+        if not known:
+            members = (True, row.is_perpetual, row.underlying, row.lot_e18, row.unit_e6, row.factor_class)
+            call = encode_call("setAsset(address,(bool,bool,uint32,uint128,uint64,uint8))", asset, members)
+            wallet.send(deployment.settlement, call)
+
+
+def fund_bonds(chain: Chain, minter_key: bytes, deployment: Deployment, holder: bytes, count: int) -> None:
+    """Mint demo dollars to `holder` until the bonds of `count` challenges are his."""
+    wanted_e6 = count * SettlementReader(chain, deployment.settlement).view("challengeBond()", ["uint64"])
+    held_e6 = SettlementReader(chain, deployment.token).view("balanceOf(address)", ["uint256"], holder)
+    if held_e6 < wanted_e6:
+        mint = encode_call("mint(address,uint256)", holder, wanted_e6 - held_e6)
+        Wallet(chain, minter_key).send(deployment.token, mint)
 
 
 def _create_parts(wallet: Wallet) -> bytes:

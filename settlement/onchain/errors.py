@@ -17,6 +17,7 @@ __all__ = [
     "ReplacementUnderpriced",
     "RpcRefused",
     "RpcUnavailable",
+    "Slashed",
 ]
 
 
@@ -86,3 +87,7 @@ class HeadBehind(RpcRefused):
 
 class FeeCapReached(ChainError):
     """A replacement would need fees above the configured cap."""
+
+
+class Slashed(ChainError):
+    """Batches were proven fraudulent or left unanswered: their operator lost the bond and may not post any more."""

@@ -39,6 +39,7 @@ __all__ = [
     "DEPLOYER_INDEX",
     "FUNDED_ACCOUNTS",
     "OPERATOR_INDEX",
+    "WATCHER_INDEX",
     "LocalChain",
     "LocalSettings",
     "account_address",
@@ -48,9 +49,10 @@ __all__ = [
 DEFAULT_CHAIN_ID: Final = 31337
 DEFAULT_HISTORY_BLOCKS: Final = 4_096
 BLOCK_GAS_LIMIT: Final = 30_000_000
-FUNDED_ACCOUNTS: Final = 12
+FUNDED_ACCOUNTS: Final = 13
 DEPLOYER_INDEX: Final = 10
 OPERATOR_INDEX: Final = 11
+WATCHER_INDEX: Final = 12
 _BALANCE_WEI = 10**24
 _ZERO_ADDRESS = bytes(20)
 _GENESIS_TIMESTAMP_S = 1_767_225_600
@@ -356,11 +358,10 @@ class LocalChain:
         low = max(_floor_gas(request["data"]), intrinsic + int(computation.get_gas_used()))
         if self._succeeds(request, number, low):
             return low
-        high = low
-        while high < BLOCK_GAS_LIMIT:
+        # A call passes on 63/64 of its gas: a few nested ones need 4 % more than they use, seldom anything else does.
+        high = low + low // 25
+        while not self._succeeds(request, number, high) and high < BLOCK_GAS_LIMIT:
             low, high = high, min(BLOCK_GAS_LIMIT, high * 2)
-            if self._succeeds(request, number, high):
-                break
         while high - low > high // 50:
             middle = (high + low) // 2
             low, high = (low, middle) if self._succeeds(request, number, middle) else (middle, high)

@@ -6,15 +6,13 @@ A flight is one nonce of the posting key: all raw transactions signed for it, of
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from enum import IntEnum
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from settlement.onchain.contract import PostCall
 from settlement.onchain.errors import HeadBehind, OutboxMismatch
-from settlement.protocol.keccak import keccak256
+from settlement.onchain.outbox_rows import BatchRow, BatchState, BuiltBatch, Flight, Purpose, RawTransaction
 
 __all__ = ["BatchRow", "BatchState", "BuiltBatch", "Flight", "Outbox", "Purpose", "RawTransaction"]
 
@@ -38,110 +36,6 @@ CREATE TABLE IF NOT EXISTS raws (
     PRIMARY KEY (nonce, attempt)
 );
 """
-
-
-class BatchState(IntEnum):
-    """How far a batch (or a flight, from SIGNED on) has come."""
-
-    BUILT = 0
-    SIGNED = 1
-    SENT = 2
-    INCLUDED = 3
-    SAFE = 4
-    FINAL = 5
-
-
-class Purpose(IntEnum):
-    """What a flight calls."""
-
-    POST = 0
-    FINALIZE = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltBatch:
-    """A batch as the batcher made it, from a journal range (both ends included). `stats` is shown to users."""
-
-    seq: int
-    first_sequence: int
-    last_sequence: int
-    h: int
-    data: bytes
-    previous_root: bytes
-    new_root: bytes
-    orders_root: bytes
-    collateral_e6: int
-    stats: Mapping[str, int]
-
-    @property
-    def data_hash(self) -> bytes:
-        """keccak256 of the data."""
-        return keccak256(self.data)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchRow:
-    """A stored batch. `data` is None once dropped by `prune`; times are ms since 1970 (block time in seconds)."""
-
-    seq: int
-    first_sequence: int
-    last_sequence: int
-    data_hash: bytes
-    h: int
-    data: bytes | None
-    previous_root: bytes
-    new_root: bytes
-    orders_root: bytes
-    collateral_e6: int
-    stats: Mapping[str, int]
-    state: BatchState
-    built_ms: int
-    sent_ms: int | None
-    included_ms: int | None
-    final_ms: int | None
-    tx_hash: bytes | None
-    block_hash: bytes | None
-    block_number: int | None
-    block_time_s: int | None
-    gas_used: int | None
-    finalized: bool
-
-    def post_call(self) -> PostCall:
-        """Arguments of `post`. Raises `OutboxMismatch` when the data was dropped."""
-        if self.data is None:
-            raise OutboxMismatch(f"data of batch {self.seq} was dropped after it became final")
-        return PostCall(seq=self.seq, new_root=self.new_root, orders_root=self.orders_root, h=self.h, data=self.data)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawTransaction:
-    """One signed form of a flight; later attempts have higher fees."""
-
-    nonce: int
-    attempt: int
-    tx_hash: bytes
-    raw: bytes
-    max_fee_wei: int
-    priority_fee_wei: int
-    signed_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
-    """One nonce of the posting key."""
-
-    nonce: int
-    seq: int
-    purpose: Purpose
-    state: BatchState
-    to_address: bytes
-    calldata: bytes
-    gas: int
-    signed_ms: int
-    tx_hash: bytes | None = None
-    block_hash: bytes | None = None
-    block_number: int | None = None
-    succeeded: bool | None = None
 
 
 class Outbox:
@@ -338,6 +232,15 @@ class Outbox:
             " gas_used = ? WHERE seq = ?"
         )
         self.write((statement, (BatchState.FINAL, tx_hash, block_hash, block_number, block_time_s, gas, seq)))
+
+    def reopen(self, from_seq: int) -> None:
+        """The contract voided the batches from here on: they are to be posted again, their flights are over."""
+        reset = (
+            "UPDATE batches SET state = ?, sent_ms = NULL, included_ms = NULL, final_ms = NULL, tx_hash = NULL,"
+            " block_hash = NULL, block_number = NULL, block_time_s = NULL, gas_used = NULL WHERE seq >= ?"
+        )
+        ended = "UPDATE flights SET state = ? WHERE seq >= ?"
+        self.write((reset, (BatchState.BUILT, from_seq)), (ended, (BatchState.FINAL, from_seq)))
 
     def mark_finalized(self, up_to_seq: int) -> None:
         """The contract says that batches up to here are final."""

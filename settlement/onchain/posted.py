@@ -13,7 +13,7 @@ from settlement.onchain.errors import HistoryPruned, RpcRefused, RpcUnavailable
 from settlement.protocol.encoding import Header
 from settlement.protocol.keccak import keccak256
 
-__all__ = ["KeptBatches", "PostedBatch", "kept_batches", "posted_event", "read_batch_calldata"]
+__all__ = ["KeptBatches", "PostedBatch", "kept_batches", "kept_logs", "posted_event", "read_batch_calldata"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +41,14 @@ class KeptBatches:
 
 
 def posted_event(chain: Chain, deployment: Deployment, seq: int) -> PostedEvent | None:
-    """BatchPosted event of a batch on the current best chain, None when it was not posted.
+    """BatchPosted event of a batch on the current best chain, the newest of its number; None when it was not posted.
 
     Raises `HistoryPruned` when the contract has the batch but the node no longer keeps its block.
     """
     head = chain.block("latest")
     if head is None:
         return None
-    found, first_block = _kept_logs(chain, deployment, [BATCH_POSTED, seq.to_bytes(32, "big")], head.number)
+    found, first_block = kept_logs(chain, deployment, [BATCH_POSTED, seq.to_bytes(32, "big")], head.number)
     if found:
         return read_posted(found[-1])
     if first_block > deployment.deploy_block and SettlementReader(chain, deployment.settlement).head() >= seq:
@@ -61,12 +61,12 @@ def kept_batches(chain: Chain, deployment: Deployment) -> KeptBatches | None:
     head = chain.block("latest")
     if head is None:
         return None
-    found, first_block = _kept_logs(chain, deployment, [BATCH_POSTED], head.number)
+    found, first_block = kept_logs(chain, deployment, [BATCH_POSTED], head.number)
     seqs = [read_posted(log).seq for log in found]
     return KeptBatches(head.number + 1 - first_block, min(seqs), max(seqs)) if seqs else None
 
 
-def _kept_logs(chain: Chain, deployment: Deployment, topics: Sequence[bytes], last_block: int) -> tuple[list[Log], int]:
+def kept_logs(chain: Chain, deployment: Deployment, topics: Sequence[bytes], last_block: int) -> tuple[list[Log], int]:
     """Logs since the deployment, or since the oldest block that the node keeps, and the block they start from."""
     first_block = deployment.deploy_block
     try:

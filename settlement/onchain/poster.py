@@ -9,17 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from eth_account import Account
-
 from settlement.onchain.chain import BlockRef, Chain, Receipt
 from settlement.onchain.contract import (
-    BatchHeader,
     PostedEvent,
     SettlementReader,
     encode_finalize,
     encode_post,
 )
 from settlement.onchain.deployment import Deployment
+from settlement.onchain.errands import Errands, NoErrands
 from settlement.onchain.errors import (
     AlreadyKnown,
     CallReverted,
@@ -30,10 +28,12 @@ from settlement.onchain.errors import (
     ReplacementUnderpriced,
     RpcRefused,
     RpcUnavailable,
+    Slashed,
 )
+from settlement.onchain.launching import Launcher
 from settlement.onchain.outbox import BatchRow, BatchState, Flight, Outbox, Purpose, RawTransaction
 from settlement.onchain.posted import posted_event
-from settlement.onchain.wallet import bumped_fees, sign_transaction, with_margin
+from settlement.onchain.reverts import find_revert
 
 __all__ = ["Poster", "PosterSettings", "PosterStatus"]
 
@@ -76,11 +76,11 @@ class Poster:
         key: bytes,
         settings: PosterSettings | None = None,
         clock: Callable[[], float] = time.time,
+        errands: Errands | None = None,
     ) -> None:
         self._chain = chain
         self._deployment = deployment
         self._outbox = outbox
-        self._key = key
         self._settings = settings or PosterSettings()
         self._clock = clock
         self._reader = SettlementReader(chain, deployment.settlement)
@@ -88,7 +88,11 @@ class Poster:
         self._halted = ""
         self._head_seq = 0
         self._finalized_seq = 0
-        self.address = bytes.fromhex(Account.from_key(key).address[2:])
+        self._errands = errands or NoErrands()
+        self._had_errand = False
+        cap_wei = self._settings.max_fee_cap_wei
+        self._launcher = Launcher(chain, deployment, outbox, key, max_fee_cap_wei=cap_wei, clock=clock)
+        self.address = self._launcher.address
 
     def step(self) -> PosterStatus:
         """Look once at the chain and do the next thing. Chain trouble is in the status; raises `OutboxMismatch`."""
@@ -98,10 +102,10 @@ class Poster:
             return self._advance()
         except RpcUnavailable as error:
             return self._status("chain_down", str(error))
-        except (ForeignNonce, FeeCapReached) as error:
-            self._halted = str(error) if isinstance(error, ForeignNonce) else ""
-            return self._status("halted" if self._halted else "blocked", str(error))
-        except RpcRefused as error:
+        except (ForeignNonce, Slashed) as error:
+            self._halted = str(error)
+            return self._status("halted", str(error))
+        except (RpcRefused, FeeCapReached) as error:
             return self._status("blocked", str(error))
 
     def _status(self, state: str, detail: str = "", *, moved: bool = False) -> PosterStatus:
@@ -132,9 +136,23 @@ class Poster:
         unresolved = [flight for flight in self._outbox.open_flights() if flight.state < BatchState.INCLUDED]
         if unresolved:
             return self._status("waiting", f"nonce {unresolved[0].nonce} is not mined yet", moved=moved)
+        moved |= self._take_reverts()
         self._outbox.check_head(self._head_seq)
         started = self._start_next(head)
         return self._status("waiting" if started else "idle", moved=moved or started)
+
+    def _take_reverts(self) -> bool:
+        """Batches that the contract voided are posted again, unless their poster was slashed. Raises `Slashed`."""
+        lost = self._outbox.batch(self._head_seq + 1)
+        if lost is None or lost.state < BatchState.INCLUDED or lost.block_number is None:
+            return False
+        reverted = find_revert(self._chain, self._deployment, lost.seq)
+        if reverted is None or reverted.block_number < lost.block_number:
+            return False
+        if reverted.operator != self.address:
+            raise Slashed(reverted.explain(self.address))
+        self._outbox.reopen(lost.seq)
+        return True
 
     # Flights that were mined
 
@@ -184,7 +202,7 @@ class Poster:
         newest = self._outbox.raws(flight.nonce)[0]
         age_s = self._clock() - newest.signed_ms / 1000
         if flight.state == BatchState.SENT and age_s > self._settings.replace_after_s:
-            newest = self._replace(flight, newest)
+            newest = self._launcher.replace(flight, newest)
         return self._send(flight, newest)
 
     def _find_receipt(self, flight: Flight) -> bool:
@@ -264,25 +282,21 @@ class Poster:
             now_ms=self._now_ms(),
         )
 
-    def _replace(self, flight: Flight, old: RawTransaction) -> RawTransaction:
-        max_fee, priority = bumped_fees(old.max_fee_wei, old.priority_fee_wei)
-        if max_fee > self._settings.max_fee_cap_wei:
-            cap_wei = self._settings.max_fee_cap_wei
-            raise FeeCapReached(f"nonce {flight.nonce} needs fees above the cap of {cap_wei} wei")
-        raw = self._sign(flight, old.attempt + 1, max_fee, priority)
-        self._outbox.add_raw(raw)
-        return raw
-
     # New flights
 
     def _start_next(self, head: BlockRef) -> bool:
         row = self._outbox.next_to_post()
         if row and row.seq <= self._head_seq:
             return self._resync(row)
+        # Errands have deadlines, yet a flood of them holds up no batch: every second flight is not theirs.
+        self._had_errand = not self._had_errand and self._run_errand(head)
+        if self._had_errand:
+            return True
         # First, as there is one per posted batch: it never starves a post, but posts could starve it.
         due = self._outbox.next_to_finalize()
         if due is not None and self._may_finalize(due, head):
-            return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, self._header_of(due)))
+            header = due.header(self._reader.batch_hash(due.seq - 1))
+            return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, header))
         if row is not None and row.seq == self._head_seq + 1:
             return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         return False
@@ -292,73 +306,24 @@ class Poster:
             return False
         due_s = row.block_time_s + self._deployment.finality_window_s
         now_s = max(self._clock(), head.timestamp_s)  # a chain that mines on demand may be behind or ahead of us
-        return now_s >= due_s and self._reader.finalized() == row.seq - 1
-
-    def _header_of(self, row: BatchRow) -> BatchHeader:
-        if row.block_time_s is None or row.block_number is None:
-            raise OutboxMismatch(f"batch {row.seq} has no block")
-        return BatchHeader(
-            previous_batch_hash=self._reader.batch_hash(row.seq - 1),
-            previous_root=row.previous_root,
-            new_root=row.new_root,
-            orders_root=row.orders_root,
-            data_hash=row.data_hash,
-            h=row.h,
-            block_time_s=row.block_time_s,
-            block_number=row.block_number,
-            collateral_e6=row.collateral_e6,
-        )
+        if now_s < due_s or self._errands.holds(row.seq):
+            return False
+        return self._reader.finalized() == row.seq - 1
 
     def _launch(self, seq: int, purpose: Purpose, calldata: bytes) -> bool:
-        to = self._deployment.settlement
-        try:
-            gas = with_margin(self._chain.estimate_gas(self.address, to, calldata))
-        except CallReverted as error:
-            raise CallReverted(f"{purpose.name.lower()} of batch {seq} would revert: {error}", error.data) from error
-        flight = Flight(
-            nonce=self._next_nonce(),
-            seq=seq,
-            purpose=purpose,
-            state=BatchState.SIGNED,
-            to_address=to,
-            calldata=calldata,
-            gas=gas,
-            signed_ms=self._now_ms(),
-        )
-        fees = self._chain.fees()
-        max_fee = min(2 * fees.base_fee_wei + fees.priority_fee_wei, self._settings.max_fee_cap_wei)
-        raw = self._sign(flight, 0, max_fee, min(fees.priority_fee_wei, max_fee))
-        self._outbox.add_flight(flight, raw)
-        self._send(flight, raw)
+        self._send(*self._launcher.prepare(seq, purpose, calldata))
         return True
 
-    def _next_nonce(self) -> int:
-        last = self._outbox.last_nonce()
-        on_chain = self._chain.nonce(self.address)
-        if last is not None and on_chain < last + 1:
-            raise RpcUnavailable(f"the node is behind: nonce {on_chain}, {last} was mined already")
-        return on_chain
-
-    def _sign(self, flight: Flight, attempt: int, max_fee_wei: int, priority_fee_wei: int) -> RawTransaction:
-        raw, tx_hash = sign_transaction(
-            self._key,
-            chain_id=self._deployment.chain_id,
-            nonce=flight.nonce,
-            to=flight.to_address,
-            data=flight.calldata,
-            gas=flight.gas,
-            max_fee_wei=max_fee_wei,
-            priority_fee_wei=priority_fee_wei,
-        )
-        return RawTransaction(
-            nonce=flight.nonce,
-            attempt=attempt,
-            tx_hash=tx_hash,
-            raw=raw,
-            max_fee_wei=max_fee_wei,
-            priority_fee_wei=priority_fee_wei,
-            signed_ms=self._now_ms(),
-        )
+    def _run_errand(self, head: BlockRef) -> bool:
+        """Carry one errand; what the contract refuses is its asker's trouble and holds nothing up."""
+        errand = self._errands.next(head)
+        if errand is None:
+            return False
+        try:
+            return self._launch(errand.seq, errand.purpose, errand.calldata)
+        except CallReverted as error:
+            self._errands.refused(errand, str(error))
+            return False
 
     # Batches found on chain
 

@@ -108,7 +108,7 @@ def evidence(place: int, fill: OrderFill, order) -> tuple:
     action, _, signature = order
     signed = (action.subaccount_id, action.nonce, action.module, action.expiry_s, action.owner, action.signer)
     amounts = (fill.instrument, fill.position_lots, fill.notional_e6, fill.fee_e6)
-    return (place, *amounts, False, signed, action.data, signature, SPEC, [])
+    return (place, *amounts, 0, False, signed, action.data, b"", signature, SPEC, [])
 
 
 def test_answers_of_the_production_code_hold(world: DisputeWorld) -> None:

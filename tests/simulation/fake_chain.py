@@ -30,6 +30,7 @@ from settlement.onchain.errors import (
     ReplacementUnderpriced,
     RpcUnavailable,
 )
+from settlement.onchain.reverts import BATCH_REVERTED
 from settlement.protocol.eip712 import domain_separator
 from settlement.protocol.keccak import keccak256
 
@@ -93,6 +94,7 @@ class FakeChain:
         self.hidden_receipts = 0
         self.sends = 0
         self.on_send: Callable[[], None] = lambda: None
+        self.operator = self.deployment.operator
         self._salt = 0
         self._mempool: dict[tuple[bytes, int], FakeTransaction] = {}
         self._blocks = [_Block(BlockRef(0, self.deployment.genesis_hash, start_s), (), (), _World())]
@@ -142,6 +144,26 @@ class FakeChain:
         nonce = self._world.nonces.get(sender, 0)
         self._mempool[sender, nonce] = FakeTransaction(keccak256(b"foreign"), sender, nonce, b"", 10**12, 10**12)
         self.mine()
+
+    def revert_batches(self, first_seq: int, operator: bytes) -> None:
+        """A proof voids the batches from `first_seq` on; `operator` may post afterwards."""
+        self.operator = operator
+        self.mine()
+        block = self._blocks[-1]
+        topics = (BATCH_REVERTED, first_seq.to_bytes(32, "big"))
+        tx_hash = keccak256(b"proof" + block.ref.block_hash)
+        log = Log(self.deployment.settlement, topics, bytes(64), block.ref.number, block.ref.block_hash, tx_hash, 0)
+        receipt = Receipt(tx_hash, block.ref.number, block.ref.block_hash, True, _GAS_USED, None, (log,))
+        headers = block.world.headers[:first_seq]
+        before = headers[-1]
+        world = replace(
+            block.world,
+            head=first_seq - 1,
+            root=before.new_root if before else bytes(32),
+            hashes=block.world.hashes[:first_seq],
+            headers=headers,
+        )
+        self._blocks[-1] = _Block(block.ref, block.transactions, (*block.receipts, receipt), world)
 
     def posted(self) -> list[bytes]:
         """Data hash of every batch on the best chain, in order of seq."""
@@ -291,7 +313,7 @@ class FakeChain:
         return None
 
     def call(self, to: bytes, data: bytes, *, sender: bytes = bytes(20), tag: str | int = "latest") -> bytes:
-        """head(), finalized() and batchHash(seq)."""
+        """head(), finalized(), batchHash(seq) and operator()."""
         self._answer()
         world = self._world if isinstance(tag, str) else self._blocks[min(tag, len(self._blocks) - 1)].world
         if data[:4] == selector("head()"):
@@ -301,6 +323,8 @@ class FakeChain:
         if data[:4] == selector("batchHash(uint64)"):
             seq = int.from_bytes(data[4:], "big")
             return world.hashes[seq] if seq < len(world.hashes) else bytes(32)
+        if data[:4] == selector("operator()"):
+            return self.operator.rjust(32, b"\0")
         raise CallReverted(f"no such view {data[:4].hex()} at {to.hex()} for {sender.hex()}")
 
     def estimate_gas(self, sender: bytes, to: bytes | None, data: bytes) -> int:

@@ -18,6 +18,7 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
     using BatchCells for BatchCells.Cells;
 
     uint8 private constant ORDER = 1;
+    uint8 private constant QUOTE = 8;
     uint256 private constant NS = 1e9;
 
     constructor(address nextPart_) Parts(nextPart_) {}
@@ -100,18 +101,20 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
     {
         require(seqs.length > 0, NotOverfilled());
         _checkHeaders(seqs[seqs.length - 1], previous, header);
-        Terms memory terms = abi.decode(order.data, (Terms));
-        uint32 instr = _instrumentOf[keccak256(abi.encode(terms.asset, uint96(terms.subId)))];
-        require(terms.subId <= type(uint96).max && instr != 0, BadInstrument());
-        require(_instruments[instr] == keccak256(abi.encode(order.spec)), BadInstrument());
-        require(order.action.module == ActionHash.TRADE_MODULE, BadModule());
-        uint256 lots = _liveLots(_digest(order), seqs);
+        (Terms memory terms, bool isKnown) = _readTerms(order);
+        require(isKnown, BadModule());
+        require(_isInstrument(order, terms), BadInstrument());
+        uint256 lots = _liveLots(_refOf(order, _digest(order)), seqs);
         require(terms.amountE18 >= 0 && lots * order.spec.lotE18 > uint256(terms.amountE18), NotOverfilled());
         _revert(seqs[seqs.length - 1], previous, header, msg.sender);
     }
 
     function challengeOf(bytes32 id) external view returns (Challenge memory) {
         return _challenges[id];
+    }
+
+    function answerOf(bytes32 id, address who) external view returns (bytes32) {
+        return _answers[keccak256(abi.encode(id, who))];
     }
 
     function fillOf(bytes32 ref, uint64 seq) external view returns (uint64 lots, bool isLive) {
@@ -144,14 +147,15 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
         AnswerState memory state,
         OrderEvidence calldata e
     ) private returns (bytes32) {
-        bytes32 ref = _digest(e);
+        bytes32 digest = _digest(e);
+        bytes32 ref = _refOf(e, digest);
         require(e.leafIndex >= state.nextLeaf && ref > state.lastRef, BadLeaves());
-        uint8 reason = _judge(q, e, ref);
+        uint8 reason = _judge(q, e, digest);
         require(reason == 0, NotAuthorized(e.leafIndex, reason));
         (state.nextLeaf, state.lastRef) = (uint64(e.leafIndex) + 1, ref);
         _add(state, e);
         _record(ref, asked.seq, e.pos, asked.batchHash);
-        return keccak256(abi.encodePacked(ORDER, asked.acct, e.instr, ref, e.pos, e.notional, e.fee));
+        return keccak256(abi.encodePacked(_isQuote(e) ? QUOTE : ORDER, asked.acct, e.instr, ref, e.pos, e.notional, e.fee));
     }
 
     function _question(Challenge memory asked, uint256 h) private view returns (Question memory q) {
@@ -160,7 +164,7 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
         q.subaccount = uint256(ISettlement(address(this)).subaccountBase()) + asked.acct;
         q.matchFrom = uint40(h >> 104);
         q.matchTo = uint40(h >> 64);
-        q.canceledNs = asked.cancelReq == 0 ? 0 : uint256(_requests[asked.cancelReq].time) * NS;
+        if (asked.cancelReq != 0) q.canceledNs = (_requests[asked.cancelReq].time - CLOCK_DIFFERENCE) * NS;
         q.isLocked = asked.lockReq != 0;
     }
 

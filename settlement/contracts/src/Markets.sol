@@ -59,8 +59,12 @@ contract Markets is Storage, IMarkets, Parts {
         emit FeedSignerSet(signer, allowed);
     }
 
+    /// @dev once for ever: who shows a spec later makes it from the row again
     function setAsset(address asset, AssetRow calldata row) external onlyTimelock {
+        require(!_assets[asset].known, BadAsset());
         require(row.known && row.lotE18 > 0 && row.unit > 0 && row.underlying > 0, BadAsset());
+        // one tick is a whole number of 1e-18 USDC: the limit of a quote is then exact
+        require(uint256(row.unit) * 1e30 % row.lotE18 == 0, BadAsset());
         _assets[asset] = row;
         emit AssetSet(asset, row);
     }

@@ -7,7 +7,9 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ActionHash} from "./libraries/ActionHash.sol";
 import {RequestRows} from "./RequestRows.sol";
 
-/// @title Whether a signed order authorizes what one batch did with it
+/// @title Whether a signed order, or one side of a signed mass quote, authorizes what one batch did with it
+/// @dev The module of the signed action says which of the two it is. Every other module is refused: nothing that the
+/// exchange cannot produce is an answer.
 abstract contract Orders is RequestRows {
     /// @dev the question of a challenge, and what its checks need of the batch
     struct Question {
@@ -20,6 +22,7 @@ abstract contract Orders is RequestRows {
         bool isLocked;
     }
 
+    /// @dev the data of a signed order; of a quote, the order that its side amounts to
     struct Terms {
         address asset;
         uint256 subId;
@@ -44,8 +47,14 @@ abstract contract Orders is RequestRows {
     uint8 internal constant FEE_TOO_HIGH = 12;
     uint8 internal constant REBATE_TOO_HIGH = 13;
 
+    /// @dev how far the chain's clock may run ahead of the exchange's, in seconds: what the exchange learned of a key or
+    /// of a CANCEL_ALL may bear an earlier time there
+    uint256 internal constant CLOCK_DIFFERENCE = 60;
+
     uint256 private constant SEPOLIA = 11_155_111;
     uint256 private constant ORDER_DATA = 224;
+    uint256 private constant QUOTE_DATA = 160;
+    uint256 private constant LINE = 36;
     /// @dev admin, trade:all, trade:orderbook:all; and :perp, :option
     uint32 private constant ALWAYS = (1 << 0) | (1 << 2) | (1 << 3);
     uint32 private constant PERPS = 1 << 5;
@@ -53,11 +62,11 @@ abstract contract Orders is RequestRows {
     /// @dev 1e-6 USDC against a product of two numbers in 1e-18
     uint256 private constant E30 = 1e30;
 
-    /// @return reason 0 when the order authorizes the leaf
+    /// @return reason 0 when the action authorizes the leaf
     function _judge(Question memory q, OrderEvidence calldata e, bytes32 digest) internal view returns (uint8 reason) {
         if (q.isLocked) return LOCKED;
-        if (e.action.module != ActionHash.TRADE_MODULE || e.data.length != ORDER_DATA) return WRONG_MODULE;
-        Terms memory terms = abi.decode(e.data, (Terms));
+        (Terms memory terms, bool isKnown) = _readTerms(e);
+        if (!isKnown) return WRONG_MODULE;
         if (e.action.subaccountId != q.subaccount || terms.recipient != q.subaccount || e.action.owner != q.owner) {
             return WRONG_ACCOUNT;
         }
@@ -66,7 +75,7 @@ abstract contract Orders is RequestRows {
         if (fault != ECDSA.RecoverError.NoError || signer != e.action.signer) return WRONG_SIGNATURE;
         if (e.action.expiry < q.matchFrom) return EXPIRED;
         if (e.action.nonce <= q.canceledNs) return CANCELED;
-        if (!_isInstrument(e.spec, e.instr, terms)) return WRONG_INSTRUMENT;
+        if (!_isInstrument(e, terms)) return WRONG_INSTRUMENT;
         return _judgeTerms(e, terms);
     }
 
@@ -76,12 +85,57 @@ abstract contract Orders is RequestRows {
         return ActionHash.digest(domain, ActionHash.action(e.action, e.data));
     }
 
+    /// @dev what counts once per batch: the order, or one side of one line of a quote
+    function _refOf(OrderEvidence calldata e, bytes32 digest) internal pure returns (bytes32) {
+        if (!_isQuote(e)) return digest;
+        return keccak256(abi.encodePacked(digest, e.line >> 1, e.line & 1));
+    }
+
+    function _isQuote(OrderEvidence calldata e) internal pure returns (bool) {
+        return e.action.module == ActionHash.MASS_QUOTE_MODULE;
+    }
+
+    /// @return terms of the order, or of the side that `line` names
+    /// @return isKnown false when the action is neither
+    function _readTerms(OrderEvidence calldata e) internal view returns (Terms memory terms, bool isKnown) {
+        if (_isQuote(e)) return _readQuote(e);
+        isKnown = e.action.module == ActionHash.TRADE_MODULE && e.data.length == ORDER_DATA;
+        if (isKnown) terms = abi.decode(e.data, (Terms));
+    }
+
+    /// @dev data: contract, hash of the lines, number of lines, fee cap, subaccount; own domain only, as nothing else
+    /// binds it to this chain
+    function _readQuote(OrderEvidence calldata e) private view returns (Terms memory terms, bool isKnown) {
+        if (e.data.length != QUOTE_DATA || e.isSepolia) return (terms, false);
+        address vault;
+        bytes32 linesHash;
+        uint256 count;
+        (vault, linesHash, count, terms.maxFeeE18, terms.recipient) =
+            abi.decode(e.data, (address, bytes32, uint256, uint256, uint256));
+        uint256 at = uint256(e.line >> 1) * LINE;
+        if (vault != address(this) || keccak256(e.lines) != linesHash) return (terms, false);
+        if (count * LINE != e.lines.length || at >= e.lines.length) return (terms, false);
+        _readSide(e, e.lines[at:at + LINE], terms);
+        isKnown = true;
+    }
+
+    /// @param row instr u32 | bid ticks i64, lots u64 | ask ticks i64, lots u64
+    function _readSide(OrderEvidence calldata e, bytes calldata row, Terms memory terms) private pure {
+        terms.isBid = e.line & 1 == 0;
+        bytes calldata side = terms.isBid ? row[4:20] : row[20:36];
+        // the line of another instrument than the leaf's has no asset, so no instrument either
+        if (uint32(bytes4(row[:4])) == e.instr) (terms.asset, terms.subId) = (e.spec.asset, e.spec.subId);
+        int256 ticks = int64(uint64(bytes8(side[:8])));
+        terms.limitE18 = ticks * int256(uint256(e.spec.unit) * E30 / e.spec.lotE18); // exact: see `setAsset`
+        terms.amountE18 = int256(uint256(uint64(bytes8(side[8:]))) * e.spec.lotE18);
+    }
+
     /// @dev the owner always; a key while its row is valid, for the accounts and kinds that the row names
     function _maySign(Question memory q, OrderEvidence calldata e) private view returns (bool) {
         if (e.isSepolia && !ISettlement(address(this)).acceptsSepolia()) return false;
         if (e.action.signer == q.owner) return true;
         SessionKey memory row = _sessions[q.owner][e.action.signer];
-        if (row.validFrom == 0 || row.validFrom > q.matchTo || row.validTo < q.matchFrom) return false;
+        if (row.validFrom == 0 || row.validFrom > q.matchTo + CLOCK_DIFFERENCE || row.validTo < q.matchFrom) return false;
         if (row.scopes & (ALWAYS | (e.instr >> 31 == 1 ? PERPS : OPTIONS)) == 0) return false;
         return row.listHash == 0 || _isInList(q.acct, row.listHash, e.keyAccts);
     }
@@ -93,9 +147,9 @@ abstract contract Orders is RequestRows {
         }
     }
 
-    function _isInstrument(InstrumentSpec calldata spec, uint32 instr, Terms memory terms) private view returns (bool) {
-        return instr != 0 && _instruments[instr] == keccak256(abi.encode(spec)) && spec.asset == terms.asset
-            && spec.subId == terms.subId;
+    function _isInstrument(OrderEvidence calldata e, Terms memory terms) internal view returns (bool) {
+        return e.instr != 0 && _instruments[e.instr] == keccak256(abi.encode(e.spec)) && e.spec.asset == terms.asset
+            && e.spec.subId == terms.subId;
     }
 
     /// @dev cross-multiplied, so that nothing is rounded

@@ -1,150 +1,16 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
-import {Authority} from "../src/Authority.sol";
-import {Bonds} from "../src/Bonds.sol";
 import {IAuthority} from "../src/interfaces/IAuthority.sol";
-import {IMarkets} from "../src/interfaces/IMarkets.sol";
 import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
 import {ActionHash} from "../src/libraries/ActionHash.sol";
-import {Markets} from "../src/Markets.sol";
-import {Fixture} from "./support/Fixture.sol";
+import {Challenged} from "./support/Challenged.sol";
 import {Packed} from "./support/Packed.sol";
 import {Setups} from "./support/Setups.sol";
 
-/// @dev F2: alice bought 5 lots from bob at 100, with 1,000 and 500 units of fee; her order allows 10 lots at 100
-contract AuthorityTest is Fixture {
-    uint32 private constant OPTION = 1;
-    address private constant OPTIONS = address(0x0771);
-    address private constant ASKER = address(0xA5C);
+/// @dev F2 with orders
+contract AuthorityTest is Challenged {
     uint256 private constant KEY_SECRET = 0x5E55;
-    uint96 private constant CALL = (1 << 95) | (100_000e8 << 32) | 1_900_000_000;
-    uint256 private constant LOT = 1e16;
-    IAuthority private authority;
-    ISettlementTypes.Header private none;
-    ISettlementTypes.AnswerState private fresh;
-
-    function setUp() public override {
-        super.setUp();
-        authority = IAuthority(address(vault));
-        vm.prank(TIMELOCK);
-        IMarkets(address(vault)).setAsset(OPTIONS, ISettlementTypes.AssetRow(true, false, 1, uint128(LOT), 10, 1));
-        uint32[] memory ids = new uint32[](1);
-        address[] memory assets = new address[](1);
-        uint96[] memory subIds = new uint96[](1);
-        (ids[0], assets[0], subIds[0]) = (OPTION, OPTIONS, CALL);
-        IMarkets(address(vault)).listInstruments(ids, assets, subIds);
-        token.mint(ASKER, 1_000e6);
-        vm.prank(ASKER);
-        token.approve(address(vault), 1_000e6);
-    }
-
-    function part() internal override returns (address) {
-        return address(new Authority(address(new Bonds(address(new Markets(address(0)))))));
-    }
-
-    // ---------------------------------------------------------------- evidence
-
-    function order(uint256 amountLots) private view returns (ISettlementTypes.OrderEvidence memory e) {
-        (e.leafIndex, e.instr, e.pos, e.notional, e.fee) = (0, OPTION, 5, 5e6, 1000);
-        e.action = ISettlementTypes.Action(
-            BASE + 2, START * 1e9 + 1, ActionHash.TRADE_MODULE, START + 1 days, alice, alice
-        );
-        e.data = abi.encode(OPTIONS, uint256(CALL), int256(100e18), int256(amountLots * LOT), 2e16, uint256(BASE + 2), true);
-        e.spec = ISettlementTypes.InstrumentSpec(
-            OPTIONS, CALL, false, true, 1, 1_900_000_000, 100_000e8, uint128(LOT), 10, 1
-        );
-        e.keyAccts = new uint32[](0);
-    }
-
-    function digest(ISettlementTypes.OrderEvidence memory e) private view returns (bytes32) {
-        return vault.actionDigest(e.action, e.data);
-    }
-
-    function signed(ISettlementTypes.OrderEvidence memory e, uint256 key)
-        private
-        view
-        returns (ISettlementTypes.OrderEvidence memory)
-    {
-        e.sig = signature(key, digest(e));
-        return e;
-    }
-
-    function leafOf(ISettlementTypes.OrderEvidence memory e) private view returns (bytes32) {
-        return keccak256(abi.encodePacked(uint8(1), uint32(2), e.instr, digest(e), e.pos, e.notional, e.fee));
-    }
-
-    /// @dev all siblings of leaf 0 or 1 of a tree whose other leaf is `right`
-    function siblings(bytes32 right) private pure returns (bytes memory out) {
-        bytes32 empty;
-        out = abi.encodePacked(right);
-        for (uint256 level = 1; level < 20; ++level) {
-            empty = keccak256(abi.encode(empty, empty));
-            out = bytes.concat(out, empty);
-        }
-    }
-
-    function rootOf(bytes32 left, bytes32 right) private pure returns (bytes32 node) {
-        bytes32 empty;
-        node = keccak256(abi.encode(left, right));
-        for (uint256 level = 1; level < 20; ++level) {
-            empty = keccak256(abi.encode(empty, empty));
-            node = keccak256(abi.encode(node, empty));
-        }
-    }
-
-    function trade(int256 lots, int256 cash, int256 fee) private pure returns (bytes memory) {
-        return bytes.concat(
-            Packed.head(1, 2),
-            Packed.account(2, cash),
-            Packed.account(3, -cash - fee),
-            Packed.pair(OPTION, lots, false)
-        );
-    }
-
-    /// @dev posts a batch whose only leaves are `left` and `right`
-    function postWith(uint256 h, bytes memory data, bytes32 left, bytes32 right) private returns (uint64 seq) {
-        seq = vault.head() + 1;
-        postHeader(headerOf(seq, keccak256(abi.encode(seq, left)), rootOf(left, right), h), data);
-    }
-
-    function postTrade(ISettlementTypes.OrderEvidence memory e) private returns (uint64) {
-        int256 cash = -int256(uint256(e.notional)) - e.fee;
-        bytes memory data = trade(e.pos, cash, 1500);
-        return postWith(word(vault.reqHead(), 1500), data, leafOf(e), bytes32(uint256(7)));
-    }
-
-    function dataOf(ISettlementTypes.OrderEvidence memory e) private pure returns (bytes memory) {
-        return trade(e.pos, -int256(uint256(e.notional)) - e.fee, 1500);
-    }
-
-    function ask(uint64 seq, uint64 cancelReq, uint64 lockReq) private returns (bytes32) {
-        vm.prank(ASKER);
-        return authority.challenge(seq, headers[seq], 2, cancelReq, lockReq);
-    }
-
-    function list(ISettlementTypes.OrderEvidence memory e)
-        private
-        pure
-        returns (ISettlementTypes.OrderEvidence[] memory leaves)
-    {
-        leaves = new ISettlementTypes.OrderEvidence[](1);
-        leaves[0] = e;
-    }
-
-    function respond(bytes32 id, uint64 seq, ISettlementTypes.OrderEvidence memory e) private {
-        authority.answer(id, headers[seq], fresh, list(e), siblings(bytes32(uint256(7))), dataOf(e));
-    }
-
-    function refusedAnswer(bytes memory reason, bytes32 id, uint64 seq, ISettlementTypes.OrderEvidence memory e) private {
-        bytes memory data = dataOf(e);
-        vm.expectRevert(reason);
-        authority.answer(id, headers[seq], fresh, list(e), siblings(bytes32(uint256(7))), data);
-    }
-
-    function notAuthorized(uint8 reason) private pure returns (bytes memory) {
-        return abi.encodeWithSelector(ISettlementTypes.NotAuthorized.selector, 0, reason);
-    }
 
     // --------------------------------------------------------------- challenges
 
@@ -238,7 +104,7 @@ contract AuthorityTest is Fixture {
         post(word(2, 0), EMPTY);
         uint64 seq = postTrade(signed(order(10), ALICE_KEY));
         bytes32 id = ask(seq, 0, 0);
-        for (uint8 row = 0; row < 21; ++row) {
+        for (uint8 row = 0; row < 22; ++row) {
             (ISettlementTypes.OrderEvidence memory e, uint8 reason) = altered(row);
             refusedAnswer(notAuthorized(reason), id, seq, e);
         }
@@ -270,6 +136,7 @@ contract AuthorityTest is Fixture {
         if (row == 18) (e.fee, reason) = (-5001, 13);
         if (row == 19) (e.data, reason) = (terms(OPTIONS, CALL, -1, 10, 2e16, BASE + 2, true), 11);
         if (row == 20) (e.isSepolia, reason) = (true, 4);
+        if (row == 21) (e.action.module, reason) = (ActionHash.MASS_QUOTE_MODULE, 3);
         return (signed(e, key), reason);
     }
 
@@ -419,6 +286,17 @@ contract AuthorityTest is Fixture {
         respond(id, seq, e);
     }
 
+    /// @dev the chain's clock may run a minute ahead of the exchange's
+    function test_key_signs_nothing_matched_before_its_registration() public {
+        vm.warp(START + 61);
+        register(1 << 6, new uint32[](0));
+        ISettlementTypes.OrderEvidence memory e = byKey();
+        uint64 early = postWith(Packed.h(3, 0, START, START, 1500), dataOf(e), leafOf(e), bytes32(uint256(7)));
+        uint64 seq = postWith(Packed.h(3, 0, START, START + 1, 1500), dataOf(e), leafOf(e), bytes32(uint256(7)));
+        refusedAnswer(notAuthorized(4), ask(early, 0, 0), early, e);
+        respond(ask(seq, 0, 0), seq, e);
+    }
+
     function test_session_key_of_another_kind_signs_nothing() public {
         register(1 << 5, new uint32[](0)); // perpetuals alone
         ISettlementTypes.OrderEvidence memory e = byKey();
@@ -441,12 +319,17 @@ contract AuthorityTest is Fixture {
         respond(id, fine, e);
     }
 
+    /// @dev an order counts as older when it is so by more than the clocks may differ
     function test_cancel_all_ends_older_orders() public {
-        vm.warp(START + 5);
+        vm.warp(START + 65);
         vm.prank(alice);
         uint64 cancel = vault.cancelAll(2);
         ISettlementTypes.OrderEvidence memory e = signed(order(10), ALICE_KEY);
         uint64 seq = postTrade(e);
+        refusedAnswer(notAuthorized(7), ask(seq, cancel, 0), seq, e);
+        e.action.nonce = (START + 5) * 1e9;
+        e = signed(e, ALICE_KEY);
+        seq = postTrade(e);
         refusedAnswer(notAuthorized(7), ask(seq, cancel, 0), seq, e);
         e.action.nonce = (START + 5) * 1e9 + 1;
         e = signed(e, ALICE_KEY);
@@ -463,23 +346,6 @@ contract AuthorityTest is Fixture {
     }
 
     // ----------------------------------------------------------------- overfills
-
-    function shown(uint64 seq, ISettlementTypes.OrderEvidence memory e) private {
-        IAuthority.ShownLeaf memory leaf = IAuthority.ShownLeaf(1, 0, 2, e.instr, digest(e), e.pos, e.notional, e.fee);
-        authority.showFill(seq, headers[seq], leaf, siblings(bytes32(uint256(7))));
-    }
-
-    function overfill(uint64[] memory seqs, ISettlementTypes.OrderEvidence memory e, bytes4 selector) private {
-        uint64 last = seqs[seqs.length - 1];
-        if (selector != 0) vm.expectRevert(selector);
-        vm.prank(ASKER);
-        authority.proveOverfill(e, seqs, headers[last - 1], headers[last]);
-    }
-
-    function two(uint64 a, uint64 b) private pure returns (uint64[] memory seqs) {
-        seqs = new uint64[](2);
-        (seqs[0], seqs[1]) = (a, b);
-    }
 
     /// @dev threat "same order or transfer used in two batches": 6 + 6 of 10 lots
     function test_six_and_six_of_ten_lots_is_reverted() public {

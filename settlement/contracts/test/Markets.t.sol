@@ -260,6 +260,13 @@ contract MarketsTest is Fixture {
         vm.expectRevert(ISettlementTypes.BadAsset.selector);
         vm.prank(TIMELOCK);
         markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 1e15, 0, 1));
+        vm.expectRevert(ISettlementTypes.BadAsset.selector); // no whole number of 1e-18 USDC
+        vm.prank(TIMELOCK);
+        markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 3e15, 100, 1));
+        setAssets();
+        vm.expectRevert(ISettlementTypes.BadAsset.selector); // a row is set once
+        vm.prank(TIMELOCK);
+        markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 1e15, 200, 1));
     }
 
     function test_refuses_what_no_part_knows() public {

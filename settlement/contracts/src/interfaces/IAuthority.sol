@@ -6,7 +6,8 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 /// @title F2, answered at the settlement contract's address: every delta follows from orders that its account signed
 /// @notice A leaf of the orders tree (depth 20, sorted by account and ref) is keccak256 of
 ///   type u8 | acct u32 | instr u32 | ref bytes32 | pos int64 | notional u64 | fee int64
-/// with type 1 for an order, whose ref is its EIP-712 digest.
+/// with type 1 for an order, whose ref is its EIP-712 digest, and type 8 for one side of a mass quote, whose ref is
+/// keccak256(digest of the call, line u8, side u8). No other type authorizes anything.
 interface IAuthority is ISettlementTypes {
     struct ShownLeaf {
         uint8 kind;
@@ -51,7 +52,7 @@ interface IAuthority is ISettlementTypes {
     function showFill(uint64 seq, Header calldata header, ShownLeaf calldata leaf, bytes calldata siblings) external;
 
     /// @notice Reverts the last of `seqs` when the fills on record in these batches exceed the signed amount.
-    /// @param order `action`, `data`, `isSepolia` and `spec` are read
+    /// @param order `action`, `data`, `line`, `lines`, `isSepolia`, `instr` and `spec` are read
     /// @param previous,header headers of the last of `seqs`
     function proveOverfill(
         OrderEvidence calldata order,
@@ -61,6 +62,8 @@ interface IAuthority is ISettlementTypes {
     ) external;
 
     function challengeOf(bytes32 id) external view returns (Challenge memory);
+    /// @notice keccak256 of the abi.encoded `AnswerState` that the parts of `who` have come to; 0 before the first.
+    function answerOf(bytes32 id, address who) external view returns (bytes32);
     /// @notice Lots of `ref` on record for batch `seq`; live while that very batch stands.
     function fillOf(bytes32 ref, uint64 seq) external view returns (uint64 lots, bool isLive);
 }

@@ -152,7 +152,9 @@ interface ISettlementTypes {
 
     /// @notice A leaf of the orders tree with what authorizes it.
     /// @param pos signed lots filled, `notional` and `fee` in 1e-6 USDC
-    /// @param isSepolia signed under Derive's Sepolia domain, where the deployment accepts that
+    /// @param line of a mass quote: 2 * line + side, side 0 bid and 1 ask; of an order: 0
+    /// @param isSepolia signed under Derive's Sepolia domain, where the deployment accepts that (orders alone)
+    /// @param lines of a mass quote: its packed lines; of an order: empty
     /// @param keyAccts the account list of the session key, as registered; empty when it had none
     struct OrderEvidence {
         uint32 leafIndex;
@@ -160,9 +162,11 @@ interface ISettlementTypes {
         int64 pos;
         uint64 notional;
         int64 fee;
+        uint8 line;
         bool isSepolia;
         Action action;
         bytes data;
+        bytes lines;
         bytes sig;
         InstrumentSpec spec;
         uint32[] keyAccts;

@@ -10,6 +10,8 @@ library ActionHash {
     address internal constant VERIFYING_CONTRACT = 0xeB8d770ec18DB98Db922E9D83260A585b9F0DeAD;
     address internal constant WITHDRAW_MODULE = 0x9d0E8f5b25384C7310CB8C6aE32C8fbeb645d083;
     address internal constant TRADE_MODULE = 0xB8D20c2B7a1Ad2EE33Bc50eF10876eD3035b5e7b;
+    /// @dev the low 20 bytes of keccak256("offbook.module.mass_quote")
+    address internal constant MASS_QUOTE_MODULE = 0x73AD123C12f9a534f6E6733eb84C9Fb15fA11059;
     address internal constant SESSION_KEY_MODULE = 0xe330CF64ff6EbF41699aad344Cb21d78db1D2bb6;
 
     bytes32 internal constant DOMAIN_TYPEHASH =

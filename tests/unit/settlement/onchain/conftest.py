@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from settlement.onchain.deploy import Deployment, DeploymentSettings, deploy_demo
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
+from settlement.onchain.local_chain import (
+    DEPLOYER_INDEX,
+    FUNDED_ACCOUNTS,
+    OPERATOR_INDEX,
+    account_address,
+    account_key,
+)
 from settlement.onchain.rpc import RpcChain, RpcSettings
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -94,7 +100,7 @@ def serve_anvil() -> Iterator[RpcChain]:
     try:
         chain = RpcChain(f"http://127.0.0.1:{port}", RpcSettings(attempts=8))
         chain.chain_id()
-        for index in range(12):
+        for index in range(FUNDED_ACCOUNTS):
             address = "0x" + account_address(account_key(SEED, index)).hex()
             chain._request("anvil_setBalance", [address, hex(10**24)])
         yield chain

@@ -1,0 +1,244 @@
+"""What users signed, kept for as long as somebody may ask for it: the fold that finds the evidence of every leaf.
+
+Events say which order was accepted, filled and closed; the record of the same sequence in the journal has what was
+signed (the price before a slide, the lines of a mass quote). The raw record of an order is kept from its acceptance
+until it is closed and the batch of its last fill is built; then `settlement.onchain.evidence_store` has it.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+from exchange.bridge.assembler import AssembledBatch, BadEvents
+from exchange.domain.commands import Place, Replace, Side, SignedAmend
+from exchange.domain.events import (
+    AccountOpened,
+    BatchClosed,
+    Event,
+    InstrumentListed,
+    OrderAccepted,
+    OrderClosed,
+    OrderRevised,
+    SessionKeySet,
+    Trade,
+)
+from exchange.domain.instrument import Instrument
+from exchange.domain.packing import RECORD_BYTES, BadRecord, CommandEvents, unpack_commands
+from exchange.domain.quote_events import MassQuoted, QuotePlaced
+from exchange.domain.quotes import MassQuote, pack_lines
+from exchange.wire.venue import VenueInfo
+from settlement.protocol.eip712 import MASS_QUOTE_MODULE, TRADE_MODULE, Action, encode_mass_quote, encode_trade
+from settlement.protocol.evidence import LeafEvidence, SignedAction
+from settlement.protocol.orders import BadOrders, OrderFill, quote_ref, sorted_order_fills
+
+__all__ = ["CommandRecords", "EvidenceBook"]
+
+_FORMAT: Final = 1
+_E9: Final = 10**9
+
+
+class CommandRecords(Protocol):
+    """The journal's commands, in order (`exchange.journal.tail.JournalTail`)."""
+
+    def records(self, up_to: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield (sequence, record, attachments) from the next command to `up_to`."""
+        ...
+
+
+class _Signed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A raw command, and the line that one side of a mass quote has in it."""
+
+    raw: bytes
+    line: int = 0
+
+
+class _Saved(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    instruments: list[Instrument]
+    owners: list[tuple[int, bytes]]
+    keys: list[tuple[bytes, bytes, tuple[int, ...]]]
+    signed: list[tuple[bytes, _Signed]]
+    refs: list[tuple[int, list[bytes]]]
+    filled: list[bytes]
+    ended: list[bytes]
+
+
+class EvidenceBook:
+    """The fold. Take each command's events with `note`, build its batches, then `forget`."""
+
+    def __init__(self, venue: VenueInfo, commands: CommandRecords) -> None:
+        """Start empty, before the first event; `commands` must stand where the events do."""
+        self._venue = venue
+        self._commands = commands
+        self._instruments: dict[int, Instrument] = {}
+        self._owners: dict[int, bytes] = {}
+        self._keys: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
+        self._signed: dict[bytes, _Signed] = {}
+        self._refs: dict[int, list[bytes]] = {}
+        # Of the open batch; `_ended` are those of them whose order is closed; `_unneeded` goes with `forget`.
+        self._filled: set[bytes] = set()
+        self._ended: set[bytes] = set()
+        self._unneeded: set[bytes] = set()
+        self._last = (0, b"")
+
+    def note(self, item: CommandEvents) -> None:
+        """Take one command's events. Raises BadEvents, BadRecord, JournalError."""
+        call = b""
+        for event in item.events:
+            if isinstance(event, OrderAccepted | OrderRevised):
+                self._keep(event.order, event.digest, item.sequence, 0)
+            elif isinstance(event, MassQuoted):
+                call = event.digest
+            elif isinstance(event, QuotePlaced):
+                line = event.order & 0xFF
+                self._keep(event.order, quote_ref(call, line), item.sequence, line)
+            elif isinstance(event, Trade):
+                self._filled.update(self._ref(party.order) for party in (event.maker, event.taker))
+            else:
+                self._note_rare(event)
+
+    def evidence_of(self, batch: AssembledBatch) -> tuple[LeafEvidence, ...]:
+        """Return what authorizes each leaf, in the tree's order.
+
+        Raises BadEvents or BadOrders when something of it is missing: such a batch must not be posted.
+        """
+        return tuple(self._leaf(fill) for fill in sorted_order_fills(batch.input.order_fills))
+
+    def forget(self) -> None:
+        """Let go of what no later batch can need."""
+        for ref in self._unneeded:
+            self._signed.pop(ref, None)
+        self._unneeded.clear()
+
+    def dump(self) -> bytes:
+        """Everything the fold remembers, canonical. Call it after `forget`."""
+        return msgspec.msgpack.encode(
+            _Saved(
+                _FORMAT,
+                [self._instruments[number] for number in sorted(self._instruments)],
+                sorted(self._owners.items()),
+                sorted((*pair, accounts) for pair, accounts in self._keys.items()),
+                sorted(self._signed.items(), key=lambda row: row[0]),
+                sorted(self._refs.items()),
+                sorted(self._filled),
+                sorted(self._ended),
+            )
+        )
+
+    def load(self, saved: bytes) -> None:
+        """Take over what `dump` gave. Raises BadEvents for bytes of another format."""
+        try:
+            state = msgspec.msgpack.decode(saved, type=_Saved)
+        except msgspec.MsgspecError as error:
+            raise BadEvents(f"saved evidence: {error}; delete it, it is rebuilt from the event log") from error
+        if state.version != _FORMAT:
+            raise BadEvents(f"saved evidence has format {state.version}, this build reads {_FORMAT}")
+        self._instruments = {row.instrument_id: row for row in state.instruments}
+        self._owners = dict(state.owners)
+        self._keys = {(owner, key): accounts for owner, key, accounts in state.keys}
+        self._signed = dict(state.signed)
+        self._refs = dict(state.refs)
+        self._filled, self._ended = set(state.filled), set(state.ended)
+
+    def _note_rare(self, event: Event) -> None:
+        if isinstance(event, OrderClosed):
+            for ref in self._refs.pop(event.order, ()):
+                (self._ended if ref in self._filled else self._unneeded).add(ref)
+        elif isinstance(event, BatchClosed):
+            self._unneeded |= self._ended
+            self._ended.clear()
+            self._filled.clear()
+        elif isinstance(event, InstrumentListed):
+            self._instruments[event.instrument.instrument_id] = event.instrument
+        elif isinstance(event, AccountOpened):
+            self._owners[event.subaccount] = event.owner
+        elif isinstance(event, SessionKeySet):
+            self._keys[event.owner, event.key] = event.accounts
+
+    def _ref(self, order: int) -> bytes:
+        """Authority key that fills of an open order belong to now."""
+        refs = self._refs.get(order)
+        if not refs:
+            raise BadEvents(f"order {order} was filled and no event introduced it")
+        return refs[-1]
+
+    def _keep(self, order: int, ref: bytes, sequence: int, line: int) -> None:
+        self._signed[ref] = _Signed(self._record(sequence), line)
+        self._refs.setdefault(order, []).append(ref)
+
+    def _record(self, sequence: int) -> bytes:
+        """Raw command of `sequence`; a mass quote asks for the same one several times."""
+        for number, record, attachments in self._commands.records(sequence):
+            if number == sequence:
+                self._last = (number, record + attachments)
+        if self._last[0] != sequence:
+            raise BadEvents(f"the journal's reader stands behind sequence {sequence}")
+        return self._last[1]
+
+    def _leaf(self, fill: OrderFill) -> LeafEvidence:
+        signed = self._signed.get(fill.ref)
+        instrument = self._instruments.get(fill.instrument)
+        if signed is None or instrument is None:
+            raise BadEvents(f"what account {fill.account} signed for its fill {fill.ref.hex()} is not at hand")
+        command = next(unpack_commands(signed.raw[:RECORD_BYTES], signed.raw[RECORD_BYTES:]))
+        if isinstance(command, Replace | SignedAmend):
+            command = command.order
+        if not isinstance(command, Place | MassQuote):
+            raise BadRecord(f"{type(command).__name__} authorizes no fill")
+        action = self._action(fill.account, command, instrument)
+        domain = self._venue.domains[command.domain]
+        leaf = LeafEvidence(
+            fill=fill,
+            signed=SignedAction(
+                action=action,
+                signature=command.signature,
+                is_sepolia=domain.trade_only,
+                lines=pack_lines(command.lines) if isinstance(command, MassQuote) else b"",
+            ),
+            asset=self._venue.asset(instrument),
+            sub_id=self._venue.asset_sub_id(instrument),
+            line=signed.line,
+            key_accounts=self._keys.get((action.owner, action.signer), ()),
+        )
+        leaf.check(domain.separator)
+        return leaf
+
+    def _action(self, account: int, command: Place | MassQuote, instrument: Instrument) -> Action:
+        """The action as its signer hashed it."""
+        owner = self._owners.get(account)
+        if owner is None:
+            raise BadOrders(f"account {account} was never opened")
+        if isinstance(command, MassQuote):
+            module, data = MASS_QUOTE_MODULE, self._quote_data(account, command)
+        else:
+            module, data = TRADE_MODULE, self._order_data(account, command, instrument)
+        return Action(
+            subaccount_id=self._venue.subaccount_id(account),
+            nonce=command.nonce,
+            module=module,
+            data=data,
+            expiry_s=command.expiry_s,
+            owner=owner,
+            signer=command.signer,
+        )
+
+    def _order_data(self, account: int, order: Place, instrument: Instrument) -> bytes:
+        return encode_trade(
+            asset=self._venue.asset(instrument),
+            sub_id=self._venue.asset_sub_id(instrument),
+            limit_price_e18=order.price_ticks * instrument.tick_e9 * _E9,
+            amount_e18=order.quantity_lots * instrument.lot_e9 * _E9,
+            max_fee_e18=order.max_fee_e18,
+            recipient_subaccount_id=self._venue.subaccount_id(account),
+            is_bid=order.side is Side.BUY,
+        )
+
+    def _quote_data(self, account: int, quote: MassQuote) -> bytes:
+        return encode_mass_quote(
+            settlement_contract=self._venue.settlement_contract,
+            packed_lines=pack_lines(quote.lines),
+            line_count=len(quote.lines),
+            max_fee_e18=quote.max_fee_e18,
+            subaccount_id=self._venue.subaccount_id(account),
+        )
