@@ -23,7 +23,7 @@ from settlement.onchain.deploy import (
 )
 from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import ChainError
-from settlement.onchain.local_chain import account_address
+from settlement.onchain.funded_accounts import account_address
 from settlement.onchain.rpc import RpcChain
 
 __all__ = ["run"]

@@ -9,7 +9,7 @@ import pytest
 from exchange.domain.commands import OrderFlag, Side
 from settlement.onchain.contract import BATCH_POSTED, HEADER_TYPE, PostCall, encode_call, encode_post
 from settlement.onchain.deploy import DeploymentSettings, fund_bonds
-from settlement.onchain.local_chain import (
+from settlement.onchain.funded_accounts import (
     DEPLOYER_INDEX,
     OPERATOR_INDEX,
     WATCHER_INDEX,

@@ -16,7 +16,7 @@ from settlement.onchain.answers import AssetRow
 from settlement.onchain.claims import SettlementUser, mint_and_deposit
 from settlement.onchain.contract import SettlementReader
 from settlement.onchain.deploy import DeploymentSettings, deploy_demo, set_assets
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
 from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.requests import RequestReader
 from settlement.protocol.keccak import keccak256

@@ -14,7 +14,7 @@ from exchange.domain.quotes import MassQuote, QuoteLine, SetMmpConfig, pack_line
 from exchange.gateway.verify import OrderTerms
 from exchange.wire.venue import VenueInfo
 from matching_core import OrderBook
-from settlement.onchain.local_chain import account_key
+from settlement.onchain.funded_accounts import account_key
 from settlement.protocol.eip712 import MASS_QUOTE_MODULE, Action, digest, encode_mass_quote
 from settlement.protocol.signature import address_of, sign_digest
 from tests.unit.exchange.engine.world import SECOND_NS, World, instruments
