@@ -153,7 +153,15 @@ def test_round_trip_of_the_volatility(deviations, volatility):
     """Pricing and inverting gives the volatility back within three standard deviations."""
     strike = 84000.0 * math.exp(deviations * volatility * 0.5)
     option = Option(is_call=deviations > 0, forward=84000.0, strike=strike, years=0.25)
-    assert implied_volatility(option, price(option, volatility)) == pytest.approx(volatility, rel=1e-11)
+    assert implied_volatility(option, price(option, volatility)) == pytest.approx(volatility, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("years", [1e-9, 1e-6, 1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("volatility", [0.01, 0.5, 5.0])
+def test_round_trip_at_the_money(years, volatility):
+    """Also seconds before expiry, where the two halves of the formula would cancel."""
+    option = Option(is_call=True, forward=84000.0, strike=84000.0, years=years)
+    assert implied_volatility(option, price(option, volatility)) == pytest.approx(volatility, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("is_call", [True, False])
@@ -193,6 +201,60 @@ def test_quantise_rounds_once_to_the_nearest():
 
 def test_quantise_refuses_what_is_not_finite():
     """A NaN must never become a price."""
-    values = greeks(Option(is_call=True, forward=math.nan, strike=100.0, years=1.0), 0.5)
+    fields = dict.fromkeys(Greeks.__struct_fields__, 1.0)
     with pytest.raises(ValueError, match="no finite value"):
-        quantise(5, values, 0.5)
+        quantise(5, Greeks(**fields | {"gamma": math.nan}), 0.5)
+
+
+BAD = [math.nan, math.inf, -math.inf, -1.0, 1e16]
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize("field", ["forward", "strike", "years", "discount"])
+def test_what_is_no_option_is_refused(field, value):
+    """Zero is a price and no time is a time; a NaN, an infinity and a negative number are neither."""
+    good = {"is_call": True, "forward": 100.0, "strike": 100.0, "years": 1.0, "discount": 1.0}
+    with pytest.raises(ValueError, match=field):
+        Option(**good | {field: value})
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_what_is_no_volatility_or_spot_is_refused(value):
+    """The same numbers, where they come beside the option."""
+    option = Option(is_call=True, forward=100.0, strike=100.0, years=1.0)
+    with pytest.raises(ValueError, match="volatility"):
+        price(option, value)
+    with pytest.raises(ValueError, match="volatility"):
+        greeks(option, value)
+    with pytest.raises(ValueError, match="spot"):
+        greeks(option, 0.5, spot=value)
+
+
+def test_a_spot_of_zero_is_refused():
+    """Delta per unit of spot divides by it."""
+    with pytest.raises(ValueError, match="spot"):
+        greeks(Option(is_call=True, forward=100.0, strike=100.0, years=1.0), 0.5, spot=0.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_price_that_is_no_number_has_no_volatility(value):
+    """It is refused and not answered with None, which means a price that no volatility reaches."""
+    with pytest.raises(ValueError, match="finite"):
+        implied_volatility(Option(is_call=True, forward=100.0, strike=100.0, years=1.0), value)
+
+
+@pytest.mark.parametrize(("forward", "strike"), [(0.0, 100.0), (100.0, 0.0)])
+@pytest.mark.parametrize("volatility", [0.0, 0.5, 30.0])
+def test_worthless_forwards_and_strikes(forward, strike, volatility):
+    """F = 0: the put is worth K D; K = 0: the call is worth F D; the other side nothing."""
+    call = Option(is_call=True, forward=forward, strike=strike, years=1.0, discount=0.9)
+    put = Option(is_call=False, forward=forward, strike=strike, years=1.0, discount=0.9)
+    assert (price(call, volatility), price(put, volatility)) == (0.9 * forward, 0.9 * strike)
+    values = greeks(call, volatility), greeks(put, volatility)
+    assert [row.forward_delta for row in values] == [0.9 * (forward > 0), -0.9 * (strike > 0)]
+
+
+def test_parity_of_delta_at_expiry():
+    """At the money each side has half, so call less put stays 1 like everywhere."""
+    call, put = (Option(is_call=side, forward=100.0, strike=100.0, years=0.0) for side in (True, False))
+    assert (greeks(call, 0.5).delta, greeks(put, 0.5).delta) == (0.5, -0.5)
