@@ -19,6 +19,7 @@ __all__ = [
 _HIGHEST_VARIANCE = 144.0
 _GATE_POINTS = 200
 _REACH = 4.0
+_EDGE_STEPS = 40
 
 
 class SviSlice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -72,10 +73,12 @@ class JumpWings(msgspec.Struct, frozen=True, gc=False):
 
 
 def butterfly_density(smile: SviSlice, log_moneyness: float) -> float:
-    """g(k), the sign of the density: below 0 a butterfly costs less than nothing."""
+    """g(k), the sign of the density: below 0 a butterfly costs less than nothing; -inf where no variance is left."""
     offset = log_moneyness - smile.m
     root = math.sqrt(offset * offset + smile.sigma * smile.sigma)
     variance = smile.raw_variance(log_moneyness)
+    if variance <= 0.0:
+        return -math.inf
     slope = smile.b * (smile.rho + offset / root)
     bend = smile.b * smile.sigma * smile.sigma / (root * root * root)
     first = 1.0 - log_moneyness * slope / (2.0 * variance)
@@ -83,9 +86,12 @@ def butterfly_density(smile: SviSlice, log_moneyness: float) -> float:
 
 
 def gate_points(smile: SviSlice) -> tuple[float, ...]:
-    """Give 200 points within four deviations of the money, where the gates look."""
-    reach = _REACH * math.sqrt(smile.raw_variance(0.0))
-    return tuple(-reach + 2.0 * reach * place / (_GATE_POINTS - 1) for place in range(_GATE_POINTS))
+    """Give 200 points where the gates look: as far as a strike lies within four of its own deviations of the money.
+
+    Deviations at the money would do for a flat smile and stop short of where a steep wing goes wrong.
+    """
+    low, high = -_edge(smile, -1.0), _edge(smile, 1.0)
+    return tuple(low + (high - low) * place / (_GATE_POINTS - 1) for place in range(_GATE_POINTS))
 
 
 def has_butterfly_arbitrage(smile: SviSlice, points: Iterable[float] | None = None) -> bool:
@@ -125,3 +131,11 @@ def repaired_wings(wings: JumpWings) -> JumpWings:
         call_slope=call,
         lowest_variance=wings.variance * 4.0 * wings.put_slope * call / (both * both),
     )
+
+
+def _edge(smile: SviSlice, side: float) -> float:
+    """Largest k with `k = 4 sqrt(w(side k))`: the iteration climbs or falls to it, the wings being straight lines."""
+    edge = _REACH * math.sqrt(smile.raw_variance(0.0))
+    for _ in range(_EDGE_STEPS):
+        edge = _REACH * math.sqrt(smile.raw_variance(side * edge))
+    return edge

@@ -1,12 +1,21 @@
 """Raw SVI slices against the vectors of the Derive feed's own tests."""
 
 import json
+import math
 import os
 from pathlib import Path
 
 import pytest
 
-from exchange.pricing.smile import SviSlice
+from exchange.pricing.black76 import Option, price
+from exchange.pricing.smile import (
+    SviSlice,
+    butterfly_density,
+    crosses_calendar,
+    has_butterfly_arbitrage,
+    jump_wings,
+    repaired_wings,
+)
 
 SHARED = Path(os.environ.get("OFFBOOK_SHARED", Path(__file__).parents[4] / ".." / "shared"))
 VECTORS = SHARED / "vectors" / "risk_vectors.json"
@@ -46,3 +55,78 @@ def test_volatility_equals_the_printed_one(row):
     piece = SviSlice(**{ours: inputs[theirs] for theirs, ours in names.items()})
     got = piece.volatility(strike=inputs["K"], forward=inputs["F"])
     assert abs(got - row["expected"]) <= max(row["tolerance"], 2e-15)
+
+
+VOGT = SviSlice(a=-0.0410, b=0.1331, m=0.3586, rho=0.3060, sigma=0.4153, years=1.0)
+"""The slice of Gatheral and Jacquier's example, whose density is negative."""
+REPAIRED = SviSlice(
+    a=0.00774091242036558,
+    b=0.06924203448893687,
+    rho=-0.33403648061147906,
+    m=0.04203374522958454,
+    sigma=0.11860780291327253,
+    years=1.0,
+)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["a", "b", "rho", "m", "sigma", "years"])
+def test_slices_that_are_not_finite_are_refused(name, value):
+    """A fit that failed must not become a smile."""
+    good = {"a": 0.04, "b": 0.4, "rho": -0.1, "m": 0.0, "sigma": 0.1, "years": 0.25}
+    with pytest.raises(ValueError, match="slice"):
+        SviSlice(**good | {name: value})
+
+
+def test_the_butterfly_gate_rejects_vogt_and_passes_its_repair():
+    """On its own points and on those of the paper."""
+    paper = [step / 100 for step in range(-150, 151)]
+    assert [has_butterfly_arbitrage(row, points) for row in (VOGT, REPAIRED) for points in (None, paper)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_a_point_without_variance_is_arbitrage():
+    """The price would be a corner."""
+    corner = SviSlice(a=0.0, b=0.0, rho=0.0, m=0.0, sigma=0.1, years=1.0)
+    assert butterfly_density(corner, 0.0) == -math.inf
+    assert has_butterfly_arbitrage(corner)
+
+
+def test_density_is_the_second_derivative_of_the_price():
+    """g(k) from the parameters against finite differences of Black-76 in the strike."""
+    for point in (-0.6, -0.1, 0.0, 0.3, 0.9):
+        step = 1e-4
+        strikes = [math.exp(point) * (1 + side * step) for side in (-1, 0, 1)]
+        prices = [
+            price(
+                Option(is_call=True, forward=1.0, strike=strike, years=1.0),
+                math.sqrt(REPAIRED.raw_variance(math.log(strike))),
+            )
+            for strike in strikes
+        ]
+        second = (prices[0] - 2 * prices[1] + prices[2]) / (strikes[1] * step) ** 2
+        variance = REPAIRED.raw_variance(point)
+        d2 = -point / math.sqrt(variance) - math.sqrt(variance) / 2
+        density = math.exp(-d2 * d2 / 2) / math.sqrt(2 * math.pi * variance) / strikes[1]
+        assert second == pytest.approx(butterfly_density(REPAIRED, point) * density, rel=1e-5)
+
+
+def test_calendar_gate():
+    """More time needs at least as much variance everywhere; equal slices do not cross."""
+    flat = {"b": 0.0, "rho": 0.0, "m": 0.0, "sigma": 0.1}
+    near, far = SviSlice(a=0.04, years=0.1, **flat), SviSlice(a=0.05, years=0.2, **flat)
+    assert [crosses_calendar(*pair) for pair in ((near, far), (near, near), (far, near))] == [False, False, True]
+    bent = SviSlice(a=0.01, b=0.2, rho=0.0, m=0.0, sigma=0.1, years=0.2)
+    assert crosses_calendar(near, bent)
+    assert not crosses_calendar(near, bent, [0.5])
+
+
+def test_jump_wings_and_their_repair():
+    """The paper's numbers: c = 0.3493158 and v~ = 0.01548182."""
+    wings = jump_wings(VOGT)
+    assert wings.variance == pytest.approx(0.017426252555159116)
+    assert wings.skew == pytest.approx(-0.1752111408091251)
+    repaired = repaired_wings(wings)
+    assert (round(repaired.call_slope, 7), round(repaired.lowest_variance, 8)) == (0.3493158, 0.01548182)
+    assert (repaired.variance, repaired.skew, repaired.put_slope) == (wings.variance, wings.skew, wings.put_slope)
