@@ -25,6 +25,7 @@ __all__ = [
     "expiry_values",
     "naked_shorts",
     "portfolio_margin",
+    "worst_and_basis",
     "worst_loss",
 ]
 
@@ -123,10 +124,15 @@ def expiry_values(amounts: Sequence[int], rows: Sequence[Sequence[int]]) -> tupl
 
 def worst_loss(account: PortfolioAccount, parameters: PortfolioParameters, *, open_orders: bool = False) -> int:
     """The worst of the basis term and all scenarios (risk.md 8.2), <= 0; with what open orders add, if asked."""
-    profits = _scenario_profits(account, parameters)
+    profits = [_profit(account, parameters, place, row) for place, row in enumerate(parameters.scenarios)]
     if open_orders and account.open_values:
         profits = [profit + loss for profit, loss in zip(profits, account.open_values, strict=True)]
     return min(_basis(account, parameters), *profits)
+
+
+def worst_and_basis(account: PortfolioAccount, parameters: PortfolioParameters) -> tuple[int, int]:
+    """(worst loss, basis term) of an account, both <= 0, open orders left out."""
+    return worst_loss(account, parameters), _basis(account, parameters)
 
 
 def portfolio_margin(account: PortfolioAccount, parameters: PortfolioParameters) -> PortfolioMargin:
@@ -152,10 +158,6 @@ def portfolio_margin(account: PortfolioAccount, parameters: PortfolioParameters)
         worst=worst,
         basis=_basis(account, parameters),
     )
-
-
-def _scenario_profits(account: PortfolioAccount, parameters: PortfolioParameters) -> list[int]:
-    return [_profit(account, parameters, place, scenario) for place, scenario in enumerate(parameters.scenarios)]
 
 
 def _profit(account: PortfolioAccount, parameters: PortfolioParameters, place: int, scenario: Scenario) -> int:
