@@ -4,9 +4,10 @@
 No float appears here: the answers are those of the plain twin to the unit. Cython does not know 128-bit arithmetic, so
 every operation on a `wide` is a C function below, and none can be narrowed by accident.
 
-Two paths give the same sums. Amounts of one account share a unit (its lot), so that a leg is a small count; while counts
-times the largest cell stay below 2^62 an expiry is summed in 64 bits, otherwise in 128. Whether everything that follows
-fits 128 bits is decided once per account, from its amounts and the largest cell; what may not is left to the plain twin.
+Two paths give the same sums. Amounts of one account share a unit (its lot), so that a leg is a small count; while
+counts times the largest cell stay below 2^62 an expiry is summed in 64 bits, otherwise in 128. Whether everything that
+follows fits 128 bits is decided once per account, from its amounts and the largest cell; what may not is left to the
+plain twin.
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -269,8 +270,10 @@ cdef class Scan:
         cdef Py_ssize_t place
         self.plan.skews = 0
         for place in range(moved.shape[0]):
-            if not 0 <= dampening[place] <= self.plan.one or not -self.plan.one <= moved[place] <= 2 * MULTIPLIER_MAX:
-                raise ValueError("a dampening or move outside its range")
+            if not 0 <= dampening[place] <= self.plan.one:
+                raise ValueError("a dampening outside its range")
+            if not -self.plan.one <= moved[place] <= 2 * MULTIPLIER_MAX:
+                raise ValueError("a move outside its range")
             self.plan.moved[place] = moved[place]
             self.plan.dampening[place] = dampening[place]
             if is_skew[place]:
