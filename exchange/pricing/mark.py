@@ -1,7 +1,7 @@
 """The mark of a perpetual (risk.md 3.2): median of three views, clamped to the index; and its two moving averages.
 
-Floats: the average decays with exp, so this side proposes and the result is journaled as an integer. Prices are USDC per
-unit, times seconds. Sources without a price are None; nothing invalid enters an average.
+Floats: the average decays with exp, so this side proposes and the result is journaled as an integer. Prices are USDC
+per unit, times seconds. Sources without a price are None; nothing invalid enters an average.
 """
 
 import math
@@ -58,8 +58,8 @@ class BookPrices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last: float | None = None
 
     def middle(self) -> float | None:
-        """Median of bid, ask and last; the mean of two, the only one, or None."""
-        known = sorted(price for price in (self.bid, self.ask, self.last) if price is not None)
+        """Median of bid, ask and last; the mean of two, the only one, or None. What is no price does not count."""
+        known = sorted(price for price in (self.bid, self.ask, self.last) if price is not None and _is_price(price))
         return _middle(known)
 
 
@@ -80,7 +80,7 @@ def perpetual_mark(inputs: MarkInputs, *, clamp: float) -> float:
     With only two of the three the book's 30 s average is the third. With an index alone the mark is the index. Raises
     ValueError for an index that is no price.
     """
-    if not (math.isfinite(inputs.index) and inputs.index > 0.0):
+    if not _is_price(inputs.index):
         raise ValueError(f"index {inputs.index}: must be a positive price")
     basis = inputs.basis.value
     views = [None if basis is None else inputs.index + basis, inputs.book.middle(), weighted_middle(inputs.outside)]
@@ -94,7 +94,7 @@ def perpetual_mark(inputs: MarkInputs, *, clamp: float) -> float:
 
 def weighted_middle(prices: Sequence[tuple[float, float]]) -> float | None:
     """Weighted median of (price, weight); between two halves their mean; None without a usable price."""
-    rows = sorted(row for row in prices if math.isfinite(row[0]) and row[0] > 0.0 and row[1] > 0.0)
+    rows = sorted(row for row in prices if _is_price(row[0]) and row[1] > 0.0)
     half = sum(weight for _, weight in rows) / 2.0
     below = 0.0
     for place, (price, weight) in enumerate(rows):
@@ -104,6 +104,10 @@ def weighted_middle(prices: Sequence[tuple[float, float]]) -> float | None:
         if below > half:
             return price
     return None
+
+
+def _is_price(value: float) -> bool:
+    return math.isfinite(value) and value > 0.0
 
 
 def _middle(ordered: Sequence[float]) -> float | None:

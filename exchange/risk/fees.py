@@ -6,6 +6,7 @@ Parts of a fee are dealt so that they sum to the fee to the unit; the residue go
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -37,7 +38,7 @@ def tier_of(volume: int, tiers: Sequence[FeeTier]) -> FeeTier:
     A rebate may not exceed the taker's rate of the lowest tier: the venue would pay for trades with oneself.
     """
     volumes = [tier.volume for tier in tiers]
-    if not tiers or volumes[0] != 0 or any(left >= right for left, right in zip(volumes, volumes[1:], strict=False)):
+    if not tiers or volumes[0] != 0 or any(left >= right for left, right in pairwise(volumes)):
         raise ValueError("tiers must ascend from a volume of 0")
     if max(-tier.maker_ppm for tier in tiers) > min(tier.taker_ppm for tier in tiers):
         raise ValueError("a rebate above the lowest taker's rate pays for trades with oneself")

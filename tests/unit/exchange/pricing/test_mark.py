@@ -72,7 +72,15 @@ def test_mark(basis, book, outside, book_average, expected):
 
 @pytest.mark.parametrize(
     ("bid", "ask", "last", "expected"),
-    [(99, 101, 105, 101), (99, 101, 100, 100), (99, 101, None, 100), (None, None, 7, 7), (None, None, None, None)],
+    [
+        (99, 101, 105, 101),
+        (99, 101, 100, 100),
+        (99, 101, None, 100),
+        (None, None, 7, 7),
+        (None, None, None, None),
+        (math.nan, 0.0, -5, None),
+        (math.inf, 101, 99, 100),
+    ],
 )
 def test_middle_of_the_book(bid, ask, last, expected):
     """A last trade outside the spread counts as its nearer side."""
