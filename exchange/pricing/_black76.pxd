@@ -10,6 +10,9 @@ cdef extern from *:
     #define OFFBOOK_HIGHEST 20.0
     #define OFFBOOK_SETTLED_STEP 1e-9
     #define OFFBOOK_ROOT_HALF 0.70710678118654752440
+    #define OFFBOOK_ROOT_PI_INVERSE 0.56418958354775628695
+    #define OFFBOOK_FIRST_TAIL 0.46875
+    #define OFFBOOK_CHEAP_MIDDLE 1.25
     #define OFFBOOK_ROOT_TWO_PI 2.50662827463100050242
     """
     const double SATURATED "OFFBOOK_SATURATED"
@@ -17,6 +20,9 @@ cdef extern from *:
     const double HIGHEST "OFFBOOK_HIGHEST"
     const double SETTLED_STEP "OFFBOOK_SETTLED_STEP"
     const double ROOT_HALF "OFFBOOK_ROOT_HALF"
+    const double ROOT_PI_INVERSE "OFFBOOK_ROOT_PI_INVERSE"
+    const double CHEAP_MIDDLE "OFFBOOK_CHEAP_MIDDLE"
+    const double FIRST_TAIL "OFFBOOK_FIRST_TAIL"
     const double ROOT_TWO_PI "OFFBOOK_ROOT_TWO_PI"
 
 cdef enum:
@@ -36,6 +42,26 @@ cdef struct Sensitivities:
 
 cdef inline double cumulative(double x) noexcept nogil:
     return 0.5 * erfc(-x * ROOT_HALF)
+
+
+cdef inline double scaled_tail(double x) noexcept nogil:
+    """exp(x^2) erfc(x) for x >= 0.46875: the rational approximations of W. J. Cody, Mathematics of Computation 23
+    (1969), good to the last digits of a double."""
+    cdef double square, above, below
+    if x <= 4.0:
+        above = (((((((2.15311535474403846e-8 * x + 5.64188496988670089e-1) * x + 8.88314979438837594e0) * x
+                     + 6.61191906371416295e1) * x + 2.98635138197400131e2) * x + 8.81952221241769090e2) * x
+                  + 1.71204761263407058e3) * x + 2.05107837782607147e3) * x + 1.23033935479799725e3
+        below = (((((((x + 1.57449261107098347e1) * x + 1.17693950891312499e2) * x + 5.37181101862009858e2) * x
+                    + 1.62138957456669019e3) * x + 3.29079923573345963e3) * x + 4.36261909014324716e3) * x
+                 + 3.43936767414372164e3) * x + 1.23033935480374942e3
+        return above / below
+    square = 1.0 / (x * x)
+    above = ((((1.63153871373020978e-2 * square + 3.05326634961232344e-1) * square + 3.60344899949804439e-1) * square
+              + 1.25781726111229246e-1) * square + 1.60837851487422766e-2) * square + 6.58749161529837803e-4
+    below = ((((square + 2.56852019228982242e0) * square + 1.87295284992346047e0) * square
+              + 5.27905102951428412e-1) * square + 6.05183413124413191e-2) * square + 2.33520497626869185e-3
+    return (ROOT_PI_INVERSE - square * above / below) / x
 
 
 cdef inline double density(double x) noexcept nogil:

@@ -19,11 +19,13 @@ from exchange.risk.portfolio_parameters import PortfolioParameters, Scenario
 __all__ = [
     "Collateral",
     "ExpiryValues",
+    "OpenOrder",
     "Perpetual",
     "PortfolioAccount",
     "PortfolioMargin",
     "expiry_values",
     "naked_shorts",
+    "open_losses",
     "portfolio_margin",
     "worst_and_basis",
     "worst_loss",
@@ -86,6 +88,16 @@ class PortfolioAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Option amounts offered for sale, counted as naked shorts, over `one`."""
 
 
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is left of an order: `amount` > 0 over `one`, `limit` and `fee` per unit like the cells of its row."""
+
+    is_buy: bool
+    amount: int
+    limit: int
+    fee: int
+    values: tuple[int, ...]
+
+
 class PortfolioMargin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Signed margins, the equity they are taken from, and its parts; all money."""
 
@@ -120,6 +132,22 @@ def expiry_values(amounts: Sequence[int], rows: Sequence[Sequence[int]]) -> tupl
     return tuple(
         sum(amount * value for amount, value in zip(amounts, column, strict=True)) for column in zip(*rows, strict=True)
     )
+
+
+def open_losses(orders: Sequence[OpenOrder], parameters: PortfolioParameters) -> tuple[int, ...]:
+    """What open orders lose in each scenario if those that lose there fill: `qty x min(0, +-(V - limit) - fee)`; exact.
+
+    Orders fill independently, so in every scenario the worst subset is all that lose (risk.md 9.2). Raises ValueError
+    for a row of another width.
+    """
+    losses = [0] * len(parameters.scenarios)
+    for order in orders:
+        if len(order.values) != len(losses):
+            raise ValueError(f"{len(order.values)} values for {len(losses)} scenarios")
+        for place, value in enumerate(order.values):
+            gain = value - order.limit if order.is_buy else order.limit - value
+            losses[place] += order.amount * min(0, gain - order.fee)
+    return tuple(losses)
 
 
 def worst_loss(account: PortfolioAccount, parameters: PortfolioParameters, *, open_orders: bool = False) -> int:

@@ -119,6 +119,19 @@ def test_both_twins_give_the_same_cells():
         assert max(differences) <= 2, contract
 
 
+@pytest.mark.parametrize("forward", [1.0, 1.4e6])
+def test_cells_far_from_the_money(either, forward):
+    """Eleven deviations either side: one exponential for both tails, then nothing is left; as the plain formula."""
+    reaches = [step / 8 * 0.5 * math.sqrt(0.1) for step in range(-88, 89)]
+    contracts = [Contract(is_call=reach > 0, strike=forward * math.exp(reach), expiry=0) for reach in reaches]
+    made = ScenarioGrid(contracts, PLAN, SHOCKS)
+    state = ExpiryState(forward=ForwardParts.free(forward), years=0.1)
+    made.refresh(volatilities=array("d", [0.5] * len(contracts)), expiries=[state])
+    for place, contract in enumerate(contracts):
+        plain = scenario_prices(contract, 0.5, state, PLAN.columns, SHOCKS)
+        assert max(abs(cell - value * 1e9) for cell, value in zip(made.row(place), plain, strict=True)) <= 4
+
+
 def test_forwards_that_are_averaged_do_not_move(either):
     """A fixed forward has the same value in every scenario once the time is over."""
     state = ExpiryState(forward=ForwardParts(fixed=61_000.0, moving=0.0), years=0.0)

@@ -17,10 +17,12 @@ from exchange.pricing.scenarios import (
 from exchange.risk.portfolio import (
     Collateral,
     ExpiryValues,
+    OpenOrder,
     Perpetual,
     PortfolioAccount,
     expiry_values,
     naked_shorts,
+    open_losses,
     portfolio_margin,
     worst_loss,
 )
@@ -287,6 +289,60 @@ def test_open_orders_count_in_their_own_worst_scenario():
     assert before.initial - after.initial == 100 * E18 + 2 * 60_000 * E18 // 200
     harmless = tuple(-100 * E18 if row.spot == E9 else 0 for row in OURS.scenarios)
     assert portfolio_margin(msgspec.structs.replace(without, open_values=harmless), OURS).initial == before.initial
+
+
+def test_an_order_of_another_grid_is_refused():
+    """Its losses would be those of other scenarios."""
+    with pytest.raises(ValueError, match="1 values for 33"):
+        open_losses([OpenOrder(is_buy=True, amount=1, limit=1, fee=0, values=(1,))], OURS)
+
+
+def test_orders_lose_where_they_are_dear():
+    """A bid of 10 for what is worth 12 or 7, an offer of 11, fee 1: each scenario takes those that lose there."""
+    parameters = plain([FLAT, UP])
+    bid = OpenOrder(is_buy=True, amount=2, limit=10, fee=1, values=(12, 7))
+    offer = OpenOrder(is_buy=False, amount=3, limit=11, fee=1, values=(12, 7))
+    assert open_losses([], parameters) == (0, 0)
+    assert open_losses([bid], parameters) == (0, -8)
+    assert open_losses([offer], parameters) == (-6, 0)
+    assert open_losses([bid, offer], parameters) == (-6, -8)
+
+
+@given(
+    orders=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.integers(1, 9),
+            st.integers(0, 20),
+            st.integers(0, 2),
+            st.integers(0, 20),
+            st.integers(0, 20),
+        ),
+        max_size=5,
+    ),
+    held=st.tuples(st.integers(-50, 50), st.integers(-50, 50)),
+)
+def test_no_subset_of_fills_is_worse_than_the_charge(orders, held):
+    """Without discounts the charge is exactly the worst of all subsets, premiums and fees paid in cash."""
+    parameters = plain([FLAT, UP])
+    rows = [
+        OpenOrder(is_buy=buy, amount=amount, limit=limit, fee=fee, values=(flat, up))
+        for buy, amount, limit, fee, flat, up in orders
+    ]
+
+    def initial(taken):
+        signs = [row.amount if row.is_buy else -row.amount for row in taken]
+        values = [
+            total + sum(sign * row.values[at] for sign, row in zip(signs, taken, strict=True))
+            for at, total in enumerate(held)
+        ]
+        paid = sum(sign * row.limit + row.amount * row.fee for sign, row in zip(signs, taken, strict=True))
+        return min(values) - paid
+
+    subsets = [[row for at, row in enumerate(rows) if mask >> at & 1] for mask in range(2 ** len(rows))]
+    account = account_of(expiries=(values_of(held, mark=10**6, basis=0),), open_values=open_losses(rows, parameters))
+    charged = portfolio_margin(account, parameters).initial
+    assert charged == min(initial(taken) for taken in subsets)
 
 
 @pytest.mark.parametrize("amount", [-1, 1])
