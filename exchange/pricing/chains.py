@@ -101,8 +101,11 @@ def implied_volatilities(chain: Chain, values: array[float], *, lowest_value: fl
 
 
 def _require_rows(chain: Chain, *columns: array[float]) -> None:
-    if any(len(column) != len(chain) for column in columns):
-        raise ValueError(f"a chain of {len(chain)} rows needs {len(chain)} values in each column")
+    """Hold every column to one length before the kernel reads them without looking."""
+    rows = len(chain.is_call)
+    own = (chain.forward, chain.strike, chain.years, chain.discount)
+    if any(len(column) != rows for column in (*own, *columns)):
+        raise ValueError(f"a chain of {rows} rows needs {rows} values in each column")
 
 
 def _empty(rows: int) -> array[float]:

@@ -108,6 +108,15 @@ def test_columns_of_another_length_are_refused(either):
             call()
 
 
+@pytest.mark.parametrize("field", ["is_call", "forward", "strike", "years", "discount"])
+def test_a_chain_with_a_short_column_is_refused(either, field):
+    """The kernel does not look where a column ends."""
+    chain, ones = spoiled("years", 1.0), array("d", [1.0, 1.0])
+    getattr(chain, field).pop()
+    with pytest.raises(ValueError, match="in each column"):
+        chains.prices(chain, ones)
+
+
 def test_an_empty_chain_has_empty_answers(either):
     """Before anything is listed."""
     nothing = array("d")

@@ -1,9 +1,6 @@
-"""Raw SVI slices against the vectors of the Derive feed's own tests."""
+"""Raw SVI slices and their gates, against printed numbers of the Derive feed and of Gatheral and Jacquier."""
 
-import json
 import math
-import os
-from pathlib import Path
 
 import pytest
 
@@ -16,17 +13,6 @@ from exchange.pricing.smile import (
     jump_wings,
     repaired_wings,
 )
-
-SHARED = Path(os.environ.get("OFFBOOK_SHARED", Path(__file__).parents[4] / ".." / "shared"))
-VECTORS = SHARED / "vectors" / "risk_vectors.json"
-
-
-def rows():
-    """List the slices of the vector file, or one visible skip."""
-    if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason=f"{VECTORS} is absent"))]
-    found = json.loads(VECTORS.read_text())["vectors"]
-    return [pytest.param(row, id=row["id"]) for row in found if row["id"].startswith("derive-svi")]
 
 
 @pytest.mark.parametrize(
@@ -47,14 +33,24 @@ def test_slices_with_arbitrage_are_refused(change, message):
         SviSlice(**good | change)
 
 
-@pytest.mark.parametrize("row", rows())
+PRINTED = [
+    # a, b, rho, m, sigma, years, forward, strike, volatility          derivexyz/v2-core, LyraVolFeed tests
+    (
+        0.00821917808219178, 0.01232876712328767, -0.000821917808219178, -0.000410958904109589, 0.000410958904109589,
+        0.00821917808219178, 1_800.0, 1_500.0, 1.1283132838354804,
+    ),
+    (0.01, 0.01, -0.04, 0.03, 0.05, 0.03287671232, 2_000.0, 1.0, 0.666465),
+    (0.01, 0.01, -0.04, 0.03, 0.05, 0.03287671232, 2_000.0, 2_000_000.0, 0.645048),
+    (2.0, 0.6, -0.02, 0.03, 0.3, 0.03835616438, 2_000.0, 200_000.0, 11.064985),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", PRINTED)
 def test_volatility_equals_the_printed_one(row):
-    """Including the flat wings and the cap of the variance."""
-    inputs = row["inputs"]
-    names = {"a": "a", "b": "b", "rho": "rho", "m": "m", "s": "sigma", "tau": "years"}
-    piece = SviSlice(**{ours: inputs[theirs] for theirs, ours in names.items()})
-    got = piece.volatility(strike=inputs["K"], forward=inputs["F"])
-    assert abs(got - row["expected"]) <= max(row["tolerance"], 2e-15)
+    """Near the money, on both flat wings and at the cap of the variance; the last three printed with six digits."""
+    a, b, rho, m, sigma, years, forward, strike, expected = row
+    piece = SviSlice(a=a, b=b, rho=rho, m=m, sigma=sigma, years=years)
+    assert piece.volatility(strike=strike, forward=forward) == pytest.approx(expected, abs=1e-6)
 
 
 VOGT = SviSlice(a=-0.0410, b=0.1331, m=0.3586, rho=0.3060, sigma=0.4153, years=1.0)
