@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from exchange.pricing import black76, grid, scenarios, smile
+from exchange.pricing import black76, grid, portfolios, scenarios, smile
 from exchange.risk import (
     auction,
     expiry,
@@ -197,6 +197,7 @@ ENGINE = [
 """Every family that risk.md 15 marks *engine*, with a function that none of its vectors can do without."""
 
 WITH_OPTIONS = [
+    (portfolios, "value_expiry"),
     (portfolio, "expiry_values"),
     (portfolio, "naked_shorts"),
     (grid, "scenario_prices"),

@@ -4,8 +4,8 @@ import math
 import re
 from typing import Any
 
-from exchange.pricing import black76, grid, scenarios, smile
-from exchange.pricing.grid import Contract, ExpiryState
+from exchange.pricing import black76, portfolios, scenarios, smile
+from exchange.pricing.portfolios import ExpiryTerms, OptionLeg
 from exchange.pricing.scenarios import ForwardParts, ShockParameters, TrustParameters
 from exchange.risk import portfolio
 from exchange.risk.portfolio import Collateral, ExpiryValues, Perpetual, PortfolioAccount
@@ -148,40 +148,31 @@ def _expiries(scenario: dict[str, Any], params: dict[str, Any]) -> tuple[ExpiryV
 
 
 def _expiry(seconds: int, legs: list[dict[str, Any]], feed: dict[str, Any], params: dict[str, Any]) -> ExpiryValues:
-    plan = scenarios.plan_columns(_parameters(params))
-    years, rate, forward = seconds / SECONDS_PER_YEAR, float(feed["Rate"]), float(feed["Forward"])
-    parts = ForwardParts.inside_window(
-        average_so_far=forward, forward_now=forward, seconds_left=float(seconds), window_s=WINDOW_S
+    forward = float(feed["Forward"])
+    terms = ExpiryTerms(
+        forward=ForwardParts.inside_window(
+            average_so_far=forward, forward_now=forward, seconds_left=float(seconds), window_s=WINDOW_S
+        ),
+        years=seconds / SECONDS_PER_YEAR,
+        rate=float(feed["Rate"]),
+        confidence=min(scaled(feed[name]) for name in ("ForwardConfidence", "RateConfidence", "OptionVolConfidences")),
     )
-    state = ExpiryState(forward=parts, years=years, discount=scenarios.discount_factor(rate, years))
     rows = [
-        [
-            scaled(value)
-            for value in grid.scenario_prices(
-                Contract(is_call=bool(leg["IsCall"]), strike=float(leg["Strike"]), expiry=0),
-                _volatility(leg, feed),
-                state,
-                plan.columns,
-                _shocks(params),
-            )
-        ]
+        OptionLeg(
+            is_call=bool(leg["IsCall"]),
+            strike=float(leg["Strike"]),
+            volatility=_volatility(leg, feed),
+            amount=scaled(leg["Amount"]),
+        )
         for leg in legs
     ]
-    amounts = [scaled(leg["Amount"]) for leg in legs]
-    values = portfolio.expiry_values(amounts, rows)
-    discounts = scenarios.sign_discounts(years=years, rate=rate, trust=_trust(params))
-    triples = [(scaled(leg["Strike"]), bool(leg["IsCall"]), amount) for leg, amount in zip(legs, amounts, strict=True)]
-    return ExpiryValues(
-        values=values[: plan.scenarios],
-        mark=values[plan.mark],
-        forward_up=values[plan.forward_up],
-        forward_down=values[plan.forward_down],
-        long_discount=scaled(discounts.positive),
-        short_discount=scaled(discounts.negative),
-        basis_factor=scaled(discounts.basis),
-        naked_shorts=portfolio.naked_shorts(triples),
-        gross=sum(abs(amount) for amount in amounts),
-        confidence=min(scaled(feed[name]) for name in ("ForwardConfidence", "RateConfidence", "OptionVolConfidences")),
+    return portfolios.value_expiry(
+        rows,
+        terms,
+        plan=scenarios.plan_columns(_parameters(params)),
+        shocks=_shocks(params),
+        trust=_trust(params),
+        one=E18,
     )
 
 

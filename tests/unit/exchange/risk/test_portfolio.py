@@ -5,15 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.pricing.grid import Contract, ExpiryState, scenario_prices
-from exchange.pricing.scenarios import (
-    ForwardParts,
-    ShockParameters,
-    TrustParameters,
-    discount_factor,
-    plan_columns,
-    sign_discounts,
-)
+from exchange.pricing.portfolios import ExpiryTerms, OptionLeg, value_expiry
+from exchange.pricing.scenarios import ForwardParts, plan_columns
 from exchange.risk.portfolio import (
     Collateral,
     ExpiryValues,
@@ -44,35 +37,12 @@ def e9(value):
 
 def expiry_of(legs, *, years=MONTH, rate=0.0, forward=None, volatility=0.55):
     """Legs (strike, is_call, amount) through the grid, as the engine gets them."""
-    plan = plan_columns(OURS)
-    state = ExpiryState(forward=forward or ForwardParts.free(SPOT), years=years, discount=discount_factor(rate, years))
     rows = [
-        [
-            e9(value)
-            for value in scenario_prices(
-                Contract(is_call=call, strike=float(strike), expiry=0),
-                volatility,
-                state,
-                plan.columns,
-                ShockParameters(),
-            )
-        ]
-        for strike, call, _ in legs
+        OptionLeg(is_call=call, strike=float(strike), volatility=volatility, amount=e9(amount))
+        for strike, call, amount in legs
     ]
-    amounts = [e9(amount) for _, _, amount in legs]
-    values = expiry_values(amounts, rows)
-    discounts = sign_discounts(years=years, rate=rate, trust=TrustParameters())
-    return ExpiryValues(
-        values=values[: plan.scenarios],
-        mark=values[plan.mark],
-        forward_up=values[plan.forward_up],
-        forward_down=values[plan.forward_down],
-        long_discount=e9(discounts.positive),
-        short_discount=e9(discounts.negative),
-        basis_factor=e9(discounts.basis),
-        naked_shorts=naked_shorts([(strike, call, e9(amount)) for strike, call, amount in legs]),
-        gross=sum(abs(amount) for amount in amounts),
-    )
+    terms = ExpiryTerms(forward=forward or ForwardParts.free(SPOT), years=years, rate=rate)
+    return value_expiry(rows, terms, plan=plan_columns(OURS))
 
 
 def account_of(legs=(), *, perpetual=0.0, **changes):
@@ -125,6 +95,13 @@ def test_scenarios_that_are_missing_are_refused():
         portfolio_margin(account_of(expiries=(short,)), OURS)
     with pytest.raises(ValueError, match="zip"):
         portfolio_margin(account_of(open_values=(0,) * 32), OURS)
+
+
+def test_an_expiry_without_legs_is_worth_nothing():
+    """In every column, with the discounts of its time."""
+    empty = expiry_of([])
+    assert set(empty.values) == {0}
+    assert (empty.mark, empty.naked_shorts, empty.gross) == (0, 0, 0)
 
 
 def test_a_parameter_set_needs_scenarios_and_a_unit():
