@@ -7,6 +7,7 @@ output of that row. `fill_grid` names the first such row instead, and writes not
 
 from libc.math cimport erfc, exp, fabs, isfinite, log, pow, rint, sqrt
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
 
 from exchange.pricing._black76 cimport (
     CHEAP_MIDDLE, FIRST_TAIL, NAN, ROOT_HALF, SATURATED, Sensitivities, implied, intrinsic, largest, scaled_tail,
@@ -272,13 +273,19 @@ def fill_grid(
         raise ValueError("as many forwards, times and discounts as expiries")
     if shocks.shape[0] * sizeof(double) != sizeof(Shock):
         raise ValueError("the shocks are not those of ShockParameters")
+    for row in range(columns):
+        if moves[row] > ABSOLUTE or not is_amount(spots[row]):
+            raise ValueError("a column that is no scenario")
+    memset(&shared, 0, sizeof(Expiry))
     with nogil:
         for row in range(out.shape[0]):
             at = expiry[row]
+            if not 0 <= at < years.shape[0]:
+                bad = row
+                break
             if at != current:
-                if not (0 <= at < years.shape[0]) \
-                        or not is_option(fixed[at] + moving[at], strike[row], years[at], discount[at]) \
-                        or not is_price(fixed[at]):
+                if not is_option(fixed[at] + moving[at], strike[row], years[at], discount[at]) \
+                        or not is_price(fixed[at]) or not is_price(moving[at]):
                     bad = row
                     break
                 begin_expiry(&shared, fixed[at], moving[at], years[at], discount[at], shock, &spots[0], columns)

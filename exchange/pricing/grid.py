@@ -86,11 +86,11 @@ class ScenarioGrid:
         self._is_call = bytearray(contract.is_call for contract in contracts)
         self._strikes = array("d", [contract.strike for contract in contracts])
         self._expiries = array("i", [contract.expiry for contract in contracts])
-        self._cells = array("q", bytes(8 * len(self.contracts) * len(plan.columns)))
+        self._cells = self._empty()
 
     @property
     def cells(self) -> array[int]:
-        """Every value in 1e-9 USDC per unit, row by row; replaced by the next refresh."""
+        """Every value in 1e-9 USDC per unit, row by row. A refresh makes new ones and leaves these as they are."""
         return self._cells
 
     def row(self, place: int) -> tuple[int, ...]:
@@ -99,23 +99,26 @@ class ScenarioGrid:
         return tuple(self._cells[place * width : (place + 1) * width])
 
     def refresh(self, *, volatilities: array[float], expiries: Sequence[ExpiryState]) -> None:
-        """Price everything again. Raises ValueError naming the first contract without a price; the grid is then void.
+        """Price everything again. Raises ValueError naming the first contract without a price; the old cells stay.
 
         A contract has none when its forward, strike, volatility, time or discount is no such number, or when a value
         exceeds 9.0e6 USDC.
         """
         if len(volatilities) != len(self.contracts):
             raise ValueError(f"{len(volatilities)} volatilities for {len(self.contracts)} contracts")
-        bad = (
-            self._refresh_compiled(volatilities, expiries) if COMPILED else self._refresh_plain(volatilities, expiries)
-        )
+        cells = self._empty()
+        fill = self._fill_compiled if COMPILED else self._fill_plain
+        bad = fill(cells, volatilities, expiries)
         if bad >= 0:
             raise ValueError(f"{self.contracts[bad]} has no price at volatility {volatilities[bad]}")
+        self._cells = cells
 
-    def _refresh_compiled(self, volatilities: array[float], expiries: Sequence[ExpiryState]) -> int:
+    def _empty(self) -> array[int]:
+        return array("q", [0]) * (len(self.contracts) * len(self.plan.columns))
+
+    def _fill_compiled(self, cells: array[int], volatilities: array[float], expiries: Sequence[ExpiryState]) -> int:
         if not self.contracts:
             return -1
-        cells = memoryview(self._cells).cast("B").cast("q", (len(self.contracts), len(self.plan.columns)))
         return _kernel.fill_grid(
             self._is_call,
             self._strikes,
@@ -128,13 +131,13 @@ class ScenarioGrid:
             self._spots,
             self._moves,
             self._packed,
-            cells,
+            memoryview(cells).cast("B").cast("q", (len(self.contracts), len(self.plan.columns))),
         )
 
-    def _refresh_plain(self, volatilities: array[float], expiries: Sequence[ExpiryState]) -> int:
+    def _fill_plain(self, cells: array[int], volatilities: array[float], expiries: Sequence[ExpiryState]) -> int:
         width = len(self.plan.columns)
         for place, contract in enumerate(self.contracts):
-            if not 0 <= contract.expiry < len(expiries):
+            if not 0 <= contract.expiry < len(expiries) or not _is_forward(expiries[contract.expiry].forward):
                 return place
             try:
                 prices = scenario_prices(
@@ -144,5 +147,10 @@ class ScenarioGrid:
                 return place
             if not all(math.isfinite(value) and value <= CELL_MAX_USDC for value in prices):
                 return place
-            self._cells[place * width : (place + 1) * width] = array("q", [round(value * _E9) for value in prices])
+            cells[place * width : (place + 1) * width] = array("q", [round(value * _E9) for value in prices])
         return -1
+
+
+def _is_forward(parts: ForwardParts) -> bool:
+    """Whether both parts are prices, which their sum alone would not tell."""
+    return min(parts.fixed, parts.moving) >= 0.0 and math.isfinite(parts.total)

@@ -115,7 +115,7 @@ class PreparedAccounts:
 
 
 class PreparedGrid:
-    """A grid with its parameters, checked once; the cells must not change while it is in use.
+    """A grid with its parameters, checked once. The cells must not change while it is in use; a refresh makes new ones.
 
     Raises ValueError for columns the grid does not have, and for numbers beyond the ranges of the compiled scan.
     """

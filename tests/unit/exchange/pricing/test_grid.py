@@ -73,11 +73,32 @@ def test_a_contract_without_a_price_is_named(either, field, value):
         one_cell(**{field: value})
 
 
+def test_a_failed_refresh_leaves_the_last_good_cells(either):
+    """Nor does a good one change the cells that somebody still reads."""
+    made = one_cell()
+    before, copy = made.cells, list(made.cells)
+    states = [ExpiryState(forward=ForwardParts.free(forward), years=0.1) for forward in (math.nan, 61_000.0)]
+    with pytest.raises(ValueError, match="has no price"):
+        made.refresh(volatilities=array("d", [0.5]), expiries=states[:1])
+    assert made.cells is before
+    made.refresh(volatilities=array("d", [0.5]), expiries=states[1:])
+    assert list(before) == copy != list(made.cells)
+
+
 def test_values_that_do_not_fit_are_refused(either):
     """Nine million USDC per unit is the last one that is exact; the tail scenario is six times the forward."""
     assert max(one_cell(forward=1.4e6, strike=1.0).row(0)) <= 9e15
     with pytest.raises(ValueError, match="has no price"):
         one_cell(forward=1.6e6, strike=1.0)
+
+
+@pytest.mark.parametrize("parts", [(-1.0, 100.0), (100.0, -1.0), (math.nan, 1.0), (1.0, math.nan)])
+def test_parts_of_a_forward_are_prices(either, parts):
+    """Their sum alone would hide a negative one until a scenario moves it."""
+    made = ScenarioGrid([Contract(is_call=True, strike=60.0, expiry=0)], PLAN, SHOCKS)
+    state = ExpiryState(forward=ForwardParts(fixed=parts[0], moving=parts[1]), years=0.1)
+    with pytest.raises(ValueError, match="has no price"):
+        made.refresh(volatilities=array("d", [0.5]), expiries=[state])
 
 
 @pytest.mark.parametrize("expiry", [-1, 1, 2**31 - 1])
