@@ -125,10 +125,10 @@ cdef inline void bend_skews(Sums* sums, const wide* values, const Plan* plan, co
 cdef inline void add_basis(
     Sums* sums, const wide* values, const Plan* plan, int64_t unit, int64_t factor
 ) noexcept nogil:
-    """The loss when the forward leaves the others, in whole money, and the mark, in units."""
+    """The loss when the forward leaves the others, times one, and the mark, in units."""
     cdef wide mark = values[plan.mark]
     cdef wide lost = smaller(minus(values[plan.forward_up], mark), minus(values[plan.forward_down], mark))
-    sums.basis = plus(sums.basis, floored(times(times(smaller(lost, wide_of(0)), unit), factor), plan.one))
+    sums.basis = plus(sums.basis, times(times(smaller(lost, wide_of(0)), unit), factor))
     sums.value = plus(sums.value, mark)
 
 
@@ -176,7 +176,7 @@ cdef inline void add_wide(
 
 cdef inline wide find_worst(const Sums* sums, const Plan* plan, int64_t unit, wide linear) noexcept nogil:
     """The lowest of basis and scenarios; the marks come off here, once for all expiries."""
-    cdef wide lowest = times(sums.basis, plan.one)
+    cdef wide lowest = sums.basis
     cdef wide marks = times(sums.value, plan.one)
     cdef wide scaled
     cdef Py_ssize_t place
@@ -227,7 +227,7 @@ cdef bint scan_one(
         add_basis(&sums, values, plan, legs.unit, factors[2])
         first = last
     write(out, find_worst(&sums, plan, legs.unit, linear))
-    write(out + 2, sums.basis)
+    write(out + 2, floored(sums.basis, plan.one))
     write(out + 4, times(sums.value, legs.unit))
     return False
 

@@ -208,13 +208,11 @@ def _profit(account: PortfolioAccount, parameters: PortfolioParameters, place: i
 
 def _basis(account: PortfolioAccount, parameters: PortfolioParameters) -> int:
     """Loss of every expiry by itself when its forward leaves the others; <= 0, without the sign discounts."""
-    return sum(
-        floor_div(
-            min(expiry.forward_up - expiry.mark, expiry.forward_down - expiry.mark, 0) * expiry.basis_factor,
-            parameters.one,
-        )
+    scaled = sum(
+        min(expiry.forward_up - expiry.mark, expiry.forward_down - expiry.mark, 0) * expiry.basis_factor
         for expiry in account.expiries
     )
+    return floor_div(scaled, parameters.one)
 
 
 def _peg_addition(account: PortfolioAccount, parameters: PortfolioParameters) -> int:
