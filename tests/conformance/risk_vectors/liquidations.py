@@ -34,13 +34,13 @@ def auction_numbers(vector: dict[str, Any], _: dict[str, Any]) -> Any:
         payout = auction.insolvent_payout(
             maintenance=scaled(inputs["MM"]),
             value=scaled(inputs["MtM"]),
-            elapsed_s=inputs["elapsed"],
+            elapsed_s=int(inputs["elapsed"]),
             parameters=parameters,
         )
         return unscaled(auction.auction_cash(price=payout, share=scaled(inputs["pct"]), one=E18))
     if "params" in inputs:
         return _integration(inputs, expected, parameters)
-    discount = auction.auction_discount(inputs["elapsed"], parameters)
+    discount = auction.auction_discount(int(inputs["elapsed"]), parameters)
     if "MtM" not in inputs:
         return unscaled(discount)
     return _worked(inputs, expected, discount, parameters)
@@ -65,7 +65,7 @@ def _integration(inputs: dict[str, Any], expected: dict[str, Any], parameters: A
     if "PreFMax" not in expected:
         return found
     reserved = scaled(inputs["reservedCash"])
-    discount = auction.auction_discount(inputs["elapsed"], parameters)
+    discount = auction.auction_discount(int(inputs["elapsed"]), parameters)
     share = auction.auction_share(
         value=value, buffered=buffered, reserved=reserved, discount=discount, parameters=parameters
     )

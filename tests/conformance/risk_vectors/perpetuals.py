@@ -25,7 +25,7 @@ def _at(price: Any) -> tuple[int, int]:
 
 def _hourly(bid: Any, ask: Any, spot: Any, convergence: int, static: Any, cap: Any) -> int:
     premium = funding.premium(bid=_at(bid), ask=_at(ask), index=scaled(spot), one=E18)
-    return funding.spread_rate(premium=premium, periods=convergence, static=scaled(static), cap=scaled(cap))
+    return funding.spread_rate(premium=premium, periods=int(convergence), static=scaled(static), cap=scaled(cap))
 
 
 def _derive_rate(inputs: dict[str, Any]) -> float:
@@ -64,22 +64,24 @@ def _dydx_premium(inputs: dict[str, Any]) -> int:
 
 def _dydx_index(inputs: dict[str, Any]) -> int:
     return funding.index_step(
-        rate=inputs["rate8h_ppm"],
-        price=inputs["price"],
-        seconds=inputs["seconds"],
-        exponent=inputs["atomic_resolution"] + inputs["price_exponent"] + 6,
+        rate=int(inputs["rate8h_ppm"]),
+        price=int(inputs["price"]),
+        seconds=int(inputs["seconds"]),
+        exponent=int(inputs["atomic_resolution"]) + int(inputs["price_exponent"]) + 6,
     )
 
 
 def _dydx_clamp(inputs: dict[str, Any]) -> int:
     return funding.rate_cap(
-        factor=inputs["clamp_ppm"], initial=inputs["im_ppm"], maintenance_share=inputs["mf_ppm"], one=PPM
+        factor=int(inputs["clamp_ppm"]), initial=int(inputs["im_ppm"]), maintenance_share=int(inputs["mf_ppm"]), one=PPM
     )
 
 
 def _paradex_index(inputs: dict[str, Any]) -> dict[str, float]:
     square = E18 * E18
-    change = funding.index_step(rate=scaled(inputs["rate"]), price=scaled(inputs["spot"]), seconds=inputs["seconds"])
+    change = funding.index_step(
+        rate=scaled(inputs["rate"]), price=scaled(inputs["spot"]), seconds=int(inputs["seconds"])
+    )
     whole = funding.index_step(
         rate=scaled(inputs["rate"]), price=scaled(inputs["spot"]), seconds=funding.FUNDING_PERIOD_S
     )

@@ -66,12 +66,13 @@ def open_order_requirement(vector: dict[str, Any], _: dict[str, Any]) -> float:
 def open_interest(vector: dict[str, Any], _: dict[str, Any]) -> int:
     """Initial fraction by open interest, in ppm, or the requirement of a notional."""
     inputs = vector["inputs"]
+    numbers = {name: int(value) for name, value in inputs.items()}
     fraction = limits.scaled_initial_fraction(
-        inputs["imf_ppm"], open_interest=inputs["oi"], lower=inputs["lower"], upper=inputs["upper"], one=PPM
+        numbers["imf_ppm"], open_interest=numbers["oi"], lower=numbers["lower"], upper=numbers["upper"], one=PPM
     )
-    if "notional" not in inputs:
+    if "notional" not in numbers:
         return fraction
-    return limits.initial_requirement(inputs["notional"], fraction=fraction, one=PPM)
+    return limits.initial_requirement(numbers["notional"], fraction=fraction, one=PPM)
 
 
 def collateral(vector: dict[str, Any], _: dict[str, Any]) -> float:
