@@ -14,6 +14,8 @@ MINUTES ?= 60
 COMMANDS ?= 100000000
 CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
+ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
+  tests/differential/test_engine_batches.py
 PYTEST := $(BIN)/python -m pytest
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
@@ -29,16 +31,24 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' || { echo "offbook needs the Python headers: install python3-dev (Debian) or python3-devel (Fedora)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot create $(VENV): install python3-venv"; exit 1; }
 
-$(VENV)/.setup: requirements.lock pyproject.toml $(SOURCES) | $(VENV)/bin/python
+$(VENV)/.locked: requirements.lock | $(VENV)/bin/python
 	@echo "setup: installing the locked dependencies"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
-	@echo "setup: compiling the matching core"
+	@touch $@
+
+$(VENV)/.setup: $(VENV)/.locked pyproject.toml $(SOURCES)
+	@echo "setup: compiling the matching core and the engine"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . > $(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.setup
+$(VENV)/.tools: requirements-dev.lock $(VENV)/.locked
 	@echo "setup: installing the locked test tools"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The compiler and the installer of the tools wait for different things: a developer's set-up runs both at once.
+$(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.setup $(VENV)/.tools
 	@touch $@
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
@@ -84,10 +94,11 @@ core-canary: dev ## each deliberate defect of a book must be found by suite, dif
 	@$(PYTEST) -q -p no:benchmark -n 2 tests/fuzz
 	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
 
-sanitize: dev ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(BIN)/python -c "from tests.sanitizers.build import compile_sanitized; compile_sanitized()"
+sanitize: dev ## tests of core and engine under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(BIN)/python -c "from tests.sanitizers.build import compile_engine, compile_sanitized; compile_sanitized(); compile_engine()"
 	@$(BIN)/python -m tests.sanitizers -q -p no:cacheprovider $(CORE_SEARCHES) & searches=$$!; \
-	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers; tables=$$?; \
+	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers \
+	  && $(BIN)/python -m tests.sanitizers --engine -q -p no:cacheprovider $(ENGINE_SEARCHES); tables=$$?; \
 	  wait $$searches && [ $$tables = 0 ] && echo "sanitize: green"
 
 fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; stop with Ctrl-C, the same command goes on

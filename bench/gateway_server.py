@@ -11,7 +11,7 @@ from bench.gateway_world import ACCOUNTS, PERP, VENUE, owner_of, session_of
 from bench.serving import serve_until_input_ends
 from exchange.domain.commands import ChainRequest, ChainRequestKind, ListInstrument, MarkRow, SetPrices, UnderlyingRow
 from exchange.engine.apply import apply
-from exchange.engine.state import State
+from exchange.engine.states import new_state
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.settings import Budget, GatewaySettings
 from exchange.sequencer.sequencer import Sequencer
@@ -36,7 +36,7 @@ class InstantJournal:
 
 def funded_state():
     """One perpetual, its price, and accounts with money and a key."""
-    state = State()
+    state = new_state()
     now_ns = time.time_ns()
     apply(state, ListInstrument(instrument=PERP), now_ns)
     prices = SetPrices(

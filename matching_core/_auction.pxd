@@ -9,6 +9,7 @@ from matching_core._codes cimport (
     SELF_TRADE, SELF_TRADE_DECREMENT, SELF_TRADE_MAKER, SIDE_MAX, STP_CANCEL_BOTH, STP_CANCEL_MAKER, STP_CANCEL_TAKER,
     STP_MASK, UNKNOWN_INSTRUMENT, WRONG_PHASE,
 )
+from matching_core._cold_records cimport cold_of
 from matching_core._commands cimport start
 from matching_core._dry_walk cimport crosses, dry_fill_level
 from matching_core._entry_checks cimport emit
@@ -17,7 +18,7 @@ from matching_core._order_pool cimport (
     ORDER_ARRIVED, ORDER_GUARDED, PHASE_CLOSE, PHASE_UNCROSS, Command, Core, Instrument, Level, Order, Sweep, Taker,
     find_instrument, handle_of,
 )
-from matching_core._price_level cimport next_level
+from matching_core._price_level cimport next_level, switch_phase
 from matching_core._resting cimport cancel_resting, emit_resting, has_room, remaining_of, take_from_maker
 
 
@@ -41,7 +42,7 @@ cdef inline uint16_t apply_set_phase(Core* core, const Command* command) noexcep
         return BAD_SIDE
     if command.side == 0 and is_crossed(core, instrument):
         return BOOK_CROSSED
-    core.instruments[instrument].is_auction = command.side
+    switch_phase(core, instrument, command.side)
     emit_applied(core, command)
     return OK
 
@@ -160,7 +161,7 @@ cdef inline void step_uncross(Core* core) noexcept nogil:
     cdef const Level* ask = &core.levels[core.ladders[2 * sweep.instrument + 1].best]
     if not is_crossed(core, sweep.instrument):
         close_round(core)
-        core.instruments[sweep.instrument].is_auction = False
+        switch_phase(core, sweep.instrument, False)
         core.phase = PHASE_CLOSE
     elif not sweep.is_round_open:
         sweep.price = indicate(core, sweep.instrument, sweep.reference).price
@@ -223,7 +224,7 @@ cdef inline void match_pair(Core* core, uint32_t bid, uint32_t ask) noexcept nog
 
 
 cdef inline uint32_t guard_of(const Core* core, uint32_t slot) noexcept nogil:
-    return core.cold[slot].guard if core.orders[slot].flags & ORDER_GUARDED else 0
+    return cold_of(core, slot).guard if core.orders[slot].flags & ORDER_GUARDED else 0
 
 
 cdef inline void settle_side(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
@@ -248,7 +249,7 @@ cdef inline void prevent_self_uncross(Core* core, uint32_t bid, uint32_t ask) no
 
 
 cdef inline uint64_t arrival_of(const Core* core, uint32_t slot) noexcept nogil:
-    return core.cold[slot].arrival if core.orders[slot].flags & ORDER_ARRIVED else 0
+    return cold_of(core, slot).arrival if core.orders[slot].flags & ORDER_ARRIVED else 0
 
 
 cdef inline void decrement_pair(Core* core, uint32_t older, uint32_t younger) noexcept nogil:

@@ -7,16 +7,17 @@ from matching_core._codes cimport (
     EVENT_ACCEPTED, EVENT_AMENDED, EVENT_CANCELED, EVENT_REJECTED, EXTENDED, KIND_AMEND, KIND_CANCEL, OK,
     POST_ONLY_WOULD_CROSS, QUANTITY_OUT_OF_RANGE, UNKNOWN_HANDLE, UNKNOWN_INSTRUMENT,
 )
+from matching_core._cold_records cimport attach_cold, cell_index, cold_of
 from matching_core._counters cimport find_cell, find_guard, join_line, take_cell
 from matching_core._entry_checks cimport (
     check_entry, check_new, check_numbers, emit, emit_depth, emit_taker, has_too_many_slices,
 )
 from matching_core._matching cimport finish, touch_own, walk
 from matching_core._order_pool cimport (
-    ORDER_ARRIVED, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, PHASE_DEPTH, PHASE_WALK, Cold, Command, Core,
-    Extension, Level, Order, Taker, find_instrument, find_slot, rare, take_slot,
+    ORDER_COLD, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, PHASE_DEPTH, PHASE_WALK, Command, Core, Extension, Level,
+    Order, Taker, find_instrument, find_slot, rare, take_slot,
 )
-from matching_core._resting cimport drop_order, leave_level, remaining_of, shrink_resting
+from matching_core._resting cimport drop_order, forget_arrival, leave_level, remaining_of, shrink_resting
 
 
 cdef inline void start(Core* core, uint32_t instrument, uint8_t side) noexcept nogil:
@@ -48,9 +49,8 @@ cdef inline void keep_extension(Core* core, const Command* command) noexcept nog
     """Write an accepted order's cold record."""
     cdef const Extension* extension = <const Extension*>(command + 1)
     cdef Taker* taker = &core.taker
-    cdef Cold* cold = &core.cold[taker.slot]
-    cold.display = extension.display
-    cold.hidden = 0
+    if taker.flags & ORDER_COLD:
+        attach_cold(core, taker.slot).display = extension.display
     if taker.flags & ORDER_GUARDED:
         join_line(core, taker.slot, taker.guard)
 
@@ -80,7 +80,7 @@ cdef inline uint16_t apply_new(Core* core, const Command* command) noexcept nogi
     core.orders[taker.slot].flags = taker.flags
     if command.cell:
         taker.cell = take_cell(core, command.cell)
-        core.order_cell[taker.slot] = taker.cell
+        core.links[taker.slot] = taker.cell
     if rare(command.flags & EXTENDED):
         keep_extension(core, command)
     emit_taker(core, EVENT_ACCEPTED, OK, command.quantity)
@@ -113,9 +113,9 @@ cdef inline void load_resting(Core* core, uint32_t slot) noexcept nogil:
     taker.owner = order.owner
     taker.flags = order.flags
     if order.flags & ORDER_HAS_CELL:
-        taker.cell = core.order_cell[slot]
+        taker.cell = cell_index(core, slot)
     if rare(order.flags & ORDER_GUARDED):
-        taker.guard = core.cold[slot].guard
+        taker.guard = cold_of(core, slot).guard
 
 
 cdef inline uint16_t apply_amend(Core* core, const Command* command) noexcept nogil:
@@ -148,7 +148,7 @@ cdef inline uint16_t amend_to_back(Core* core, const Command* command) noexcept 
     cdef int64_t total_after = core.levels[order.level].total - order.quantity
     cdef int64_t added = command.quantity - taker.remaining
     cdef uint16_t code
-    if order.flags & ORDER_ICEBERG and has_too_many_slices(command.quantity, core.cold[taker.slot].display):
+    if order.flags & ORDER_ICEBERG and has_too_many_slices(command.quantity, cold_of(core, taker.slot).display):
         return QUANTITY_OUT_OF_RANGE
     taker.price = command.price
     taker.remaining = command.quantity
@@ -159,7 +159,7 @@ cdef inline uint16_t amend_to_back(Core* core, const Command* command) noexcept 
     emit_taker(core, EVENT_AMENDED, OK, command.quantity)
     touch_own(core, price_before, total_after)
     leave_level(core, taker.slot)
-    order.flags &= ~<uint32_t>ORDER_ARRIVED
+    forget_arrival(core, taker.slot)
     taker.flags = order.flags
     core.phase = PHASE_WALK
     return OK

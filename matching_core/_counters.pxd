@@ -9,7 +9,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport realloc
 
 from matching_core._codes cimport GUARD_COUNT, GUARD_DELTA, GUARD_QUANTITY, GUARD_VEGA, OK, QUANTITY_MAX
-from matching_core._order_pool cimport Cell, Core, Guard, Instrument, Window
+from matching_core._cold_records cimport cold_of
+from matching_core._order_pool cimport Cell, Cold, Core, Guard, Instrument, Window
 
 
 cdef extern from *:
@@ -182,11 +183,12 @@ cdef inline Window* scratch_window(Core* core, uint32_t index) noexcept nogil:
 cdef inline void join_line(Core* core, uint32_t slot, uint32_t index) noexcept nogil:
     """Put an order at the end of its guard's line."""
     cdef Guard* guard = &core.guards[index]
-    core.cold[slot].guard = index
-    core.cold[slot].line_next = 0
-    core.cold[slot].line_prev = guard.tail
+    cdef Cold* cold = cold_of(core, slot)
+    cold.guard = index
+    cold.line_next = 0
+    cold.line_prev = guard.tail
     if guard.tail:
-        core.cold[guard.tail].line_next = slot
+        cold_of(core, guard.tail).line_next = slot
     else:
         guard.head = slot
     guard.tail = slot
@@ -195,15 +197,16 @@ cdef inline void join_line(Core* core, uint32_t slot, uint32_t index) noexcept n
 
 cdef inline void leave_line(Core* core, uint32_t slot) noexcept nogil:
     """Take an order out of its guard's line."""
-    cdef uint32_t after = core.cold[slot].line_next
-    cdef uint32_t before = core.cold[slot].line_prev
-    cdef Guard* guard = &core.guards[core.cold[slot].guard]
+    cdef const Cold* cold = cold_of(core, slot)
+    cdef uint32_t after = cold.line_next
+    cdef uint32_t before = cold.line_prev
+    cdef Guard* guard = &core.guards[cold.guard]
     if before:
-        core.cold[before].line_next = after
+        cold_of(core, before).line_next = after
     else:
         guard.head = after
     if after:
-        core.cold[after].line_prev = before
+        cold_of(core, after).line_prev = before
     else:
         guard.tail = before
     guard.count -= 1

@@ -4,6 +4,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from matching_core._codes cimport FOK, QUANTITY_MAX, REDUCE_ONLY, STP_CANCEL_MAKER, STP_MASK
+from matching_core._cold_records cimport cell_index, cold_of
 from matching_core._counters cimport count_fill, move_scratch, room_of, scratch_cell, scratch_window, window_room
 from matching_core._order_pool cimport (
     ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, ORDER_RARE, Cold, Core, Guard, Level, Order, Taker,
@@ -93,10 +94,11 @@ cdef inline bint dry_fill_pass(
 
 cdef inline int64_t slice_of(const Core* core, uint32_t slot, int64_t number) noexcept nogil:
     """Lots an order shows in a pass of the dry walk, 0 when it has none left or has ended in this walk."""
-    cdef const Cold* cold = &core.cold[slot]
+    cdef const Cold* cold
     cdef int64_t left
     if number == 0:
         return core.orders[slot].quantity
+    cold = cold_of(core, slot)
     if not core.orders[slot].flags & ORDER_ICEBERG or cold.walk == core.walk:
         return 0
     left = cold.hidden - (number - 1) * cold.display
@@ -115,7 +117,7 @@ cdef inline int64_t dry_fill_maker(Core* core, uint32_t slot, int64_t quantity) 
     if quantity:
         dry_book(core, slot, quantity)
     if flags & ORDER_ICEBERG and (quantity == 0 or is_out_of_room(core, slot)):
-        core.cold[slot].walk = core.walk
+        cold_of(core, slot).walk = core.walk
     return quantity
 
 
@@ -124,10 +126,10 @@ cdef inline int64_t dry_room(Core* core, uint32_t slot) noexcept nogil:
     cdef int64_t room = QUANTITY_MAX
     cdef Guard* guard
     if core.orders[slot].flags & REDUCE_ONLY:
-        room = room_of(scratch_cell(core, core.order_cell[slot])[0], 1 - core.taker.side)
+        room = room_of(scratch_cell(core, cell_index(core, slot))[0], 1 - core.taker.side)
     if core.orders[slot].flags & ORDER_GUARDED:
-        guard = &core.guards[core.cold[slot].guard]
-        room = min(room, window_room(core, guard, scratch_window(core, core.cold[slot].guard)))
+        guard = &core.guards[cold_of(core, slot).guard]
+        room = min(room, window_room(core, guard, scratch_window(core, cold_of(core, slot).guard)))
     return room
 
 
@@ -135,18 +137,18 @@ cdef inline bint is_out_of_room(Core* core, uint32_t slot) noexcept nogil:
     """Whether the walk would cancel a reduce-only maker behind its fill."""
     if not core.orders[slot].flags & REDUCE_ONLY:
         return False
-    return room_of(scratch_cell(core, core.order_cell[slot])[0], 1 - core.taker.side) == 0
+    return room_of(scratch_cell(core, cell_index(core, slot))[0], 1 - core.taker.side) == 0
 
 
 cdef inline void dry_book(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
     cdef const Taker* taker = &core.taker
     cdef uint32_t guard
     if core.orders[slot].flags & ORDER_HAS_CELL:
-        move_scratch(core, core.order_cell[slot], 1 - taker.side, quantity)
+        move_scratch(core, cell_index(core, slot), 1 - taker.side, quantity)
     if taker.flags & ORDER_HAS_CELL:
         move_scratch(core, taker.cell, taker.side, quantity)
     if core.orders[slot].flags & ORDER_GUARDED:
-        guard = core.cold[slot].guard
+        guard = cold_of(core, slot).guard
         count_fill(
             core, &core.guards[guard], scratch_window(core, guard), &core.instruments[taker.instrument],
             1 - taker.side, quantity,

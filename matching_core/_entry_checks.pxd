@@ -9,27 +9,22 @@ from matching_core._codes cimport (
     REDUCE_ONLY_WOULD_INCREASE, SELF_TRADE, SIDE_MAX, SLICES_MAX, SLIDE, STP_CANCEL_TAKER, STP_MASK, UNKNOWN_GUARD,
     UNKNOWN_INSTRUMENT, WRONG_PHASE,
 )
+from matching_core._cold_records cimport cell_index, cold_of
 from matching_core._counters cimport cell_room, find_guard, reserve_cell
 from matching_core._dry_walk cimport crossed_level, crosses, dry_fill
 from matching_core._order_pool cimport (
-    ORDER_GUARDED, ORDER_HAS_CELL, Command, Core, Event, Extension, Instrument, Level, Order, Taker, handle_of,
-    has_slot, rare, reserve_nodes,
+    ORDER_GUARDED, ORDER_HAS_CELL, Command, Core, Extension, Instrument, Level, Order, Taker, handle_of, has_slot,
+    head_of, put_event, rare,
 )
 from matching_core._price_level cimport next_level
+from matching_core._trie_nodes cimport reserve_nodes
 
 
 cdef inline void emit(
     Core* core, uint8_t kind, uint8_t side, uint16_t code, uint32_t instrument, uint64_t handle, int64_t price,
     int64_t quantity,
 ) noexcept nogil:
-    cdef Event* event = &core.out[core.out_count]
-    event.kind = kind
-    event.side = side
-    event.code = code
-    event.instrument = instrument
-    event.handle = handle
-    event.price = price
-    event.quantity = quantity
+    put_event(&core.out[core.out_count], head_of(kind, side, code, instrument), handle, price, quantity)
     core.out_count += 1
 
 
@@ -203,6 +198,6 @@ cdef inline bint meets_itself_first(const Core* core) noexcept nogil:
 cdef inline bint may_trade(const Core* core, uint32_t slot) noexcept nogil:
     """Whether neither its guard nor its cell keeps a maker from any match."""
     cdef uint32_t flags = core.orders[slot].flags
-    if flags & ORDER_GUARDED and core.guards[core.cold[slot].guard].now.is_frozen:
+    if flags & ORDER_GUARDED and core.guards[cold_of(core, slot).guard].now.is_frozen:
         return False
-    return not flags & REDUCE_ONLY or cell_room(core, core.order_cell[slot], 1 - core.taker.side) > 0
+    return not flags & REDUCE_ONLY or cell_room(core, cell_index(core, slot), 1 - core.taker.side) > 0

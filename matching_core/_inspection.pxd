@@ -5,13 +5,14 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from matching_core._auction cimport is_crossed
 from matching_core._codes cimport OK, QUANTITY_MAX
+from matching_core._cold_records cimport cold_of
 from matching_core._counters cimport reached_limit
 from matching_core._entry_checks cimport has_too_many_slices
 from matching_core._order_pool cimport (
-    ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_ICEBERG, PHASE_IDLE, Core, Guard, Ladder, Level, Node, Order,
+    ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_ICEBERG, PHASE_IDLE, Cold, Core, Guard, Ladder, Level, Node, Order,
     find_slot, handle_of,
 )
-from matching_core._price_level cimport find_level, next_level
+from matching_core._price_level cimport NO_BEST, find_level, next_level, offset_of
 from matching_core._resting cimport remaining_of
 from matching_core._state_hash cimport HashExtension, extension_of
 
@@ -40,8 +41,18 @@ cdef inline const char* find_defect(Core* core) noexcept nogil:
         return "slots in use differ from resting orders"
     if nodes + core.node_free_count != core.node_top:
         return "trie nodes leaked"
+    if count_cold(core) != core.cold_count:
+        return "cold records leaked"
     defect = free_slot_defect(core)
     return guards_defect(core) if defect == NULL else defect
+
+
+cdef inline uint64_t count_cold(const Core* core) noexcept nogil:
+    cdef uint64_t count = 0
+    cdef uint32_t slot
+    for slot in range(1, core.order_top + 1):
+        count += core.orders[slot].quantity != 0 and core.orders[slot].flags & ORDER_COLD != 0
+    return count
 
 
 cdef inline const char* guards_defect(const Core* core) noexcept nogil:
@@ -57,13 +68,13 @@ cdef inline const char* guards_defect(const Core* core) noexcept nogil:
         before = count = 0
         slot = guard.head
         while slot and count < guard.count:
-            if core.cold[slot].line_prev != before or core.cold[slot].guard != index:
+            if cold_of(core, slot).line_prev != before or cold_of(core, slot).guard != index:
                 return "guard's line is broken"
             if core.orders[slot].quantity == 0 or not core.orders[slot].flags & ORDER_GUARDED:
                 return "guard's line holds an order that is gone"
             before = slot
             count += 1
-            slot = core.cold[slot].line_next
+            slot = cold_of(core, slot).line_next
         if slot or guard.tail != before or guard.count != count:
             return "guard's line has the wrong end"
     return NULL
@@ -73,6 +84,7 @@ cdef inline const char* cold_defect(const Core* core, uint32_t slot) noexcept no
     """Check what an order keeps in its cold record."""
     cdef HashExtension cold = extension_of(core, slot)
     cdef uint32_t flags = core.orders[slot].flags
+    cdef const Cold* record = cold_of(core, slot)
     if flags & ORDER_ICEBERG and (cold.display < 1 or cold.hidden < 0):
         return "iceberg without a slice"
     if cold.hidden and core.orders[slot].quantity > cold.display:
@@ -81,7 +93,7 @@ cdef inline const char* cold_defect(const Core* core, uint32_t slot) noexcept no
         return "remaining quantity out of range"
     if cold.arrival > core.arrivals or (flags & ORDER_ARRIVED and cold.arrival == 0):
         return "entry of an auction that was never counted"
-    if flags & ORDER_GUARDED and core.cold[slot].line_prev == 0 and core.guards[core.cold[slot].guard].head != slot:
+    if flags & ORDER_GUARDED and record.line_prev == 0 and core.guards[record.guard].head != slot:
         return "order is missing in its guard's line"
     return NULL
 
@@ -111,7 +123,7 @@ cdef inline const char* ladder_defect(Core* core, uint32_t ladder_index, uint64_
     cdef int64_t hidden_lots = 0
     while index:
         level = &core.levels[index]
-        if before and core.levels[before].price * ladder.sign >= level.price * ladder.sign:
+        if before and core.levels[before].price ^ ladder.mask >= level.price ^ ladder.mask:
             return "levels out of order"
         if level.ladder != ladder_index or find_level(core, ladder_index, level.price) != index:
             return "level not indexed"
@@ -123,6 +135,8 @@ cdef inline const char* ladder_defect(Core* core, uint32_t ladder_index, uint64_
         count += 1
         before = index
         index = next_level(core, index)
+    if ladder.best_key != (core.levels[ladder.best].price ^ ladder.mask if ladder.best else NO_BEST):
+        return "best price is off"
     if count != ladder.level_count:
         return "level count is off"
     if hidden_lots == ladder.hidden_lots and shown_lots + hidden_lots == ladder.open_lots:
@@ -171,11 +185,13 @@ cdef inline const char* node_defect(const Core* core, uint32_t index, uint32_t h
             continue
         child = node.child[digit]
         if height == 1:
-            if core.levels[child].leaf != index:
-                return "level names another leaf"
+            if offset_of(&core.ladders[core.levels[child].ladder], core.levels[child].price) != node.key << 6 | digit:
+                return "level stands in another leaf"
             continue
-        if core.nodes[child].parent != index or core.nodes[child].bits == 0:
-            return "node names another parent or is empty"
+        if core.nodes[child].parent != index or core.nodes[child].key != node.key << 6 | digit:
+            return "node names another parent"
+        if core.nodes[child].bits == 0:
+            return "node is empty"
         defect = node_defect(core, child, height - 1, nodes)
         if defect != NULL:
             return defect

@@ -1,15 +1,15 @@
 # cython: language_level=3
 """Commands about many orders: which records belong to them, who opens them, who runs their steps."""
 
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from matching_core._auction cimport apply_set_phase, apply_uncross, step_uncross
 from matching_core._bulk_cancels cimport apply_cancel_guard, apply_cancel_many, step_close, step_guard, step_sweep
 from matching_core._codes cimport (
-    EVENT_REJECTED, EXTENDED, KIND_CANCEL_GUARD, KIND_CANCEL_INSTRUMENT, KIND_CANCEL_OWNER, KIND_MASS_QUOTE, KIND_NEW,
-    KIND_SET_PHASE, KIND_UNCROSS, MISSING_RECORDS, UNKNOWN_KIND,
+    EVENT_REJECTED, EXTENDED, KIND_AMEND, KIND_CANCEL, KIND_CANCEL_GUARD, KIND_CANCEL_INSTRUMENT, KIND_CANCEL_OWNER,
+    KIND_MASS_QUOTE, KIND_NEW, KIND_SET_PHASE, KIND_UNCROSS, MISSING_RECORDS, UNKNOWN_KIND, USER_REQUEST,
 )
-from matching_core._commands cimport proceed
+from matching_core._commands cimport apply_amend, apply_cancel, apply_new, proceed, refuse
 from matching_core._entry_checks cimport emit
 from matching_core._order_pool cimport (
     PHASE_CLOSE, PHASE_DEPTH, PHASE_GUARD, PHASE_QUOTE, PHASE_SWEEP, Command, Core, Event, rare,
@@ -59,6 +59,29 @@ cdef inline void proceed_many(Core* core) noexcept nogil:
             step_close(core)
         else:
             step_uncross(core)
+
+
+cdef inline uint32_t apply_any(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
+    """The general way: every command with every option."""
+    cdef uint16_t code
+    core.out = events
+    core.out_count = 0
+    core.out_capacity = capacity
+    if command.kind == KIND_NEW:
+        code = apply_new(core, command)
+    elif command.kind == KIND_CANCEL:
+        code = apply_cancel(core, <uint64_t>command.cell << 32 | command.owner, USER_REQUEST)
+    elif rare(command.kind != KIND_AMEND):
+        code = apply_many(core, command)
+    else:
+        code = apply_amend(core, command)
+    if code:
+        refuse(core, command, code)
+    else:
+        proceed(core)
+        if rare(core.many):
+            proceed_many(core)
+    return core.out_count
 
 
 cdef inline uint32_t refuse_missing(Core* core, const Command* command, Event* events) noexcept nogil:

@@ -1,23 +1,26 @@
 # cython: language_level=3
 """The walk of an accepted order through the other side, and what becomes of its rest."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from matching_core._codes cimport (
     EVENT_CANCELED, EVENT_GUARD_TRIPPED, EVENT_TRADE, IOC, IOC_REMAINDER, MMP_TRIGGERED, NO_LIQUIDITY, OK, QUANTITY_MAX,
     REDUCE_ONLY, REDUCE_ONLY_EXCESS, SELF_TRADE, SELF_TRADE_DECREMENT, SELF_TRADE_MAKER, STP_CANCEL_BOTH,
     STP_CANCEL_MAKER, STP_CANCEL_TAKER, STP_MASK,
 )
+from matching_core._cold_records cimport cell_index, cold_of
 from matching_core._counters cimport cell_room, count_fill, move_cell, window_room
 from matching_core._dry_walk cimport crossed_level
 from matching_core._entry_checks cimport emit, emit_taker
 from matching_core._order_pool cimport (
-    ORDER_COLD, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_RARE, Core, Guard, Level, Order, Taker, handle_of, rare,
+    ORDER_COLD, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_RARE, Core, Event, Guard, Level, Order, Taker, handle_of, head_of,
+    rare,
 )
 from matching_core._price_level cimport make_level, push_order
 from matching_core._resting cimport (
     cancel_resting, emit_resting, free_order, has_room, rest_cold, take_from_maker,
 )
+from matching_core._sweep cimport sweep_level
 
 
 # Trade, guard tripped, refill and cancel for a maker, one for the taker's end.
@@ -87,7 +90,7 @@ cdef inline void trade(Core* core, uint32_t slot) noexcept nogil:
 
 cdef inline uint16_t unfit(const Core* core, uint32_t slot) noexcept nogil:
     """Why a resting order may not trade at all, OK if it may."""
-    if core.orders[slot].flags & ORDER_GUARDED and core.guards[core.cold[slot].guard].now.is_frozen:
+    if core.orders[slot].flags & ORDER_GUARDED and core.guards[cold_of(core, slot).guard].now.is_frozen:
         return MMP_TRIGGERED
     return OK if has_room(core, slot) else REDUCE_ONLY_EXCESS
 
@@ -97,16 +100,16 @@ cdef inline int64_t room_of_order(const Core* core, uint32_t slot) noexcept nogi
     cdef int64_t room = QUANTITY_MAX
     cdef const Guard* guard
     if core.orders[slot].flags & REDUCE_ONLY:
-        room = cell_room(core, core.order_cell[slot], core.levels[core.orders[slot].level].ladder & 1)
+        room = cell_room(core, cell_index(core, slot), core.levels[core.orders[slot].level].ladder & 1)
     if core.orders[slot].flags & ORDER_GUARDED:
-        guard = &core.guards[core.cold[slot].guard]
+        guard = &core.guards[cold_of(core, slot).guard]
         room = min(room, window_room(core, guard, &guard.now))
     return room
 
 
 cdef inline void move_order_cell(Core* core, uint32_t slot, uint8_t side, int64_t quantity) noexcept nogil:
     if core.orders[slot].flags & ORDER_HAS_CELL:
-        move_cell(core, core.order_cell[slot], side, quantity)
+        move_cell(core, cell_index(core, slot), side, quantity)
 
 
 cdef inline void count_in_guard(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
@@ -117,7 +120,7 @@ cdef inline void count_in_guard(Core* core, uint32_t slot, int64_t quantity) noe
     cdef uint16_t code
     if not core.orders[slot].flags & ORDER_GUARDED:
         return
-    guard = &core.guards[core.cold[slot].guard]
+    guard = &core.guards[cold_of(core, slot).guard]
     code = count_fill(core, guard, &guard.now, &core.instruments[level.ladder >> 1], side, quantity)
     if code:
         emit(
@@ -148,6 +151,26 @@ cdef inline void trade_counted(Core* core, uint32_t slot) noexcept nogil:
         taker.end = REDUCE_ONLY_EXCESS
 
 
+cdef inline bint sweep(Core* core, uint32_t index) noexcept nogil:
+    """Fill the plain makers in front of a level; False when the first is not one."""
+    cdef Taker* taker = &core.taker
+    cdef int64_t price = core.levels[index].price
+    cdef uint64_t head = head_of(EVENT_TRADE, taker.side, OK, core.instruments[taker.instrument].id)
+    cdef Event* event = &core.out[core.out_count]
+    # One maker writes one event here; the rest of what it may need is kept free.
+    cdef Event* limit = &core.out[core.out_capacity + 1 - EVENTS_PER_MAKER]
+    cdef int64_t quantity = sweep_level(core, index, head, taker.owner, taker.remaining, &event, limit)
+    if quantity == 0:
+        return False
+    touch(core, price)
+    core.out_count = event - core.out
+    taker.remaining -= quantity
+    taker.has_traded = True
+    if taker.flags & ORDER_HAS_CELL:
+        move_cell(core, taker.cell, taker.side, quantity)
+    return True
+
+
 cdef inline bint walk(Core* core) noexcept nogil:
     """Match until the taker is done; False when the buffer is full first."""
     cdef Taker* taker = &core.taker
@@ -158,6 +181,8 @@ cdef inline bint walk(Core* core) noexcept nogil:
             return True
         if core.out_count + EVENTS_PER_MAKER > core.out_capacity:
             return False
+        if not taker.flags & REDUCE_ONLY and sweep(core, index):
+            continue
         slot = core.levels[index].head
         if taker.owner and core.orders[slot].owner == taker.owner:
             prevent_self_trade(core, slot)

@@ -7,26 +7,29 @@ buffer) happens between two calls of it. Every rule here has its plain form in `
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 
 from matching_core._auction cimport Indication, indicate, is_crossed
-from matching_core._codes cimport KIND_AMEND, KIND_CANCEL, KIND_NEW, USER_REQUEST
-from matching_core._commands cimport apply_amend, apply_cancel, apply_new, proceed, refuse, start
+from matching_core._codes cimport KIND_CANCEL, KIND_NEW
+from matching_core._cold_records cimport cold_of
+from matching_core._commands cimport proceed, start
 from matching_core._core_memory cimport allocate, close_listing, deallocate, open_listing, take_guard, take_instrument
 from matching_core._counters cimport find_cell, find_guard, reserve_cell, restart_window, take_cell
 from matching_core._dry_walk cimport dry_fill
 from matching_core._inspection cimport find_defect
-from matching_core._many cimport apply_many, proceed_many, records_of, refuse_missing
+from matching_core._many cimport proceed_many, records_of, refuse_missing
 from matching_core._order_pool cimport (
     FLAGS_SHOWN, PHASE_IDLE, Command, Core, Event, Level, Order, Taker, Window, find_instrument, find_slot, handle_of,
-    rare, reserve_nodes,
+    rare,
 )
 from matching_core._price_level cimport next_level
 from matching_core._resting cimport remaining_of
 from matching_core._restore cimport Reader, read, read_body
 from matching_core._snapshot cimport SavedCounts, snapshot_body
 from matching_core._state_hash cimport HashExtension, cell_of, extension_of, hash_core
+from matching_core._trie_nodes cimport reserve_nodes
+from matching_core._ways cimport apply_go, apply_move, apply_rest, apply_rest_of_cell
 
 from hashlib import sha256
 
@@ -35,7 +38,7 @@ from matching_core.invariants import InvariantViolated
 from matching_core.limits import (
     DEFAULT_CELL_CAPACITY, DEFAULT_GUARD_CAPACITY, DEFAULT_INSTRUMENT_CAPACITY, DEFAULT_ORDER_CAPACITY,
     require_capacities, require_cell, require_guard, require_instrument, require_now, require_price_range,
-    require_weights,
+    require_weights, require_window,
 )
 from matching_core.snapshots import seal, unseal
 
@@ -51,26 +54,14 @@ cdef enum:
 cdef uint32_t core_apply(
     Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
 ) noexcept nogil:
-    cdef uint16_t code
-    core.out = events
-    core.out_count = 0
-    core.out_capacity = capacity
     core.now = now_ns
     if command.kind == KIND_NEW:
-        code = apply_new(core, command)
-    elif command.kind == KIND_CANCEL:
-        code = apply_cancel(core, <uint64_t>command.cell << 32 | command.owner, USER_REQUEST)
-    elif rare(command.kind != KIND_AMEND):
-        code = apply_many(core, command)
-    else:
-        code = apply_amend(core, command)
-    if code:
-        refuse(core, command, code)
-    else:
-        proceed(core)
-        if rare(core.many):
-            proceed_many(core)
-    return core.out_count
+        if command.cell:
+            return apply_rest_of_cell(core, command, events, capacity)
+        return apply_rest(core, command, events, capacity)
+    if command.kind == KIND_CANCEL:
+        return apply_go(core, command, events, capacity)
+    return apply_move(core, command, events, capacity)
 
 
 cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexcept nogil:
@@ -185,13 +176,20 @@ cdef class OrderBook:
         cdef const Window* now = &self.core.guards[self.require_guard_index(guard)].now
         return bool(now.is_frozen), now.start, now.quantity, now.delta, now.vega, now.count
 
+    def set_window(self, guard, *, is_frozen, start_ns, quantity_lots, delta_e9, vega_e9, fills):
+        """Set what `guard` returns, as restoring order by order needs; KeyError when it was never set."""
+        cdef Window* now = &self.core.guards[self.require_guard_index(guard)].now
+        require_window(start_ns, quantity_lots, delta_e9, vega_e9, fills)
+        now.is_frozen, now.start, now.quantity = bool(is_frozen), start_ns, quantity_lots
+        now.delta, now.vega, now.count = delta_e9, vega_e9, fills
+
     def guard_orders(self, guard):
         """List the handles of a guard's resting orders, the one that came to rest first in front; KeyError unset."""
         cdef uint32_t slot = self.core.guards[self.require_guard_index(guard)].head
         handles = []
         while slot:
             handles.append(handle_of(&self.core, slot))
-            slot = self.core.cold[slot].line_next
+            slot = cold_of(&self.core, slot).line_next
         return handles
 
     def submit(self, bytes commands not None, now_ns=0):

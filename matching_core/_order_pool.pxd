@@ -6,7 +6,6 @@ whole capacity (untouched pages cost nothing); trie nodes and cells grow between
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport realloc
 
 
 cdef struct Command:                 # one packed command; the last eight bytes are a handle for cancel and amend
@@ -45,7 +44,7 @@ cdef struct Event:                   # one packed event
     int64_t price
     int64_t quantity
 
-cdef struct Order:                   # 32 bytes, the hot record; the cell stands beside it in Core.order_cell
+cdef struct Order:                   # 32 bytes, the hot record; cell or cold record stand beside it in Core.links
     int64_t quantity                 # remaining lots; 0: the slot is free
     uint32_t generation              # upper half of the handle
     uint32_t next                    # younger order of the level, or next free slot
@@ -54,43 +53,48 @@ cdef struct Order:                   # 32 bytes, the hot record; the cell stands
     uint32_t owner
     uint32_t flags                   # flags of the command, and the ORDER_ bits
 
-cdef struct Cold:                    # beside an order, by slot; read and written only where an ORDER_ bit of it says so
+cdef struct Cold:                    # of an order with a bit of ORDER_COLD, found through Core.links
     int64_t display                  # slice of an iceberg
     int64_t hidden                   # lots that Order.quantity does not show
     uint64_t arrival                 # number of an entry in an auction
     uint64_t walk                    # dry walk in which the order has ended
     uint32_t guard                   # index
-    uint32_t line_next               # orders of one guard, the one that came first in front
+    uint32_t line_next               # orders of one guard, the one that came first in front; or next free record
     uint32_t line_prev
-    uint32_t spare
+    uint32_t cell                    # index
 
-cdef struct Level:                   # 40 bytes, all orders of one side at one price
+cdef struct Level:                   # 32 bytes, all orders of one side at one price
     int64_t price
     int64_t total                    # of the quantities shown
     uint32_t head                    # oldest order, or next free level
     uint32_t tail
     uint32_t count
-    uint32_t leaf                    # trie node that holds the level
     uint32_t ladder
 
 cdef struct Node:                    # trie node: bit set = child present; children are levels in a leaf
     uint64_t bits
+    uint64_t key                     # offset without the digits that the node and those under it index
     uint32_t parent                  # or next free node
-    uint32_t digit                   # own position in the parent
     uint32_t child[64]
 
-cdef struct Ladder:                  # one side of one instrument; offset = (price - base) * sign, 0 is the best price
-    int64_t base
-    int64_t sign
+cdef struct Ladder:                  # 128 bytes, one side; key = price ^ mask is smaller for the better price
+    int64_t mask                     # 0 of asks, -1 of bids; a taker of the other side at a price has the key ~key
+    int64_t base                     # key of the best possible price; offset = key - base
+    uint64_t limit                   # offsets below it are of the band; 0 in an auction: the short way is closed
+    int64_t best_key                 # of the best level; beyond every band when empty, so that nothing reaches it
     int64_t open_lots                # resting quantity of the side, hidden lots included
     int64_t hidden_lots
-    uint64_t leaf_key                # offset >> 6 of the leaf used last
-    uint32_t leaf                    # that leaf; 0: nothing remembered
+    uint64_t mark                    # side and instrument id where an event's first eight bytes have them
     uint32_t root
     uint32_t best                    # best level, 0 when empty
     uint32_t height                  # digits of six bits that index the band
     uint32_t level_count
-    uint32_t instrument
+    uint32_t leaves[8]               # leaves used last by their key's lowest digits; 0, whose key fits none: not known
+    uint32_t spare[6]
+
+cdef struct ListedId:                # place of an id map
+    uint32_t id
+    uint32_t index                   # 0: free
 
 cdef struct Instrument:              # ladders stand at 2 * index (bids) and 2 * index + 1 (asks)
     int64_t price_min
@@ -169,6 +173,11 @@ cdef struct Sweep:                   # a bulk cancel or an uncross under way; to
     int64_t price                    # of the round
     int64_t volume
 
+cdef struct Block:
+    void* start
+    size_t size
+    bint is_mapped
+
 cdef struct Core:
     Event* out
     uint32_t out_count
@@ -180,6 +189,9 @@ cdef struct Core:
     uint32_t order_top               # slots ever used
     uint32_t order_free
     uint32_t order_count             # slots in use
+    uint32_t cold_top                # cold records ever used
+    uint32_t cold_free
+    uint32_t cold_count              # cold records in use
     uint32_t level_top
     uint32_t level_free
     uint32_t node_capacity
@@ -202,7 +214,7 @@ cdef struct Core:
     uint64_t walk
     uint64_t arrivals
     Order* orders
-    uint32_t* order_cell             # index of the cell, by slot, where ORDER_HAS_CELL
+    uint32_t* links                  # by slot: index of the cold record where ORDER_COLD, else of the cell
     Cold* cold
     Level* levels
     Node* nodes
@@ -210,17 +222,22 @@ cdef struct Core:
     Ladder* ladders
     Cell* cells
     Guard* guards
-    uint32_t* instrument_map         # open addressing: id -> index
+    ListedId* instrument_map         # open addressing: id -> index
+    uint32_t* instrument_direct      # index by id, for the first INSTRUMENTS_DIRECT ids
     uint32_t* cell_map
     uint32_t* guard_map
     int64_t* touched
     int64_t* curve                   # demand of an uncross: price and lots, best bid first
+    Block blocks[2]                  # what orders and levels were allocated as
+    uint32_t block_count
     Taker taker
     Sweep sweep
     Quote quote
 
 cdef enum:
     HEIGHT_MAX = 10
+    INSTRUMENTS_DIRECT = 4096
+    LEAVES_KNOWN = 8
     PHASE_IDLE = 0
     PHASE_WALK = 1
     PHASE_DEPTH = 2
@@ -241,9 +258,38 @@ cdef enum:
 
 cdef extern from *:
     """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    #error "records are little-endian"
+    #endif
     #define offbook_rare(condition) __builtin_expect(!!(condition), 0)
+    /* A return type that keeps a function out of those that call it, so that they need few registers. */
+    #pragma GCC diagnostic ignored "-Wattributes"
+    #define offbook_apart __attribute__((noinline)) uint32_t
+    #define offbook_prefetch(address) __builtin_prefetch(address, 1)
+    /* An event in four whole stores; its fields one by one would be seven. A type of its own, so that the compiler
+     * knows that no record of the pools changes; nothing in the core reads an event. */
+    struct offbook_packed_event { uint64_t head, handle; int64_t price, quantity; };
+    static inline void offbook_put_event(
+        void *event, uint64_t head, uint64_t handle, int64_t price, int64_t quantity
+    ) {
+        struct offbook_packed_event *packed = (struct offbook_packed_event *)event;
+        packed->head = head;
+        packed->handle = handle;
+        packed->price = price;
+        packed->quantity = quantity;
+    }
     """
+    ctypedef uint32_t apart_t "offbook_apart"
     bint rare "offbook_rare" (bint condition) noexcept nogil
+    void prefetch "offbook_prefetch" (const void* address) noexcept nogil
+    void put_event "offbook_put_event" (
+        Event* event, uint64_t head, uint64_t handle, int64_t price, int64_t quantity
+    ) noexcept nogil
+
+
+cdef inline uint64_t head_of(uint8_t kind, uint8_t side, uint16_t code, uint32_t instrument) noexcept nogil:
+    """First eight bytes of an event."""
+    return kind | <uint32_t>side << 8 | <uint32_t>code << 16 | <uint64_t>instrument << 32
 
 
 cdef inline uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
@@ -253,7 +299,7 @@ cdef inline uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
 cdef inline uint32_t find_slot(const Core* core, uint64_t handle) noexcept nogil:
     """Slot of a resting order, 0 for a handle that is stale, free or was never given out."""
     cdef uint32_t slot = <uint32_t>handle
-    if slot == 0 or slot > core.order_top or core.orders[slot].quantity == 0:
+    if slot > core.order_top or core.orders[slot].quantity == 0:
         return 0
     return slot if core.orders[slot].generation == <uint32_t>(handle >> 32) else 0
 
@@ -274,13 +320,17 @@ cdef inline uint32_t take_slot(Core* core) noexcept nogil:
     return core.order_top
 
 
+cdef inline uint32_t following_generation(uint32_t generation) noexcept nogil:
+    """The next one, 0 skipped."""
+    cdef uint32_t following = generation + 1
+    return following + (following == 0)
+
+
 cdef inline void release_slot(Core* core, uint32_t slot) noexcept nogil:
     """Free a slot and age its generation (0 is skipped), so that the old handle never resolves again."""
     cdef Order* order = &core.orders[slot]
     order.quantity = 0
-    order.generation += 1
-    if order.generation == 0:
-        order.generation = 1
+    order.generation = following_generation(order.generation)
     order.next = core.order_free
     core.order_free = slot
     core.order_count -= 1
@@ -296,48 +346,18 @@ cdef inline uint32_t take_level(Core* core) noexcept nogil:
     return core.level_top
 
 
-cdef inline uint32_t take_node(Core* core, uint32_t parent, uint32_t digit) noexcept nogil:
-    """An empty trie node under `parent`; reserve_nodes has made sure that there is one."""
-    cdef uint32_t index = core.node_free
-    if index:
-        core.node_free = core.nodes[index].parent
-        core.node_free_count -= 1
-    else:
-        core.node_top += 1
-        index = core.node_top
-    core.nodes[index].bits = 0
-    core.nodes[index].parent = parent
-    core.nodes[index].digit = digit
-    return index
-
-
-cdef inline void release_node(Core* core, uint32_t index) noexcept nogil:
-    core.nodes[index].parent = core.node_free
-    core.node_free = index
-    core.node_free_count += 1
-
-
-cdef inline bint reserve_nodes(Core* core) noexcept nogil:
-    """Make sure the next level finds its trie nodes; False when the machine has no memory."""
-    cdef uint32_t capacity
-    cdef Node* grown
-    if core.node_free_count + (core.node_capacity - 1 - core.node_top) >= HEIGHT_MAX:
-        return True
-    capacity = core.node_capacity * 2
-    grown = <Node*>realloc(core.nodes, <size_t>capacity * sizeof(Node))
-    if grown == NULL:
-        return False
-    core.nodes = grown
-    core.node_capacity = capacity
-    return True
-
-
 cdef inline uint32_t find_instrument(const Core* core, uint32_t instrument) noexcept nogil:
     """Index of a listed instrument, 0 when unknown."""
+    if instrument < INSTRUMENTS_DIRECT:
+        return core.instrument_direct[instrument]
+    return seek_instrument(core, instrument)
+
+
+cdef inline apart_t seek_instrument(const Core* core, uint32_t instrument) noexcept nogil:
     cdef uint32_t mask = (<uint32_t>1 << (32 - core.instrument_shift)) - 1
     cdef uint32_t place = (instrument * <uint32_t>2654435769) >> core.instrument_shift
-    while core.instrument_map[place]:
-        if core.instruments[core.instrument_map[place]].id == instrument:
-            return core.instrument_map[place]
+    while core.instrument_map[place].index:
+        if core.instrument_map[place].id == instrument:
+            return core.instrument_map[place].index
         place = (place + 1) & mask
     return 0

@@ -3,18 +3,29 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from matching_core._order_pool cimport Core, Ladder, Level, Order, release_node, take_level, take_node
+from matching_core._order_pool cimport LEAVES_KNOWN, Core, Instrument, Ladder, Level, Order, take_level
+from matching_core._trie_nodes cimport release_node, take_node
 
 
 cdef extern from *:
     """
     #define offbook_lowest_bit(bits) ((uint32_t)__builtin_ctzll(bits))
+    #define OFFBOOK_NO_BEST (1LL << 60)
     """
+    const int64_t NO_BEST "OFFBOOK_NO_BEST"
     uint32_t lowest_bit "offbook_lowest_bit" (uint64_t bits) noexcept nogil
 
 
 cdef inline uint64_t offset_of(const Ladder* ladder, int64_t price) noexcept nogil:
-    return <uint64_t>((price - ladder.base) * ladder.sign)
+    return <uint64_t>(price ^ ladder.mask) - <uint64_t>ladder.base
+
+
+cdef inline void switch_phase(Core* core, uint32_t index, bint is_auction) noexcept nogil:
+    """Put an instrument into an auction or back into continuous matching."""
+    cdef Instrument* listing = &core.instruments[index]
+    listing.is_auction = is_auction
+    core.ladders[2 * index].limit = 0 if is_auction else <uint64_t>(listing.price_max - listing.price_min) + 1
+    core.ladders[2 * index + 1].limit = core.ladders[2 * index].limit
 
 
 cdef inline uint32_t first_level(const Core* core, uint32_t node, uint32_t depth) noexcept nogil:
@@ -25,13 +36,17 @@ cdef inline uint32_t first_level(const Core* core, uint32_t node, uint32_t depth
     return core.nodes[node].child[lowest_bit(core.nodes[node].bits)]
 
 
-cdef inline uint32_t find_leaf(Core* core, Ladder* ladder, uint64_t offset) noexcept nogil:
+cdef inline uint32_t find_leaf(const Core* core, const Ladder* ladder, uint64_t offset) noexcept nogil:
     """Leaf for an offset, 0 when absent."""
+    cdef uint32_t leaf = ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)]
+    return leaf if core.nodes[leaf].key == offset >> 6 else seek_leaf(core, ladder, offset)
+
+
+cdef inline uint32_t seek_leaf(const Core* core, const Ladder* ladder, uint64_t offset) noexcept nogil:
+    """Leaf for an offset from the root down, 0 when absent."""
     cdef uint32_t node = ladder.root
     cdef uint32_t digit
     cdef uint32_t shift = 6 * (ladder.height - 1)
-    if ladder.leaf and ladder.leaf_key == offset >> 6:
-        return ladder.leaf
     while shift:
         digit = (offset >> shift) & 63
         if not core.nodes[node].bits >> digit & 1:
@@ -49,13 +64,11 @@ cdef inline uint32_t make_leaf(Core* core, Ladder* ladder, uint64_t offset) noex
     while shift:
         digit = (offset >> shift) & 63
         if not core.nodes[node].bits >> digit & 1:
-            child = take_node(core, node, digit)
+            child = take_node(core, node, offset >> shift)
             core.nodes[node].bits |= <uint64_t>1 << digit
             core.nodes[node].child[digit] = child
         node = core.nodes[node].child[digit]
         shift -= 6
-    ladder.leaf = node
-    ladder.leaf_key = offset >> 6
     return node
 
 
@@ -73,35 +86,47 @@ cdef inline uint32_t make_level(Core* core, uint32_t ladder_index, int64_t price
     """Level at a price, opened when nothing rests there; reserve_nodes has run in this command."""
     cdef Ladder* ladder = &core.ladders[ladder_index]
     cdef uint64_t offset = offset_of(ladder, price)
-    cdef uint32_t digit = offset & 63
     cdef uint32_t leaf = find_leaf(core, ladder, offset)
-    cdef uint32_t index
-    cdef Level* level
+    ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)] = leaf
+    if leaf and core.nodes[leaf].bits >> (offset & 63) & 1:
+        return core.nodes[leaf].child[offset & 63]
+    return open_level(core, ladder_index, price, leaf)
+
+
+cdef inline uint32_t open_level(Core* core, uint32_t ladder_index, int64_t price, uint32_t leaf) noexcept nogil:
+    """A new level in its leaf, 0: which has to be made as well."""
+    cdef Ladder* ladder = &core.ladders[ladder_index]
+    cdef uint64_t offset = offset_of(ladder, price)
+    cdef uint32_t digit = offset & 63
+    cdef uint32_t index = take_level(core)
+    cdef Level* level = &core.levels[index]
     if leaf == 0:
         leaf = make_leaf(core, ladder, offset)
-    if core.nodes[leaf].bits >> digit & 1:
-        return core.nodes[leaf].child[digit]
-    index = take_level(core)
-    level = &core.levels[index]
+        ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)] = leaf
     level.price = price
     level.total = 0
     level.head = level.tail = level.count = 0
-    level.leaf = leaf
     level.ladder = ladder_index
     core.nodes[leaf].bits |= <uint64_t>1 << digit
     core.nodes[leaf].child[digit] = index
     ladder.level_count += 1
-    if ladder.best == 0 or price * ladder.sign < core.levels[ladder.best].price * ladder.sign:
-        ladder.best = index
+    if price ^ ladder.mask < ladder.best_key:
+        set_best(core, ladder, index)
     return index
+
+
+cdef inline void set_best(Core* core, Ladder* ladder, uint32_t index) noexcept nogil:
+    ladder.best = index
+    ladder.best_key = core.levels[index].price ^ ladder.mask if index else NO_BEST
 
 
 cdef inline uint32_t next_level(const Core* core, uint32_t index) noexcept nogil:
     """Next worse level of the same side, 0 after the last."""
     cdef const Level* level = &core.levels[index]
     cdef const Ladder* ladder = &core.ladders[level.ladder]
-    cdef uint32_t node = level.leaf
-    cdef uint32_t digit = offset_of(ladder, level.price) & 63
+    cdef uint64_t offset = offset_of(ladder, level.price)
+    cdef uint32_t node = find_leaf(core, ladder, offset)
+    cdef uint32_t digit = offset & 63
     cdef uint32_t depth = 0
     cdef uint64_t above
     while True:
@@ -110,7 +135,7 @@ cdef inline uint32_t next_level(const Core* core, uint32_t index) noexcept nogil
             break
         if node == ladder.root:
             return 0
-        digit = core.nodes[node].digit
+        digit = core.nodes[node].key & 63
         node = core.nodes[node].parent
         depth += 1
     node = core.nodes[node].child[lowest_bit(above)]
@@ -121,26 +146,31 @@ cdef inline void drop_level(Core* core, uint32_t index) noexcept nogil:
     """Close an empty level: clear its bit, free the nodes left empty, find the next best from where it stood."""
     cdef Level* level = &core.levels[index]
     cdef Ladder* ladder = &core.ladders[level.ladder]
-    cdef uint32_t node = level.leaf
-    cdef uint32_t digit = offset_of(ladder, level.price) & 63
+    cdef uint64_t offset = offset_of(ladder, level.price)
+    cdef uint32_t node = find_leaf(core, ladder, offset)
     cdef uint32_t depth = 0
-    cdef uint32_t parent
-    core.nodes[node].bits &= ~(<uint64_t>1 << digit)
-    while core.nodes[node].bits == 0 and node != ladder.root:
-        if node == ladder.leaf:
-            ladder.leaf = 0
-        digit = core.nodes[node].digit
-        parent = core.nodes[node].parent
-        release_node(core, node)
-        node = parent
-        core.nodes[node].bits &= ~(<uint64_t>1 << digit)
-        depth += 1
+    core.nodes[node].bits &= ~(<uint64_t>1 << (offset & 63))
+    if core.nodes[node].bits == 0 and node != ladder.root:
+        ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)] = 0
+        node = prune(core, ladder, node, &depth)
     ladder.level_count -= 1
     if ladder.best == index:
         # Everything left lies above the gone best, so the surviving ancestor holds the new one, if any is left.
-        ladder.best = 0 if core.nodes[node].bits == 0 else first_level(core, node, depth)
+        set_best(core, ladder, 0 if core.nodes[node].bits == 0 else first_level(core, node, depth))
     level.head = core.level_free
     core.level_free = index
+
+
+cdef inline uint32_t prune(Core* core, const Ladder* ladder, uint32_t node, uint32_t* depth) noexcept nogil:
+    """Free empty nodes from a leaf upwards; the one that stays, and in `depth` its digits above the leaves."""
+    cdef uint32_t parent
+    while core.nodes[node].bits == 0 and node != ladder.root:
+        parent = core.nodes[node].parent
+        core.nodes[parent].bits &= ~(<uint64_t>1 << (core.nodes[node].key & 63))
+        release_node(core, node)
+        node = parent
+        depth[0] += 1
+    return node
 
 
 cdef inline void push_order(Core* core, uint32_t slot, uint32_t index, int64_t quantity) noexcept nogil:
@@ -175,14 +205,11 @@ cdef inline void unlink_order(Core* core, uint32_t slot) noexcept nogil:
     cdef Order* order = &core.orders[slot]
     cdef Level* level = &core.levels[order.level]
     reduce_order(core, slot, order.quantity)
-    if order.prev:
-        core.orders[order.prev].next = order.next
-    else:
-        level.head = order.next
-    if order.next:
-        core.orders[order.next].prev = order.prev
-    else:
-        level.tail = order.prev
+    # Without a branch that depends on the place in line; order 0 takes what concerns no neighbour.
+    core.orders[order.prev].next = order.next
+    core.orders[order.next].prev = order.prev
+    level.head = level.head if order.prev else order.next
+    level.tail = level.tail if order.next else order.prev
     level.count -= 1
     if level.count == 0:
         drop_level(core, order.level)

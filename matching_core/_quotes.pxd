@@ -13,6 +13,7 @@ from matching_core._codes cimport (
     QUANTITY_OUT_OF_RANGE, QUOTE_CROSSED, QUOTE_FLAGS_KNOWN, QUOTE_REPLACED, SLIDE, UNKNOWN_GUARD, UNKNOWN_HANDLE,
     UNKNOWN_INSTRUMENT, USER_REQUEST,
 )
+from matching_core._cold_records cimport cold_of
 from matching_core._commands cimport apply_amend, apply_cancel, apply_new, emit_refusal
 from matching_core._counters cimport find_guard
 from matching_core._entry_checks cimport check_numbers, emit
@@ -101,7 +102,7 @@ cdef inline int32_t replace_entry(Core* core, const QuoteLine* line, uint8_t sid
 cdef inline bint is_quote_of(const Core* core, uint32_t slot, uint32_t ladder) noexcept nogil:
     """Whether an order is one that an entry of this command for this ladder may replace."""
     cdef const Order* order = &core.orders[slot]
-    cdef uint32_t guard = core.guards[core.cold[slot].guard].id if order.flags & ORDER_GUARDED else 0
+    cdef uint32_t guard = core.guards[cold_of(core, slot).guard].id if order.flags & ORDER_GUARDED else 0
     cdef const Command* header = core.quote.header
     return core.levels[order.level].ladder == ladder and order.owner == header.owner and guard == header.cell
 

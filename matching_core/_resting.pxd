@@ -4,6 +4,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from matching_core._codes cimport EVENT_CANCELED, EVENT_REFILLED, OK, REDUCE_ONLY
+from matching_core._cold_records cimport attach_cold, cell_index, cold_of, detach_cold
 from matching_core._counters cimport cell_room, leave_line
 from matching_core._entry_checks cimport emit
 from matching_core._order_pool cimport (
@@ -16,12 +17,12 @@ from matching_core._price_level cimport move_to_back, push_order, reduce_order, 
 cdef inline int64_t remaining_of(const Core* core, uint32_t slot) noexcept nogil:
     """Lots a resting order has left, hidden ones included."""
     cdef int64_t shown = core.orders[slot].quantity
-    return shown + core.cold[slot].hidden if core.orders[slot].flags & ORDER_ICEBERG else shown
+    return shown + cold_of(core, slot).hidden if core.orders[slot].flags & ORDER_ICEBERG else shown
 
 
 cdef inline void hide(Core* core, uint32_t slot, int64_t hidden) noexcept nogil:
     """Set the hidden lots of a resting iceberg; what the side holds in all moves with them."""
-    cdef Cold* cold = &core.cold[slot]
+    cdef Cold* cold = cold_of(core, slot)
     cdef Ladder* ladder = &core.ladders[core.levels[core.orders[slot].level].ladder]
     ladder.hidden_lots += hidden - cold.hidden
     ladder.open_lots += hidden - cold.hidden
@@ -39,7 +40,17 @@ cdef inline void free_order(Core* core, uint32_t slot) noexcept nogil:
     """Give the slot of an order back that rests in no level."""
     if rare(core.orders[slot].flags & ORDER_GUARDED):
         leave_line(core, slot)
+    if rare(core.orders[slot].flags & ORDER_COLD):
+        detach_cold(core, slot)
     release_slot(core, slot)
+
+
+cdef inline void forget_arrival(Core* core, uint32_t slot) noexcept nogil:
+    """Take from an order that rests in no level what an auction gave it."""
+    cdef Order* order = &core.orders[slot]
+    if order.flags & ORDER_COLD == ORDER_ARRIVED:
+        detach_cold(core, slot)
+    order.flags &= ~<uint32_t>ORDER_ARRIVED
 
 
 cdef inline void drop_order(Core* core, uint32_t slot) noexcept nogil:
@@ -68,7 +79,7 @@ cdef inline void cancel_resting(Core* core, uint32_t slot, uint16_t code) noexce
 
 cdef inline void rest_cold(Core* core, uint32_t slot, uint32_t index, int64_t quantity, bint is_auction) noexcept nogil:
     """Rest an order that is an iceberg or comes during an auction."""
-    cdef Cold* cold = &core.cold[slot]
+    cdef Cold* cold = cold_of(core, slot) if core.orders[slot].flags & ORDER_COLD else attach_cold(core, slot)
     cdef int64_t hidden = 0
     if is_auction:
         core.arrivals += 1
@@ -101,7 +112,7 @@ cdef inline void refill(Core* core, uint32_t slot, int64_t quantity) noexcept no
     cdef Level* level = &core.levels[order.level]
     cdef Ladder* ladder = &core.ladders[level.ladder]
     cdef int64_t left = remaining_of(core, slot) - quantity
-    cdef int64_t shown = min(core.cold[slot].display, left)
+    cdef int64_t shown = min(cold_of(core, slot).display, left)
     level.total += shown - order.quantity
     ladder.open_lots += shown - order.quantity
     order.quantity = shown
@@ -112,7 +123,7 @@ cdef inline void refill(Core* core, uint32_t slot, int64_t quantity) noexcept no
 
 cdef inline void shrink_resting(Core* core, uint32_t slot, int64_t quantity) noexcept nogil:
     """Take lots off a resting order that keeps its place and some lots: hidden ones first."""
-    cdef int64_t hidden = core.cold[slot].hidden if core.orders[slot].flags & ORDER_ICEBERG else 0
+    cdef int64_t hidden = cold_of(core, slot).hidden if core.orders[slot].flags & ORDER_ICEBERG else 0
     if hidden:
         hide(core, slot, hidden - min(hidden, quantity))
         quantity -= min(hidden, quantity)
@@ -122,4 +133,4 @@ cdef inline void shrink_resting(Core* core, uint32_t slot, int64_t quantity) noe
 cdef inline bint has_room(const Core* core, uint32_t slot) noexcept nogil:
     """Whether a resting order's cell lets it trade at all."""
     cdef uint8_t side = core.levels[core.orders[slot].level].ladder & 1
-    return not core.orders[slot].flags & REDUCE_ONLY or cell_room(core, core.order_cell[slot], side) > 0
+    return not core.orders[slot].flags & REDUCE_ONLY or cell_room(core, cell_index(core, slot), side) > 0

@@ -7,14 +7,16 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 
 from matching_core._codes cimport EXTENDED, FLAGS_KNOWN, FOK, IOC, QUANTITY_MAX, REDUCE_ONLY, SIDE_MAX
+from matching_core._cold_records cimport attach_cold, cold_of
 from matching_core._core_memory cimport open_listing, take_guard, take_instrument
 from matching_core._counters cimport find_cell, find_guard, join_line, reserve_cell, take_cell
 from matching_core._order_pool cimport (
-    ORDER_ARRIVED, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, Core, Guard, Instrument, Order, reserve_nodes,
+    ORDER_ARRIVED, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, Cold, Core, Guard, Instrument, Order,
 )
-from matching_core._price_level cimport make_level, push_order
+from matching_core._price_level cimport make_level, push_order, switch_phase
 from matching_core._resting cimport hide
 from matching_core._snapshot cimport SavedCell, SavedCounts, SavedGuard, SavedInstrument, SavedOrder
+from matching_core._trie_nodes cimport reserve_nodes
 
 
 cdef struct Reader:                  # what is left of a body
@@ -93,7 +95,7 @@ cdef inline bint read_instrument(
     cdef int64_t worst = 0
     if record.phase > 1:
         return False
-    core.instruments[index].is_auction = record.phase
+    switch_phase(core, index, record.phase)
     core.instruments[index].delta = record.delta
     core.instruments[index].vega = record.vega
     for side in range(2):
@@ -118,20 +120,25 @@ cdef inline bint read_order(
     order.flags = record.flags
     if record.cell:
         order.flags |= ORDER_HAS_CELL
-        core.order_cell[record.slot] = find_cell(core, record.cell)
-    if record.arrival:
-        order.flags |= ORDER_ARRIVED
-        core.cold[record.slot].arrival = record.arrival
-    if record.guard:
-        # The line is joined in its own order, when all orders are there.
-        order.flags |= ORDER_GUARDED
-        core.cold[record.slot].guard = find_guard(core, record.guard)
+        core.links[record.slot] = find_cell(core, record.cell)
+    if record.arrival or record.guard or record.display:
+        read_cold(core, &record)
     push_order(core, record.slot, make_level(core, ladder, record.price), record.remaining - record.hidden)
     if record.display:
-        order.flags |= ORDER_ICEBERG
-        core.cold[record.slot].display = record.display
         hide(core, record.slot, record.hidden)
     return True
+
+
+cdef inline void read_cold(Core* core, const SavedOrder* record) noexcept nogil:
+    """What an order has beyond its hot record but hidden lots; a guard's line is joined when all orders are there."""
+    cdef Order* order = &core.orders[record.slot]
+    cdef Cold* cold = attach_cold(core, record.slot)
+    cold.arrival = record.arrival
+    cold.guard = find_guard(core, record.guard) if record.guard else 0
+    cold.display = record.display
+    order.flags |= ORDER_ARRIVED if record.arrival else 0
+    order.flags |= ORDER_GUARDED if record.guard else 0
+    order.flags |= ORDER_ICEBERG if record.display else 0
 
 
 cdef inline bint is_order_valid(Core* core, const SavedOrder* record, uint32_t ladder) noexcept nogil:
@@ -165,10 +172,10 @@ cdef inline bint read_line(Core* core, Reader* reader, uint32_t guard, uint32_t 
             return False
         if slot == 0 or slot > core.order_top or core.orders[slot].quantity == 0:
             return False
-        if not core.orders[slot].flags & ORDER_GUARDED or core.cold[slot].guard != guard:
+        if not core.orders[slot].flags & ORDER_GUARDED or cold_of(core, slot).guard != guard:
             return False
         # A slot that stands in the line already has a neighbour or is the whole line.
-        if core.cold[slot].line_prev or core.cold[slot].line_next or core.guards[guard].head == slot:
+        if cold_of(core, slot).line_prev or cold_of(core, slot).line_next or core.guards[guard].head == slot:
             return False
         join_line(core, slot, guard)
     return True

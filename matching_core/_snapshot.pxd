@@ -5,6 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from matching_core._cold_records cimport cold_of
 from matching_core._order_pool cimport FLAGS_SHOWN, Core, Guard, Instrument, Order
 from matching_core._price_level cimport next_level
 from matching_core._resting cimport remaining_of
@@ -122,7 +123,7 @@ cdef inline void write_guard(const Core* core, uint32_t index, char* out) noexce
     out = write(out, &record, sizeof(SavedGuard))
     while slot:
         out = write(out, &slot, sizeof(uint32_t))
-        slot = core.cold[slot].line_next
+        slot = cold_of(core, slot).line_next
 
 
 cdef inline uint32_t count_side(const Core* core, uint32_t ladder) noexcept nogil:

@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from matching_core._codes cimport EXTENDED
+from matching_core._cold_records cimport cell_index, cold_of
 from matching_core._order_pool cimport (
     FLAGS_SHOWN, ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, Cold, Core, Guard, Level,
 )
@@ -82,7 +83,7 @@ cdef inline HashInstrument hash_instrument(const Core* core, uint32_t index) noe
 cdef inline HashExtension extension_of(const Core* core, uint32_t slot) noexcept nogil:
     """The cold part of an order, zeros where it has none."""
     cdef uint32_t flags = core.orders[slot].flags
-    cdef const Cold* cold = &core.cold[slot]
+    cdef const Cold* cold = cold_of(core, slot)
     cdef HashExtension record
     record.display = cold.display if flags & ORDER_ICEBERG else 0
     record.hidden = cold.hidden if flags & ORDER_ICEBERG else 0
@@ -93,7 +94,7 @@ cdef inline HashExtension extension_of(const Core* core, uint32_t slot) noexcept
 
 cdef inline uint32_t cell_of(const Core* core, uint32_t slot) noexcept nogil:
     """Id of an order's cell, 0 for none."""
-    return core.cells[core.order_cell[slot]].id if core.orders[slot].flags & ORDER_HAS_CELL else 0
+    return core.cells[cell_index(core, slot)].id if core.orders[slot].flags & ORDER_HAS_CELL else 0
 
 
 cdef inline size_t packed_size(const Core* core, uint32_t level) noexcept nogil:
@@ -246,7 +247,7 @@ cdef inline int hash_guards(const Core* core, digest) except -1:
         while slot:
             member = hash_member(core, slot)
             digest.update((<const char*>&member)[:sizeof(HashMember)])
-            slot = core.cold[slot].line_next
+            slot = cold_of(core, slot).line_next
     return 0
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "require_now",
     "require_price_range",
     "require_weights",
+    "require_window",
 ]
 
 DEFAULT_ORDER_CAPACITY: Final = 1_048_576
@@ -105,3 +106,10 @@ def require_weights(delta_e9: int, vega_e9: int) -> None:
     for weight in (delta_e9, vega_e9):
         if not -GUARD_LIMIT_MAX <= weight <= GUARD_LIMIT_MAX:
             raise ValueError(f"weight {weight} is beyond +-2**62")
+
+
+def require_window(start_ns: int, quantity_lots: int, delta_e9: int, vega_e9: int, fills: int) -> None:
+    """Raise ValueError unless time, quantity and fills are 0..2**62 and both sums within +-2**62."""
+    require_now(start_ns)
+    require_weights(delta_e9, vega_e9)
+    require_guard(1, quantity_lots=quantity_lots, fills=fills)

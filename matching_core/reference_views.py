@@ -13,6 +13,7 @@ from matching_core.limits import (
     require_instrument,
     require_price_range,
     require_weights,
+    require_window,
 )
 from matching_core.reference_counters import Counters, Guard
 from matching_core.reference_state import Instrument, Order, SlotPool
@@ -116,6 +117,23 @@ class BookState:
         """Return (is_frozen, window start ns, quantity_lots, delta_e9, vega_e9, fills) of a guard; KeyError unset."""
         held = self._counters.guards[guard]
         return held.is_frozen, held.start_ns, held.quantity_lots, held.delta_e9, held.vega_e9, held.count
+
+    def set_window(
+        self,
+        guard: int,
+        *,
+        is_frozen: bool,
+        start_ns: int,
+        quantity_lots: int,
+        delta_e9: int,
+        vega_e9: int,
+        fills: int,
+    ) -> None:
+        """Set what `guard` returns, as restoring order by order needs; KeyError when it was never set."""
+        held = self._counters.guards[guard]
+        require_window(start_ns, quantity_lots, delta_e9, vega_e9, fills)
+        held.is_frozen, held.start_ns, held.quantity_lots = is_frozen, start_ns, quantity_lots
+        held.delta_e9, held.vega_e9, held.count = delta_e9, vega_e9, fills
 
     def guard_orders(self, guard: int) -> list[int]:
         """List the handles of a guard's resting orders, the one that came to rest first in front; KeyError unset."""

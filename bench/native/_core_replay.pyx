@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 from matching_core._codes cimport EVENT_ACCEPTED, EVENT_TRADE, IOC, KIND_AMEND, KIND_CANCEL, KIND_NEW
 from matching_core._order_book cimport OrderBook, core_apply, core_continue
 from matching_core._order_pool cimport (
-    ORDER_COLD, PHASE_IDLE, Cold, Command, Core, Event, Level, Node, Order,
+    PHASE_IDLE, Cold, Command, Core, Event, Level, Node, Order,
 )
 
 from time import perf_counter_ns, thread_time_ns
@@ -218,19 +218,15 @@ def replay_records_ns(OrderBook book not None, bytes body not None, size_t order
 
 
 def resting_bytes(OrderBook book not None):
-    """Bytes of the records in use by part: orders, cold parts (all, and those that hold something), levels, trie."""
+    """Bytes of the records in use by part: orders, cold records, levels, trie."""
     cdef const Core* core = &book.core
     cdef size_t index
     cdef size_t levels = 0
-    cdef size_t cold = 0
     for index in range(2, 2 * (<size_t>core.instrument_top + 1)):
         levels += core.ladders[index].level_count
-    for index in range(1, <size_t>core.order_top + 1):
-        cold += core.orders[index].quantity != 0 and core.orders[index].flags & ORDER_COLD != 0
     return {
         "hot": core.order_count * (sizeof(Order) + sizeof(uint32_t)),
-        "cold": core.order_count * sizeof(Cold),
-        "cold_used": cold * sizeof(Cold),
+        "cold": core.cold_count * sizeof(Cold),
         "levels": levels * sizeof(Level),
         "trie": (core.node_top - core.node_free_count) * sizeof(Node),
     }

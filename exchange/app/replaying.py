@@ -29,6 +29,7 @@ from exchange.domain.events import OrderAccepted
 from exchange.domain.views import Output
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
+from exchange.engine.states import new_state
 from exchange.journal.disk import RealDisk
 from exchange.journal.errors import JournalError
 from exchange.sequencer.replay import ReplayDiverged, ReplayedGroup, replay
@@ -182,7 +183,7 @@ def _run(
 
 
 def _replayed_hash(disk: RealDisk, path: BestPath) -> bytes:
-    state = State(OrderBook)
+    state = new_state(OrderBook)
 
     def on_group(group: ReplayedGroup) -> None:
         if group.group.command_count:

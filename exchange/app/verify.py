@@ -11,6 +11,7 @@ from typing import Any
 
 from exchange.app.failures import Failure
 from exchange.bridge.assembler import AssembledBatch, BatchAssembler
+from exchange.domain.commands import OrderFlag
 from exchange.domain.events import BatchClosed, Event
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import CommandEvents, unpack_commands
@@ -107,6 +108,15 @@ def ledger_of(state: State, *, match_to_s: int) -> LedgerState:
     return ledger
 
 
+def _digests(state: State, *, quotes: bool) -> dict[int, bytes]:
+    """What the owners of open orders signed, of quotes or of all others."""
+    return {
+        number: order.place.digest
+        for number, order in state.open_orders.items()
+        if bool(order.place.flags & OrderFlag.QUOTE) == quotes
+    }
+
+
 class _Follower:
     """Assembler and ledger; from a snapshot they begin at the first batch boundary behind it."""
 
@@ -128,7 +138,8 @@ class _Follower:
             sequence=sequence,
             next_batch=state.batch.number,
             units={number: row.unit_e6 for number, row in state.instruments.items()},
-            refs={number: order.place.digest for number, order in state.open_orders.items()},
+            refs=_digests(state, quotes=False),
+            quotes=_digests(state, quotes=True),
         )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from exchange.domain.commands import ChainRequestKind, Side
 from exchange.domain.events import (
     BatchClosed,
+    Event,
     InstrumentListed,
     OrderAccepted,
     OrderClosed,
@@ -22,12 +23,14 @@ from exchange.domain.events import (
     Trade,
 )
 from exchange.domain.packing import CommandEvents
+from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
+from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class BadEvents(ValueError):
@@ -52,6 +55,8 @@ class _FillRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seller_fee_e6: int
     buyer_ref: bytes
     seller_ref: bytes
+    buyer_kind: int
+    seller_kind: int
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +65,7 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     next_batch: int
     units: list[tuple[int, int]]
     refs: list[tuple[int, bytes]]
+    quotes: list[int]
     fills: list[_FillRow]
     requests: list[RequestApplied]
 
@@ -73,19 +79,28 @@ class BatchAssembler:
         self.next_batch = 1
         self._units: dict[int, int] = {}
         self._refs: dict[int, bytes] = {}
+        self._quotes: set[int] = set()
         self._fills: list[Fill] = []
         self._requests: list[RequestApplied] = []
 
     @classmethod
     def resume(
-        cls, *, sequence: int, next_batch: int, units: dict[int, int], refs: dict[int, bytes]
+        cls,
+        *,
+        sequence: int,
+        next_batch: int,
+        units: dict[int, int],
+        refs: dict[int, bytes],
+        quotes: dict[int, bytes] | None = None,
     ) -> "BatchAssembler":
-        """Begin at a batch boundary: instrument units and the digests of open orders come from elsewhere."""
+        """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given."""
         assembler = cls()
         assembler.sequence = sequence
         assembler.next_batch = next_batch
         assembler._units = dict(units)
         assembler._refs = dict(refs)
+        for number, digest in (quotes or {}).items():
+            assembler._take_quote(number, digest)
         return assembler
 
     @property
@@ -97,20 +112,38 @@ class BatchAssembler:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
         if item.sequence <= self.sequence:
             raise BadEvents(f"events of sequence {item.sequence} come after those of {self.sequence}")
+        call = b""
         for event in item.events:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
-            elif isinstance(event, OrderAccepted | OrderRevised):
-                self._refs[event.order] = event.digest
-            elif isinstance(event, OrderClosed):
-                self._refs.pop(event.order, None)
-            elif isinstance(event, InstrumentListed):
-                self._units[event.instrument.instrument_id] = event.instrument.unit_e6
-            elif isinstance(event, RequestApplied):
-                self._requests.append(event)
+            elif isinstance(event, MassQuoted):
+                call = event.digest
+            elif isinstance(event, QuotePlaced):
+                self._take_quote(event.order, call)
             elif isinstance(event, BatchClosed):
                 yield self._close(event)
+            else:
+                self._note(event)
         self.sequence = item.sequence
+
+    def _note(self, event: Event) -> None:
+        """What fills will need: digests of orders, units of instruments; and requests."""
+        if isinstance(event, OrderAccepted | OrderRevised):
+            self._refs[event.order] = event.digest
+        elif isinstance(event, OrderClosed):
+            self._refs.pop(event.order, None)
+            self._quotes.discard(event.order)
+        elif isinstance(event, InstrumentListed):
+            self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+        elif isinstance(event, RequestApplied):
+            self._requests.append(event)
+
+    def _take_quote(self, order: int, digest: bytes) -> None:
+        self._refs[order] = quote_ref(digest, order & 0xFF)
+        self._quotes.add(order)
+
+    def _kind(self, order: int) -> OrderKind:
+        return OrderKind.QUOTE if order in self._quotes else OrderKind.ORDER
 
     def dump(self) -> bytes:
         """Everything the fold remembers, canonical."""
@@ -121,6 +154,7 @@ class BatchAssembler:
                 self.next_batch,
                 sorted(self._units.items()),
                 sorted(self._refs.items()),
+                sorted(self._quotes),
                 [_row(fill) for fill in self._fills],
                 self._requests,
             )
@@ -140,6 +174,7 @@ class BatchAssembler:
         assembler.next_batch = state.next_batch
         assembler._units = dict(state.units)
         assembler._refs = dict(state.refs)
+        assembler._quotes = set(state.quotes)
         assembler._fills = [_fill(row) for row in state.fills]
         assembler._requests = list(state.requests)
         return assembler
@@ -162,6 +197,8 @@ class BatchAssembler:
             seller_fee_e6=seller.fee_e6,
             buyer_ref=buyer_ref,
             seller_ref=seller_ref,
+            buyer_kind=self._kind(buyer.order),
+            seller_kind=self._kind(seller.order),
         )
 
     def _close(self, event: BatchClosed) -> AssembledBatch:
@@ -203,7 +240,7 @@ def _request(applied: RequestApplied) -> ChainRequest:
 def _row(fill: Fill) -> _FillRow:
     return _FillRow(
         fill.buyer, fill.seller, fill.instrument, fill.quantity_lots, fill.notional_e6, fill.buyer_fee_e6,
-        fill.seller_fee_e6, fill.buyer_ref, fill.seller_ref,
+        fill.seller_fee_e6, fill.buyer_ref, fill.seller_ref, fill.buyer_kind, fill.seller_kind,
     )  # fmt: skip
 
 
@@ -218,4 +255,6 @@ def _fill(row: _FillRow) -> Fill:
         seller_fee_e6=row.seller_fee_e6,
         buyer_ref=row.buyer_ref,
         seller_ref=row.seller_ref,
+        buyer_kind=OrderKind(row.buyer_kind),
+        seller_kind=OrderKind(row.seller_kind),
     )

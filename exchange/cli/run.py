@@ -16,7 +16,7 @@ from exchange.app.config import Settings, load_settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock, lock_holder
 from exchange.app.supervisor import Supervisor, fetch_json
-from matching_core import COMPILED
+from exchange.engine.states import COMPILED
 
 __all__ = ["add_data_option", "add_verbs"]
 
@@ -58,9 +58,7 @@ def _up(parsed: argparse.Namespace) -> int:
     given = {field.name: getattr(parsed, field.name, None) for field in fields(Settings)}
     settings = load_settings(given, parsed.config)
     if not COMPILED and not settings.allow_reference:
-        raise Failure(
-            "the matching core is not compiled: run `make build`, or give --allow-reference to run the slow one"
-        )
+        raise Failure("the engine is not compiled: run `make build`, or give --allow-reference to run the slow one")
     asyncio.run(Supervisor(settings).run())
     return 0
 

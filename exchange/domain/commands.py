@@ -8,7 +8,9 @@ from enum import IntEnum, IntFlag
 
 import msgspec
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
+from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 
 __all__ = [
     "Amend",
@@ -52,6 +54,9 @@ class CommandKind(IntEnum):
     CANCEL_MANY = 5
     SIGNED_AMEND = 6
     SET_SELF_TRADE_PREVENTION = 7
+    MASS_QUOTE = 8
+    SET_MMP_CONFIG = 9
+    RESET_MMP = 10
     CLOCK = 20
     EPOCH_START = 21
     SESSION_OPEN = 22
@@ -60,6 +65,7 @@ class CommandKind(IntEnum):
     BATCH_CUT = 31
     SET_PRICES = 40
     LIST_INSTRUMENT = 41
+    SET_PHASE = 50
 
 
 class Side(IntEnum):
@@ -89,7 +95,10 @@ class OrderFlag(IntFlag):
     MARKET = 8
     """The limit price is the signed worst price; executes as IOC."""
     MMP = 16
+    """Guarded by the limits of its `mmp_group`."""
     CANCEL_ON_DISCONNECT = 32
+    QUOTE = 64
+    """One side of a mass quote; the engine sets it."""
     STP_CANCEL_MAKER = 256
     STP_CANCEL_BOTH = 512
     STP_DECREMENT_BOTH = 768
@@ -158,8 +167,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signature: bytes = b""
     client_order_id: str = ""
     label: str = ""
+    mmp_group: int = 0
+    """With MMP, and only then: number of the group."""
     trigger: Trigger | None = None
     """None: goes to the book at once."""
+    display_lots: int = 0
+    """Iceberg: lots shown at a time while it rests; 0: all of them."""
 
 
 class Replace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -198,6 +211,7 @@ class CancelMany(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     label: str = ""
     scope: CancelScope = CancelScope.ALL
     underlying: str = ""
+    mmp_group: int = 0
 
 
 class Amend(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -352,6 +366,9 @@ Command = (
     | Amend
     | SignedAmend
     | SetSelfTradePrevention
+    | MassQuote
+    | SetMmpConfig
+    | ResetMmp
     | Clock
     | EpochStart
     | SessionOpen
@@ -360,4 +377,5 @@ Command = (
     | BatchCut
     | SetPrices
     | ListInstrument
+    | SetPhase
 )

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import msgspec
 
+from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.commands import (
     ChainRequestKind,
     OrderFlag,
@@ -17,6 +18,7 @@ from exchange.domain.commands import (
     Trigger,
 )
 from exchange.domain.instrument import Instrument
+from exchange.domain.quote_events import QuoteEvent
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
 __all__ = [
@@ -73,6 +75,7 @@ class _Tag(IntEnum):
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
+    # 42 and 43: exchange.domain.auctions
 
 
 class OrderAccepted(
@@ -102,6 +105,8 @@ class OrderAccepted(
     label: str
     replaces: int
     """Number of the order that this one replaced, 0 for none."""
+    display_lots: int = 0
+    """Lots that the public sees at a time; 0: all."""
 
 
 class OrderRefused(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.ORDER_REFUSED.value):
@@ -251,6 +256,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     index_e9: int
     maker: FillSide
     taker: FillSide
+    is_auction: bool = False
+    """An uncross: nobody took; the buyer stands as maker and the seller as taker. Both pay as makers."""
 
 
 class BookLevel(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.BOOK_LEVEL.value):
@@ -386,5 +393,5 @@ OrderEvent = (
 Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
-    | InstrumentListed
+    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded
 )  # fmt: skip

@@ -4,18 +4,22 @@ from typing import Final
 
 __all__ = [
     "MAX_ACCOUNTS_PER_BATCH",
+    "MAX_AUCTION_NS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
     "MAX_FRAME_BYTES",
     "MAX_GROUP_COMMANDS",
     "MAX_INBOX_COMMANDS",
     "MAX_INSTRUMENTS_PER_BATCH",
     "MAX_LABEL_CHARACTERS",
+    "MAX_MMP_GROUPS_PER_SUBACCOUNT",
+    "MAX_MMP_LIMIT",
     "MAX_MONEY_E6",
     "MAX_OPEN_ORDERS_PER_SUBACCOUNT",
     "MAX_ORDERS_PER_ACCOUNT_AND_BATCH",
     "MAX_POSITIONS_PER_SUBACCOUNT",
     "MAX_PRICE_TICKS",
     "MAX_QUANTITY_LOTS",
+    "MAX_QUOTE_LINES",
     "MAX_SESSION_KEYS_PER_OWNER",
     "MAX_SIGNATURE_LIFE_S",
     "MAX_STAGED_BYTES",
@@ -35,6 +39,11 @@ MAX_QUANTITY_LOTS: Final = (1 << 47) - 1
 """One order; also the widest position delta of the batch format."""
 MAX_MONEY_E6: Final = 1 << 62
 MAX_OPEN_ORDERS_PER_SUBACCOUNT: Final = 1_000
+MAX_QUOTE_LINES: Final = 64
+"""Of a mass quote: two orders each, whose lines are the first half of an order number's last byte."""
+MAX_MMP_GROUPS_PER_SUBACCOUNT: Final = 16
+MAX_MMP_LIMIT: Final = 1 << 62
+"""Of a group's limits and of its times."""
 MAX_POSITIONS_PER_SUBACCOUNT: Final = 128
 MAX_SUBACCOUNTS_PER_OWNER: Final = 64
 MAX_SESSION_KEYS_PER_OWNER: Final = 64
@@ -46,6 +55,8 @@ MIN_SIGNATURE_LIFE_S: Final = 10
 MAX_SIGNATURE_LIFE_S: Final = 10_368_000
 RECENT_CLOSED_ORDERS: Final = 100_000
 """Closed orders the engine remembers in all; older ones are history."""
+MAX_AUCTION_NS: Final = 86_400_000_000_000
+"""Longest call auction that an operator may set."""
 MAX_TIMERS_PER_CLOCK: Final = 256
 MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100
 MAX_TRIGGER_ORDERS: Final = 100_000
@@ -66,6 +77,8 @@ if MAX_PRICE_TICKS * MAX_QUANTITY_LOTS >= 1 << 127:
     raise ValueError("a notional must fit the settlement ledger's int128")
 if MAX_SIGNATURE_LIFE_S <= MIN_SIGNATURE_LIFE_S:
     raise ValueError("the signature window is empty")
+if 2 * MAX_QUOTE_LINES > 128:
+    raise ValueError("sides of a mass quote take the first 128 lines of an order number")
 if MAX_TRIGGERS_PER_COMMAND > 128:
     raise ValueError("a triggered order's place in line is its command and one of 128 lines above the quotes'")
 if MAX_GROUP_COMMANDS > MAX_STAGED_COMMANDS:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auctions import SetPhase
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -25,7 +26,6 @@ from exchange.domain.commands import (
     ListInstrument,
     OrderFlag,
     Place,
-    PriceSource,
     Replace,
     SessionClose,
     SessionOpen,
@@ -34,35 +34,45 @@ from exchange.domain.commands import (
     Side,
     SignedAmend,
     TimeInForce,
-    Trigger,
-    TriggerKind,
 )
 from exchange.domain.events import Event, OrderAccepted, OrderRevised
+from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
+from exchange.domain.quote_events import MassQuoted
+from exchange.domain.quote_packing import pack_mass_quote, pack_mmp, unpack_mass_quote, unpack_mmp
+from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
+from exchange.domain.record_layout import (
+    ACTION_SIGNATURE,
+    BODY,
+    CLIENT_ORDER_ID,
+    DISPLAY,
+    LABEL,
+    NEW_TRIGGER_PRICE,
+    RECORD,
+    RECORD_BYTES,
+    SIGNED,
+    TRIGGER_TERMS,
+    UNDERLYING,
+    BadRecord,
+    attachment,
+    read_attachments,
+    record,
+)
 
 __all__ = [
     "EVENT_FORMAT",
     "RECORD_BYTES",
     "BadRecord",
     "CommandEvents",
+    "attachment_bytes",
     "pack_command",
     "pack_events",
     "unpack_commands",
     "unpack_events",
 ]
 
-RECORD_BYTES: Final = 64
 EVENT_FORMAT: Final = 1
 _INTEGER_MAX: Final = (1 << 64) - 1
-_RECORD: Final = Struct("<BBHIIIqqQQIIII")
-_ATTACHMENT: Final = Struct("<HHI")
-_SIGNED: Final = Struct("<20s32s65sB16sQQqQ")
-_TRIGGER: Final = Struct("<BBHIqqQQ")
 _TRIGGER_PRICE: Final = Struct("<q")
-_ACTION_SIGNATURE, _CLIENT_ORDER_ID, _LABEL, _BODY, _TRIGGER_TERMS, _NEW_TRIGGER_PRICE, _UNDERLYING = range(1, 8)
-
-
-class BadRecord(ValueError):
-    """Bytes that are no command or event of this format."""
 
 
 class CommandEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -76,7 +86,7 @@ class CommandEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class _WideFee(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=32):
     """An event whose fee cap passes the 64 bits of a msgpack integer: the cap apart, 16 bytes little endian."""
 
-    event: OrderAccepted | OrderRevised
+    event: OrderAccepted | OrderRevised | MassQuoted
     max_fee_e18: bytes
 
 
@@ -94,12 +104,14 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.SET_PRICES: msgspec.msgpack.Decoder(SetPrices).decode,
     CommandKind.LIST_INSTRUMENT: msgspec.msgpack.Decoder(ListInstrument).decode,
     CommandKind.SESSION_OPEN: msgspec.msgpack.Decoder(SessionOpen).decode,
+    CommandKind.SET_PHASE: msgspec.msgpack.Decoder(SetPhase).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
     SetPrices: CommandKind.SET_PRICES,
     ListInstrument: CommandKind.LIST_INSTRUMENT,
     SessionOpen: CommandKind.SESSION_OPEN,
+    SetPhase: CommandKind.SET_PHASE,
 }
 
 
@@ -133,11 +145,21 @@ def pack_command(command: Command) -> tuple[bytes, bytes]:
             command.expected_filled_lots,
             command.trigger_e9,
         )
+    if isinstance(command, MassQuote):
+        return pack_mass_quote(CommandKind.MASS_QUOTE, command)
+    if isinstance(command, SetMmpConfig | ResetMmp):
+        is_config = isinstance(command, SetMmpConfig)
+        return pack_mmp(CommandKind.SET_MMP_CONFIG if is_config else CommandKind.RESET_MMP, command)
     kind = _body_kinds.get(type(command))
     if kind is not None:
-        attachment = _attachment(_BODY, _encode_body(command))
-        return _record(kind, attachment_bytes=len(attachment)), attachment
+        body = attachment(BODY, _encode_body(command))
+        return record(kind, attachment_bytes=len(body)), body
     return _pack_small(command)
+
+
+def attachment_bytes(record: bytes) -> int:
+    """How many bytes of attachments belong to a record."""
+    return int.from_bytes(record[60:64], "little")
 
 
 def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:
@@ -145,7 +167,7 @@ def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:
     if len(records) % RECORD_BYTES:
         raise BadRecord("records are not a multiple of 64 bytes")
     at = 0
-    for fields in _RECORD.iter_unpack(records):
+    for fields in RECORD.iter_unpack(records):
         size = fields[13]
         yield _unpack(fields, attachments[at : at + size])
         at += size
@@ -154,7 +176,7 @@ def unpack_commands(records: bytes, attachments: bytes) -> Iterator[Command]:
 
 
 def _narrow(event: Event) -> Event | _WideFee:
-    if not isinstance(event, OrderAccepted | OrderRevised) or event.max_fee_e18 <= _INTEGER_MAX:
+    if not isinstance(event, OrderAccepted | OrderRevised | MassQuoted) or event.max_fee_e18 <= _INTEGER_MAX:
         return event
     fee = event.max_fee_e18.to_bytes(16, "little")
     return _WideFee(msgspec.structs.replace(event, max_fee_e18=0), fee)
@@ -166,35 +188,10 @@ def _widen(event: Event | _WideFee) -> Event:
     return event
 
 
-def _record(
-    kind: CommandKind,
-    *,
-    side: int = 0,
-    flags: int = 0,
-    subaccount: int = 0,
-    instrument: int = 0,
-    price_ticks: int = 0,
-    quantity_lots: int = 0,
-    nonce: int = 0,
-    target: int = 0,
-    session: int = 0,
-    expiry_s: int = 0,
-    attachment_bytes: int = 0,
-) -> bytes:
-    return _RECORD.pack(
-        kind, side, flags, subaccount, instrument, 0, price_ticks, quantity_lots, nonce, target, session, 0, expiry_s,
-        attachment_bytes,
-    )  # fmt: skip
-
-
-def _attachment(kind: int, body: bytes) -> bytes:
-    return _ATTACHMENT.pack(kind, 0, len(body)) + body + bytes(-len(body) % 8)
-
-
 def _pack_order(
     kind: CommandKind, order: Place, target: int, expected_filled_lots: int, trigger_e9: int = 0
 ) -> tuple[bytes, bytes]:
-    signed = _SIGNED.pack(
+    signed = SIGNED.pack(
         order.signer,
         order.digest,
         order.signature,
@@ -205,115 +202,92 @@ def _pack_order(
         expected_filled_lots,
         len(order.digest) | len(order.signature) << 8,
     )
-    attachments = _attachment(_ACTION_SIGNATURE, signed)
+    attachments = attachment(ACTION_SIGNATURE, signed)
     if order.client_order_id:
-        attachments += _attachment(_CLIENT_ORDER_ID, order.client_order_id.encode())
+        attachments += attachment(CLIENT_ORDER_ID, order.client_order_id.encode())
     if order.label:
-        attachments += _attachment(_LABEL, order.label.encode())
+        attachments += attachment(LABEL, order.label.encode())
     if order.trigger is not None:
-        attachments += _attachment(_TRIGGER_TERMS, _pack_trigger(order.trigger))
+        attachments += attachment(TRIGGER_TERMS, pack_trigger(order.trigger))
     if trigger_e9:
-        attachments += _attachment(_NEW_TRIGGER_PRICE, _TRIGGER_PRICE.pack(trigger_e9))
-    record = _RECORD.pack(
+        attachments += attachment(NEW_TRIGGER_PRICE, _TRIGGER_PRICE.pack(trigger_e9))
+    if order.display_lots:
+        attachments += attachment(DISPLAY, pack_display(order.display_lots))
+    row = RECORD.pack(
         kind, order.side | order.time_in_force << 1, order.flags, order.subaccount, order.instrument, 0,
-        order.price_ticks, order.quantity_lots, order.nonce, target, order.session, 0, order.expiry_s,
+        order.price_ticks, order.quantity_lots, order.nonce, target, order.session, order.mmp_group, order.expiry_s,
         len(attachments),
     )  # fmt: skip
-    return record, attachments
-
-
-def _pack_trigger(trigger: Trigger) -> bytes:
-    return _TRIGGER.pack(
-        trigger.kind, trigger.source, 0, trigger.offset_ppm, trigger.price_e9, trigger.offset_e9, trigger.parent,
-        trigger.partner,
-    )  # fmt: skip
-
-
-def _unpack_trigger(raw: bytes) -> Trigger:
-    kind, source, _, offset_ppm, price_e9, offset_e9, parent, partner = _TRIGGER.unpack(raw)
-    return Trigger(
-        kind=TriggerKind(kind),
-        source=PriceSource(source),
-        price_e9=price_e9,
-        offset_e9=offset_e9,
-        offset_ppm=offset_ppm,
-        parent=parent,
-        partner=partner,
-    )
+    return row, attachments
 
 
 def _pack_small(command: Command) -> tuple[bytes, bytes]:
     match command:
         case Cancel():
-            attachment = (
-                _attachment(_CLIENT_ORDER_ID, command.client_order_id.encode()) if command.client_order_id else b""
+            text = attachment(CLIENT_ORDER_ID, command.client_order_id.encode()) if command.client_order_id else b""
+            row = record(
+                CommandKind.CANCEL,
+                subaccount=command.subaccount,
+                instrument=command.instrument,
+                nonce=command.nonce,
+                target=command.order,
+                attachment_bytes=len(text),
             )
-            record = _RECORD.pack(
-                CommandKind.CANCEL, 0, 0, command.subaccount, command.instrument, 0, 0, 0, command.nonce, command.order,
-                0, 0, 0, len(attachment),
-            )  # fmt: skip
-            return record, attachment
+            return row, text
         case CancelMany():
             return _pack_cancel_many(command)
         case Amend():
-            record = _record(
+            row = record(
                 CommandKind.AMEND,
                 subaccount=command.subaccount,
                 target=command.order,
                 price_ticks=command.trigger_e9,
                 quantity_lots=command.quantity_lots,
             )
-            return record, b""
+            return row, b""
         case SetSelfTradePrevention():
             kind = CommandKind.SET_SELF_TRADE_PREVENTION
-            row = _record(kind, side=command.by_owner, flags=command.mode, subaccount=command.subaccount)
+            row = record(kind, side=command.by_owner, flags=command.mode, subaccount=command.subaccount)
             return row, b""
         case EpochStart():
-            return _record(CommandKind.EPOCH_START, target=command.epoch), b""
+            return record(CommandKind.EPOCH_START, target=command.epoch), b""
         case SessionClose():
-            return _record(CommandKind.SESSION_CLOSE, session=command.session, flags=int(command.logged_out)), b""
+            return record(CommandKind.SESSION_CLOSE, session=command.session, flags=int(command.logged_out)), b""
         case Clock():
-            return _record(CommandKind.CLOCK), b""
+            return record(CommandKind.CLOCK), b""
         case BatchCut():
-            return _record(CommandKind.BATCH_CUT), b""
+            return record(CommandKind.BATCH_CUT), b""
     raise BadRecord(f"no record for {type(command).__name__}")
 
 
 def _pack_cancel_many(command: CancelMany) -> tuple[bytes, bytes]:
-    attachments = _attachment(_LABEL, command.label.encode()) if command.label else b""
+    attachments = attachment(LABEL, command.label.encode()) if command.label else b""
     if command.underlying:
-        attachments += _attachment(_UNDERLYING, command.underlying.encode())
-    record = _record(
+        attachments += attachment(UNDERLYING, command.underlying.encode())
+    row = record(
         CommandKind.CANCEL_MANY,
         flags=command.scope,
         subaccount=command.subaccount,
         instrument=command.instrument,
+        group=command.mmp_group,
         attachment_bytes=len(attachments),
     )
-    return record, attachments
-
-
-def _attachments(raw: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    at = 0
-    while at < len(raw):
-        kind, _, size = _ATTACHMENT.unpack_from(raw, at)
-        found[kind] = raw[at + 8 : at + 8 + size]
-        at += 8 + size + (-size % 8)
-    if at != len(raw):
-        raise BadRecord("attachment lengths do not add up")
-    return found
+    return row, attachments
 
 
 def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
     kind = fields[0]
     try:
-        extra = _attachments(raw)
+        extra = read_attachments(raw)
         if kind in (CommandKind.PLACE, CommandKind.REPLACE, CommandKind.SIGNED_AMEND):
             return _unpack_order(fields, extra)
+        if kind == CommandKind.MASS_QUOTE:
+            return unpack_mass_quote(fields, extra)
+        if kind in (CommandKind.SET_MMP_CONFIG, CommandKind.RESET_MMP):
+            return unpack_mmp(fields, extra)
         decoder = _decoders.get(kind)
         if decoder is not None:
-            command: Command = decoder(extra[_BODY])
+            command: Command = decoder(extra[BODY])
             return command
         return _unpack_small(fields, extra)
     except (KeyError, ValueError, struct.error) as error:
@@ -321,8 +295,8 @@ def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
 
 
 def _unpack_order(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
-    signer, digest, signature, domain, max_fee, expires_at_s, reject_after_ms, expected_filled, lengths = (
-        _SIGNED.unpack(extra[_ACTION_SIGNATURE])
+    signer, digest, signature, domain, max_fee, expires_at_s, reject_after_ms, expected_filled, lengths = SIGNED.unpack(
+        extra[ACTION_SIGNATURE]
     )
     order = Place(
         subaccount=fields[3],
@@ -342,14 +316,16 @@ def _unpack_order(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
         session=fields[10],
         digest=digest[: lengths & 0xFF],
         signature=signature[: lengths >> 8],
-        client_order_id=extra.get(_CLIENT_ORDER_ID, b"").decode(),
-        label=extra.get(_LABEL, b"").decode(),
-        trigger=_unpack_trigger(extra[_TRIGGER_TERMS]) if _TRIGGER_TERMS in extra else None,
+        client_order_id=extra.get(CLIENT_ORDER_ID, b"").decode(),
+        label=extra.get(LABEL, b"").decode(),
+        mmp_group=fields[11],
+        trigger=unpack_trigger(extra[TRIGGER_TERMS]) if TRIGGER_TERMS in extra else None,
+        display_lots=unpack_display(extra[DISPLAY]) if DISPLAY in extra else 0,
     )
     if fields[0] == CommandKind.PLACE:
         return order
     if fields[0] == CommandKind.SIGNED_AMEND:
-        (trigger_e9,) = _TRIGGER_PRICE.unpack(extra.get(_NEW_TRIGGER_PRICE, bytes(8)))
+        (trigger_e9,) = _TRIGGER_PRICE.unpack(extra.get(NEW_TRIGGER_PRICE, bytes(8)))
         return SignedAmend(
             target_order=fields[9], order=order, expected_filled_lots=expected_filled, trigger_e9=trigger_e9
         )
@@ -363,16 +339,17 @@ def _unpack_small(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
                 subaccount=fields[3],
                 order=fields[9],
                 nonce=fields[8],
-                client_order_id=extra.get(_CLIENT_ORDER_ID, b"").decode(),
+                client_order_id=extra.get(CLIENT_ORDER_ID, b"").decode(),
                 instrument=fields[4],
             )
         case CommandKind.CANCEL_MANY:
             return CancelMany(
                 subaccount=fields[3],
                 instrument=fields[4],
-                label=extra.get(_LABEL, b"").decode(),
+                label=extra.get(LABEL, b"").decode(),
                 scope=CancelScope(fields[2]),
-                underlying=extra.get(_UNDERLYING, b"").decode(),
+                underlying=extra.get(UNDERLYING, b"").decode(),
+                mmp_group=fields[11],
             )
         case CommandKind.AMEND:
             return Amend(subaccount=fields[3], order=fields[9], quantity_lots=fields[7], trigger_e9=fields[6])

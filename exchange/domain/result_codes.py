@@ -23,6 +23,7 @@ class ResultCode(IntEnum):
     BAD_AMOUNT = 11012
     BAD_PRICE = 11013
     FOK_NOT_FILLED = 11014
+    MMP_FROZEN = 11015
     NONCE_USED = 11017
     NONCE_OUTSIDE_WINDOW = 11018
     TOO_MANY_OPEN_ORDERS = 11019
@@ -47,8 +48,12 @@ class ResultCode(IntEnum):
     ACTION_OUTLIVES_KEY = 14038
     CLIENT_ORDER_ID_CONFLICT = 20001
     CAPACITY = 20006
+    MMP_PRECONDITION = 20009
     LINK_INVALID = 20011
     ORDERS_OPEN = 20012
+    DISPLAY_NOT_ALLOWED = 20016
+    IN_AUCTION = 20017
+    PRICE_MOVE_TOO_LARGE = 20018
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
     REQUEST_NOT_AT_BATCH_START = 30002
@@ -98,3 +103,5 @@ class CloseReason(IntEnum):
     """Its parent ended without a fill."""
     POSITION_CLOSED = 17
     """The position it was attached to is gone."""
+    MMP_TRIGGERED = 18
+    """A limit of its protection group was reached."""

@@ -14,12 +14,14 @@ __all__ = [
     "GetAccount",
     "GetBook",
     "GetInstruments",
+    "GetMmpGroups",
     "GetOpenOrders",
     "GetOrder",
     "GetPrices",
     "GetSummary",
     "GetTriggerOrders",
     "GetWallet",
+    "MmpGroupView",
     "OrderView",
     "Output",
     "PositionView",
@@ -64,6 +66,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Price at which it fires, or fired; a trailing order's follows its extreme and is 0 until its parent fills."""
     refusal: ResultCode = ResultCode.OK
     """Why the order was refused when its trigger fired."""
+    display_lots: int = 0
+    """Lots of an iceberg that the public sees at a time; 0: all."""
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -121,6 +125,8 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     instrument: int
     bids: tuple[tuple[int, int, int], ...]
     asks: tuple[tuple[int, int, int], ...]
+    auction_deadline_ns: int = 0
+    """When the call auction ends that the instrument is in; 0: it trades continuously."""
 
 
 class PricesView(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +137,22 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     index_e9: dict[str, int]
     forward_e9: dict[tuple[str, int], int]
     marks: dict[int, MarkRow]
+
+
+class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
+    """A protection group: limits as in SetMmpConfig, and whether it is frozen."""
+
+    mmp_group: int
+    underlying: str
+    lot_e9: int
+    interval_ns: int
+    frozen_ns: int
+    quantity_lots: int
+    delta_e9: int
+    vega_e9: int
+    count: int
+    is_frozen: bool
+    thaw_ns: int
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +198,12 @@ class GetAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     subaccount: int
 
 
+class GetMmpGroups(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[MmpGroupView, ...] by ascending number."""
+
+    subaccount: int
+
+
 class GetWallet(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> WalletView | None."""
 
@@ -208,6 +236,7 @@ Query = (
     | GetOpenOrders
     | GetTriggerOrders
     | GetAccount
+    | GetMmpGroups
     | GetWallet
     | GetBook
     | GetInstruments
@@ -218,6 +247,7 @@ Answer = (
     OrderView
     | tuple[OrderView, ...]
     | AccountView
+    | tuple[MmpGroupView, ...]
     | WalletView
     | BookView
     | tuple[Instrument, ...]

@@ -98,9 +98,9 @@ def _apply_kind(state: State, turn: Turn, request: ChainRequest) -> int:
 def _deposit(state: State, turn: Turn, request: ChainRequest) -> None:
     account = state.accounts.get(request.account)
     if account is None:
-        account = Account(index=request.account, owner=request.owner, opened_ns=state.timestamp_ns, positions={})
-        state.accounts[account.index] = account
-        state.index_account(account)
+        account = state.open_account(
+            Account(index=request.account, owner=request.owner, opened_ns=state.timestamp_ns, positions={})
+        )
         turn.events.append(AccountOpened(subaccount=account.index, owner=account.owner))
     _move_cash(state, turn, account, request, request.amount_e6)
 

@@ -11,10 +11,12 @@ from exchange.domain.commands import Amend, Place, SignedAmend
 from exchange.domain.events import OrderRevised
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.cancels import check_target, refuse_target
-from exchange.engine.entry_checks import check_terms, check_time
+from exchange.engine.entry_checks import check_slices, check_terms, check_time
+from exchange.engine.flags import QUOTE
 from exchange.engine.margin import is_affordable, note_lots
 from exchange.engine.matching import amend_resting, cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import admit, find_order, refuse
+from exchange.engine.price_moves import moves_too_far
 from exchange.engine.records import Order
 from exchange.engine.state import State
 from exchange.engine.trigger_orders import check_new_price
@@ -69,6 +71,8 @@ def amend_signed(state: State, turn: Turn, command: SignedAmend) -> None:
 def _check_guard(command: SignedAmend, target: Order) -> ResultCode:
     if (command.order.instrument, command.order.side) != (target.place.instrument, target.place.side):
         return ResultCode.ORDER_NOT_FOUND
+    if int(target.place.flags) & QUOTE:
+        return ResultCode.TRIGGER_NOT_REPLACEABLE  # only a mass quote signs for it
     if command.expected_filled_lots not in (-1, target.filled_lots):
         return ResultCode.REPLACE_FILL_MISMATCH
     return ResultCode.OK
@@ -84,7 +88,8 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
     place = _merged(order.place, command.order)
     code = check_terms(state, place) or check_time(state, command.order)
     if not code and order.status is OrderStatus.UNTRIGGERED:
-        code = check_new_price(state, order, place, command.trigger_e9 or order.trigger_e9 or order.offset_e9)
+        code = check_slices(place)
+        code = code or check_new_price(state, order, place, command.trigger_e9 or order.trigger_e9 or order.offset_e9)
         if not code:
             _revise_waiting(state, turn, command, order, place)
         return code, 0
@@ -92,6 +97,8 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
         code = ResultCode.TRIGGER_NOT_REPLACEABLE
     if not code and not _is_affordable_instead(state, order, place):
         code = ResultCode.INSUFFICIENT_MARGIN
+    if not code and moves_too_far(state, place, place.quantity_lots - order.filled_lots):
+        code = ResultCode.PRICE_MOVE_TOO_LARGE
     if code:
         return code, 0
     return amend_resting(state, turn, order, place, revise=_take_terms)

@@ -17,34 +17,64 @@ from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import observe
 
-__all__ = ["book_trade", "move_position"]
+__all__ = ["book_auction_trade", "book_trade", "move_position"]
 
 
 def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
     """Apply one match at the maker's price and report it; closes the open batch first when it is full."""
+    _make_room(state, turn, maker, taker, price_ticks, lots)
+    # The maker left the book's total with the match; only what rests is in the exposures.
+    note_lots(state, maker, -lots)
+    taker_fee_e6 = _fee(state, taker, price_ticks=price_ticks, lots=lots, is_taker=True)
+    maker_fee_e6 = _fee(state, maker, price_ticks=price_ticks, lots=lots, is_taker=False)
+    # A rebate is paid out of fees: settlement refuses a batch after which the fund owes money.
+    maker_fee_e6 = max(maker_fee_e6, -(state.accounts[FUND_ACCOUNT].ledger_cash_e6 + taker_fee_e6))
+    fees_e6 = (maker_fee_e6, taker_fee_e6)
+    _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6, is_auction=False)
+
+
+def book_auction_trade(state: State, turn: Turn, *, buyer: Order, seller: Order, price_ticks: int, lots: int) -> None:
+    """Apply one match of an uncross: both rested, nobody took, and both pay the maker's fee without a rebate."""
+    _make_room(state, turn, buyer, seller, price_ticks, lots)
+    note_lots(state, buyer, -lots)
+    note_lots(state, seller, -lots)
+    fees_e6 = tuple(
+        max(_fee(state, order, price_ticks=price_ticks, lots=lots, is_taker=False), 0) for order in (buyer, seller)
+    )
+    _book(state, turn, maker=buyer, taker=seller, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6, is_auction=True)
+
+
+def _make_room(state: State, turn: Turn, maker: Order, taker: Order, price_ticks: int, lots: int) -> None:
     instrument = state.instruments[taker.place.instrument]
-    number = instrument.instrument_id
-    notional_e6 = instrument.notional_e6(price_ticks=price_ticks, quantity_lots=lots)
     batches.make_room_for_fill(
         state,
         turn,
-        instrument=number,
+        instrument=instrument.instrument_id,
         maker=maker,
         taker=taker,
         lots=lots,
-        notional_e6=notional_e6,
+        notional_e6=instrument.notional_e6(price_ticks=price_ticks, quantity_lots=lots),
     )
-    # The maker left the book's total with the match; only what rests is in the exposures.
-    note_lots(state, maker, -lots)
+
+
+def _book(
+    state: State,
+    turn: Turn,
+    *,
+    maker: Order,
+    taker: Order,
+    price_ticks: int,
+    lots: int,
+    fees_e6: tuple[int, ...],
+    is_auction: bool,
+) -> None:
+    """Both sides, the maker's first, and the report."""
+    instrument = state.instruments[taker.place.instrument]
+    number = instrument.instrument_id
     state.trade_count += 1
-    index_e9 = state.prices.index_e9[instrument.underlying]
-    taker_fee_e6 = _fee(state, instrument, taker, price_ticks=price_ticks, lots=lots, is_taker=True)
-    maker_fee_e6 = _fee(state, instrument, maker, price_ticks=price_ticks, lots=lots, is_taker=False)
-    # A rebate is paid out of fees: settlement refuses a batch after which the fund owes money.
-    maker_fee_e6 = max(maker_fee_e6, -(state.accounts[FUND_ACCOUNT].ledger_cash_e6 + taker_fee_e6))
     sides = tuple(
         _book_side(state, turn, instrument, order, price_ticks=price_ticks, lots=lots, fee=fee)
-        for order, fee in ((maker, maker_fee_e6), (taker, taker_fee_e6))
+        for order, fee in zip((maker, taker), fees_e6, strict=True)
     )
     batches.add_trade(state, number)
     _note_last_price(state, instrument, price_ticks)
@@ -56,9 +86,10 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
             quantity_lots=lots,
             taker_side=taker.place.side,
             mark_e9=state.prices.marks[number].mark_e9,
-            index_e9=index_e9,
+            index_e9=state.prices.index_e9[instrument.underlying],
             maker=sides[0],
             taker=sides[1],
+            is_auction=is_auction,
         )
     )
 
@@ -83,11 +114,14 @@ def move_position(position: Position, *, delta_lots: int, notional_e6: int) -> i
 def _note_last_price(state: State, instrument: Instrument, price_ticks: int) -> None:
     number = instrument.instrument_id
     state.prices.last_ticks[number] = price_ticks
+    if instrument.is_perpetual:
+        state.price_moves.note(number, price_ticks, state.timestamp_ns)
     if state.waiting_orders:
         observe(state, (PriceSource.LAST, number), price_ticks * instrument.tick_e9)
 
 
-def _fee(state: State, instrument: Instrument, order: Order, *, price_ticks: int, lots: int, is_taker: bool) -> int:
+def _fee(state: State, order: Order, *, price_ticks: int, lots: int, is_taker: bool) -> int:
+    instrument = state.instruments[order.place.instrument]
     due = fee_e6(
         instrument,
         index_e9=state.prices.index_e9[instrument.underlying],
@@ -144,7 +178,8 @@ def _move(
     number = instrument.instrument_id
     position = account.positions.get(number)
     if position is None:
-        position = account.positions[number] = Position(opened_ns=state.timestamp_ns)
+        account.positions[number] = Position(opened_ns=state.timestamp_ns)
+        position = account.positions[number]
     was_lots, cost_before = position.lots, position.cost_e6
     realized = move_position(position, delta_lots=delta, notional_e6=notional)
     position.realized_pnl_e6 += realized

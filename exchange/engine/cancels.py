@@ -41,6 +41,7 @@ def cancel_many(state: State, turn: Turn, command: CancelMany) -> None:
         if _is_in_scope(order, command.scope)
         and command.instrument in (0, order.place.instrument)
         and command.label in ("", order.place.label)
+        and command.mmp_group in (0, order.place.mmp_group)
         and command.underlying in ("", state.instruments[order.place.instrument].underlying)
     ]
     cancel_orders(state, turn, orders, CloseReason.USER_REQUEST)

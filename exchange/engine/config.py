@@ -35,5 +35,13 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """126 x 12 + 255 x 60 + 64 x 8 bytes of frame leave room for 6,026 legs of 8 bytes."""
     batch_orders_max: int = MAX_ORDERS_PER_ACCOUNT_AND_BATCH
     """Filled orders of one account; an orders tree with more of them cannot be built."""
+    short_move_ppm: int = 50_000
+    """A perpetual's trade that would move its price by more than this part in 10 s begins a call."""
+    long_move_ppm: int = 100_000
+    """The same in 5 minutes."""
+    auction_length_ns: int = 60_000_000_000
+    """Of a call that the engine begins, and of an extension."""
+    auction_corridor_ppm: int = 100_000
+    """A call is extended while its indicative price is farther than this part from the index."""
     batch_requests_max: int = 64
     """The contract takes no more per batch."""

@@ -7,9 +7,11 @@ from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
+from exchange.engine.protection import check_group
 from exchange.engine.state import State
+from matching_core.limits import ICEBERG_SLICES_MAX
 
-__all__ = ["check_entry", "check_limits", "check_terms", "check_time"]
+__all__ = ["check_display", "check_entry", "check_limits", "check_slices", "check_terms", "check_time", "is_full"]
 
 _MILLISECOND_NS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -17,8 +19,8 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: limits, time (of new orders), margin, somebody to trade with; the book's come after."""
-    code = check_limits(state, place)
+    """First failing code of: group, limits, time (if new), margin, somebody to trade with; the book's come after."""
+    code = check_group(state, place) or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)
     if not code and not is_affordable(state, place, place.price_ticks):
@@ -45,6 +47,22 @@ def check_terms(state: State, place: Place) -> ResultCode:
     return ResultCode.OK if in_range and 0 < notional_e6 <= MAX_MONEY_E6 else ResultCode.BAD_AMOUNT
 
 
+def check_display(state: State, place: Place) -> ResultCode:
+    """A new iceberg can rest, and its slice is on the scale, within the total and not one of too many."""
+    if not place.display_lots:
+        return ResultCode.OK
+    if place.time_in_force in _IMMEDIATE or int(place.flags) & MARKET:
+        return ResultCode.DISPLAY_NOT_ALLOWED
+    in_range = state.instruments[place.instrument].minimum_lots <= place.display_lots <= place.quantity_lots
+    return check_slices(place) if in_range else ResultCode.BAD_AMOUNT
+
+
+def check_slices(place: Place) -> ResultCode:
+    """The book takes an order of at most 100 slices; an amended one may be smaller than its slice."""
+    too_many = place.display_lots and place.quantity_lots > place.display_lots * ICEBERG_SLICES_MAX
+    return ResultCode.BAD_AMOUNT if too_many else ResultCode.OK
+
+
 def check_limits(state: State, place: Place) -> ResultCode:
     """Reduce-only has something to reduce; open orders and positions are bounded."""
     account, number = state.accounts[place.subaccount], place.instrument
@@ -53,7 +71,7 @@ def check_limits(state: State, place: Place) -> ResultCode:
         return ResultCode.REDUCE_ONLY_REJECTED
     if len(state.account_orders[account.index]) >= state.config.open_orders_max:
         return ResultCode.TOO_MANY_OPEN_ORDERS
-    if position == 0 and _is_full(state, account.index, number):
+    if position == 0 and is_full(state, account.index, number):
         return ResultCode.TOO_MANY_POSITIONS
     return ResultCode.OK
 
@@ -64,21 +82,21 @@ def check_time(state: State, place: Place) -> ResultCode:
     return ResultCode.REJECT_TIMESTAMP_PASSED if late else ResultCode.OK
 
 
-def _is_full(state: State, subaccount: int, instrument: int) -> bool:
-    """Whether positions held and positions that open orders may open leave no place for another one."""
+def is_full(state: State, subaccount: int, instrument: int, more: int = 0) -> bool:
+    """Whether positions held, and those that open orders (and `more` others) may open, leave no place for another."""
     held = state.accounts[subaccount].positions
     maximum = state.config.positions_max
     rows = state.exposures[subaccount]
-    if len(held) + len(rows) < maximum:
+    if len(held) + len(rows) + more < maximum:
         return False
-    waiting = sum(1 for number, row in rows.items() if number not in held and (row.buy_lots or row.sell_lots))
-    already = instrument in rows and bool(rows[instrument].buy_lots or rows[instrument].sell_lots)
-    return not already and len(held) + waiting >= maximum
+    waiting = sum(1 for number, row in rows.items() if number not in held and row.is_open)
+    already = instrument in rows and rows[instrument].is_open
+    return not already and len(held) + waiting + more >= maximum
 
 
 def _check_liquidity(state: State, place: Place) -> ResultCode:
-    """A market order needs somebody to trade with; a limit IOC is accepted and ends instead."""
-    if not int(place.flags) & MARKET:
+    """A market order needs somebody to trade with, a limit IOC ends instead; in a call the core refuses both."""
+    if not int(place.flags) & MARKET or place.instrument in state.auctions:
         return ResultCode.OK
     bid_ticks, _, ask_ticks, _ = state.book.best(place.instrument)
     best = ask_ticks if place.side == 0 else bid_ticks

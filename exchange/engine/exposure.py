@@ -12,15 +12,26 @@ GroupKey = tuple[int] | tuple[str, int]
 
 @dataclass(slots=True)
 class Exposure:
-    """Open orders of one account on one instrument that are not reduce-only."""
+    """Open orders of one account on one instrument that are not reduce-only; for quotes their group reserves."""
 
     buy_lots: int = 0
     sell_lots: int = 0
     buy_tick_lots: int = 0
     """Sum of price x remaining over the buys."""
+    quote_lots: int = 0
+    """Both sides."""
     loss_round: int = -1
     """Price round for which `loss` holds."""
     loss_e18: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an open order may open a position."""
+        return bool(self.buy_lots or self.sell_lots or self.quote_lots)
+
+    def add_quote(self, lots: int) -> None:
+        """Book `lots` (negative: take off) of a quote."""
+        self.quote_lots += lots
 
     def add(self, side: Side, *, price_ticks: int, lots: int) -> None:
         """Book `lots` (negative: take off) of an order at its price."""

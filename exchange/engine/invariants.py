@@ -6,6 +6,7 @@ from typing import Final, Never
 from exchange.domain.commands import OrderFlag, Side
 from exchange.domain.result_codes import OrderStatus
 from exchange.engine.links import Links
+from exchange.engine.quote_invariants import check_groups
 from exchange.engine.records import Account, TriggerStage
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
@@ -37,6 +38,7 @@ def check_invariants(state: State) -> None:
     _check_book(state)
     _check_waiting(state)
     _check_links(state)
+    check_groups(state)
     for account in state.accounts.values():
         _check_account(state, account)
 
@@ -78,9 +80,11 @@ def _check_book(state: State) -> None:
     """The book holds no other order, and every level is served in ascending order of ranks (D-005)."""
     total = 0
     for instrument in state.instruments:
+        if state.book.phase(instrument) != (instrument in state.auctions):
+            _violated(f"instrument {instrument} is in another phase in the book")
         rows = state.book.orders(instrument)
         total += len(rows)
-        lines = [(row[1], row[2], state.by_handle[row[0]].rank) for row in rows]
+        lines = [(row[1], row[2], state.by_handle[row[0]].place_in_line) for row in rows]
         for one, other in pairwise(lines):
             if one[:2] == other[:2] and one[2] >= other[2]:
                 _violated(f"rank {other[2]} stands behind {one[2]}")
@@ -99,13 +103,18 @@ def _check_waiting(state: State) -> None:
         trigger = order.place.trigger
         if trigger is None or order.status is not OrderStatus.UNTRIGGERED or order.remaining_lots <= 0:
             _violated(f"waiting order {number} is {order.status.name} with {order.remaining_lots} left")
-        if (order.stage is TriggerStage.FIRED) != (number in state.triggers.fired):
+        is_held = order.place.instrument in state.auctions
+        queue = state.triggers.held if is_held else state.triggers.fired
+        if (order.stage is TriggerStage.FIRED) != (number in queue):
             _violated(f"waiting order {number} is {order.stage.name}, and the queue differs")
         price_e9 = source_price_e9(state, trigger.source, state.instruments[order.place.instrument])
         if order.stage is TriggerStage.ARMED and price_e9 is not None and is_due(state, order, price_e9):
             _violated(f"armed order {number} is due at {price_e9}")
     armed = sum(map(len, state.triggers.ladders.values()))
-    if (stages[TriggerStage.ARMED], stages[TriggerStage.FIRED]) != (armed, len(state.triggers.fired)):
+    if (stages[TriggerStage.ARMED], stages[TriggerStage.FIRED]) != (
+        armed,
+        len(state.triggers.fired) + len(state.triggers.held),
+    ):
         _violated("waiting orders and the trigger book differ")
     if stages[TriggerStage.NONE] or stages[TriggerStage.OVER]:
         _violated("waiting orders of an impossible stage")
@@ -131,16 +140,18 @@ def _check_account(state: State, account: Account) -> None:
     if cost_e6 != account.perpetual_cost_e6:
         _violated(f"account {account.index}: cost {cost_e6}, running sum {account.perpetual_cost_e6}")
     for number, exposure in state.exposures[account.index].items():
-        orders = [
+        resting = [
             order
             for order in state.account_orders[account.index].values()
             if order.place.instrument == number and not order.place.flags & OrderFlag.REDUCE_ONLY
         ]
+        orders = [order for order in resting if not order.place.flags & OrderFlag.QUOTE]
         buys = [order for order in orders if order.place.side is Side.BUY]
         expected = (
             sum(order.remaining_lots for order in buys),
             sum(order.remaining_lots for order in orders if order.place.side is Side.SELL),
             sum(order.remaining_lots * order.price_ticks for order in buys),
+            sum(order.remaining_lots for order in resting) - sum(order.remaining_lots for order in orders),
         )
-        if expected != (exposure.buy_lots, exposure.sell_lots, exposure.buy_tick_lots):
+        if expected != (exposure.buy_lots, exposure.sell_lots, exposure.buy_tick_lots, exposure.quote_lots):
             _violated(f"account {account.index}: exposure of {number} is not the sum of its orders")

@@ -10,7 +10,8 @@ from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div
 from exchange.engine.exposure import Exposure, GroupKey
-from exchange.engine.flags import REDUCE_ONLY
+from exchange.engine.flags import QUOTE, REDUCE_ONLY
+from exchange.engine.quote_reserve import reserve_e18
 from exchange.engine.records import Account, Order
 from exchange.engine.state import State
 from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options_worst, perpetual_worst
@@ -36,14 +37,20 @@ class Change:
 
 def invalidate(state: State, subaccount: int, instrument: int) -> None:
     """The account's position or orders on `instrument` changed."""
-    state.margins[subaccount].by_group.pop(state.group_of[instrument], None)
+    state.forget_margin(subaccount, instrument)
 
 
 def note_lots(state: State, order: Order, lots: int) -> None:
-    """Add `lots` of a resting order to its account's exposure, or take them off; reduce-only orders reserve nothing."""
+    """Add `lots` of a resting order to its account's exposure, or take them off.
+
+    Reduce-only orders reserve nothing, and for quotes their group does.
+    """
     place = order.place
     exposure = state.exposure(place.subaccount, place.instrument)
     if int(place.flags) & REDUCE_ONLY:
+        return
+    if int(place.flags) & QUOTE:
+        exposure.add_quote(lots)
         return
     exposure.add(place.side, price_ticks=order.price_ticks, lots=lots)
     if exposure.loss_round == state.prices.round:
@@ -107,9 +114,9 @@ def _is_strict_reduction(state: State, place: Place, position: int) -> bool:
 
 
 def _others_e18(state: State, account: Account, key: GroupKey | None) -> int:
-    """Cash and the margins of every group but `key`."""
+    """Cash less what quotes reserve, and the margins of every group but `key`."""
     cache = state.margin_cache(account.index)
-    total = account.ledger_cash_e6 * E12
+    total = account.ledger_cash_e6 * E12 - reserve_e18(state, account.index)
     for other in cache.members:
         if other != key:
             total += _cached_group(state, account, other)
@@ -153,7 +160,7 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
 
 
 def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:
-    members = state.margins[account.index].members.get(key, {})
+    members = state.margin_cache(account.index).members.get(key, {})
     rows = []
     for number in members if change is None or change.instrument in members else (*members, change.instrument):
         row = _option_row(state, account, number, change if change and change.instrument == number else None)
@@ -205,7 +212,7 @@ def _total_loss_e18(state: State, account: Account, instrument: Instrument, expo
         exposure.loss_e18 = sum(
             _loss_e18(state, instrument, order.place.side, order.price_ticks, order.remaining_lots)
             for order in state.account_orders[account.index].values()
-            if order.place.instrument == instrument.instrument_id and not int(order.place.flags) & REDUCE_ONLY
+            if order.place.instrument == instrument.instrument_id and not int(order.place.flags) & (REDUCE_ONLY | QUOTE)
         )
     return exposure.loss_e18
 

@@ -1,33 +1,30 @@
 """Between the engine and the book: packs one order for the core, and books the events the core answers with."""
 
 from collections.abc import Callable
-from typing import Final
 
 from exchange.domain.commands import Place
 from exchange.domain.events import OrderAccepted, OrderAmended
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.book_codes import reason_of, refusal_of
+from exchange.engine.book_commands import new_order
 from exchange.engine.booking import book_trade
-from exchange.engine.flags import core_flags
+from exchange.engine.flags import QUOTE
 from exchange.engine.margin import note_lots
+from exchange.engine.protection import freeze
 from exchange.engine.records import Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import leave
-from matching_core.fills import (
-    COMMAND,
-    COMMAND_HANDLE,
-    EVENT,
-    CoreCode,
-    CoreCommand,
-    CoreEvent,
-)
+from matching_core.fills import COMMAND_HANDLE, EVENT, CoreCommand, CoreEvent
 
 __all__ = [
     "accept_order",
     "amend_resting",
+    "book_cancel",
     "cancel_orders",
     "close_order",
+    "end_frozen",
     "lower_quantity",
     "match_order",
     "match_triggered",
@@ -36,29 +33,18 @@ __all__ = [
 ]
 
 # Plain integers: they are compared once per event of the core.
-_NEW, _CANCEL, _AMEND = (int(kind) for kind in (CoreCommand.NEW, CoreCommand.CANCEL, CoreCommand.AMEND))
-_REJECTED, _TRADE, _DEPTH, _CANCELED = (
-    int(kind) for kind in (CoreEvent.REJECTED, CoreEvent.TRADE, CoreEvent.DEPTH, CoreEvent.CANCELED)
+_CANCEL, _AMEND = int(CoreCommand.CANCEL), int(CoreCommand.AMEND)
+_REJECTED, _TRADE, _DEPTH, _CANCELED, _REFILLED, _TRIPPED = (
+    int(kind)
+    for kind in (
+        CoreEvent.REJECTED,
+        CoreEvent.TRADE,
+        CoreEvent.DEPTH,
+        CoreEvent.CANCELED,
+        CoreEvent.REFILLED,
+        CoreEvent.GUARD_TRIPPED,
+    )
 )
-_REFUSALS: Final = {
-    CoreCode.PRICE_OUT_OF_RANGE: ResultCode.BAD_PRICE,
-    CoreCode.QUANTITY_OUT_OF_RANGE: ResultCode.BAD_AMOUNT,
-    CoreCode.REDUCE_ONLY_WOULD_INCREASE: ResultCode.REDUCE_ONLY_REJECTED,
-    CoreCode.POST_ONLY_WOULD_CROSS: ResultCode.POST_ONLY_WOULD_CROSS,
-    CoreCode.FOK_NOT_FILLED: ResultCode.FOK_NOT_FILLED,
-    CoreCode.NO_LIQUIDITY: ResultCode.NO_LIQUIDITY,
-    CoreCode.CAPACITY: ResultCode.CAPACITY,
-    CoreCode.SELF_TRADE: ResultCode.SELF_CROSSING,
-}
-_REASONS: Final = {
-    CoreCode.IOC_REMAINDER: CloseReason.IOC_REMAINDER,
-    CoreCode.NO_LIQUIDITY: CloseReason.NO_LIQUIDITY,
-    CoreCode.SELF_TRADE: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.SELF_TRADE_MAKER: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.SELF_TRADE_DECREMENT: CloseReason.SELF_TRADE_PREVENTION,
-    CoreCode.REDUCE_ONLY_EXCESS: CloseReason.REDUCE_ONLY_EXCESS,
-    CoreCode.USER_REQUEST: CloseReason.USER_REQUEST,
-}
 
 
 def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:
@@ -66,7 +52,7 @@ def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tup
     raw = _submit(state, place, place.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code), price_ticks
+        return refusal_of(code), price_ticks
     taker = accept_order(state, turn, place, price_ticks, replaces)
     state.open_orders[taker.number] = taker
     _book_taker(state, turn, raw, taker, handle)
@@ -83,7 +69,7 @@ def match_triggered(
     raw = _submit(state, order.place, order.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code)
+        return refusal_of(code)
     order.price_ticks = price_ticks
     begin(state, turn, order)
     _book_taker(state, turn, raw, order, handle)
@@ -106,15 +92,16 @@ def amend_resting(
     handle, remaining_lots = state.handles[order.number], place.quantity_lots - order.filled_lots
     keeps_place = place.price_ticks == order.price_ticks and remaining_lots <= order.remaining_lots
     raw = state.book.submit(
-        COMMAND_HANDLE.pack(_AMEND, place.side, 0, place.instrument, place.price_ticks, remaining_lots, handle)
+        COMMAND_HANDLE.pack(_AMEND, place.side, 0, place.instrument, place.price_ticks, remaining_lots, handle),
+        state.timestamp_ns,
     )
     kind, _, code, _, _, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
-        return _refusal(code), price_ticks
+        return refusal_of(code), price_ticks
     _unrest(state, order)
     revise(state, turn, order, place, price_ticks)
     if not keeps_place:
-        order.rank = order_number(sequence=state.sequence)
+        order.rank, order.refill_rank = order_number(sequence=state.sequence), 0
     _book_taker(state, turn, raw, order, handle)
     return ResultCode.OK, 0
 
@@ -124,6 +111,8 @@ def open_order(state: State, order: Order, handle: int) -> None:
     state.handles[order.number] = handle
     state.by_handle[handle] = order
     state.account_orders[order.place.subaccount][order.number] = order
+    if int(order.place.flags) & QUOTE:
+        state.rest_quote(order)
     state.timers.add((state.deadline(order)[0], order.number))
     note_lots(state, order, order.remaining_lots)
 
@@ -139,7 +128,10 @@ def close_order(state: State, turn: Turn, order: Order, status: OrderStatus, rea
     if order.group or order.place.trigger is not None or order.number in state.links.children:
         turn.tied_ends[order.number] = order
         state.links.drop(order)
-    state.closed_orders[order.number] = order
+    if int(order.place.flags) & QUOTE and not order.filled_lots:
+        state.drop_order(order)
+    else:
+        state.closed_orders[order.number] = order
     order.status = status
     order.reason = reason
     order.updated_ns = state.timestamp_ns
@@ -206,15 +198,17 @@ def lower_quantity(state: State, turn: Turn, order: Order, lots: int, *, rests: 
 def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int) -> Order:
     """Make the order of this command, with its names; the caller says where it stands."""
     number = order_number(sequence=state.sequence)
-    order = Order(
-        number=number,
-        rank=number,
-        place=place,
-        price_ticks=price_ticks,
-        quantity_lots=place.quantity_lots,
-        created_ns=state.timestamp_ns,
-        updated_ns=state.timestamp_ns,
-        replaces=replaces,
+    order = state.adopt_order(
+        Order(
+            number=number,
+            rank=number,
+            place=place,
+            price_ticks=price_ticks,
+            quantity_lots=place.quantity_lots,
+            created_ns=state.timestamp_ns,
+            updated_ns=state.timestamp_ns,
+            replaces=replaces,
+        )
     )
     state.index_order(order)
     turn.events.append(
@@ -239,6 +233,7 @@ def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, repla
             client_order_id=place.client_order_id,
             label=place.label,
             replaces=replaces,
+            display_lots=place.display_lots,
         )
     )
     return order
@@ -248,32 +243,15 @@ def _unrest(state: State, order: Order) -> None:
     """Undo `open_order`."""
     del state.by_handle[state.handles.pop(order.number)]
     del state.account_orders[order.place.subaccount][order.number]
+    if int(order.place.flags) & QUOTE:
+        state.unrest_quote(order)
     state.timers.remove((state.deadline(order)[0], order.number))
     note_lots(state, order, -order.remaining_lots)
 
 
 def _submit(state: State, place: Place, lots: int) -> bytes:
-    cell = state.cell(place.subaccount, place.instrument)
-    raw: bytes = state.book.submit(
-        COMMAND.pack(
-            _NEW,
-            place.side,
-            core_flags(place, state.accounts[place.subaccount]),
-            place.instrument,
-            place.price_ticks,
-            lots,
-            state.book_owner(place.subaccount),
-            cell,
-        )
-    )
+    raw: bytes = state.book.submit(new_order(state, place, place.price_ticks, lots), state.timestamp_ns)
     return raw
-
-
-def _refusal(code: int) -> ResultCode:
-    refusal = _REFUSALS.get(code)
-    if refusal is None:
-        raise InvariantViolated(f"the book refused an admitted order with {code}")
-    return refusal
 
 
 def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int) -> None:
@@ -284,10 +262,22 @@ def _book_taker(state: State, turn: Turn, raw: bytes, taker: Order, handle: int)
             close_order(state, turn, taker, OrderStatus.FILLED, CloseReason.NONE)
         else:
             open_order(state, taker, handle)
+    if turn.frozen:
+        end_frozen(state, turn)
+
+
+def end_frozen(state: State, turn: Turn) -> None:
+    """Cancel what is left of the groups that froze in this command, in the order of freezing, by ascending number."""
+    for group in turn.frozen:
+        orders = sorted(state.account_orders[group.subaccount].items())
+        doomed = [order for _, order in orders if order.place.mmp_group == group.number]
+        cancel_orders(state, turn, doomed, CloseReason.MMP_TRIGGERED)
+    turn.frozen.clear()
 
 
 def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handle: int) -> None:
-    """Book the core's events behind ACCEPTED, in match order."""
+    """Book the core's events behind ACCEPTED, in match order. A refilled maker now comes behind its whole level."""
+    refills = 0
     for kind, side, code, instrument, handle, price_ticks, lots in EVENT.iter_unpack(raw):
         if kind == _TRADE:
             maker = state.by_handle[handle]
@@ -298,12 +288,18 @@ def _book_events(state: State, turn: Turn, raw: bytes, taker: Order, taker_handl
             turn.level(instrument, side, price_ticks, lots)
         elif kind == _CANCELED:
             order = taker if handle == taker_handle else state.by_handle[handle]
-            _book_cancel(state, turn, order, code=code, lots=lots)
+            book_cancel(state, turn, order, code=code, lots=lots)
+        elif kind == _REFILLED and handle != taker_handle:
+            refills += 1
+            maker = state.by_handle[handle]
+            maker.rank, maker.refill_rank = taker.rank, refills
+        elif kind == _TRIPPED:
+            freeze(state, turn, handle, code=code, instrument=instrument, lots=lots)
 
 
-def _book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
+def book_cancel(state: State, turn: Turn, order: Order, *, code: int, lots: int) -> None:
     """The core ended an order, or took `lots` off it to prevent a self-trade."""
     if lots < order.remaining_lots:
         lower_quantity(state, turn, order, lots, rests=order.number in state.handles)
     else:
-        close_order(state, turn, order, OrderStatus.CANCELED, _REASONS[code])
+        close_order(state, turn, order, OrderStatus.CANCELED, reason_of(code))

@@ -4,7 +4,7 @@ A nonce is read as time: its decimal digits padded with zeros on the right to 19
 minutes of journal time, once per (owner, signer).
 """
 
-from typing import Final
+from typing import Any, Final
 
 from exchange.domain.limits import NONCE_WINDOW_NS
 
@@ -48,3 +48,13 @@ class NonceStore:
         """Forget buckets of which every nonce is behind the window for good."""
         for bucket in [b for b in self.buckets if (b + 1) * _BUCKET_NS <= now_ns - NONCE_WINDOW_NS]:
             del self.buckets[bucket]
+
+    def rows(self) -> list[tuple[int, list[tuple[bytes, bytes, int, int]]]]:
+        """All of it: (bucket, (owner, signer, nonce, order) ...), sorted."""
+        buckets = sorted(self.buckets.items())
+        return [(bucket, sorted((*key, by) for key, by in used.items())) for bucket, used in buckets]
+
+    def restore(self, rows: list[Any]) -> None:
+        """Inverse of `rows`."""
+        for bucket, used in rows:
+            self.buckets[bucket] = {(owner, signer, nonce): by for owner, signer, nonce, by in used}

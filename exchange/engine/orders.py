@@ -10,8 +10,9 @@ from exchange.domain.commands import Place
 from exchange.domain.events import OrderRefused, OrderRepeated
 from exchange.domain.ids import order_number
 from exchange.domain.result_codes import OrderStatus, ResultCode
+from exchange.engine.auctions import begin_call
 from exchange.engine.authority import check_authority, check_expiry
-from exchange.engine.entry_checks import check_entry, check_terms, check_time
+from exchange.engine.entry_checks import check_display, check_entry, check_terms, check_time
 from exchange.engine.matching import match_order
 from exchange.engine.records import Order
 from exchange.engine.state import State
@@ -56,11 +57,12 @@ def admit(state: State, turn: Turn, place: Place) -> bool:
 
 def execute(state: State, turn: Turn, place: Place, *, replaces: int) -> None:
     """The ladder behind the nonce, then the book."""
-    code, best_ticks = check_terms(state, place), 0
+    code, best_ticks = check_terms(state, place) or check_display(state, place), 0
     if not code and place.trigger is not None:
         code = check_time(state, place) or accept_trigger(state, turn, place, place.trigger)
     elif not code:
         code = check_entry(state, place)
+        code = code or begin_call(state, turn, place, place.quantity_lots, order_number(sequence=state.sequence))
         if not code:
             code, best_ticks = match_order(state, turn, place, replaces=replaces)
     if code:
@@ -96,9 +98,7 @@ def find_order(
     """An open or remembered order of a subaccount by the one name given."""
     if subaccount not in state.account_orders:
         return None
-    if not number:
-        names: dict[str, int] | dict[int, int] = state.client_ids[subaccount] if client_order_id else {}
-        number = names.get(client_order_id, 0) if client_order_id else state.nonce_orders[subaccount].get(nonce, 0)  # type: ignore[call-overload]
+    number = number or state.number_of(subaccount, client_order_id, nonce)
     order = state.find_live(number) or state.closed_orders.get(number)
     return order if order is not None and order.place.subaccount == subaccount else None
 
@@ -129,4 +129,6 @@ def _is_same_body(one: Place, other: Place) -> bool:
         and one.expires_at_s == other.expires_at_s
         and one.label == other.label
         and one.trigger == other.trigger
+        and one.mmp_group == other.mmp_group
+        and one.display_lots == other.display_lots
     )

@@ -1,5 +1,7 @@
 """Latest prices: of the journaled rounds, in 1e-9 USDC, and of trades, in ticks."""
 
+from collections.abc import MutableMapping
+
 from exchange.domain.commands import MarkRow
 
 __all__ = ["PriceTable"]
@@ -14,7 +16,7 @@ class PriceTable:
         self.index_e9: dict[str, int] = {}
         self.forward_e9: dict[tuple[str, int], int] = {}
         self.marks: dict[int, MarkRow] = {}
-        self.last_ticks: dict[int, int] = {}
+        self.last_ticks: MutableMapping[int, int] = {}
 
     def forward(self, underlying: str, expiry_s: int) -> int:
         """Forward of an expiry; its index until a forward is known (D-006)."""

@@ -5,6 +5,7 @@ from exchange.domain.events import CommandRefused, PricesSet
 from exchange.domain.ids import is_perpetual_id
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
+from exchange.engine.protection import set_weights
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import observe
@@ -29,6 +30,7 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
         prices.forward_e9[expiry.underlying, expiry.expiry_s] = expiry.forward_e9
     for row in command.marks:
         prices.marks[row.instrument] = row
+        set_weights(state, row.instrument)
     turn.events.append(PricesSet(prices=command))
     if state.waiting_orders:
         _fire_triggers(state, command)

@@ -1,6 +1,11 @@
 """Answers to questions. Nothing here changes the state, but for caches."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, get_args
+
+from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
+from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import (
     AccountView,
     Answer,
@@ -8,13 +13,16 @@ from exchange.domain.views import (
     GetAccount,
     GetBook,
     GetInstruments,
+    GetMmpGroups,
     GetOpenOrders,
     GetOrder,
     GetPrices,
     GetSummary,
     GetTriggerOrders,
     GetWallet,
+    MmpGroupView,
     OrderView,
+    Output,
     PositionView,
     PricesView,
     Query,
@@ -23,13 +31,13 @@ from exchange.domain.views import (
     WalletView,
 )
 from exchange.engine.orders import find_order
-from exchange.engine.records import Account, Order
+from exchange.engine.records import Account, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
 from exchange.engine.waiting import trigger_price_e9
 
-__all__ = ["answer", "order_view"]
+__all__ = ["answer", "order_view", "output_of"]
 
 
 def answer(state: State, query: Query) -> Answer:
@@ -44,6 +52,9 @@ def answer(state: State, query: Query) -> Answer:
         case GetAccount():
             account = state.accounts.get(query.subaccount)
             return None if account is None else _account_view(state, account)
+        case GetMmpGroups():
+            groups = state.account_groups.get(query.subaccount, {})
+            return tuple(_group_view(group) for _, group in sorted(groups.items()))
         case GetWallet():
             return _wallet_view(state, query.owner)
         case _:
@@ -51,12 +62,51 @@ def answer(state: State, query: Query) -> Answer:
 
 
 def order_view(state: State, number: int) -> OrderView | None:
-    """An order by number, open or remembered; None when unknown."""
-    order = state.find_live(number) or state.closed_orders.get(number)
+    """An order by number: open, remembered, or ended just now; None when unknown."""
+    quick = state.quick_view(number)
+    if quick is not None:
+        return quick
+    order = state.find_live(number) or state.closed_orders.get(number) or state.find_ended(number)
     return None if order is None else _view(state, order)
 
 
-def _order_views(state: State, orders: dict[int, Order]) -> tuple[OrderView, ...]:
+def output_of(state: State, events: Sequence[Event]) -> Output:
+    """What the last command produced, with every order that its events touched as it is now."""
+    return Output(
+        sequence=state.sequence,
+        timestamp_ns=state.timestamp_ns,
+        events=tuple(events),
+        orders=_touched(state, events),
+    )
+
+
+def _touched(state: State, events: Sequence[Event]) -> dict[int, OrderView]:
+    views: dict[int, OrderView] = {}
+    for event in events:
+        orders_of = _ORDERS_OF.get(type(event))
+        for number in orders_of(event) if orders_of is not None else ():
+            view = None if number in views else order_view(state, number)
+            if view is not None:
+                views[number] = view
+    return views
+
+
+def _own_order(event: OrderEvent | QuotePlaced) -> tuple[int, ...]:
+    return (event.order,) if event.order else ()
+
+
+def _both_orders(event: Trade) -> tuple[int, ...]:
+    return event.maker.order, event.taker.order
+
+
+# By exact type: a chain of isinstance over unions costs more than applying a cancel.
+_ORDERS_OF: Final[dict[type, Callable[[Any], tuple[int, ...]]]] = {
+    Trade: _both_orders,
+    **dict.fromkeys((*get_args(OrderEvent), QuotePlaced), _own_order),
+}
+
+
+def _order_views(state: State, orders: Mapping[int, Order]) -> tuple[OrderView, ...]:
     return tuple(_view(state, order) for _, order in sorted(orders.items()))
 
 
@@ -121,6 +171,7 @@ def _view(state: State, order: Order) -> OrderView:
         trigger=place.trigger,
         trigger_e9=trigger_price_e9(state, order) if place.trigger is not None else 0,
         refusal=order.refusal,
+        display_lots=place.display_lots,
     )
 
 
@@ -159,6 +210,22 @@ def _position_view(state: State, account: Account, instrument: Instrument) -> Po
     )
 
 
+def _group_view(group: MmpGroup) -> MmpGroupView:
+    return MmpGroupView(
+        mmp_group=group.number,
+        underlying=group.underlying,
+        lot_e9=group.lot_e9,
+        interval_ns=group.interval_ns,
+        frozen_ns=group.frozen_ns,
+        quantity_lots=group.quantity_lots,
+        delta_e9=group.delta_e9,
+        vega_e9=group.vega_e9,
+        count=group.count,
+        is_frozen=group.is_frozen,
+        thaw_ns=group.thaw_ns,
+    )
+
+
 def _wallet_view(state: State, owner: bytes) -> WalletView | None:
     accounts = state.owner_accounts.get(owner, [])
     rows = state.keys.get(owner, {})
@@ -181,10 +248,12 @@ def _book_view(state: State, query: GetBook) -> BookView | None:
     if query.instrument not in state.instruments:
         return None
     bids, asks = state.book.depth(query.instrument, query.levels)
+    auction = state.auctions.get(query.instrument)
     return BookView(
         instrument=query.instrument,
         bids=tuple((row[0], row[1], row[2]) for row in bids),
         asks=tuple((row[0], row[1], row[2]) for row in asks),
+        auction_deadline_ns=auction.deadline_ns if auction is not None else 0,
     )
 
 

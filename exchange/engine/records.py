@@ -7,7 +7,17 @@ import msgspec
 from exchange.domain.commands import OrderFlag, Place
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
-__all__ = ["Account", "Batch", "KeyRow", "Order", "Position", "Session", "TriggerStage"]
+__all__ = [
+    "Account",
+    "Auction",
+    "Batch",
+    "KeyRow",
+    "MmpGroup",
+    "Order",
+    "Position",
+    "Session",
+    "TriggerStage",
+]
 
 
 class TriggerStage(IntEnum):
@@ -41,6 +51,8 @@ class Order(msgspec.Struct, kw_only=True):
     """Number of the batch of its last fill under its present signature."""
     rank: int = 0
     """Age in line, in the form of an order number: its own, or the command that moved it to the back."""
+    refill_rank: int = 0
+    """Place among the icebergs that one order sent to the back of their levels; `rank` is then that order's."""
     first_place: Place | None = None
     """The command that made it, once a signed amendment replaced `place`: a repeat is compared with this one."""
     stage: TriggerStage = TriggerStage.NONE
@@ -58,9 +70,23 @@ class Order(msgspec.Struct, kw_only=True):
     """Why it was refused when its trigger fired."""
 
     @property
+    def place_in_line(self) -> tuple[int, int]:
+        """What orders of one level are sorted by."""
+        return self.rank, self.refill_rank
+
+    @property
     def remaining_lots(self) -> int:
         """What can still trade."""
         return self.quantity_lots - self.filled_lots
+
+
+class Auction(msgspec.Struct, kw_only=True, array_like=True):
+    """The call auction of an instrument."""
+
+    instrument: int
+    deadline_ns: int
+    first_rank: int
+    """Least rank of orders that came during the call: of two own orders the one that came later is the taker."""
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -125,6 +151,24 @@ class Session(msgspec.Struct, kw_only=True, array_like=True):
     number: int
     owner: bytes
     signer: bytes
+
+
+class MmpGroup(msgspec.Struct, kw_only=True):
+    """A protection group with its limits (as in SetMmpConfig). What its window has counted, the book knows."""
+
+    subaccount: int
+    number: int
+    underlying: str
+    lot_e9: int
+    interval_ns: int = 0
+    frozen_ns: int = 0
+    quantity_lots: int = 0
+    delta_e9: int = 0
+    vega_e9: int = 0
+    count: int = 0
+    is_frozen: bool = False
+    thaw_ns: int = 0
+    """When time thaws it; 0: not frozen, or until a reset."""
 
 
 class Batch(msgspec.Struct, kw_only=True):

@@ -4,7 +4,6 @@
 exposures and caches are derived; a load gives them anew.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
@@ -16,13 +15,12 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
-from exchange.engine.flags import REDUCE_ONLY, core_flags
-from exchange.engine.matching import open_order
-from exchange.engine.records import Account, Batch, KeyRow, Order, Position, Session, TriggerStage
+from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
+from exchange.engine.records import Account, Auction, Batch, KeyRow, Order, Position, Session, TriggerStage
+from exchange.engine.restored_book import restore_book, shown_lots
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.waiting import await_trigger, extreme_e9, resume
 from matching_core import OrderBook
-from matching_core.fills import COMMAND, EVENT, CoreCommand, CoreEvent
 
 __all__ = ["SECTIONS", "dump", "load"]
 
@@ -38,6 +36,8 @@ SECTIONS: Final = (
     "closed",
     "nonces",
     "batch",
+    "groups",
+    "auctions",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -62,6 +62,7 @@ _ORDER_FIELDS: Final = (
     "replaces",
     "filled_batch",
     "rank",
+    "refill_rank",
     "stage",
     "trigger_e9",
     "offset_e9",
@@ -90,8 +91,6 @@ _ACCOUNT_FIELDS: Final = (
 )
 _POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns")
 _BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
-_FAR: Final = 1 << 60
-"""A position far enough from zero for any reduce-only order to rest again."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -106,20 +105,25 @@ def dump(state: State) -> dict[str, bytes]:
         [_account_row(account) for _, account in sorted(state.accounts.items())],
         [(owner, [row for _, row in sorted(keys.items())]) for owner, keys in sorted(state.keys.items())],
         [session for _, session in sorted(state.sessions.items())],
-        [_order_row(order) for _, order in sorted(state.open_orders.items())],
+        [_order_row(order, shown_lots(state, order)) for _, order in sorted(state.open_orders.items())],
         [_waiting_row(state, order) for _, order in sorted(state.waiting_orders.items())],
         [_order_row(order) for order in state.closed_orders.values()],
-        _nonce_rows(state),
+        state.nonces.rows(),
         _batch_row(state.batch),
+        group_rows(state),
+        [auction for _, auction in sorted(state.auctions.items())],
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
 
 def load(
-    sections: dict[str, bytes], book_factory: Callable[[], Any] = OrderBook, config: EngineConfig | None = None
+    sections: dict[str, bytes],
+    book_factory: Callable[[], Any] = OrderBook,
+    config: EngineConfig | None = None,
+    state_class: type[State] = State,
 ) -> State:
     """The state of `dump`, with every open order back in its place in line. Raises InvariantViolated on bad rows."""
-    state = State(book_factory, config)
+    state = state_class(book_factory, config)
     decoded = {name: _decode(sections[name]) for name in SECTIONS}
     for name, value in zip(_COUNTERS, decoded["meta"], strict=True):
         setattr(state, name, value)
@@ -128,19 +132,24 @@ def load(
         state.index_instrument(instrument)
     _load_prices(state, decoded["prices"])
     _load_accounts(state, decoded)
-    for bucket, used in decoded["nonces"]:
-        state.nonces.buckets[bucket] = {(owner, signer, nonce): by for owner, signer, nonce, by in used}
+    load_groups(state, decoded["groups"])
+    state.nonces.restore(decoded["nonces"])
+    auctions = msgspec.convert(decoded["auctions"], list[Auction])
+    state.auctions.update({auction.instrument: auction for auction in auctions})
     state.batch = _load_batch(decoded["batch"])
-    closed = [_load_order(row) for row in decoded["closed"]]
-    state.closed_orders = OrderedDict((order.number, order) for order in closed)
-    orders = [_load_order(row) for row in decoded["orders"]]
-    waiting = [_load_order(row) for row in decoded["waiting"]]
+    closed, orders, waiting = (
+        [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")
+    )
+    for order in closed:
+        state.closed_orders[order.number] = order
     for order in sorted((*closed, *orders, *waiting), key=lambda order: order.number):
         state.index_order(order)
-    _restore_book(state, orders)
+    restore_book(state, orders, {row[0]: row[1] for row in decoded["orders"]})
     for order in waiting:
         await_trigger(state, order)
         resume(state, order)
+    load_windows(state, decoded["groups"])
+    state.mirror_all()
     return state
 
 
@@ -157,12 +166,8 @@ def _price_rows(state: State) -> list[Any]:
         sorted((*key, value) for key, value in prices.forward_e9.items()),
         [row for _, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
+        state.price_moves.rows(state.instruments),
     ]
-
-
-def _nonce_rows(state: State) -> list[Any]:
-    buckets = sorted(state.nonces.buckets.items())
-    return [(bucket, sorted((*key, by) for key, by in used.items())) for bucket, used in buckets]
 
 
 def _account_row(account: Account) -> list[Any]:
@@ -170,9 +175,10 @@ def _account_row(account: Account) -> list[Any]:
     return [account.index, _values(account, _ACCOUNT_FIELDS), positions]
 
 
-def _order_row(order: Order) -> list[Any]:
+def _order_row(order: Order, shown: int = 0) -> list[Any]:
+    """`shown`: of an iceberg in the book, what is left of its slice; else 0."""
     first = () if order.first_place is None else pack_command(order.first_place)
-    return [order.number, _values(order, _ORDER_FIELDS), *pack_command(order.place), *first]
+    return [order.number, shown, _values(order, _ORDER_FIELDS), *pack_command(order.place), *first]
 
 
 def _waiting_row(state: State, order: Order) -> list[Any]:
@@ -197,6 +203,7 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.index_e9 = {name: value for name, value in rows[2]}  # noqa: C416 - rows are lists of two
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
+    state.price_moves.restore(rows[6])
     prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
 
 
@@ -206,10 +213,7 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
         values["self_trade_mode"] = OrderFlag(values["self_trade_mode"])
         held = {n: Position(**dict(zip(_POSITION_FIELDS, row, strict=True))) for n, row in positions}
         account = Account(index=index, positions=held, **values)
-        is_new = index not in state.accounts
-        state.accounts[index] = account
-        if is_new:
-            state.index_account(account)
+        state.open_account(account)
         state.cash_sum_e6 += account.ledger_cash_e6
         for number, position in held.items():
             state.position_sums[number] += position.lots
@@ -218,11 +222,12 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
         keys = msgspec.convert(rows, list[KeyRow])
         state.keys[owner] = {row.key: row for row in keys}
     sessions = msgspec.convert(decoded["sessions"], list[Session])
-    state.sessions = {session.number: session for session in sessions}
+    for session in sessions:
+        state.sessions[session.number] = session
 
 
 def _load_order(row: list[Any]) -> Order:
-    number, fields, *packed = row
+    number, _, fields, *packed = row
     place, first_place = _unpack_place(packed[:2]), _unpack_place(packed[2:]) if packed[2:] else None
     values = dict(zip(_ORDER_FIELDS, fields, strict=True))
     for name, kind in _ORDER_ENUMS.items():
@@ -246,37 +251,3 @@ def _load_batch(row: list[Any]) -> Batch:
         instruments=dict(instruments),
         orders=dict(orders),
     )
-
-
-def _restore_book(state: State, orders: list[Order]) -> None:
-    """Rest the orders by ascending rank, which is the order of every level."""
-    for order in sorted(orders, key=lambda order: order.rank):
-        state.open_orders[order.number] = order
-        state.links.add(order)
-        open_order(state, order, _rest(state, order))
-
-
-def _rest(state: State, order: Order) -> int:
-    """Put one order into the book and return its handle. Its cell is pulled away from zero for that moment."""
-    place = order.place
-    cell = state.cell(place.subaccount, place.instrument)
-    held = state.accounts[place.subaccount].lots(place.instrument)
-    if int(place.flags) & REDUCE_ONLY:
-        state.book.set_cell(cell, _FAR if place.side else -_FAR)
-    command = COMMAND.pack(
-        CoreCommand.NEW,
-        place.side,
-        core_flags(place, state.accounts[place.subaccount]),
-        place.instrument,
-        order.price_ticks,
-        order.remaining_lots,
-        state.book_owner(place.subaccount),
-        cell,
-    )
-    raw: bytes = state.book.submit(command)
-    state.book.set_cell(cell, held)
-    kind, _, code, _, handle, _, _ = EVENT.unpack_from(raw)
-    # Accepted and one level deeper; anything more means that it traded.
-    if kind != CoreEvent.ACCEPTED or len(raw) != 2 * EVENT.size:
-        raise InvariantViolated(f"order {order.number} does not rest again (code {code})")
-    return int(handle)

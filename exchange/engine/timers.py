@@ -1,8 +1,10 @@
-"""Time: what is due dies in (deadline, number) order, a bounded number per Clock."""
+"""Time: what is due ends in (deadline, number) order, a bounded number per Clock."""
 
 from exchange.domain.limits import MAX_TIMERS_PER_CLOCK
 from exchange.domain.result_codes import CloseReason, OrderStatus
+from exchange.engine.auctions import due_auction, end_call
 from exchange.engine.matching import cancel_orders
+from exchange.engine.protection import thaw_due
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 
@@ -10,10 +12,21 @@ __all__ = ["fire_timers"]
 
 
 def fire_timers(state: State, turn: Turn) -> None:
-    """End orders whose signature, date or instrument ran out; MAX_TIMERS_PER_CLOCK at most, the rest at the next."""
+    """End calls and orders whose signature, date or instrument ran out, and thaw groups, by time.
+
+    MAX_TIMERS_PER_CLOCK at most, the rest at the next Clock; at the same time groups thaw first and calls end last.
+    """
     state.nonces.drop_stale(state.timestamp_ns)
     for _ in range(MAX_TIMERS_PER_CLOCK):
-        if not state.timers or state.timers[0][0] > state.timestamp_ns:
+        auction = due_auction(state) if state.auctions else None
+        if auction is not None:
+            end_call(state, turn, auction)
+            continue
+        deadline_ns = state.timers[0][0] if state.timers else state.timestamp_ns + 1
+        if state.thaws and state.thaws[0][0] <= min(deadline_ns, state.timestamp_ns):
+            thaw_due(state, turn)
+            continue
+        if deadline_ns > state.timestamp_ns:
             return
         order = state.require_live(state.timers[0][1])
         reason = state.deadline(order)[1]

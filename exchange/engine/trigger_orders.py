@@ -15,9 +15,11 @@ from exchange.domain.events import OrderTriggered, TriggerFailed
 from exchange.domain.ids import order_number
 from exchange.domain.limits import MAX_MONEY_E6, MAX_TRIGGERS_PER_COMMAND
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.engine.auctions import interrupt
 from exchange.engine.entry_checks import check_entry, check_terms
 from exchange.engine.flags import MARKET, REDUCE_ONLY
 from exchange.engine.matching import accept_order, cancel_orders, close_order, match_triggered
+from exchange.engine.price_moves import moves_too_far
 from exchange.engine.records import Order, TriggerStage
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
@@ -77,7 +79,13 @@ def run_triggers(state: State, turn: Turn, *, may_place: bool) -> None:
         _settle(state, turn)
         if not may_place or not state.triggers.fired:
             return
-        _place(state, turn, state.waiting_orders[state.triggers.fired[0]])
+        order = state.waiting_orders[state.triggers.fired[0]]
+        rank = order_number(sequence=state.sequence, line=_FIRST_LINE + turn.placed_triggers)
+        if _would_interrupt(state, order):
+            # The call holds it back, so that a stop is placed when there is a price for it.
+            interrupt(state, turn, order.place.instrument, rank)
+        else:
+            _place(state, turn, order, rank)
     _settle(state, turn)
 
 
@@ -212,7 +220,7 @@ def _end_orphans(state: State, turn: Turn, subaccount: int, instrument: int) -> 
     cancel_orders(state, turn, orphans, CloseReason.POSITION_CLOSED)
 
 
-def _place(state: State, turn: Turn, order: Order) -> None:
+def _place(state: State, turn: Turn, order: Order, rank: int) -> None:
     """A fired order becomes an open one: partners go, then the ladder of a new order, then the book."""
     trigger = order.place.trigger
     if trigger is None:
@@ -225,10 +233,18 @@ def _place(state: State, turn: Turn, order: Order) -> None:
     leave(state, order)
     state.open_orders[order.number] = order
     order.status = OrderStatus.OPEN
-    order.rank = order_number(sequence=state.sequence, line=_FIRST_LINE + turn.placed_triggers)
+    order.rank = rank
     order.updated_ns = state.timestamp_ns
     turn.placed_triggers += 1
     _enter(state, turn, order)
+
+
+def _would_interrupt(state: State, order: Order) -> bool:
+    """Whether an order that could be placed now would move the price too far."""
+    place = msgspec.structs.replace(order.place, quantity_lots=order.quantity_lots)
+    if state.deadline(order)[0] <= state.timestamp_ns or not moves_too_far(state, place, place.quantity_lots):
+        return False
+    return not (check_terms(state, place) or check_entry(state, place, is_new=False))
 
 
 def _enter(state: State, turn: Turn, order: Order) -> None:
@@ -243,6 +259,8 @@ def _enter(state: State, turn: Turn, order: Order) -> None:
     if place.quantity_lots != order.quantity_lots:
         place = msgspec.structs.replace(place, quantity_lots=order.quantity_lots)
     code = check_terms(state, place) or check_entry(state, place, is_new=False)
+    if not code and moves_too_far(state, place, place.quantity_lots):
+        code = ResultCode.PRICE_MOVE_TOO_LARGE
     code = code or match_triggered(state, turn, order, begin=_report)
     if code:
         _report(state, turn, order)

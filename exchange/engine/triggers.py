@@ -219,6 +219,8 @@ class TriggerBook:
     def __init__(self) -> None:
         self.ladders: dict[SourceKey, Ladder] = {}
         self.fired: SortedList[int] = SortedList()
+        self.held: set[int] = set()
+        """Fired too, but their instruments are in a call auction: they join the queue at its end."""
 
     def arm(self, key: SourceKey, order: Order) -> None:
         """Watch `order`'s price; its `trigger_e9`, or for a trailing order `extreme_e9`, is set."""
@@ -226,7 +228,9 @@ class TriggerBook:
 
     def disarm(self, key: SourceKey, order: Order) -> None:
         """Forget an order that is armed or has fired."""
-        if order.stage is TriggerStage.FIRED:
+        if order.stage is TriggerStage.FIRED and order.number in self.held:
+            self.held.remove(order.number)
+        elif order.stage is TriggerStage.FIRED:
             self.fired.remove(order.number)
         elif order.stage is TriggerStage.ARMED:
             ladder = self.ladders[key]

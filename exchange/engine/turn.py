@@ -4,7 +4,7 @@ from typing import Final
 
 from exchange.domain.commands import Side
 from exchange.domain.events import BookLevel, Event, OrderClosed
-from exchange.engine.records import Order
+from exchange.engine.records import MmpGroup, Order
 from exchange.engine.state import State
 
 __all__ = ["Turn"]
@@ -30,6 +30,8 @@ class Turn:
         self.tied_ends: dict[int, Order] = {}
         """Orders that ended and had others waiting for them, likewise."""
         self.placed_triggers = 0
+        self.frozen: list[MmpGroup] = []
+        """Groups that reached a limit, until their orders were canceled."""
 
     def level(self, instrument: int, side: int, price_ticks: int, quantity_lots: int) -> None:
         """Remember a level's newest total; it is reported once."""

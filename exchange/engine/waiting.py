@@ -12,10 +12,13 @@ __all__ = [
     "arm",
     "await_trigger",
     "extreme_e9",
+    "hold_back",
     "is_due",
     "leave",
+    "let_go",
     "move_trigger",
     "observe",
+    "queue",
     "report",
     "resume",
     "source_key",
@@ -66,7 +69,7 @@ def arm(state: State, turn: Turn, order: Order) -> None:
         order.extreme_e9 = price_e9 or 0
     if price_e9 is not None and fires_at_once(order, price_e9):
         _fire(order, price_e9)
-        state.triggers.fired.add(order.number)
+        queue(state, order)
     else:
         order.stage = TriggerStage.ARMED
         state.triggers.arm(_key(state, order), order)
@@ -92,7 +95,34 @@ def move_trigger(state: State, turn: Turn, order: Order, trigger_e9: int) -> Non
 def observe(state: State, key: SourceKey, price_e9: int) -> None:
     """A watched price moved: what it fires joins the queue."""
     for number in state.triggers.observe(key, price_e9):
-        _fire(state.waiting_orders[number], price_e9)
+        order = state.waiting_orders[number]
+        _fire(order, price_e9)
+        if order.place.instrument in state.auctions:
+            state.triggers.fired.remove(number)
+            state.triggers.held.add(number)
+
+
+def queue(state: State, order: Order) -> None:
+    """Put a fired order in line, or hold it back while its instrument is in a call auction."""
+    if order.place.instrument in state.auctions:
+        state.triggers.held.add(order.number)
+    else:
+        state.triggers.fired.add(order.number)
+
+
+def hold_back(state: State, instrument: int) -> None:
+    """A call begins: what fired on the instrument and is not placed yet waits for its end."""
+    fired = [n for n in state.triggers.fired if state.waiting_orders[n].place.instrument == instrument]
+    state.triggers.held.update(fired)
+    for number in fired:
+        state.triggers.fired.remove(number)
+
+
+def let_go(state: State, instrument: int) -> None:
+    """A call ended: what it held back is in line again."""
+    held = [n for n in state.triggers.held if state.waiting_orders[n].place.instrument == instrument]
+    state.triggers.held.difference_update(held)
+    state.triggers.fired.update(held)
 
 
 def resume(state: State, order: Order) -> None:
@@ -100,7 +130,7 @@ def resume(state: State, order: Order) -> None:
     if order.stage is TriggerStage.ARMED:
         state.triggers.arm(_key(state, order), order)
     elif order.stage is TriggerStage.FIRED:
-        state.triggers.fired.add(order.number)
+        queue(state, order)
 
 
 def extreme_e9(state: State, order: Order) -> int:

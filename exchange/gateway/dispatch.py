@@ -11,6 +11,7 @@ from exchange.gateway.core import Core, Handler
 from exchange.gateway.debug_methods import DebugMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.intake import Unverified, Work
+from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.order_methods import OrderMethods
 from exchange.gateway.owner_actions import OwnerActions
 from exchange.gateway.public_methods import PublicMethods
@@ -38,6 +39,7 @@ class Dispatcher(Work):
             **DebugMethods(core).handlers(),
             **self.orders.handlers(),
             **AccountMethods(core).handlers(),
+            **MmpMethods(core).handlers(),
             **self.owner_actions.handlers(),
             "public/login": self._login,
             "private/logout": self._logout,

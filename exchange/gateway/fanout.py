@@ -18,6 +18,7 @@ from exchange.domain.events import (
     Trade,
     TriggerSet,
 )
+from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.core import Core
@@ -32,7 +33,7 @@ from exchange.wire.venue import COLLATERAL, asset_kind
 
 __all__ = ["Fanout", "Subscriber"]
 
-_OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered
+_OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered | QuotePlaced
 _REFUSED: Final = "14022 log in as the owner of this subaccount first"
 
 
@@ -295,7 +296,8 @@ class Fanout:
         if topic.shown_version == book.version and now - topic.sent_at < self._core.settings.quiet_interval_s:
             return
         if book.is_crossed():
-            self._core.market.crossed_count += 1
+            # A book of a call auction crosses; it is shown again when it was matched.
+            self._core.market.crossed_count += topic.instrument_id not in self._core.market.auctions
             return
         instrument = self._core.market.by_id[topic.instrument_id]
         channel = topic.channel

@@ -11,6 +11,7 @@ import msgspec
 from sortedcontainers import SortedDict
 
 from exchange.bus.interface import ExchangePort
+from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.commands import MarkRow, SetPrices, Side
 from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet, Trade
 from exchange.domain.instrument import Instrument, format_e9
@@ -89,7 +90,9 @@ class _Hour(msgspec.Struct):
 class Market:
     """All public state. `price_version` rises with each price round; `EVENTS` are the types that change it."""
 
-    EVENTS: ClassVar[frozenset[type]] = frozenset({BookLevel, Trade, PricesSet, InstrumentListed})
+    EVENTS: ClassVar[frozenset[type]] = frozenset(
+        {BookLevel, Trade, PricesSet, InstrumentListed, AuctionStarted, AuctionEnded}
+    )
 
     def __init__(self) -> None:
         """Start empty; `load` asks for the present."""
@@ -100,6 +103,8 @@ class Market:
         self.price_version = 0
         self.crossed_count = 0
         self.is_loaded = False
+        self.auctions: dict[int, int] = {}
+        """Deadlines of call auctions by instrument, Unix nanoseconds."""
         self._hours: dict[int, list[_Hour]] = {}
 
     def load(self, port: ExchangePort) -> None:
@@ -146,6 +151,10 @@ class Market:
             self._set_prices(event.prices, timestamp_ns)
         elif isinstance(event, InstrumentListed):
             self._list(event.instrument)
+        elif isinstance(event, AuctionStarted):
+            self.auctions[event.instrument] = event.deadline_ns
+        elif isinstance(event, AuctionEnded):
+            self.auctions.pop(event.instrument, None)
 
     def book(self, instrument_id: int) -> Book:
         """Book of an instrument, made when it is new."""
@@ -179,6 +188,8 @@ class Market:
     def _book_answer(self, answer: Answer) -> None:
         if isinstance(answer, BookView):
             self.book(answer.instrument).load(answer)
+            if answer.auction_deadline_ns:
+                self.auctions[answer.instrument] = answer.auction_deadline_ns
 
     def _prices_answer(self, answer: Answer) -> None:
         if isinstance(answer, PricesView) and answer.round >= self.prices.round:

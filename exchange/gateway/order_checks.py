@@ -20,6 +20,7 @@ from exchange.domain.money import ceil_div
 from exchange.gateway.auth import parse_wallet
 from exchange.gateway.calls import Identity
 from exchange.gateway.directory import Directory, has_trade_scope
+from exchange.gateway.display_checks import display_lots
 from exchange.gateway.market import Market
 from exchange.gateway.trigger_checks import trigger_of
 from exchange.gateway.verify import OrderTerms
@@ -50,6 +51,8 @@ _SLIDE: Final = int(OrderFlag.SLIDE)
 _MARKET: Final = int(OrderFlag.MARKET)
 _REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
 _MMP: Final = int(OrderFlag.MMP)
+DEFAULT_MMP_GROUP: Final = 1
+"""Of orders and configurations that name none."""
 _CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
 _TIF: Final = {
     "gtc": TimeInForce.GTC,
@@ -110,6 +113,9 @@ class OrderChecks:
         )
         signature = signature_bytes(str(params.signature), signer)
         place = self._place(params, terms, account, time_in_force, flags, identity.session, signature, trigger)
+        shown_lots = display_lots(params, instrument, quantity_lots, time_in_force, flags)
+        if shown_lots:
+            place = msgspec.structs.replace(place, display_lots=shown_lots)
         return CheckedOrder(terms, signature, place)
 
     def _place(
@@ -143,6 +149,7 @@ class OrderChecks:
             signature=signature,
             client_order_id=_short_text(params.client_order_id, "client_order_id", MAX_CLIENT_ORDER_ID_CHARACTERS),
             label=_short_text(params.label, "label", MAX_LABEL_CHARACTERS),
+            mmp_group=_mmp_group(params),
             trigger=trigger,
         )
 
@@ -340,6 +347,18 @@ def _short_text(value: Any, field: str, maximum: int) -> str:
     if len(text) > maximum:
         raise WireError.bad_param(field, f"at most {maximum} characters")
     return text
+
+
+def _mmp_group(params: OrderParams) -> int:
+    """Group of an order with `mmp`; naming one without it is a mistake."""
+    if not params.mmp:
+        if params.mmp_group:
+            raise WireError.bad_param("mmp_group", "needs mmp")
+        return 0
+    group = DEFAULT_MMP_GROUP if params.mmp_group is None else params.mmp_group
+    if not 0 < group < 1 << 32:
+        raise WireError.bad_param("mmp_group", "must be 1 to 4294967295")
+    return group
 
 
 def _expires_at_s(expires_at_ms: int | None, expiry_s: int) -> int:

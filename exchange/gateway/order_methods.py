@@ -12,6 +12,7 @@ from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.domain.views import Answer, GetOrder, OrderView, Output
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
+from exchange.gateway.display_checks import refuse_display
 from exchange.gateway.intake import Intake, Unverified
 from exchange.gateway.order_checks import CheckedOrder, amount_on_step, parse_nonce, price_on_tick
 from exchange.gateway.trigger_checks import price_e9
@@ -143,6 +144,7 @@ class OrderMethods:
     def _amend(self, call: Call, view: OrderView) -> None:
         params: EditParams = call.params
         instrument = self._core.market.by_id[view.instrument]
+        refuse_display(params)
         if params.limit_price is not None and price_on_tick(instrument, params.limit_price) != view.price_ticks:
             raise WireError.bad_param("limit_price", "another price needs a new signature: sign the whole order")
         trigger_e9 = _new_trigger_e9(params)

@@ -260,6 +260,7 @@ class PublicMethods:
 def ticker_of(core: Core, instrument: Instrument) -> Ticker:
     """Build the ticker of `instrument` as of now."""
     book, now_ns = core.market.book(instrument.instrument_id), core.clock_ns()
+    auction_ns = core.market.auctions.get(instrument.instrument_id)
     return ticker_object(
         instrument,
         core.market.prices,
@@ -267,6 +268,7 @@ def ticker_of(core: Core, instrument: Instrument) -> Ticker:
         best_ask=book.best(Side.SELL),
         stats=core.market.stats(instrument, now_ns),
         timestamp_ms=now_ns // 1_000_000,
+        auction_end_ms=None if auction_ns is None else auction_ns // 1_000_000,
     )
 
 

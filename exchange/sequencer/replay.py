@@ -11,11 +11,12 @@ from typing import Any
 import google_crc32c
 import msgspec
 
-from exchange.domain.packing import CommandEvents, pack_events, unpack_commands
-from exchange.engine.apply import apply
+from exchange.domain.packing import CommandEvents, unpack_events
+from exchange.engine.apply import apply_batch
 from exchange.engine.snapshot import load
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
+from exchange.engine.states import new_state, state_class
 from exchange.journal.disk import Disk
 from exchange.journal.group import Group
 from exchange.journal.reader import read_groups
@@ -30,28 +31,28 @@ class ReplayDiverged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReplayedGroup:
-    """One replayed group: its commands' events, and their packed bytes."""
+    """One replayed group and its commands' events as packed bytes."""
 
     group: Group
-    history: list[CommandEvents]
     blob: bytes
+
+    @property
+    def history(self) -> list[CommandEvents]:
+        """The events themselves, made now."""
+        return unpack_events(self.blob)
 
 
 def apply_group(state: State, group: Group) -> ReplayedGroup:
     """Apply a group's commands; raises ReplayDiverged unless events and sequences are those of the journal."""
     if group.first_sequence != state.sequence + 1:
         raise ReplayDiverged(f"the journal goes on at {group.first_sequence}, the state ends at {state.sequence}")
-    history: list[CommandEvents] = []
-    for command in unpack_commands(group.records, group.attachments):
-        events = apply(state, command, group.timestamp_ns)
-        history.append(CommandEvents(state.sequence, group.timestamp_ns, events))
-    blob = pack_events(history)
+    blob = apply_batch(state, group.records, group.attachments, group.timestamp_ns)
     if google_crc32c.value(blob) != group.output_crc:
         raise ReplayDiverged(
             f"group of sequences {group.first_sequence} to {group.last_sequence}: replay gives other events than "
             f"were released; start the build that wrote this journal"
         )
-    return ReplayedGroup(group, history, blob)
+    return ReplayedGroup(group, blob)
 
 
 def replay(
@@ -68,7 +69,7 @@ def replay(
 def state_of_snapshot(snapshot: Snapshot, book_factory: Callable[[], Any]) -> State:
     """The state a snapshot holds; raises ReplayDiverged when its hash is not the one stored."""
     try:
-        state = load(dict(snapshot.sections), book_factory=book_factory)
+        state = load(dict(snapshot.sections), book_factory, state_class=state_class(book_factory))
     except (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
         raise ReplayDiverged(
             f"the snapshot at sequence {snapshot.sequence} has a form this build does not read ({error}): start the "
@@ -89,7 +90,7 @@ def rebuild(
 ) -> State:
     """State after the newest snapshot (not above sequence `at_most`) and the groups behind it, up to `up_to`."""
     snapshot = load_newest(disk, at_most=at_most)
-    state = State(book_factory) if snapshot is None else state_of_snapshot(snapshot, book_factory)
+    state = new_state(book_factory) if snapshot is None else state_of_snapshot(snapshot, book_factory)
     return replay(disk, state, up_to=up_to, on_group=on_group)
 
 

@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol, get_args
+from typing import Final, Protocol
 
 import google_crc32c
 
 from exchange.bus.interface import AnswerCallback, Busy, OutputListener, ReplyCallback
 from exchange.domain.commands import Cancel, CancelMany, Clock, Command, SessionClose
-from exchange.domain.events import Event, OrderEvent, Trade
+from exchange.domain.event_pieces import join_events
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_INBOX_COMMANDS
-from exchange.domain.packing import CommandEvents, pack_command, pack_events
-from exchange.domain.views import OrderView, Output, Query
-from exchange.engine.apply import apply
-from exchange.engine.queries import answer, order_view
+from exchange.domain.packing import pack_command
+from exchange.domain.views import Output, Query
+from exchange.engine.apply import apply_outputs
+from exchange.engine.queries import answer
 from exchange.engine.state import State
 from exchange.journal.group import Group
 
@@ -38,7 +38,6 @@ _SECOND_NS: Final = 1_000_000_000
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNLOGGED_GROUPS_MAX: Final = 256
 _GROUP_BYTES_MAX: Final = 1 << 20
-_CLOCK_PACKED: Final = pack_command(Clock())
 
 
 class SequencerFailed(Exception):
@@ -91,6 +90,9 @@ class _Submission:
     reply: Callable[[Sequence[Output]], None] | None
 
 
+_CLOCK: Final = _Submission((Clock(),), (pack_command(Clock()),), None)
+
+
 @dataclass(slots=True)
 class _Question:
     query: Query
@@ -108,7 +110,9 @@ class _Pending:
     size_bytes: int = 0
     records: list[bytes] = field(default_factory=list)
     attachments: list[bytes] = field(default_factory=list)
-    history: list[CommandEvents] = field(default_factory=list)
+    unapplied: list[_Submission] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
+    """Packed events so far, see `join_events`."""
     outputs: list[Output] = field(default_factory=list)
     deliveries: list[Callable[[], None]] = field(default_factory=list)
 
@@ -237,16 +241,17 @@ class Sequencer:
             last_sequence=self.state.sequence, first_sequence=self.state.sequence + 1, timestamp_ns=timestamp_ns
         )
         if self._needs_clock(timestamp_ns):
-            self._apply(Clock(), _CLOCK_PACKED, pending)
+            self._apply_clock(pending)
         # One Clock fires a bounded number of timers; all that are due fire before any newer command.
         while self.state.work_pending() and len(pending.records) < MAX_GROUP_COMMANDS:
-            self._apply(Clock(), _CLOCK_PACKED, pending)
+            self._apply_clock(pending)
         while self._inbox and len(pending.records) < MAX_GROUP_COMMANDS and pending.size_bytes < _GROUP_BYTES_MAX:
             entry = self._inbox[0]
             if isinstance(entry, _Submission) and len(pending.records) + len(entry.commands) > MAX_GROUP_COMMANDS:
                 break
             self._inbox.popleft()
             self._take(entry, pending)
+        self._apply(pending)
         ready = self._stage(pending)
         if self._inbox or self.clock_due():
             self._wake()
@@ -294,36 +299,43 @@ class Sequencer:
         return self.clock_due() or (new_second and any(isinstance(entry, _Submission) for entry in self._inbox))
 
     def _take(self, entry: _Submission | _Question, pending: _Pending) -> None:
+        """Put commands into the group, or answer a question about the state behind those before it."""
         if isinstance(entry, _Question):
+            self._apply(pending)
             self.stats.queries += 1
             pending.deliveries.append(partial(entry.callback, answer(self.state, entry.query)))
             return
-        rows = zip(entry.commands, entry.packed, strict=True)
-        outputs = tuple([self._apply(command, packed, pending) for command, packed in rows])
-        if entry.reply is not None:
-            pending.deliveries.append(partial(entry.reply, outputs))
+        pending.unapplied.append(entry)
+        for record, attachments in entry.packed:
+            pending.records.append(record)
+            pending.attachments.append(attachments)
+            pending.size_bytes += len(record) + len(attachments)
 
-    def _apply(self, command: Command, packed: tuple[bytes, bytes], pending: _Pending) -> Output:
-        events = apply(self.state, command, pending.timestamp_ns)
-        record, attachments = packed
-        pending.records.append(record)
-        pending.attachments.append(attachments)
-        pending.size_bytes += len(record) + len(attachments)
-        sequence = self.state.sequence
-        pending.history.append(CommandEvents(sequence, pending.timestamp_ns, events))
-        output = Output(
-            sequence=sequence,
-            timestamp_ns=pending.timestamp_ns,
-            events=tuple(events),
-            orders=_touched(self.state, events),
-        )
-        pending.outputs.append(output)
-        return output
+    def _apply_clock(self, pending: _Pending) -> None:
+        self._take(_CLOCK, pending)
+        self._apply(pending)
+
+    def _apply(self, pending: _Pending) -> None:
+        """Apply what was taken and not applied yet, in one call."""
+        entries, pending.unapplied = pending.unapplied, []
+        if not entries:
+            return
+        commands = [command for entry in entries for command in entry.commands]
+        packed = [row for entry in entries for row in entry.packed]
+        outputs, pieces = apply_outputs(self.state, commands, packed, pending.timestamp_ns)
+        pending.outputs += outputs
+        pending.pieces += pieces
+        first = 0
+        for entry in entries:
+            behind = first + len(entry.commands)
+            if entry.reply is not None:
+                pending.deliveries.append(partial(entry.reply, tuple(outputs[first:behind])))
+            first = behind
 
     def _stage(self, pending: _Pending) -> list[Callable[[], None]]:
         """Hand the group to the journal; returns the answers of a tick that holds nothing but questions."""
         if pending.records:
-            pending.blob = pack_events(pending.history)
+            pending.blob = join_events(len(pending.records), pending.pieces)
             pending.last_sequence = self.state.sequence
             self._journal.stage(
                 Group(
@@ -337,37 +349,11 @@ class Sequencer:
             )
             self.stats.commands += len(pending.records)
             self.stats.groups += 1
-            pending.records, pending.attachments, pending.history = [], [], []
+            pending.records, pending.attachments, pending.pieces = [], [], []
         elif not self._pending:
             return pending.deliveries  # nothing unsynced is visible in these answers
         self._pending.append(pending)
         return []
-
-
-def _touched(state: State, events: Sequence[Event]) -> dict[int, OrderView]:
-    views: dict[int, OrderView] = {}
-    for event in events:
-        orders_of = _ORDERS_OF.get(type(event))
-        for number in orders_of(event) if orders_of is not None else ():
-            view = None if number in views else order_view(state, number)
-            if view is not None:
-                views[number] = view
-    return views
-
-
-def _own_order(event: OrderEvent) -> tuple[int, ...]:
-    return (event.order,) if event.order else ()
-
-
-def _both_orders(event: Trade) -> tuple[int, ...]:
-    return event.maker.order, event.taker.order
-
-
-# By exact type: a chain of isinstance over unions costs more than applying a cancel.
-_ORDERS_OF: Final[dict[type, Callable[[Any], tuple[int, ...]]]] = {
-    Trade: _both_orders,
-    **dict.fromkeys(get_args(OrderEvent), _own_order),
-}
 
 
 def _first_of(reply: ReplyCallback) -> Callable[[Sequence[Output]], None]:

@@ -60,6 +60,7 @@ MESSAGES: Final[dict[int, str]] = {
     11012: "Invalid amount",
     11013: "Invalid limit price",
     11014: "Fill-or-kill order was not filled",
+    11015: "Market-maker protection is frozen",
     11017: "Nonce already used",
     11018: "Nonce outside the time window",
     11019: "Open orders limit exceeded",
@@ -93,8 +94,12 @@ MESSAGES: Final[dict[int, str]] = {
     20002: "SNAPSHOT_REQUIRED",
     20006: "Capacity reached",
     20007: "Environment or chain id mismatch",
+    20009: "Market-maker protection group or session is missing",
     20011: "Orders cannot be linked this way",
     20012: "Not while orders are open: cancel them first",
+    20016: "Display amount is not allowed with this order type",
+    20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
+    20018: "The order would move the price too far in a short time",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

@@ -92,6 +92,7 @@ def ticker_object(
     best_ask: Level | None,
     stats: TickerStats,
     timestamp_ms: int,
+    auction_end_ms: int | None = None,
 ) -> Ticker:
     """The slim ticker; a side without orders is "0"."""
     mark = prices.marks.get(instrument.instrument_id)
@@ -109,6 +110,7 @@ def ticker_object(
         maxp=instrument.price_text(instrument.maximum_price_ticks),
         stats=stats,
         option_pricing=_pricing(instrument, mark, prices) if mark and instrument.is_option else None,
+        auction_end=auction_end_ms,
     )
 
 

@@ -67,6 +67,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     trailing_percent: str | None = None
     parent_order_id: str | None = None
     oco_order_id: str | None = None
+    display_amount: str | None = None
     is_transfer: bool = False
     extra_fee: str = "0"
     quote_id: None = None
@@ -194,6 +195,8 @@ class Ticker(msgspec.Struct, kw_only=True, gc=False):
     maxp: str
     stats: TickerStats
     option_pricing: OptionPricing | None
+    auction_end: int | None = None
+    """Deadline of the call auction that the instrument is in, milliseconds."""
 
 
 class PerpDetails(msgspec.Struct, kw_only=True, gc=False):

@@ -44,6 +44,7 @@ CANCEL_REASONS: Final[dict[CloseReason, str]] = {
     CloseReason.LINKED_ORDER: "user_request",
     CloseReason.PARENT_CLOSED: "user_request",
     CloseReason.POSITION_CLOSED: "validation_failed",
+    CloseReason.MMP_TRIGGERED: "mmp_trigger",
 }
 _REASON_CODES: Final = {reason: reason.name.lower() if reason else "" for reason in CloseReason}
 _TIF: Final = {TimeInForce.GTC: "gtc", TimeInForce.GTD: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}
@@ -111,6 +112,7 @@ class OrderShapes:
             expires_at=view.expires_at_s * 1_000 if view.expires_at_s else None,
             replaced_order_id=self.ids.text(view.replaces) if view.replaces else None,
             version=view.version,
+            display_amount=instrument.quantity_text(view.display_lots) if view.display_lots else None,
             **(_NO_TRIGGER if view.trigger is None else self._trigger_members(view, view.trigger)),
         )
 
@@ -154,7 +156,7 @@ class OrderShapes:
             index_price=format_e9(trade.index_e9),
             trade_price=instrument.price_text(trade.price_ticks),
             trade_amount=instrument.quantity_text(trade.quantity_lots),
-            liquidity_role="maker" if is_maker else "taker",
+            liquidity_role="maker" if is_maker or trade.is_auction else "taker",
             realized_pnl=format_e6(side.realized_pnl_e6 - side.fee_e6),
             realized_pnl_excl_fees=format_e6(side.realized_pnl_e6),
             trade_fee=format_e6(side.fee_e6),

@@ -25,6 +25,7 @@ __all__ = [
     "InstrumentParams",
     "InstrumentsParams",
     "LoginParams",
+    "MmpParams",
     "NoParams",
     "OrderBookParams",
     "OrderParams",
@@ -32,6 +33,7 @@ __all__ = [
     "ReplaceParams",
     "SelfTradeParams",
     "SessionKeyParams",
+    "SetMmpParams",
     "SignedActionParams",
     "SubaccountParams",
     "TickersParams",
@@ -192,6 +194,7 @@ class OrderParams(SignedActionParams):
     time_in_force: str | None = None
     reduce_only: bool | None = None
     mmp: bool | None = None
+    mmp_group: int | None = None
     label: Text | None = None
     reject_post_only: bool | None = None
     reject_timestamp: int | None = None
@@ -207,6 +210,7 @@ class OrderParams(SignedActionParams):
     expires_at: int | None = None
     cancel_on_disconnect: bool | None = None
     self_trade_prevention: str | None = None
+    display_amount: Decimal | None = None
 
 
 class CheckSignatureParams(OrderParams):
@@ -255,6 +259,26 @@ class SelfTradeParams(SubaccountParams):
     REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id", "mode")
     mode: str | None = None
     scope: str | None = None
+
+
+class MmpParams(SubaccountParams):
+    """private/get_mmp_config and reset_mmp."""
+
+    currency: str | None = None
+    mmp_group: int | None = None
+
+
+class SetMmpParams(MmpParams):
+    """private/set_mmp_config; what is left out is no limit. `instrument_type` (perp): whose lots are counted."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id", "currency")
+    instrument_type: str | None = None
+    mmp_interval: int | None = None
+    mmp_frozen_time: int | None = None
+    mmp_amount_limit: Decimal | None = None
+    mmp_delta_limit: Decimal | None = None
+    mmp_vega_limit: Decimal | None = None
+    mmp_count_limit: int | None = None
 
 
 class DisconnectParams(WalletParams):

@@ -50,7 +50,7 @@ class Leg:
 class Fill:
     """One match. Notional = lots x price x unit in 1e-6 USDC; fees are what each side pays, negative for a rebate.
 
-    The refs are the EIP-712 digests of the two orders.
+    The refs are the EIP-712 digests of the two orders, or the authority keys that their kinds prescribe.
     """
 
     buyer: int
@@ -62,6 +62,8 @@ class Fill:
     seller_fee_e6: int
     buyer_ref: bytes = b""
     seller_ref: bytes = b""
+    buyer_kind: OrderKind = OrderKind.ORDER
+    seller_kind: OrderKind = OrderKind.ORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +149,14 @@ def reference_net_fills(fills: Sequence[Fill]) -> NetDeltas:
 
 def order_fills_of(fills: Sequence[Fill]) -> list[OrderFill]:
     """Sum `fills` per (account, order) in first-seen order; a ref belongs to one instrument and one side."""
-    sums: dict[tuple[int, bytes, int, bool], list[int]] = {}
+    sums: dict[tuple[int, bytes, int, bool, OrderKind], list[int]] = {}
     for fill in fills:
         sides = (
-            (fill.buyer, fill.buyer_ref, fill.quantity_lots, fill.buyer_fee_e6),
-            (fill.seller, fill.seller_ref, -fill.quantity_lots, fill.seller_fee_e6),
+            (fill.buyer, fill.buyer_ref, fill.quantity_lots, fill.buyer_fee_e6, fill.buyer_kind),
+            (fill.seller, fill.seller_ref, -fill.quantity_lots, fill.seller_fee_e6, fill.seller_kind),
         )
-        for account, ref, lots, fee_e6 in sides:
-            row = sums.setdefault((account, ref, fill.instrument, lots > 0), [0, 0, 0])
+        for account, ref, lots, fee_e6, kind in sides:
+            row = sums.setdefault((account, ref, fill.instrument, lots > 0, kind), [0, 0, 0])
             row[0] += lots
             row[1] += fill.notional_e6
             row[2] += fee_e6
@@ -166,9 +168,9 @@ def order_fills_of(fills: Sequence[Fill]) -> list[OrderFill]:
             position_lots=lots,
             notional_e6=notional_e6,
             fee_e6=fee_e6,
-            kind=OrderKind.ORDER,
+            kind=kind,
         )
-        for (account, ref, instrument, _), (lots, notional_e6, fee_e6) in sums.items()
+        for (account, ref, instrument, _, kind), (lots, notional_e6, fee_e6) in sums.items()
     ]
 
 

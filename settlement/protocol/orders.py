@@ -15,7 +15,7 @@ from settlement.protocol.caps import MAX_LEAVES
 from settlement.protocol.keccak import keccak256
 from settlement.protocol.merkle import TREE_DEPTH, root_of_prefix
 
-__all__ = ["BadOrders", "OrderFill", "OrderKind", "order_leaf", "orders_root", "sorted_order_fills"]
+__all__ = ["BadOrders", "OrderFill", "OrderKind", "order_leaf", "orders_root", "quote_ref", "sorted_order_fills"]
 
 _LEAF = struct.Struct(">BII32sqQq")
 _REF_BYTES = 32
@@ -37,6 +37,14 @@ class OrderKind(IntEnum):
     NET_STATEMENT = 7
     QUOTE = 8
     RFQ = 9
+
+
+def quote_ref(digest: bytes, line: int) -> bytes:
+    """Authority key of one side of a mass quote: its call's EIP-712 digest, its line, 0 bid or 1 ask.
+
+    `line` is 2 * line + side, 0 to 127: the last byte of the quote's order number.
+    """
+    return keccak256(digest + bytes((line >> 1, line & 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -92,13 +93,21 @@ class Stream:
             (0.88, self.session),
             (0.92, self.request),
             (0.96, lambda _: self.prices()),
-            (0.98, lambda _: BatchCut()),
+            (0.97, lambda _: BatchCut()),
+            (0.98, lambda _: self.phase()),
         )
         for bound, make in table:
             if roll < bound:
                 return make(state), self.tick()
         jump = self.random.choice((0, 0, SECOND_NS, SECOND_NS, 2 * SECOND_NS, 40 * SECOND_NS))
         return Clock(), self.tick(jump)
+
+    def phase(self) -> SetPhase:
+        """A call of some seconds, another deadline for it, or its end."""
+        instrument, phase = self.random.choice((PERP, CALL, PUT, 99)), self.random.choice((*Phase, Phase.CONTINUOUS))
+        seconds = 0 if phase is Phase.CONTINUOUS else self.random.choice((0, 1, 30, 90, 90_000))
+        deadline_ns = self.now_ns + seconds * SECOND_NS if seconds else 0
+        return SetPhase(instrument=instrument, phase=phase, deadline_ns=deadline_ns)
 
     def tick(self, jump_ns: int = 0) -> int:
         """Time goes on by microseconds, or stands still."""
@@ -136,6 +145,7 @@ class Stream:
             session=session,
             client_order_id=pick.choice(("", "", f"c{pick.randrange(4_000)}")),
             label=pick.choice(("", "a", "b")),
+            display_lots=pick.choice((1, 5, 20)) if pick.random() < 0.15 else 0,
         )
         self.sent = [*self.sent[-50:], place]
         return place

@@ -1,6 +1,6 @@
-"""The matching core compiled a second time, under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""The matching core and the engine compiled a second time, under AddressSanitizer and UndefinedBehaviorSanitizer.
 
-The shipped extension is not touched: the sanitized one stands in build/sanitized and is built again when a source, a
+The shipped extensions are not touched: the sanitized ones stand in build/sanitized and are built again when a source, a
 flag or the compiler changed. Python's own compiler flags are left out on purpose: they hold -fwrapv, which would make
 signed overflow defined and blind the sanitizer to it.
 """
@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 __all__ = [
+    "ENGINE",
     "EXTENSION",
     "EXTENSION_SOURCE",
     "FLAGS",
@@ -20,8 +21,10 @@ __all__ = [
     "ROOT",
     "SanitizerMissing",
     "compile_c",
+    "compile_engine",
     "compile_planted",
     "compile_sanitized",
+    "engine_extension",
     "sanitized_environment",
 ]
 
@@ -29,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "sanitized"
 EXTENSION = BUILD / f"_order_book{sysconfig.get_config_var('EXT_SUFFIX')}"
 EXTENSION_SOURCE = BUILD / "_order_book.c"
+ENGINE = tuple(sorted(f"exchange.engine.{path.stem}" for path in (ROOT / "exchange" / "engine").glob("*.pyx")))
 PLAIN_FLAGS = ("-shared", "-fPIC")
 FLAGS = (
     "-fsanitize=address,undefined",
@@ -65,10 +69,10 @@ def sanitized_environment() -> dict[str, str]:
     return {**os.environ, **OPTIONS, "LD_PRELOAD": runtime()}
 
 
-def fingerprint() -> str:
-    """Digest of everything that decides what the compiler writes."""
+def fingerprint(*folders: str) -> str:
+    """Digest of everything that decides what the compiler writes of the sources in some folders."""
     digest = hashlib.sha256(" ".join((COMPILER, *FLAGS, runtime())).encode())
-    for path in sorted((*(ROOT / "matching_core").glob("*.pyx"), *(ROOT / "matching_core").glob("*.pxd"))):
+    for path in sorted(path for folder in folders for path in (ROOT / folder).glob("*.p[yx][xd]")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -92,18 +96,36 @@ def compile_planted() -> Path:
     return target
 
 
+def engine_extension(module: str) -> Path:
+    """Where the sanitized extension of a module of the engine stands."""
+    return BUILD / f"{module.rpartition('.')[2]}{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
 def compile_sanitized() -> Path:
-    """Bring the sanitized extension up to date and return its path."""
-    stamp = BUILD / "fingerprint"
-    wanted = fingerprint()
-    if EXTENSION.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return EXTENSION
-    BUILD.mkdir(parents=True, exist_ok=True)
-    sys.stdout.write("sanitizers: compiling the matching core\n")
-    sys.stdout.flush()
-    cython = [sys.executable, "-m", "cython", "-3", "-o", str(EXTENSION_SOURCE), "matching_core/_order_book.pyx"]
-    subprocess.run(cython, cwd=ROOT, check=True)
-    stamp.unlink(missing_ok=True)
-    compile_c(EXTENSION_SOURCE, EXTENSION)
-    stamp.write_text(wanted)
+    """Bring the sanitized core up to date and return its path."""
+    _refresh("fingerprint", ("matching_core",), {"matching_core/_order_book.pyx": EXTENSION})
     return EXTENSION
+
+
+def compile_engine() -> None:
+    """Bring the sanitized engine up to date."""
+    sources = {f"{module.replace('.', '/')}.pyx": engine_extension(module) for module in ENGINE}
+    _refresh("fingerprint-engine", ("matching_core", "exchange/engine"), sources)
+
+
+def _refresh(stamp_name: str, folders: tuple[str, ...], extensions: dict[str, Path]) -> None:
+    """Compile the extensions, given by source, unless they are what the stamp says."""
+    stamp = BUILD / stamp_name
+    wanted = fingerprint(*folders)
+    if all(path.exists() for path in extensions.values()) and stamp.exists() and stamp.read_text() == wanted:
+        return
+    BUILD.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    for source, target in extensions.items():
+        sys.stdout.write(f"sanitizers: compiling {source}\n")
+        sys.stdout.flush()
+        written = BUILD / Path(source).with_suffix(".c").name
+        command = [sys.executable, "-m", "cython", "-3", "-o", str(written), source]
+        subprocess.run(command, cwd=ROOT, check=True)
+        compile_c(written, target)
+    stamp.write_text(wanted)

@@ -1,4 +1,4 @@
-"""Makes `matching_core._order_book` mean the sanitized extension in this process, and proves that it does."""
+"""Makes the compiled modules mean the sanitized extensions in this process, and proves that they do."""
 
 import ctypes
 import importlib
@@ -8,9 +8,9 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
-from tests.sanitizers.build import EXTENSION
+from tests.sanitizers.build import ENGINE, EXTENSION, engine_extension
 
-__all__ = ["NotSanitized", "require_sanitized", "substitute"]
+__all__ = ["NotSanitized", "require_engine", "require_sanitized", "substitute", "substitute_engine"]
 
 MODULE = "matching_core._order_book"
 MARKS = (b"__asan_report_store8", b"__asan_report_load8", b"__ubsan_handle_add_overflow_abort")
@@ -21,20 +21,29 @@ class NotSanitized(Exception):
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, files: dict[str, Path]) -> None:
+        self._files = files
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if fullname != MODULE:
+        file = self._files.get(fullname)
+        if file is None:
             return None
-        return spec_from_file_location(fullname, self._file, loader=ExtensionFileLoader(fullname, str(self._file)))
+        return spec_from_file_location(fullname, file, loader=ExtensionFileLoader(fullname, str(file)))
 
 
 def substitute(file: Path = EXTENSION) -> None:
     """Let every later import of the core's extension load `file`; call it before `matching_core` is imported."""
     if MODULE in sys.modules:
         raise NotSanitized(f"{MODULE} was imported before it could be substituted")
-    sys.meta_path.insert(0, _Finder(file))
+    sys.meta_path.insert(0, _Finder({MODULE: file}))
+
+
+def substitute_engine() -> None:
+    """The same for the engine's extensions."""
+    early = [module for module in ENGINE if module in sys.modules]
+    if early:
+        raise NotSanitized(f"{early[0]} was imported before it could be substituted")
+    sys.meta_path.insert(0, _Finder({module: engine_extension(module) for module in ENGINE}))
 
 
 def require_sanitized(file: Path = EXTENSION) -> None:
@@ -51,3 +60,14 @@ def require_sanitized(file: Path = EXTENSION) -> None:
         raise NotSanitized(f"the extension was compiled without {', '.join(missing)}")
     if not hasattr(ctypes.CDLL(None), "__asan_init"):
         raise NotSanitized("AddressSanitizer is not loaded in this process")
+
+
+def require_engine() -> None:
+    """Raise NotSanitized unless every extension of the engine, imported now, is the sanitized one."""
+    for module in ENGINE:
+        file = importlib.import_module(module).__file__ or ""
+        expected = engine_extension(module)
+        if Path(file).resolve() != expected.resolve():
+            raise NotSanitized(f"{module} came from {file}")
+        if b"__asan_report" not in expected.read_bytes():
+            raise NotSanitized(f"{module} was compiled without the sanitizers")

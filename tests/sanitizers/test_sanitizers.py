@@ -87,3 +87,12 @@ def test_a_core_without_instrumentation_is_refused(tmp_path):
     ended = run_python(f"{source}require_sanitized(plain)", sanitized_environment())
     assert ended.returncode != 0
     assert "NotSanitized: the extension was compiled without __asan_report_store8" in ended.stderr
+
+
+def test_the_ordinary_engine_is_refused():
+    """Extensions of the engine that were not substituted are named instead of tested."""
+    source = f"{REQUIRE}from tests.sanitizers.substitute import require_engine\nsubstitute()\nrequire_engine()"
+    compile_sanitized()
+    ended = run_python(source, sanitized_environment())
+    assert ended.returncode != 0
+    assert "NotSanitized: exchange.engine._account_views came from" in ended.stderr

@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.bridge.assembler import AssembledBatch, BatchAssembler
 from exchange.domain.events import BatchClosed, Trade
-from exchange.engine.apply import apply
+from exchange.engine.apply import apply_outputs
 from exchange.sequencer.sequencer import Sequencer
 from settlement.protocol.netting import order_fills_of
 
@@ -50,14 +50,14 @@ def _lost_fill() -> Any:
 def _unbalanced() -> Any:
     """After the 40th trade the taker's account has one unit too much, and no event says so."""
 
-    def generous(state: Any, command: Any, timestamp_ns: int) -> Any:
-        events = apply(state, command, timestamp_ns)
-        for event in events:
+    def generous(state: Any, *given: Any) -> Any:
+        outputs, pieces = apply_outputs(state, *given)
+        for event in (event for output in outputs for event in output.events):
             if isinstance(event, Trade) and event.trade == NTH_TRADE:
                 state.accounts[event.taker.subaccount].ledger_cash_e6 += 1
-        return events
+        return outputs, pieces
 
-    return patch("exchange.sequencer.sequencer.apply", generous)
+    return patch("exchange.sequencer.sequencer.apply_outputs", generous)
 
 
 CANARIES: dict[str, Callable[[], Any]] = {

@@ -34,7 +34,7 @@ def test_a_source_that_does_not_compile_is_one_line(monkeypatch, tmp_path):
 
 def test_the_flags_are_those_of_the_core():
     """The interpreter's, then the extension's from pyproject."""
-    assert core_flags()[-2:] == ("-O3", "-ffp-contract=off")
+    assert core_flags()[-3:] == ("-O3", "-ffp-contract=off", "-fno-tree-slp-vectorize")
 
 
 def test_a_changed_source_is_another_program(monkeypatch, tmp_path):

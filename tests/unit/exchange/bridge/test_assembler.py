@@ -4,11 +4,15 @@ import msgspec
 import pytest
 
 from exchange.bridge.assembler import BadEvents, BatchAssembler
+from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import BatchCut, SignedAmend
 from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, Trade
 from exchange.domain.packing import CommandEvents
+from settlement.protocol.keccak import keccak256
+from settlement.protocol.orders import OrderKind
 from tests.fakes.recorded_market import traded_market
-from tests.unit.exchange.engine.world import BUY, PERP, SELL, World
+from tests.unit.exchange.engine.quoting import QuoteWorld
+from tests.unit.exchange.engine.world import BUY, CALL, PERP, PUT, SELL, World
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,34 @@ def test_closed_orders_are_forgotten(history):
     assert assembler._refs == {}
 
 
+def test_fills_of_quotes_belong_to_their_call_line_and_side():
+    """A leaf of its own kind, whose reference anyone can derive from the signed call; also over a restart."""
+    world = QuoteWorld().open_maker()
+    events = []
+
+    def run(command):
+        events.append(CommandEvents(world.state.sequence + 1, world.now_ns, world.run(command)))
+
+    run(world.call((PUT, 700, 5, 900, 5), (CALL, 1_000, 10, 2_000, 10), digest=b"\x0d" * 32))
+    run(world.order(3, BUY, 2_000, 4, CALL, digest=b"\x02" * 32))
+    run(world.order(3, SELL, 1_000, 6, CALL, digest=b"\x03" * 32))
+    run(BatchCut())
+    assembler = BatchAssembler.resume(
+        sequence=events[0].sequence - 1, next_batch=world.state.batch.number - 1, units={CALL: 10_000}, refs={}
+    )
+    batches = []
+    for item in events:
+        assembler = BatchAssembler.load(assembler.dump())
+        batches += assembler.take(item)
+    rows = {(row.kind, row.ref): row.position_lots for row in batches[0].input.order_fills}
+    assert rows == {
+        (OrderKind.QUOTE, keccak256(b"\x0d" * 32 + b"\x01\x01")): -4,
+        (OrderKind.QUOTE, keccak256(b"\x0d" * 32 + b"\x01\x00")): 6,
+        (OrderKind.ORDER, b"\x02" * 32): 4,
+        (OrderKind.ORDER, b"\x03" * 32): -6,
+    }
+
+
 def test_fills_behind_a_signed_amendment_belong_to_its_digest():
     """The order's number stays, the reference of its fills changes from there on, also over a restart."""
     world = World().open()
@@ -118,3 +150,24 @@ def test_fills_behind_a_signed_amendment_belong_to_its_digest():
         (4, b"\x01" * 32),
         (6, b"\x03" * 32),
     ]
+
+
+def test_fills_of_an_uncross_have_their_buyer_and_their_seller():
+    """Nobody took, and both orders are leaves with the auction's price and the maker's fee."""
+    world = World().open()
+    assembler = BatchAssembler.resume(
+        sequence=world.state.sequence, next_batch=world.state.batch.number, units={PERP: 100}, refs={}
+    )
+    batches = []
+    for command in (
+        SetPhase(instrument=PERP, phase=Phase.AUCTION, deadline_ns=world.now_ns + 60 * 10**9),
+        world.order(3, SELL, 599_900, 10, digest=b"\x03" * 32),
+        world.order(2, BUY, 600_100, 10, digest=b"\x02" * 32),
+        SetPhase(instrument=PERP, phase=Phase.CONTINUOUS),
+        BatchCut(),
+    ):
+        events = world.run(command)
+        batches += assembler.take(CommandEvents(world.state.sequence, world.now_ns, events))
+    (fill,) = batches[0].input.fills
+    assert (fill.buyer, fill.seller, fill.buyer_ref, fill.seller_ref) == (2, 3, b"\x02" * 32, b"\x03" * 32)
+    assert (fill.notional_e6, fill.buyer_fee_e6, fill.seller_fee_e6) == (600_000_000, 60_000, 60_000)

@@ -94,6 +94,7 @@ def test_replace_may_cancel_and_fail(fields: dict[str, Any], code: ResultCode, i
     """An unauthorized new order changes nothing; one refused behind the nonce leaves the cancel standing."""
     world = World().open()
     number = placed(world, 2, BUY, 500_000, 10)
+    fields = dict(fields)
     values = {"lots": fields.pop("quantity_lots", 5)} | fields
     events = world.run(Replace(target_order=number, order=world.order(2, BUY, 500_010, **values)))
     assert refusal(events) is code

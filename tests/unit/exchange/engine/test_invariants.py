@@ -240,4 +240,4 @@ def test_a_book_that_refuses_an_admitted_order_is_found() -> None:
     world.checks = False
     world.state.book.delist_instrument(PERP)
     with pytest.raises(InvariantViolated, match="refused an admitted order"):
-        world.place(2, BUY, 590_000, 10)
+        world.place(2, BUY, 590_000, 10, flags=OrderFlag.POST_ONLY)

@@ -116,6 +116,7 @@ def test_children_reduce_what_their_parent_opens(fields: dict[str, Any], trigger
     """Another instrument, the same side or an order that may add is no child."""
     world = World().open()
     parent = placed(world, 2, BUY, 590_000, 5)
+    fields = dict(fields)
     side, instrument = fields.pop("side", SELL), fields.pop("instrument", PERP)
     child = stop(58_000 if side is SELL else 70_000, parent=parent, **trigger)
     assert refusal(world.place(2, side, 500, 5, instrument, trigger=child, **fields)) is ResultCode.LINK_INVALID
@@ -452,10 +453,10 @@ def test_a_child_beyond_its_trigger_fires_when_armed() -> None:
     parent = placed(world, 2, BUY, 590_000, 5)
     child = placed(world, 2, SELL, 500_000, 5, trigger=stop(58_000, parent=parent), flags=REDUCE)
     world.prices(index=57_000)
-    placed(world, 4, BUY, 560_000, 10)
+    placed(world, 4, BUY, 565_000, 10)
     events = world.place(3, SELL, 590_000, 5)
     assert fired(events) == [child]
-    assert [trade.price_ticks for trade in trades(events)] == [590_000, 560_000]
+    assert [trade.price_ticks for trade in trades(events)] == [590_000, 565_000]
 
 
 def test_children_end_with_a_parent_that_never_filled() -> None:

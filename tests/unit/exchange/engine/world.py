@@ -27,7 +27,7 @@ from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
 from exchange.engine.invariants import check_invariants
 from exchange.engine.state import State
-from matching_core import ReferenceOrderBook
+from matching_core import OrderBook, ReferenceOrderBook
 
 __all__ = ["CALL", "E6", "PERP", "PUT", "START_S", "World", "instruments", "owner"]
 
@@ -83,9 +83,13 @@ def instruments() -> list[Instrument]:
 class World:
     """A state with helpers; `run` applies a command one millisecond after the last."""
 
+    state_class: type[State] = State
+    """The twin; `conftest` runs the tests of this folder over the compiled state too."""
+
     def __init__(self, book_factory: Any = ReferenceOrderBook, config: EngineConfig | None = None) -> None:
         """Start at START_S with nothing listed."""
-        self.state = State(book_factory, config or EngineConfig())
+        factory = book_factory if self.state_class is State else OrderBook
+        self.state = self.state_class(factory, config or EngineConfig())
         self.now_ns = START_S * SECOND_NS
         self.round = 0
         self.requests = 0

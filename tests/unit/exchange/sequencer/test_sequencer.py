@@ -10,6 +10,7 @@ from exchange.domain.events import OrderClosed
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_TIMERS_PER_CLOCK
 from exchange.domain.packing import unpack_commands
 from exchange.domain.views import GetSummary
+from exchange.engine.apply import apply_outputs
 from exchange.sequencer.sequencer import SequencerFailed
 from tests.unit.exchange.engine.world import SECOND_NS, owner
 from tests.unit.exchange.sequencer.hosting import Host
@@ -265,3 +266,26 @@ def test_a_broken_event_log_is_final():
     with pytest.raises(OSError, match="broken"):
         host.commit()
     assert host.sequencer.failure is not None
+
+
+def test_a_tick_crosses_to_the_engine_once(monkeypatch):
+    """All commands between two questions are one call; each question sees those before it, each reply its own."""
+    host = Host.with_market()
+    host.sequencer.tick()
+    sizes, heard = [], []
+
+    def counted(state, commands, packed, timestamp_ns):
+        sizes.append([type(command).__name__ for command in commands])
+        return apply_outputs(state, commands, packed, timestamp_ns)
+
+    monkeypatch.setattr("exchange.sequencer.sequencer.apply_outputs", counted)
+    first = host.sequencer.state.sequence
+    for _ in range(3):
+        host.sequencer.submit(LOGIN, lambda output: heard.append(output.sequence))
+    host.sequencer.ask(GetSummary(), lambda answer: heard.append(answer.sequence))
+    host.sequencer.submit_together([LOGIN, BatchCut()], lambda outputs: heard.extend(one.sequence for one in outputs))
+    host.sequencer.tick()
+    host.sequencer.committed(host.sequencer.state.sequence)
+    assert [names for names in sizes if names != ["Clock"]] == [["SessionOpen"] * 3, ["SessionOpen", "BatchCut"]]
+    clocks = len(sizes) - 2
+    assert heard == [first + clocks + at for at in (1, 2, 3, 3, 4, 5)]

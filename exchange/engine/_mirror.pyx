@@ -1,0 +1,218 @@
+# cython: language_level=3, embedsignature=False, binding=True
+"""What C must know of listings, prices, keys and sessions, and the rows of used nonces."""
+
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport calloc
+
+from exchange.engine._integers cimport int_of, mix, wide_from
+from exchange.engine._lookup cimport find_listing
+from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS
+from exchange.engine._rows cimport Engine, KeyEntry, Listing, Market, NonceBucket, NonceEntry, Underlying, grown
+from exchange.engine._state cimport Store
+from exchange.engine._tables cimport fold, put, reserve
+from exchange.engine._used_nonces cimport drop_stale_nonces, find_used, make_bucket, reserve_nonce, spend_nonce
+from matching_core._order_pool cimport find_instrument
+
+__all__ = ["Mirror", "NonceRows", "is_narrow"]
+
+# Bits that products of a narrow instrument stay within: a fee below 2**58 is below any cap of 128 bits.
+FEE_BITS = 117
+UNIT_BITS = 38
+
+
+cdef class Mirror:
+    """Copies of what stays in Python, as C reads it; names of underlyings and margin groups get numbers here."""
+
+    cdef Store store
+    cdef dict underlyings
+    cdef dict markets
+
+    def __init__(self, Store store):
+        self.store = store
+        self.underlyings = {}
+        self.markets = {}
+
+    def list_instrument(self, instrument, market_key, is_large):
+        """Open the row of a listed instrument; its book is open already."""
+        cdef Engine* engine = &self.store.engine
+        cdef uint32_t row = find_instrument(engine.core, instrument.instrument_id)
+        cdef Listing* listing
+        engine.listings = <Listing*>self.store.rows(grown(engine.listings, &engine.listing_room, row, sizeof(Listing)))
+        self.store.need(reserve(&engine.listing_ids))
+        listing = &engine.listings[row]
+        listing.id = instrument.instrument_id
+        listing.tick_e9, listing.lot_e9, listing.unit_e6 = instrument.tick_e9, instrument.lot_e9, instrument.unit_e6
+        listing.minimum, listing.maximum = instrument.minimum_lots, instrument.maximum_lots
+        listing.price_max, listing.strike = instrument.maximum_price_ticks, instrument.strike_e9
+        listing.expiry_s, listing.kind = instrument.expiry_s, int(instrument.kind)
+        listing.maker_ppm, listing.taker_ppm = instrument.maker_fee_ppm, instrument.taker_fee_ppm
+        listing.worst_ppm = max(0, instrument.maker_fee_ppm, instrument.taker_fee_ppm)
+        listing.underlying = self.underlying_row(instrument.underlying, is_large)
+        listing.market = self.market_row(market_key, listing.underlying, row if instrument.is_perpetual else 0)
+        put(&engine.listing_ids, fold(mix(listing.id, 3)), row)
+
+    cdef uint32_t underlying_row(self, name, is_large) except 0:
+        cdef Engine* engine = &self.store.engine
+        cdef uint32_t row = self.underlyings.setdefault(name, len(self.underlyings) + 1)
+        engine.underlyings = <Underlying*>self.store.rows(
+            grown(engine.underlyings, &engine.underlying_room, row, sizeof(Underlying))
+        )
+        engine.underlyings[row].is_large = is_large
+        return row
+
+    cdef uint32_t market_row(self, key, uint32_t underlying, uint32_t perpetual) except 0:
+        cdef Engine* engine = &self.store.engine
+        cdef uint32_t row = self.markets.setdefault(key, len(self.markets) + 1)
+        engine.markets = <Market*>self.store.rows(grown(engine.markets, &engine.market_room, row, sizeof(Market)))
+        engine.markets[row].underlying = underlying
+        engine.markets[row].perpetual = perpetual
+        return row
+
+    def take_prices(self, prices, instruments):
+        """Mirror a price table: indexes, forwards, marks, and which instruments are narrow at them."""
+        cdef Engine* engine = &self.store.engine
+        cdef Listing* listing
+        for name, row in self.underlyings.items():
+            engine.underlyings[<uint32_t>row].index = prices.index_e9.get(name, 0)
+        for key, row in self.markets.items():
+            engine.markets[<uint32_t>row].forward = prices.forward_e9.get(key, 0) if len(key) == 2 else 0
+        for number, mark in prices.marks.items():
+            listing = &engine.listings[self.store.listing_row(number)]
+            listing.mark, listing.has_mark = mark.mark_e9, True
+            listing.is_narrow = is_narrow(
+                instruments[number], prices.index_e9.get(instruments[number].underlying, 0)
+            )
+        engine.price_round = prices.round
+
+    def last_ticks(self, number):
+        """Price of the last trade in ticks, None before the first."""
+        cdef uint32_t row = find_listing(&self.store.engine, number)
+        return self.store.engine.listings[row].last if row and self.store.engine.listings[row].has_last else None
+
+    def set_last_ticks(self, number, ticks):
+        """Remember a last trade."""
+        cdef Listing* listing = &self.store.engine.listings[self.store.listing_row(number)]
+        listing.last, listing.has_last = ticks, True
+
+    def rings(self, number):
+        """Integers of an instrument's rings of prices: slot, high and low, window by window."""
+        cdef Listing* listing = &self.store.engine.listings[self.store.listing_row(number)]
+        answer = []
+        for window in range(RING_WINDOWS):
+            for index in range(RING_SLOTS):
+                answer += (
+                    listing.rings[window][index].slot, listing.rings[window][index].high,
+                    listing.rings[window][index].low,
+                )
+        return answer
+
+    def set_rings(self, number, ring):
+        """Set them."""
+        cdef Listing* listing = &self.store.engine.listings[self.store.listing_row(number)]
+        values = iter(ring)
+        for window in range(RING_WINDOWS):
+            for index in range(RING_SLOTS):
+                listing.rings[window][index].slot = next(values)
+                listing.rings[window][index].high = next(values)
+                listing.rings[window][index].low = next(values)
+
+    def set_watched(self, number, is_watched):
+        """Say whether an order waits for the instrument's last trade."""
+        self.store.engine.listings[self.store.listing_row(number)].is_watched = is_watched
+
+    def position_sum(self, number):
+        """Sum of all positions."""
+        return int_of(self.store.engine.listings[self.store.listing_row(number)].position_sum)
+
+    def set_position_sum(self, number, lots):
+        """Set it."""
+        self.store.engine.listings[self.store.listing_row(number)].position_sum = wide_from(lots)
+
+    def set_key(self, bytes owner, row):
+        """Mirror a KeyRow of an owner."""
+        cdef uint32_t owner_row = self.store.key_row(0, owner)
+        cdef uint32_t signer = self.store.key_row(0, row.key)
+        cdef KeyEntry* key = &self.store.engine.keys[self.store.key_row(owner_row, row.key)]
+        cdef uint32_t index
+        key.signer = signer
+        key.is_far = row.valid_to_s >= 1 << 32
+        key.valid_to_s = min(row.valid_to_s, (1 << 32) - 1) if row.valid_to_s > 0 else 0
+        key.scopes = row.scopes & 0xFFFFFFFF
+        key.is_revoked = row.is_revoked
+        if key.accounts == NULL and row.accounts:
+            key.accounts = <uint32_t*>calloc(len(row.accounts), sizeof(uint32_t))
+            self.store.need(key.accounts != NULL)
+            for index in range(<uint32_t>len(row.accounts)):
+                key.accounts[index] = row.accounts[index]
+            key.account_count = len(row.accounts)
+
+    def set_session(self, number, bytes owner):
+        """Mirror a session; None ends it."""
+        cdef Engine* engine = &self.store.engine
+        cdef uint32_t row = number
+        engine.session_owner = <uint32_t*>self.store.rows(
+            grown(engine.session_owner, &engine.session_room, row, sizeof(uint32_t))
+        )
+        engine.session_owner[row] = 0 if owner is None else self.store.key_row(0, owner)
+
+
+cdef class NonceRows:
+    """Used nonces by (owner, signer, nonce)."""
+
+    cdef Store store
+
+    def __init__(self, Store store):
+        self.store = store
+
+    def nonce_order(self, bytes owner, bytes signer, nonce):
+        """Number of the order that used a nonce (0: refused), None when unused."""
+        cdef NonceEntry* entry
+        cdef uint32_t owner_row = self.store.key_row(0, owner)
+        cdef uint32_t signer_row = self.store.key_row(0, signer)
+        entry = find_used(&self.store.engine, owner_row, signer_row, nonce)
+        return None if entry == NULL else entry.number
+
+    def spend(self, bytes owner, bytes signer, nonce, order):
+        """Mark a nonce as used."""
+        cdef uint32_t owner_row = self.store.key_row(0, owner)
+        cdef uint32_t signer_row = self.store.key_row(0, signer)
+        self.store.need(reserve_nonce(&self.store.engine, nonce))
+        spend_nonce(&self.store.engine, owner_row, signer_row, nonce, order)
+
+    def drop_stale(self, now_ns):
+        """Forget buckets behind the window."""
+        drop_stale_nonces(&self.store.engine, now_ns)
+
+    def open_bucket(self, number):
+        """Make sure a bucket is there, used or not."""
+        self.store.need(make_bucket(&self.store.engine, number) != NULL)
+
+    def nonce_rows(self):
+        """List (bucket, [(owner, signer, nonce, order)]), sorted."""
+        cdef uint32_t index, place
+        cdef NonceBucket* bucket
+        cdef NonceEntry* entry
+        answer = []
+        for index in range(self.store.engine.bucket_room):
+            bucket = &self.store.engine.buckets[index]
+            if bucket.entries == NULL:
+                continue
+            rows = []
+            for place in range(bucket.mask + 1):
+                entry = &bucket.entries[place]
+                if entry.owner:
+                    rows.append((
+                        self.store.address_of(entry.owner), self.store.address_of(entry.signer), entry.nonce,
+                        entry.number,
+                    ))
+            answer.append((bucket.number, sorted(rows)))
+        return sorted(answer)
+
+
+def is_narrow(instrument, index_e9):
+    """Whether every product of a fill fits the compiled path's 128 bits at this index; checks have their own flag."""
+    most_e9 = instrument.maximum_lots * instrument.lot_e9
+    ppm = max(1, abs(instrument.maker_fee_ppm), instrument.taker_fee_ppm)
+    if instrument.unit_e6.bit_length() > UNIT_BITS or instrument.lot_e9.bit_length() > 62:
+        return False
+    return (index_e9 * most_e9 * ppm).bit_length() <= FEE_BITS

@@ -1,0 +1,6 @@
+from exchange.engine._state import Store
+from exchange.engine.records import Order
+
+class OrderView(Order):
+    def __init__(self, store: Store, row: int) -> None: ...
+    def values(self, order: Order) -> None: ...

@@ -1,0 +1,27 @@
+"""What quotes reserve: their group's quantity limit at its worst, however many quotes there are (risk.md 9.2)."""
+
+from typing import Final
+
+from exchange.domain.money import ceil_div
+from exchange.engine.records import MmpGroup
+from exchange.engine.state import State
+from exchange.risk.standard import perpetual_requirement
+
+__all__ = ["group_reserve_e18", "reserve_e18"]
+
+_PPM: Final = 10**6
+
+
+def reserve_e18(state: State, subaccount: int) -> int:
+    """Sum over the account's groups that have a quote in the book, in 1e-18 USDC."""
+    groups = state.account_groups[subaccount].values()
+    return sum(group_reserve_e18(state, group) for group in groups if state.quote_count(group))
+
+
+def group_reserve_e18(state: State, group: MmpGroup, quantity_lots: int | None = None) -> int:
+    """The limit at the index as a perpetual or as a short option at the money, whichever needs more; rounded up."""
+    lots = group.quantity_lots if quantity_lots is None else quantity_lots
+    notional_e18 = lots * group.lot_e9 * state.prices.index_e9.get(group.underlying, 0)
+    parameters = state.config.margin
+    perpetual, _ = perpetual_requirement(notional_e18=notional_e18, tiers=parameters.tiers(group.underlying))
+    return max(perpetual, ceil_div(notional_e18 * parameters.maximum_spot_ppm, _PPM))
