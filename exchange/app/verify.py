@@ -91,7 +91,9 @@ def ledger_of(state: State, *, match_to_s: int) -> LedgerState:
         index: Account(
             owner=account.owner or bytes(20),
             cash_e6=account.ledger_cash_e6,
-            positions={number: (row.lots, 0) for number, row in sorted(account.positions.items()) if row.lots},
+            positions={
+                number: (row.lots, row.fund_index_e12) for number, row in sorted(account.positions.items()) if row.lots
+            },
         )
         for index, account in sorted(state.accounts.items())
     }
@@ -140,6 +142,7 @@ class _Follower:
             units={number: row.unit_e6 for number, row in state.instruments.items()},
             refs=_digests(state, quotes=False),
             quotes=_digests(state, quotes=True),
+            vector={number: row.index_e12 for number, row in sorted(state.funding.items())},
         )
 
 

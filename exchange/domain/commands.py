@@ -11,6 +11,7 @@ import msgspec
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
+from exchange.domain.rounds import OracleRound
 
 __all__ = [
     "Amend",
@@ -65,6 +66,7 @@ class CommandKind(IntEnum):
     BATCH_CUT = 31
     SET_PRICES = 40
     LIST_INSTRUMENT = 41
+    ORACLE_ROUND = 42
     SET_PHASE = 50
 
 
@@ -378,4 +380,5 @@ Command = (
     | SetPrices
     | ListInstrument
     | SetPhase
+    | OracleRound
 )

@@ -7,6 +7,7 @@ __all__ = [
     "MAX_AUCTION_NS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
     "MAX_FRAME_BYTES",
+    "MAX_FUNDING_INDEX_E12",
     "MAX_GROUP_COMMANDS",
     "MAX_INBOX_COMMANDS",
     "MAX_INSTRUMENTS_PER_BATCH",
@@ -38,6 +39,8 @@ MAX_PRICE_TICKS: Final = 1 << 40
 MAX_QUANTITY_LOTS: Final = (1 << 47) - 1
 """One order; also the widest position delta of the batch format."""
 MAX_MONEY_E6: Final = 1 << 62
+MAX_FUNDING_INDEX_E12: Final = 1 << 62
+"""Either way, of one lot: a leaf holds it in 64 bits; what would pass it does not accrue."""
 MAX_OPEN_ORDERS_PER_SUBACCOUNT: Final = 1_000
 MAX_QUOTE_LINES: Final = 64
 """Of a mass quote: two orders each, whose lines are the first half of an order number's last byte."""

@@ -82,6 +82,10 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     initial_requirement_e6: int
     maintenance_requirement_e6: int
     opened_ns: int
+    funding_e6: int = 0
+    """Paid (< 0) or received since the position was opened."""
+    pending_funding_e6: int = 0
+    """Due since the last oracle round that charged it, rounded down; equity counts it already."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):

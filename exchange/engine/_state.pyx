@@ -152,6 +152,11 @@ cdef class Store:
         return self.engine.price_round
 
     @property
+    def oracle_round(self):
+        """Round of the funding indexes in the listings."""
+        return self.engine.oracle_round
+
+    @property
     def order_rows(self):
         """Rows in use: orders open, waiting and remembered."""
         return self.engine.order_count

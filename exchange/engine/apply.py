@@ -26,6 +26,7 @@ from exchange.domain.event_pieces import join_events, pack_command_events
 from exchange.domain.events import Event
 from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
+from exchange.domain.rounds import OracleRound
 from exchange.domain.views import Output
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
@@ -39,6 +40,7 @@ from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
 from exchange.engine.protection import reset_mmp, set_mmp_config
 from exchange.engine.queries import output_of
+from exchange.engine.rounds import take_round
 from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, start_epoch
 from exchange.engine.state import InvariantViolated, State
@@ -76,6 +78,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     SetPrices: set_prices,
     ListInstrument: list_instrument,
     SetPhase: set_phase,
+    OracleRound: take_round,
 }
 
 

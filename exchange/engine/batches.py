@@ -10,7 +10,15 @@ from exchange.engine.records import Batch, Order
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 
-__all__ = ["add_fill", "add_request", "add_trade", "cut", "make_room_for_fill", "make_room_for_request"]
+__all__ = [
+    "add_fill",
+    "add_request",
+    "add_trade",
+    "close_content",
+    "cut",
+    "make_room_for_fill",
+    "make_room_for_request",
+]
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -21,6 +29,12 @@ def cut(state: State, turn: Turn) -> None:
         turn.events.append(CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=state.batch.number))
         return
     _close(state, turn, next_first=state.sequence + 1)
+
+
+def close_content(state: State, turn: Turn) -> None:
+    """Close the open batch, if there is anything in it, inside a command: what follows is the next batch's."""
+    if state.batch.has_content:
+        _close(state, turn, next_first=state.sequence)
 
 
 def make_room_for_fill(

@@ -93,6 +93,8 @@ class CompiledState(State):
         self.closed_orders = ClosedOrders(store)
         self.account_groups = {}
         self.auctions = {}
+        self.oracle_round = 0
+        self.funding = {}
         self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
@@ -112,6 +114,7 @@ class CompiledState(State):
         self.triggers = TriggerBook()
         self.links = RowLinks(store)
         self.exposures = {}
+        self.margins = {}
         self.handles = Handles(store)
         self.by_handle = OrderOfHandle(store)
         self.cells = Cells(store)
@@ -226,6 +229,8 @@ class CompiledState(State):
         store.fired_count = len(self.triggers.fired)
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
             self._mirror.take_prices(self.prices, self.instruments)
+        if store.oracle_round != self.oracle_round:
+            self._mirror.take_funding(self.oracle_round, self.funding.values())
         watched = {number for source, number in self.triggers.ladders if source is PriceSource.LAST}
         for number in watched ^ self._watched:
             self._mirror.set_watched(int(number), number in watched)

@@ -43,5 +43,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of a call that the engine begins, and of an extension."""
     auction_corridor_ppm: int = 100_000
     """A call is extended while its indicative price is farther than this part from the index."""
+    index_life_ns: int = 10_000_000_000
+    """An older index is stale: nothing accrues on it."""
     batch_requests_max: int = 64
     """The contract takes no more per batch."""

@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
+from exchange.domain.money import floor_div
 from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import (
     AccountView,
@@ -30,12 +31,14 @@ from exchange.domain.views import (
     SummaryView,
     WalletView,
 )
+from exchange.engine.funding import pending_e18
 from exchange.engine.orders import find_order
 from exchange.engine.records import Account, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
 from exchange.engine.waiting import trigger_price_e9
+from exchange.risk.standard import E12
 
 __all__ = ["answer", "order_view", "output_of"]
 
@@ -207,6 +210,8 @@ def _position_view(state: State, account: Account, instrument: Instrument) -> Po
         initial_requirement_e6=requirement.initial_e6,
         maintenance_requirement_e6=requirement.maintenance_e6,
         opened_ns=position.opened_ns,
+        funding_e6=position.funding_e6,
+        pending_funding_e6=floor_div(pending_e18(state, account, number), E12),
     )
 
 

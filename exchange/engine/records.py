@@ -11,6 +11,7 @@ __all__ = [
     "Account",
     "Auction",
     "Batch",
+    "Funding",
     "KeyRow",
     "MmpGroup",
     "Order",
@@ -89,6 +90,17 @@ class Auction(msgspec.Struct, kw_only=True, array_like=True):
     """Least rank of orders that came during the call: of two own orders the one that came later is the taker."""
 
 
+class Funding(msgspec.Struct, kw_only=True, array_like=True):
+    """Funding of a perpetual: what a lot held long pays. `index_e12` was published, `accrued_e12` is ahead of it."""
+
+    instrument: int
+    rate_e9: int = 0
+    accrued_e12: int = 0
+    index_e12: int = 0
+    since_ns: int = 0
+    """Up to when it has accrued."""
+
+
 class Position(msgspec.Struct, kw_only=True):
     """An open position. `cost_e6`: signed notional paid for what is open; entry price = cost / size."""
 
@@ -97,6 +109,10 @@ class Position(msgspec.Struct, kw_only=True):
     realized_pnl_e6: int = 0
     fee_e6: int = 0
     opened_ns: int = 0
+    fund_index_e12: int = 0
+    """Funding index up to which a perpetual is paid."""
+    funding_e6: int = 0
+    """Paid (< 0) or received since it was opened."""
 
 
 class Account(msgspec.Struct, kw_only=True):

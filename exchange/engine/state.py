@@ -23,7 +23,7 @@ from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Auction, Batch, KeyRow, MmpGroup, Order, Session
+from exchange.engine.records import Account, Auction, Batch, Funding, KeyRow, MmpGroup, Order, Session
 from exchange.engine.triggers import TriggerBook
 from matching_core import InvariantViolated, OrderBook
 
@@ -63,6 +63,9 @@ class State:
         self.account_groups: dict[int, dict[int, MmpGroup]] = {}
         """Protection groups by subaccount and number."""
         self.auctions: dict[int, Auction] = {}
+        self.oracle_round = 0
+        self.funding: dict[int, Funding] = {}
+        """Of the perpetuals that ever had a rate."""
         self.price_moves = PriceRings()
         self.nonces = NonceStore()
         self.prices = PriceTable()
@@ -282,6 +285,11 @@ class State:
                 return
             del closed[oldest.number]
             self.forget_order(oldest)
+
+    def forget_margins(self) -> None:
+        """Funding indexes moved: every cached margin of a perpetual is old."""
+        for cache in self.margins.values():
+            cache.by_group.clear()
 
     def forget_margin(self, subaccount: int, instrument: int) -> None:
         """The account's position or orders on an instrument changed."""
