@@ -24,7 +24,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import OracleRoundSet
+from exchange.domain.rounds import InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
@@ -115,8 +115,8 @@ class BatchAssembler:
 
     @property
     def has_open_content(self) -> bool:
-        """Whether fills or requests wait for the next BatchClosed."""
-        return bool(self._fills or self._requests)
+        """Whether fills, requests or payoffs wait for the next BatchClosed."""
+        return bool(self._fills or self._requests or self._touched)
 
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
@@ -149,6 +149,10 @@ class BatchAssembler:
             self._requests.append(event)
         elif isinstance(event, OracleRoundSet):
             self._vector = {row.instrument: row.index_e12 for row in event.funding}
+        elif isinstance(event, InstrumentSettled):
+            self._vector[event.instrument] = event.value_e12
+        elif isinstance(event, PositionExpired):
+            self._touched.append(event.subaccount)
 
     def _take_quote(self, order: int, digest: bytes) -> None:
         self._refs[order] = quote_ref(digest, order & 0xFF)

@@ -11,7 +11,7 @@ import msgspec
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
-from exchange.domain.rounds import OracleRound
+from exchange.domain.rounds import DelistInstrument, OracleRound
 
 __all__ = [
     "Amend",
@@ -67,6 +67,7 @@ class CommandKind(IntEnum):
     SET_PRICES = 40
     LIST_INSTRUMENT = 41
     ORACLE_ROUND = 42
+    DELIST_INSTRUMENT = 43
     SET_PHASE = 50
 
 
@@ -381,4 +382,5 @@ Command = (
     | ListInstrument
     | SetPhase
     | OracleRound
+    | DelistInstrument
 )

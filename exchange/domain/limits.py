@@ -6,6 +6,7 @@ __all__ = [
     "MAX_ACCOUNTS_PER_BATCH",
     "MAX_AUCTION_NS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
+    "MAX_EXPIRED_PER_COMMAND",
     "MAX_FRAME_BYTES",
     "MAX_FUNDING_INDEX_E12",
     "MAX_GROUP_COMMANDS",
@@ -61,6 +62,8 @@ RECENT_CLOSED_ORDERS: Final = 100_000
 MAX_AUCTION_NS: Final = 86_400_000_000_000
 """Longest call auction that an operator may set."""
 MAX_TIMERS_PER_CLOCK: Final = 256
+MAX_EXPIRED_PER_COMMAND: Final = 256
+"""Positions after which a command pays no further instrument of an expiry; the rest waits for the next Clock."""
 MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100
 MAX_TRIGGER_ORDERS: Final = 100_000
 """Of all subaccounts: what one move of a price can fire at most."""

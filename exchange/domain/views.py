@@ -141,6 +141,9 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     index_e9: dict[str, int]
     forward_e9: dict[tuple[str, int], int]
     marks: dict[int, MarkRow]
+    oracle_round: int = 0
+    rates_e9: dict[int, int] = {}
+    """Funding rate per 8 hours by perpetual."""
 
 
 class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +176,8 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     open_batch_fill_count: int
     request_index: int
     price_round: int
+    open_batch_expired_count: int = 0
+    """Positions that became cash in it."""
 
 
 class GetOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):

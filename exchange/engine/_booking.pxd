@@ -84,7 +84,7 @@ cdef inline void open_next_batch(Engine* engine, uint64_t first_sequence) noexce
     batch.first_sequence = first_sequence
     batch.fee = 0
     batch.from_s = batch.to_s = 0
-    batch.fills = batch.requests = 0
+    batch.fills = batch.requests = batch.expired = 0
     batch.account_count = batch.leg_count = batch.instrument_count = 0
 
 
@@ -147,7 +147,7 @@ cdef inline void make_room_for_fill(
     Engine* engine, const OrderRow* maker, const OrderRow* taker, int64_t lots, int128 notional
 ) noexcept nogil:
     """Close the open batch first when this fill would pass a cap of the batch format."""
-    if not engine.batch.fills and not engine.batch.requests:
+    if not engine.batch.fills and not engine.batch.requests and not engine.batch.expired:
         return
     if lacks_place(engine, maker, taker) or has_too_many_orders(engine, maker, taker):
         close_batch(engine)

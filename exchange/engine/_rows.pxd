@@ -261,6 +261,7 @@ cdef struct Batch:
     int64_t to_s
     uint64_t fills
     uint64_t requests
+    uint64_t expired                 # positions that became cash
     uint32_t account_count
     uint32_t leg_count
     uint32_t instrument_count

@@ -354,6 +354,16 @@ cdef class Store:
             row = self.engine.groups[row].next
         return answer
 
+    def holders(self, instrument):
+        """List the accounts with a position."""
+        cdef uint32_t listing = self.listing_row(instrument)
+        cdef uint32_t row
+        answer = []
+        for row in range(1, self.engine.cell_top + 1):
+            if self.engine.cells[row].instrument == listing and self.engine.cells[row].is_position:
+                answer.append(self.engine.accounts[self.engine.cells[row].account].id)
+        return answer
+
     def forget_margin(self, subaccount, instrument):
         """The account's position or orders on an instrument changed."""
         cdef uint32_t cell = self.find_cell(subaccount, instrument)

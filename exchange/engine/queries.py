@@ -129,7 +129,8 @@ def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | G
         case GetBook():
             return _book_view(state, query)
         case GetInstruments():
-            return tuple(instrument for _, instrument in sorted(state.instruments.items()))
+            listed = sorted(state.instruments.keys() - state.delisted.keys())
+            return tuple(state.instruments[number] for number in listed)
         case GetPrices():
             prices = state.prices
             return PricesView(
@@ -138,6 +139,8 @@ def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | G
                 index_e9=dict(prices.index_e9),
                 forward_e9=dict(prices.forward_e9),
                 marks=dict(prices.marks),
+                oracle_round=state.oracle_round,
+                rates_e9={number: funding.rate_e9 for number, funding in sorted(state.funding.items())},
             )
         case GetSummary():
             return _summary_view(state, with_hash=query.with_hash)
@@ -274,4 +277,5 @@ def _summary_view(state: State, *, with_hash: bool) -> SummaryView:
         open_batch_fill_count=state.batch.fill_count,
         request_index=state.request_index,
         price_round=state.prices.round,
+        open_batch_expired_count=state.batch.expired_count,
     )

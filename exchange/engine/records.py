@@ -11,6 +11,7 @@ __all__ = [
     "Account",
     "Auction",
     "Batch",
+    "Expiry",
     "Funding",
     "KeyRow",
     "MmpGroup",
@@ -99,6 +100,16 @@ class Funding(msgspec.Struct, kw_only=True, array_like=True):
     index_e12: int = 0
     since_ns: int = 0
     """Up to when it has accrued."""
+
+
+class Expiry(msgspec.Struct, kw_only=True, array_like=True):
+    """A settled expiry of an underlying, and how far its instruments are paid, ascending."""
+
+    underlying: str
+    expiry_s: int
+    price_e9: int
+    last_instrument: int = 0
+    is_paid: bool = False
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -197,6 +208,8 @@ class Batch(msgspec.Struct, kw_only=True):
     fee_e6: int = 0
     fill_count: int = 0
     request_count: int = 0
+    expired_count: int = 0
+    """Positions that became cash in it: their accounts are listed, even without a cash delta."""
     cash_e6: dict[int, int] = {}
     """Cash delta by account of trades and fees; accounts of requests are listed with 0."""
     legs: dict[tuple[int, int], int] = {}
@@ -209,4 +222,4 @@ class Batch(msgspec.Struct, kw_only=True):
     @property
     def has_content(self) -> bool:
         """Whether there is anything to post."""
-        return bool(self.fill_count or self.request_count)
+        return bool(self.fill_count or self.request_count or self.expired_count)

@@ -1,4 +1,4 @@
-"""Oracle rounds: whole or not at all, and always at the beginning of a settlement batch."""
+"""Oracle rounds: whole or not at all, and always at the beginning of a settlement batch (D-032)."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ from exchange.domain.events import CommandRefused
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.rounds import FundingIndexRow, FundingRow, OracleRound, OracleRoundSet
 from exchange.engine import batches
+from exchange.engine.expiry import are_needed, pay_expired, settle_expiries
 from exchange.engine.funding import accrue
 from exchange.engine.records import Funding
 from exchange.engine.state import State
@@ -19,15 +20,15 @@ _CAP_FACTOR: Final = 6
 
 
 def take_round(state: State, turn: Turn, command: OracleRound) -> None:
-    """Close the open batch, publish what funding accrued, set new rates.
+    """Close the open batch, publish what funding accrued, set new rates, settle and pay what expired.
 
-    Refusals in order: rounds rise (PRICE_OUT_OF_ORDER); rows name perpetuals, ascending, with rates inside their cap
-    (PRICE_INVALID).
+    Refusals in order: rounds rise (PRICE_OUT_OF_ORDER); funding rows name perpetuals, ascending, with rates inside
+    their cap; settlement rows name expiries that passed and have too few samples for an average (both PRICE_INVALID).
     """
     if command.round <= state.oracle_round:
         turn.events.append(CommandRefused(code=ResultCode.PRICE_OUT_OF_ORDER, detail=state.oracle_round))
         return
-    if not _is_valid(state, command.funding):
+    if not (_is_valid(state, command.funding) and are_needed(state, command.settlements)):
         turn.events.append(CommandRefused(code=ResultCode.PRICE_INVALID, detail=command.round))
         return
     batches.close_content(state, turn)
@@ -39,6 +40,8 @@ def take_round(state: State, turn: Turn, command: OracleRound) -> None:
         FundingIndexRow(number, funding.index_e12, funding.rate_e9) for number, funding in sorted(state.funding.items())
     )
     turn.events.append(OracleRoundSet(round=command.round, funding=rows))
+    settle_expiries(state, turn, command.settlements)
+    pay_expired(state, turn)
 
 
 def rate_cap_e9(state: State, underlying: str) -> int:

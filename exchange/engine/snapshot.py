@@ -15,6 +15,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
+from exchange.engine.expiry import expiry_rows, load_expiries
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
 from exchange.engine.records import Account, Auction, Batch, Funding, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.restored_book import restore_book, shown_lots
@@ -39,6 +40,7 @@ SECTIONS: Final = (
     "groups",
     "auctions",
     "funding",
+    "expiries",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -92,7 +94,16 @@ _ACCOUNT_FIELDS: Final = (
     "is_self_trade_by_owner",
 )
 _POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns", "fund_index_e12", "funding_e6")
-_BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
+_BATCH_FIELDS: Final = (
+    "number",
+    "first_sequence",
+    "from_s",
+    "to_s",
+    "fee_e6",
+    "fill_count",
+    "request_count",
+    "expired_count",
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -115,6 +126,7 @@ def dump(state: State) -> dict[str, bytes]:
         group_rows(state),
         [auction for _, auction in sorted(state.auctions.items())],
         [funding for _, funding in sorted(state.funding.items())],
+        expiry_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -141,6 +153,7 @@ def load(
     state.auctions.update({auction.instrument: auction for auction in auctions})
     for funding in msgspec.convert(decoded["funding"], list[Funding]):
         state.funding[funding.instrument] = funding
+    load_expiries(state, decoded["expiries"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")

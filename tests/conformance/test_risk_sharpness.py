@@ -11,6 +11,7 @@ import pytest
 
 from tests.conformance.test_risk_vectors import FILE, PLACE, evaluate, passes
 
+pytestmark = pytest.mark.risk_search
 DEFECTS = [
     # defect, area, module, line as it is, line as it must not be
     (

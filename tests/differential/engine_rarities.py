@@ -32,7 +32,7 @@ from exchange.domain.commands import (
     TriggerKind,
 )
 from exchange.domain.instrument import Instrument, InstrumentKind
-from exchange.domain.rounds import FundingRow, OracleRound
+from exchange.domain.rounds import DelistInstrument, FundingRow, OracleRound, SettlementRow
 from tests.unit.exchange.engine.world import PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class Rarities:
             (24, lambda: [stream.prices()]),
             (16, lambda: [Clock()]),
             (6, self.oracle_round),
+            (2, self.delisting),
             (3, self.later),
             (6, lambda: [BatchCut()]),
             (8, self.cancel_many),
@@ -177,7 +178,16 @@ class Rarities:
         numbers = sorted(pick.sample((PERP, WIDE, QUIET), pick.randrange(4)))
         rates = (-120_000_000, -1_000_003, 0, 100_000, 120_000_000)
         rows = tuple(FundingRow(number, pick.choice(rates)) for number in numbers)
+        if pick.random() < 0.3:
+            # Refused unless the expiry is over and the engine has too few samples of its own.
+            end_s = START_S + pick.choice((*SHORT_OPTIONS.values(), 10**8))
+            settled = (SettlementRow("BTC", end_s, self.stream.index * E9 + pick.randrange(E9)),)
+            return [OracleRound(round=self.rounds, funding=rows, settlements=settled)]
         return [OracleRound(round=self.rounds, funding=rows)]
+
+    def delisting(self) -> list[Command]:
+        """Mostly of what has expired."""
+        return [DelistInstrument(instrument=self.pick.choice((PERP, PUT, 12_345, *SHORT_OPTIONS)))]
 
     def later(self) -> list[Command]:
         """Seconds pass at once."""

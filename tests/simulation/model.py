@@ -29,7 +29,7 @@ from exchange.domain.events import (
     TriggerSet,
 )
 from exchange.domain.packing import CommandEvents
-from exchange.domain.rounds import FundingPaid, OracleRoundSet
+from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.ledger import Effect, LedgerState
 from settlement.protocol.orders import OrderFill, orders_root
 from settlement.protocol.state_tree import Account
@@ -82,6 +82,8 @@ class LedgerModel:
     batches: list[ClosedBatch] = field(default_factory=list)
     _units: dict[int, int] = field(default_factory=dict)
     _index_e12: dict[int, int] = field(default_factory=dict)
+    _value_e12: dict[int, int] = field(default_factory=dict)
+    """Payoff per lot of what expired."""
     _paid_e12: dict[tuple[int, int], int] = field(default_factory=dict)
     """Funding index up to which a position was charged, by (account, instrument)."""
     _account_seq: Counter[int] = field(default_factory=Counter)
@@ -141,6 +143,10 @@ class LedgerModel:
                 self._fund(event)
             case OracleRoundSet():
                 self._index_e12 = {row.instrument: row.index_e12 for row in event.funding}
+            case InstrumentSettled():
+                self._value_e12[event.instrument] = event.value_e12
+            case PositionExpired():
+                self._expire(event)
             case AccountOpened():
                 self.owners[event.subaccount] = event.owner
             case RequestApplied():
@@ -149,7 +155,7 @@ class LedgerModel:
             case InstrumentListed():
                 self._units[event.instrument.instrument_id] = event.instrument.unit_e6
 
-    def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid) -> None:
+    def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid | PositionExpired) -> None:
         assert not isinstance(row, OrderRefused | OrderRepeated)  # these have no number
         self._account_seq[row.subaccount] += 1
         expected = self._account_seq[row.subaccount]
@@ -206,6 +212,16 @@ class LedgerModel:
         own = (self.lots[cell], -self.lots[cell] * moved_e12 // 10**6, self._index_e12[event.instrument])
         expect(shown == own and moved_e12 != 0, "funding", f"account {cell[0]}: {shown}, own {own}")
         self._paid_e12[cell] = event.index_e12
+        self.cash_e6[event.subaccount] += event.amount_e6
+        self.cash_e6[1] -= event.amount_e6
+        self._check_cash(event.subaccount, event.ledger_cash_e6)
+
+    def _expire(self, event: PositionExpired) -> None:
+        """A position becomes its payoff, rounded against the account; the clearing account has the rest."""
+        self._number(event)
+        lots = self.lots.pop((event.subaccount, event.instrument))
+        shown, own = (event.position_lots, event.amount_e6), (lots, lots * self._value_e12[event.instrument] // 10**6)
+        expect(shown == own and lots != 0, "expiry", f"account {event.subaccount}: {shown}, own {own}")
         self.cash_e6[event.subaccount] += event.amount_e6
         self.cash_e6[1] -= event.amount_e6
         self._check_cash(event.subaccount, event.ledger_cash_e6)

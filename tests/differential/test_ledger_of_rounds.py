@@ -1,0 +1,44 @@
+"""Settlement and engine under any commands: at every batch boundary the ledger's leaves are the engine's accounts."""
+
+import pytest
+
+from exchange.app.verify import ledger_of
+from exchange.bridge.assembler import BatchAssembler
+from exchange.domain.events import BatchClosed
+from exchange.domain.packing import CommandEvents
+from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.engine.apply import apply
+from exchange.engine.config import EngineConfig
+from exchange.engine.states import new_state
+from matching_core import OrderBook
+from settlement.protocol.batch import build_batch
+from settlement.protocol.ledger import LedgerState
+from settlement.protocol.merkle import ReferenceTree
+from tests.differential.engine_commands import FastStream
+
+CONFIG = EngineConfig(batch_accounts_max=12, settlement_window_ns=1_000_000_000)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_ledger_charges_and_pays_what_the_engine_does(seed: int) -> None:
+    """Funding and payoffs are never posted; derived from the rounds they give every account's cash to the unit."""
+    state, stream = new_state(OrderBook, CONFIG), FastStream(seed)
+    assembler, ledger = BatchAssembler(), LedgerState(ReferenceTree())
+    opening = list(stream.opening())
+    compared = charges = payoffs = 0
+    for number in range(12_000):
+        command, now_ns = opening[number] if number < len(opening) else stream.next()
+        events = apply(state, command, now_ns)
+        charges += sum(isinstance(event, FundingPaid) for event in events)
+        payoffs += sum(isinstance(event, PositionExpired) for event in events)
+        for batch in assembler.take(CommandEvents(state.sequence, now_ns, events)):
+            build_batch(ledger, batch.input)
+            ledger.check(batch.input.vector)
+        if events and isinstance(events[-1], BatchClosed) and not state.batch.has_content:
+            expected = ledger_of(state, match_to_s=events[-1].match_to_s)
+            assert ledger.accounts == expected.accounts, f"command {number}: {command}"
+            assert ledger.seq == expected.seq
+            compared += 1
+    assert compared > 20
+    assert charges > 100
+    assert payoffs > 3
