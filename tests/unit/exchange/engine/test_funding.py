@@ -154,7 +154,7 @@ def test_a_fill_charges_both_parties_before_it_is_booked() -> None:
     """On what they held, ahead of the trade, the maker first; the clearing account has the opposite."""
     world = ready()
     world.place(2, SELL, 600_000, 40)
-    funding(world, after_ns=SECOND_NS)
+    funding(world, after_ns=SECOND_NS - TICK_NS)
     events = world.place(3, BUY, 600_000, 40)
     kinds = [type(event) for event in events if isinstance(event, FundingPaid | Trade)]
     assert kinds == [FundingPaid, FundingPaid, Trade]
@@ -183,7 +183,7 @@ def test_a_position_pays_from_the_last_round_on() -> None:
     funding(world, after_ns=SECOND_NS)
     world.place(4, SELL, 600_000, 10)
     assert paid(world.place(5, BUY, 600_000, 10)) == []
-    funding(world, after_ns=SECOND_NS)
+    funding(world, after_ns=SECOND_NS - 2 * TICK_NS)
     assert pending_e18(world.state, world.state.accounts[5], PERP) == -10 * STEP_E12 * E6
 
 
