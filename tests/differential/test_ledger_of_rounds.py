@@ -1,11 +1,13 @@
 """Settlement and engine under any commands: at every batch boundary the ledger's leaves are the engine's accounts."""
 
+from collections.abc import Iterator
+
 import pytest
 from msgspec.structs import replace
 
 from exchange.app.verify import ledger_of
 from exchange.bridge.assembler import BatchAssembler
-from exchange.domain.commands import ChainRequest, ChainRequestKind, Command
+from exchange.domain.commands import ChainRequest, ChainRequestKind, Clock, Command
 from exchange.domain.events import BatchClosed
 from exchange.domain.packing import CommandEvents
 from exchange.domain.rounds import FundingPaid, PositionExpired
@@ -33,6 +35,17 @@ def as_the_chain_sends(state: State, command: Command) -> Command:
     return replace(command, kind=ChainRequestKind.DEPOSIT)
 
 
+def more(stream: FastStream, number: int) -> Iterator[Command]:
+    """Rounds, prices and time beyond what the stream draws; orders that ended do so before the next round."""
+    if number % 25 == 0:
+        yield stream.prices()
+    if number % 50 == 0:
+        yield Clock()
+        yield from stream.rarities.oracle_round()
+    if number % 1_000 == 0:
+        yield from stream.rarities.later()
+
+
 def settle(ledger: LedgerState, batch: BatchInput) -> None:
     """Net, apply and commit a batch; its orders tree is left out, because the stream's orders share their digests."""
     named = [request.account for request in batch.requests]
@@ -56,6 +69,8 @@ def test_the_ledger_charges_and_pays_what_the_engine_does(seed: int) -> None:
     opening = list(stream.opening())
     compared = charges = payoffs = 0
     for number in range(12_000):
+        if not stream.upcoming:
+            stream.upcoming.extend(more(stream, number))
         command, now_ns = opening[number] if number < len(opening) else stream.next()
         command = as_the_chain_sends(state, command)
         events = apply(state, command, now_ns)
