@@ -258,6 +258,7 @@ cdef enum:
 
 cdef extern from *:
     """
+    #include <string.h>
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
     #error "records are little-endian"
     #endif
@@ -265,6 +266,22 @@ cdef extern from *:
     /* A return type that keeps a function out of those that call it, so that they need few registers. */
     #pragma GCC diagnostic ignored "-Wattributes"
     #define offbook_apart __attribute__((noinline)) uint32_t
+    /* Where to write, chosen by arithmetic: a jump that depends on an order's place in line is not to be foreseen. */
+    static inline uint32_t *offbook_chosen(uint32_t condition, uint32_t *first, uint32_t *second) {
+        uintptr_t one = (uintptr_t)first, other = (uintptr_t)second;
+        return (uint32_t *)(one ^ ((one ^ other) & -(uintptr_t)(condition == 0)));
+    }
+    /* One load where the fields beside each other would be two or three; memcpy, since the types differ. */
+    static inline uint32_t offbook_word(const void *fields) {
+        uint32_t word;
+        memcpy(&word, fields, sizeof word);
+        return word;
+    }
+    static inline uint64_t offbook_long_word(const void *fields) {
+        uint64_t word;
+        memcpy(&word, fields, sizeof word);
+        return word;
+    }
     #define offbook_prefetch(address) __builtin_prefetch(address, 1)
     /* An event in four whole stores; its fields one by one would be seven. A type of its own, so that the compiler
      * knows that no record of the pools changes; nothing in the core reads an event. */
@@ -281,6 +298,9 @@ cdef extern from *:
     """
     ctypedef uint32_t apart_t "offbook_apart"
     bint rare "offbook_rare" (bint condition) noexcept nogil
+    uint32_t* chosen "offbook_chosen" (uint32_t condition, uint32_t* first, uint32_t* second) noexcept nogil
+    uint32_t word_at "offbook_word" (const void* fields) noexcept nogil
+    uint64_t long_word_at "offbook_long_word" (const void* fields) noexcept nogil
     void prefetch "offbook_prefetch" (const void* address) noexcept nogil
     void put_event "offbook_put_event" (
         Event* event, uint64_t head, uint64_t handle, int64_t price, int64_t quantity
