@@ -380,6 +380,24 @@ def test_bodies_above_the_limit(pieces: list[int]) -> None:
     run(story())
 
 
+def test_a_refused_body_is_read_before_its_answer() -> None:
+    """Nothing comes while a client still sends: an answer that closes the socket early would be lost with a reset."""
+
+    async def story() -> None:
+        async with serve() as live:
+            reader, writer = await asyncio.open_connection(*live.http.removeprefix("http://").split(":"))
+            writer.write(b"POST /v3/public/get_time HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n")
+            writer.write(bytes(1 << 20))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.2)
+            writer.write(bytes(1 << 20))
+            assert b" 413 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+    run(story())
+
+
 def test_a_body_announced_far_above_the_limit_is_not_read() -> None:
     """A request that announces 1 GiB has its 413 before it sends a byte of it."""
 
