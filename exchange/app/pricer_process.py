@@ -1,4 +1,4 @@
-"""The pricer's process: seeded prices into the exchange, one round per interval."""
+"""The pricer's process: seeded prices and funding rates into the exchange, one round of prices per interval."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from exchange.app.link import run_linked
 from exchange.bus.unix_socket import UnixPort
 from exchange.feeds.catalogue import demo_catalogue
 from exchange.feeds.pricer import Pricer
+from exchange.feeds.rounds import RoundFeed
 from exchange.feeds.synthetic import SyntheticIndex
 from exchange.feeds.volatility import SeededSurface
 
@@ -27,9 +28,11 @@ async def _main(settings: Settings) -> None:
     surface = SeededSurface.seeded(settings.seed)
 
     async def session(port: UnixPort) -> None:
-        pricer = Pricer(port, index, surface, demo_catalogue)
+        pricer, rounds = Pricer(port, index, surface, demo_catalogue), RoundFeed(port)
         while True:
             pricer.tick(time.time_ns())
+            if pricer.is_ready:
+                rounds.tick(time.time_ns())
             await asyncio.sleep(_POLL_S if not pricer.is_ready else settings.price_interval_s)
 
     await run_linked(DataDirectory(settings.data.resolve()).socket, session)

@@ -6,7 +6,7 @@ of the settler (outbox, ledger file, event log) is read.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.app.failures import Failure
@@ -56,7 +56,7 @@ def _follow(disk: Disk, seq: int, state: State, follower: "_Follower") -> Recomp
     for item in _history(disk, state):
         for assembled in follower.take(state, item):
             batch = build_batch(follower.ledger, assembled.input)
-            follower.ledger.check()
+            follower.ledger.check(assembled.input.opening.rows)
             if batch.seq == seq:
                 return RecomputedBatch(
                     batch, assembled.first_sequence, assembled.last_sequence, dict(state.instruments)
@@ -67,7 +67,12 @@ def _follow(disk: Disk, seq: int, state: State, follower: "_Follower") -> Recomp
 
 
 def compare_with_posted(computed: Batch, posted: PostedBatch, previous_root: bytes | None) -> list[str]:
-    """One line per difference between the recomputed batch and the chain's; empty: they are the same."""
+    """One line per difference between the recomputed batch and the chain's; empty: they are the same.
+
+    The round's number is the chain's, because who begins at a snapshot counts from there; its values are the journal's.
+    """
+    header = replace(computed.header, oracle_round=posted.header.oracle_round)
+    computed = replace(computed, header=header)
     on_chain = Batch(
         seq=posted.seq,
         header=posted.header,
@@ -91,7 +96,9 @@ def ledger_of(state: State, *, match_to_s: int) -> LedgerState:
         index: Account(
             owner=account.owner or bytes(20),
             cash_e6=account.ledger_cash_e6,
-            positions={number: (row.lots, 0) for number, row in sorted(account.positions.items()) if row.lots},
+            positions={
+                number: (row.lots, row.fund_index_e12) for number, row in sorted(account.positions.items()) if row.lots
+            },
         )
         for index, account in sorted(state.accounts.items())
     }
@@ -140,6 +147,7 @@ class _Follower:
             units={number: row.unit_e6 for number, row in state.instruments.items()},
             refs=_digests(state, quotes=False),
             quotes=_digests(state, quotes=True),
+            vector={number: row.index_e12 for number, row in sorted(state.funding.items())},
         )
 
 

@@ -143,7 +143,7 @@ class Batcher:
     def _build(self, assembled: AssembledBatch) -> BuiltBatch:
         evidence = () if self._book is None else self._book.evidence_of(assembled)
         batch = build_batch(self._ledger, assembled.input)
-        self._ledger.check()
+        self._ledger.check(assembled.input.opening.rows)
         return BuiltBatch(
             seq=batch.seq,
             first_sequence=assembled.first_sequence,
@@ -161,5 +161,6 @@ class Batcher:
                 "requests": len(assembled.input.requests),
                 "fee_e6": assembled.input.fee_e6,
             },
+            vector=assembled.input.opening.encode() if batch.header.oracle_round else b"",
             evidence=evidence,
         )

@@ -106,7 +106,8 @@ class Settler:
         self._request_cursor = summary.request_index
         waiting = [row for row in chain.confirmed if row.index > summary.request_index][:MAX_REQUESTS_PER_CUT]
         due = self._clock_s() - self._last_cut_s >= self._batch_interval_s
-        if not (waiting or (due and summary.open_batch_fill_count)):
+        has_content = summary.open_batch_fill_count or summary.open_batch_expired_count
+        if not (waiting or (due and has_content)):
             return
         if chain.status.waiting_batches >= MAX_WAITING_BATCHES:
             return

@@ -82,6 +82,10 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     initial_requirement_e6: int
     maintenance_requirement_e6: int
     opened_ns: int
+    funding_e6: int = 0
+    """Paid (< 0) or received since the position was opened."""
+    pending_funding_e6: int = 0
+    """Due since the last oracle round that charged it, rounded down; equity counts it already."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +141,9 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     index_e9: dict[str, int]
     forward_e9: dict[tuple[str, int], int]
     marks: dict[int, MarkRow]
+    oracle_round: int = 0
+    rates_e9: dict[int, int] = {}
+    """Funding rate per 8 hours by perpetual."""
 
 
 class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +176,8 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     open_batch_fill_count: int
     request_index: int
     price_round: int
+    open_batch_expired_count: int = 0
+    """Positions that became cash in it."""
 
 
 class GetOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):

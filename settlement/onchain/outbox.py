@@ -19,7 +19,8 @@ __all__ = ["BatchRow", "BatchState", "BuiltBatch", "Flight", "Outbox", "Purpose"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     seq INTEGER PRIMARY KEY, first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
-    data_hash BLOB NOT NULL, h BLOB NOT NULL, data BLOB, previous_root BLOB NOT NULL, new_root BLOB NOT NULL,
+    data_hash BLOB NOT NULL, h BLOB NOT NULL, data BLOB, vector BLOB,
+    previous_root BLOB NOT NULL, new_root BLOB NOT NULL,
     orders_root BLOB NOT NULL, collateral_e6 INTEGER NOT NULL, stats TEXT NOT NULL, state INTEGER NOT NULL,
     built_ms INTEGER NOT NULL, sent_ms INTEGER, included_ms INTEGER, final_ms INTEGER,
     tx_hash BLOB, block_hash BLOB, block_number INTEGER, block_time_s INTEGER, gas_used INTEGER,
@@ -73,12 +74,13 @@ class Outbox:
         if last is not None and built.seq != last + 1:
             raise OutboxMismatch(f"batch {built.seq} does not follow batch {last} of the outbox")
         statement = (
-            "INSERT INTO batches (seq, first_sequence, last_sequence, data_hash, h, data, previous_root, new_root,"
-            " orders_root, collateral_e6, stats, state, built_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO batches (seq, first_sequence, last_sequence, data_hash, h, data, vector, previous_root,"
+            " new_root, orders_root, collateral_e6, stats, state, built_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
         stats = json.dumps(dict(built.stats), sort_keys=True)
         head = (built.seq, built.first_sequence, built.last_sequence, built.data_hash, built.h.to_bytes(32, "big"))
-        roots = (built.data, built.previous_root, built.new_root, built.orders_root, built.collateral_e6)
+        roots = (built.data, built.vector, built.previous_root, built.new_root, built.orders_root, built.collateral_e6)
         self.write((statement, (*head, *roots, stats, BatchState.BUILT, now_ms)))
         return True
 
@@ -250,7 +252,10 @@ class Outbox:
         """Bound the file: finalized batches keep a summary, the oldest summaries and all their flights go."""
         last = self.last_seq() or 0
         self.write(
-            ("UPDATE batches SET data = NULL WHERE finalized AND state = 5 AND seq <= ?", (last - keep_payloads,)),
+            (
+                "UPDATE batches SET data = NULL, vector = NULL WHERE finalized AND state = 5 AND seq <= ?",
+                (last - keep_payloads,),
+            ),
             ("DELETE FROM raws WHERE nonce IN (SELECT nonce FROM flights WHERE state = 5 AND seq <= ?)", (last - 8,)),
             ("DELETE FROM flights WHERE state = 5 AND seq <= ?", (last - 8,)),
             ("DELETE FROM batches WHERE finalized AND state = 5 AND seq <= ?", (last - keep_rows,)),

@@ -30,13 +30,15 @@ class Purpose(IntEnum):
     FINALIZE = 1
     ANSWER = 2
     LIST = 3
+    ROUND = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltBatch:
     """A batch as the batcher made it, from a journal range (both ends included). `stats` is shown to users.
 
-    `evidence` is what authorizes each leaf of its orders tree, in the tree's order; the outbox does not keep it.
+    `vector` are the bytes of the round in `h`, empty for round 0. `evidence` is what authorizes each leaf of its orders
+    tree, in the tree's order; the outbox does not keep it.
     """
 
     seq: int
@@ -49,6 +51,7 @@ class BuiltBatch:
     orders_root: bytes
     collateral_e6: int
     stats: Mapping[str, int]
+    vector: bytes = b""
     evidence: Sequence[LeafEvidence] = ()
 
     @property
@@ -59,7 +62,7 @@ class BuiltBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRow:
-    """A stored batch. `data` is None once dropped by `prune`; times are ms since 1970 (block time in seconds)."""
+    """A stored batch; times are ms since 1970 (block time in seconds). `prune` makes `data` and `vector` None."""
 
     seq: int
     first_sequence: int
@@ -67,6 +70,7 @@ class BatchRow:
     data_hash: bytes
     h: int
     data: bytes | None
+    vector: bytes | None
     previous_root: bytes
     new_root: bytes
     orders_root: bytes

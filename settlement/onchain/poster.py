@@ -34,6 +34,7 @@ from settlement.onchain.launching import Launcher
 from settlement.onchain.outbox import BatchRow, BatchState, Flight, Outbox, Purpose, RawTransaction
 from settlement.onchain.posted import posted_event
 from settlement.onchain.reverts import find_revert
+from settlement.onchain.rounds import missing_round
 
 __all__ = ["Poster", "PosterSettings", "PosterStatus"]
 
@@ -298,8 +299,15 @@ class Poster:
             header = due.header(self._reader.batch_hash(due.seq - 1))
             return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, header))
         if row is not None and row.seq == self._head_seq + 1:
-            return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
+            return self._post(row)
         return False
+
+    def _post(self, row: BatchRow) -> bool:
+        """Post a batch, the round that it begins with first."""
+        published = missing_round(self._reader, row)
+        if published is not None:
+            return self._launch(row.seq, Purpose.ROUND, published)
+        return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
 
     def _may_finalize(self, row: BatchRow, head: BlockRef) -> bool:
         if row.state != BatchState.FINAL or row.block_time_s is None:

@@ -12,6 +12,7 @@ from settlement.protocol.encoding import BadBatch, BatchData, Header, decode_bat
 from settlement.protocol.keccak import keccak256
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.netting import Fill, Leg, NetDeltas, legs_of, net, net_fills, order_fills_of
+from settlement.protocol.oracle import NO_ROUND, OracleVector
 from settlement.protocol.orders import BadOrders, OrderFill, orders_root
 from settlement.protocol.transition import ChainRequest, apply_batch, withdraw_count
 
@@ -50,6 +51,10 @@ class BatchInput:
     request_up_to: int
     fee_e6: int
     extra_legs: Sequence[Leg] = ()
+    touched: Sequence[int] = ()
+    """Accounts that the round charges or pays, listed even without a delta."""
+    opening: OracleVector = NO_ROUND
+    """The round that the batch begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +99,14 @@ def build_batch(state: LedgerState, batch_input: BatchInput) -> Batch:
         match_from_s=batch_input.match_from_s,
         match_to_s=batch_input.match_to_s,
         fee_e6=batch_input.fee_e6,
+        oracle_round=batch_input.opening.round_number,
     )
-    listed = deltas.touching(request.account for request in batch_input.requests if request.account != FUND_ACCOUNT)
+    named = [request.account for request in batch_input.requests if request.account != FUND_ACCOUNT]
+    listed = deltas.touching([*named, *batch_input.touched])
     batch_data = BatchData(listed, tuple(batch_input.approvals_e6))
     data = encode_batch(listed, batch_input.approvals_e6)
     ordered_root = orders_root(batch_input.order_fills)
-    effect = apply_batch(state, header, batch_data, batch_input.requests)
+    effect = apply_batch(state, header, batch_data, batch_input.requests, batch_input.opening)
     previous_root = state.root
     return Batch(
         seq=batch_input.seq,
@@ -160,7 +167,7 @@ def batch_hash(
 def explain_difference(expected: Batch, got: Batch) -> list[str]:
     """Return one line per header field, cell, approval or root of `got` that differs; no lines when they are equal."""
     lines = _compare("seq", expected.seq, got.seq)
-    for name in (field.name for field in fields(Header)):
+    for name in (one.name for one in fields(Header)):
         lines += _compare(f"header {name}", getattr(expected.header, name), getattr(got.header, name))
     lines += _explain_data(expected, got)
     for name in ("previous_root", "new_root", "orders_root"):

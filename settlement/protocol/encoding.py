@@ -61,7 +61,7 @@ class BadBatch(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """Header of a batch: last consumed request, closing round, match times in seconds, fee in 1e-6 USDC (int64)."""
+    """Header of a batch: last consumed request, round, match times in seconds, fee in 1e-6 USDC (int64)."""
 
     request_up_to: int
     match_from_s: int

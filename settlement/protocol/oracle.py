@@ -35,12 +35,22 @@ class BadVector(ValueError):
 class MarkRow:
     """One instrument: mark in 1e-6 USDC per lot (u64), funding index in 1e-12 USDC per lot (int64, 0 for options).
 
-    A settled instrument becomes cash at its mark: the payoff of an expired option.
+    A settled instrument becomes cash at its payoff, in 1e-12 USDC per lot (u64), which stands where the mark stood.
     """
 
-    mark_e6: int
+    mark_e6: int = 0
     fund_index: int = 0
-    is_settled: bool = False
+    payoff_e12: int | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the instrument ends with this round."""
+        return self.payoff_e12 is not None
+
+    @property
+    def value(self) -> int:
+        """What the row's u64 holds: the payoff when there is one, else the mark."""
+        return self.mark_e6 if self.payoff_e12 is None else self.payoff_e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +75,7 @@ class OracleVector:
         perps = sorted(key for key in self.rows if key & PERP_BIT)
         try:
             parts = [_HEAD.pack(len(options), len(perps), len(self.index_e6), len(self.settlement_e6))]
-            parts += [_OPTION.pack(key, self.rows[key].mark_e6, self.rows[key].is_settled) for key in options]
+            parts += [_OPTION.pack(key, self.rows[key].value, self.rows[key].is_settled) for key in options]
             parts += [_perp_row(key, self.rows[key]) for key in perps]
             parts += [_PRICE.pack(*row) for row in sorted(self.index_e6.items())]
             parts += [_expiry_row(key, price_e6) for key, price_e6 in sorted(self.settlement_e6.items())]
@@ -110,7 +120,7 @@ def decode_vector(round_number: int, data: bytes) -> OracleVector:
 
 
 def _perp_row(instrument: int, row: MarkRow) -> bytes:
-    return _PERP.pack(instrument, row.mark_e6, row.is_settled, row.fund_index)
+    return _PERP.pack(instrument, row.value, row.is_settled, row.fund_index)
 
 
 def _expiry_row(key: tuple[int, int], price_e6: int) -> bytes:
@@ -120,7 +130,10 @@ def _expiry_row(key: tuple[int, int], price_e6: int) -> bytes:
 
 def _mark_row(chunk: bytes) -> tuple[int, MarkRow]:
     if len(chunk) == _OPTION.size:
-        instrument, mark_e6, settled = _OPTION.unpack(chunk)
-        return instrument, MarkRow(mark_e6=mark_e6, is_settled=bool(settled))
-    instrument, mark_e6, settled, fund_index = _PERP.unpack(chunk)
-    return instrument, MarkRow(mark_e6=mark_e6, fund_index=fund_index, is_settled=bool(settled))
+        instrument, value, settled = _OPTION.unpack(chunk)
+        fund_index = 0
+    else:
+        instrument, value, settled, fund_index = _PERP.unpack(chunk)
+    if settled:
+        return instrument, MarkRow(fund_index=fund_index, payoff_e12=value)
+    return instrument, MarkRow(mark_e6=value, fund_index=fund_index)

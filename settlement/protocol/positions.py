@@ -39,8 +39,8 @@ def settle_positions(positions: Positions, opening: OracleVector) -> tuple[Posit
             continue
         if instrument & PERP_BIT:
             gained_e6 += -lots * (row.fund_index - fund_index) // _MILLION  # floored against the account
-        if row.is_settled:
-            gained_e6 += lots * row.mark_e6
+        if row.payoff_e12 is not None:
+            gained_e6 += lots * row.payoff_e12 // _MILLION  # floored too
         else:
             kept[instrument] = (lots, row.fund_index if instrument & PERP_BIT else 0)
     return kept, gained_e6

@@ -2,8 +2,8 @@
 
 Theory of operation. The steps run in the order of the protocol: (1) requests, (2) funding and expiry of every touched
 account against account 1, (3) closing of accounts that asked for it, (4) posted deltas, (5) the fee of account 0.
-Steps 2 and 3 read the vector of the opening round, the round in the header of the batch before. A deployment without
-oracle posts round 0 for ever: then these steps change nothing, and a CLOSE_ALL request is refused. Everything is
+Steps 2 and 3 read the vector of the round in the batch's own header, the round that it begins with: funding indexes and
+payoffs change at no other time. With round 0 they change nothing, and a CLOSE_ALL request is refused. Everything is
 checked before anything is returned, and the ledger is never changed here: `LedgerState.commit` installs the effect.
 `WrongRoot.sol` does the same on chain; `tests/differential/test_wrong_root.py` holds them together.
 """
@@ -91,8 +91,8 @@ def apply_batch(
 ) -> Effect:
     """Return the effect of the next batch on `state`, which stays as it is.
 
-    `opening` is the vector of the round in the previous batch's header. Raises BadBatch for a batch that breaks a rule
-    of the protocol and Unbalanced when lots or cash do not sum up.
+    `opening` is the vector of the round in `header`. Raises BadBatch for a batch that breaks a rule of the protocol and
+    Unbalanced when lots or cash do not sum up.
     """
     _check_header(state, header, requests, opening)
     data.deltas.check(header.fee_e6)
@@ -117,8 +117,8 @@ def apply_batch(
 
 def _check_header(state: LedgerState, header: Header, requests: Sequence[ChainRequest], opening: OracleVector) -> None:
     header.pack()
-    if header.oracle_round < opening.round_number:
-        raise BadBatch(f"closing round {header.oracle_round} is older than opening round {opening.round_number}")
+    if header.oracle_round != opening.round_number:
+        raise BadBatch(f"the header names round {header.oracle_round}, the vector is that of {opening.round_number}")
     closes = sum(request.kind is RequestKind.CLOSE_ALL for request in requests)
     if closes > (MAX_CLOSES if header.oracle_round else 0):
         raise BadBatch(f"{closes} CLOSE_ALL: each needs an oracle round, {MAX_CLOSES} fits a batch")
@@ -193,6 +193,8 @@ def _settle(touched: dict[int, Account], opening: OracleVector) -> None:
         if index == CLEARING_ACCOUNT:
             continue
         account = touched[index]
+        if opening.rows.keys().isdisjoint(account.positions):
+            continue
         positions, gained_e6 = settle_positions(account.positions, opening)
         touched[index] = Account(account.owner, account.cash_e6 + gained_e6, positions)
         derived_e6 += gained_e6

@@ -25,7 +25,7 @@ _ACCOUNT_ROW_BYTES = 12
 
 
 def wrong_root_proof(before: LedgerState, data: bytes, opening: OracleVector) -> bytes:
-    """Return the proof about the batch `data` on the ledger `before` it; `opening` is the vector of its opening round.
+    """Return the proof about the batch `data` on the ledger `before` it; `opening` is the vector of its round.
 
     The data need not be canonical, but its account rows must name accounts of the tree (IndexError otherwise).
     """

@@ -32,7 +32,7 @@ class PostedCall:
 
 @dataclass(frozen=True, slots=True)
 class HeaderWord:
-    """The word `h`: last request consumed, closing round, match times in seconds, signed fee in 1e-6 USDC."""
+    """The word `h`: last request consumed, round, match times in seconds, signed fee in 1e-6 USDC."""
 
     request_up_to: int
     oracle_round: int

@@ -33,9 +33,9 @@ class QueuedRequest(NamedTuple):
 
 
 class RoundRow(NamedTuple):
-    """Mark in 1e-6 USDC per lot, funding index in 1e-12 USDC per lot, whether the instrument ends at its mark."""
+    """Mark in 1e-6 USDC per lot, or 1e-12 where the instrument ends at it; funding index in 1e-12 USDC per lot."""
 
-    mark_e6: int
+    mark: int
     fund_index: int
     is_settled: bool
 
@@ -69,7 +69,7 @@ def read_vector(vector: bytes) -> Marks:
 def replay(
     tree: AccountTree, word: HeaderWord, data: PostedData, requests: Sequence[QueuedRequest], marks: Marks
 ) -> dict[int, WatchedAccount]:
-    """Return every account that the batch touches as it must be afterwards; `marks` are those of the opening round.
+    """Return every account that the batch touches as it must be afterwards; `marks` are those of its round.
 
     Raises Fraud when no root can be right. The tree is left as it is.
     """
@@ -119,7 +119,7 @@ def _settle(touched: dict[int, _Held], marks: Marks) -> None:
                 gained_e6 += -lots * (row.fund_index - known) // _MILLION
                 held.positions[instrument] = (lots, row.fund_index)
             if row.is_settled:
-                gained_e6 += lots * row.mark_e6
+                gained_e6 += lots * row.mark // _MILLION
                 del held.positions[instrument]
         touched[index] = _paid(held, gained_e6)
         touched[_CLEARING] = _paid(touched[_CLEARING], -gained_e6)
@@ -141,7 +141,7 @@ def _close(touched: dict[int, _Held], index: int, marks: Marks) -> None:
         taken = fund.positions.get(instrument, (0, 0))[0] + lots
         if instrument in fund.positions and not -(1 << 63) <= taken < 1 << 63:
             continue
-        value_e6 = lots * row.mark_e6
+        value_e6 = lots * row.mark
         paid_e6 += (value_e6 * _MILLION - abs(value_e6) * _PENALTY_PPM) // _MILLION
         del held.positions[instrument]
         fund.positions[instrument] = (taken, row.fund_index if instrument >= _PERPETUAL else 0)
@@ -163,7 +163,7 @@ def _moved(index: int, held: _Held, cash_e6: int, lots: Mapping[int, int], marks
 
 
 def _worth(held: _Held, marks: Marks) -> list[int]:
-    return [lots * marks[instrument].mark_e6 for instrument, (lots, _) in held.positions.items() if instrument in marks]
+    return [lots * marks[instrument].mark for instrument, (lots, _) in held.positions.items() if instrument in marks]
 
 
 def _paid(held: _Held, amount_e6: int) -> _Held:

@@ -20,7 +20,7 @@ from settlement.protocol.keccak import keccak256
 from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
 from settlement.watch.history import History, Step
-from settlement.watch.posts import Fraud, HeaderWord, PostedData, read_call, read_data, read_word
+from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
 
 __all__ = ["AccountDelta", "ExpectedDeltas", "Watcher", "WatcherWrong"]
@@ -155,7 +155,7 @@ class Watcher:
         )
         try:
             data = read_data(call.data, len(withdrawals))
-            after = replay(self.history.tree, word, data, requests, self._marks(opening.oracle_round))
+            after = replay(self.history.tree, word, data, requests, self._marks(word.oracle_round))
         except Fraud as fraud:
             self._accuse(seq, header, call.data, str(fraud))
             return
@@ -194,7 +194,7 @@ class Watcher:
         """Prove batch `seq` wrong on the accounts before it. Later batches stand on it and need no proof."""
         self._say(f"batch {seq} is fraudulent ({reason}): sending the proof")
         previous = self.history.header_of(seq - 1)
-        proof = self._proof(data, read_word(previous.h))
+        proof = self._proof(data, read_word(header.h).oracle_round)
         try:
             self._send_proof(seq, previous, header, proof)
         except CallReverted as error:
@@ -215,9 +215,9 @@ class Watcher:
             self._wallet.send(self._settlement, calls.stage(nonce, chunk))
         self._wallet.send(self._settlement, calls.accuse_staged(seq, previous, header, nonce))
 
-    def _proof(self, data: bytes, opening: HeaderWord) -> bytes:
-        """Sizes, data, vector of the opening round, leaves of every touched account, siblings (`IDisputes.sol`)."""
-        vector = self._vector(opening.oracle_round)
+    def _proof(self, data: bytes, round_: int) -> bytes:
+        """Sizes, data, vector of the batch's round, leaves of every touched account, siblings (`IDisputes.sol`)."""
+        vector = self._vector(round_)
         count = int.from_bytes(data[1:3], "big")
         listed = [int.from_bytes(data[3 + 12 * place : 7 + 12 * place], "big") for place in range(count)]
         leaves = b""

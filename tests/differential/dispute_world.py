@@ -53,7 +53,6 @@ class DisputeWorld:
         self.operator, self.prover, *self.owners = self.web3.eth.accounts
         self.ledger = LedgerState()
         self.opening: OracleVector = NO_ROUND
-        self.closing: OracleVector = NO_ROUND
         self.headers: dict[int, tuple[Any, ...]] = {0: GENESIS_HEADER}
         self.requests: list[ChainRequest] = []
         self.last_match_s = 0
@@ -130,7 +129,7 @@ class DisputeWorld:
         )
 
     def publish(self, vector: OracleVector) -> None:
-        """Post the next oracle round; the next batch closes with it."""
+        """Post the next oracle round; the next batch begins with it."""
         if not hasattr(self.web3.provider, "ethereum_tester"):  # anvil mines several blocks in one second
             self.web3.provider.make_request("evm_increaseTime", [5])
             self.web3.provider.make_request("evm_mine", [])
@@ -138,17 +137,17 @@ class DisputeWorld:
         digest = self.vault.functions.roundDigest(vector.round_number, time_s, Web3.keccak(encoded)).call()
         signature = Signer.unsafe_sign_hash(digest, FEED.key).signature
         self.send(self.vault.functions.postOracle(vector.round_number, encoded, time_s, signature))
-        self.closing = vector
+        self.opening = vector
 
     def header(self, deltas: NetDeltas) -> Header:
-        """Header of the next batch, which takes all requests, at the time of the closing round."""
-        time_s = self.vault.functions.oracle(self.closing.round_number).call()[1]
+        """Header of the next batch, which takes all requests, at the time of its round."""
+        time_s = self.vault.functions.oracle(self.opening.round_number).call()[1]
         return Header(
             request_up_to=self.ledger.request_done + len(self.requests),
             match_from_s=time_s,
             match_to_s=time_s,
             fee_e6=deltas.fee_e6,
-            oracle_round=self.closing.round_number,
+            oracle_round=self.opening.round_number,
         )
 
     def effect(self, deltas: NetDeltas, approved: Sequence[int] = ()) -> Effect:
@@ -181,7 +180,6 @@ class DisputeWorld:
         self.headers[posted.seq] = posted.header
         self.ledger.commit(effect)
         assert self.ledger.root == self.vault.functions.root().call()
-        self.opening = self.closing
         self.requests = []
 
     def accusation(self, posted: Posted, proof: bytes | None = None) -> Any:

@@ -41,7 +41,7 @@ def opened(accounts: range) -> tuple[LedgerState, AccountTree]:
         for place, account in enumerate(accounts, 1)
     ]
     deltas = random_deltas(random.Random(0), list(accounts), [1])
-    header = Header(request_up_to=len(requests), match_from_s=1, match_to_s=1, fee_e6=deltas.fee_e6, oracle_round=1)
+    header = Header(request_up_to=len(requests), match_from_s=1, match_to_s=1, fee_e6=deltas.fee_e6)
     step(ledger, tree, header, BatchData(deltas, ()), requests, NO_ROUND)
     return ledger, tree
 
@@ -78,10 +78,10 @@ def test_both_come_to_the_same_roots() -> None:
         deltas = random_deltas(rng, listed, rng.sample(INSTRUMENTS, 3))
         up_to = ledger.request_done + len(requests)
         header = Header(
-            request_up_to=up_to, match_from_s=number, match_to_s=number, fee_e6=deltas.fee_e6, oracle_round=number
+            request_up_to=up_to, match_from_s=number, match_to_s=number, fee_e6=deltas.fee_e6, oracle_round=number - 1
         )
         step(ledger, tree, header, BatchData(deltas, paid), requests, opening)
-        opening = random_vector(rng, number, opening)
+        opening = random_vector(rng, number)
 
 
 def test_both_refuse_the_same_bytes() -> None:

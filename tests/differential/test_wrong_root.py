@@ -33,15 +33,16 @@ INSTRUMENTS = (*OPTIONS, *PERPS)
 BAD_PROOF = bytes(Web3.keccak(text="BadProof()")[:4])
 
 
-def random_vector(rng: random.Random, number: int, before: OracleVector) -> OracleVector:
+def random_vector(rng: random.Random, number: int) -> OracleVector:
     """Marks, funding that moves both ways, options that expire, now and then a missing row."""
     rows = {}
     for instrument in INSTRUMENTS:
         if rng.random() < 0.1:
             continue
-        settled = instrument in OPTIONS and rng.random() < 0.15
         index = rng.randrange(-(10**12), 10**12) if instrument in PERPS else 0
-        rows[instrument] = MarkRow(mark_e6=rng.randrange(1, 10**6), fund_index=index, is_settled=settled)
+        rows[instrument] = MarkRow(mark_e6=rng.randrange(1, 10**6), fund_index=index)
+        if instrument in OPTIONS and rng.random() < 0.15:
+            rows[instrument] = MarkRow(payoff_e12=rng.randrange(10**12))
     return OracleVector(round_number=number, rows=rows, index_e6={1: 10**11}, settlement_e6={(1, 1_900_000_000): 7})
 
 
@@ -56,11 +57,11 @@ def fresh() -> DisputeWorld:
 @pytest.fixture
 def world(fresh: DisputeWorld) -> Iterator[DisputeWorld]:
     """Undo on chain and in Python what a test did."""
-    state = fresh.ledger.to_bytes(), fresh.opening, fresh.closing, dict(fresh.headers), list(fresh.requests)
+    state = fresh.ledger.to_bytes(), fresh.opening, dict(fresh.headers), list(fresh.requests)
     with fresh.aside():
         yield fresh
     fresh.ledger = type(fresh.ledger).from_bytes(state[0])
-    fresh.opening, fresh.closing, fresh.headers, fresh.requests = state[1:]
+    fresh.opening, fresh.headers, fresh.requests = state[1:]
 
 
 def ask_something(world: DisputeWorld, rng: random.Random) -> list[int]:
@@ -97,9 +98,9 @@ def post_honest(world: DisputeWorld, deltas: NetDeltas, approved: list[int] | No
 
 
 def next_inputs(world: DisputeWorld, rng: random.Random) -> tuple[NetDeltas, list[int]]:
-    """Requests, a closing round and deltas of the next batch; every account with a request is listed."""
+    """Requests, a round and deltas of the next batch; every account with a request is listed."""
     approved = ask_something(world, rng)
-    world.publish(random_vector(rng, world.closing.round_number + 1, world.closing))
+    world.publish(random_vector(rng, world.opening.round_number + 1))
     accounts = sorted({row.account for row in world.requests} | set(rng.sample(range(2, 6), 3)))
     return random_deltas(rng, accounts, rng.sample(INSTRUMENTS, rng.randint(1, 5))), approved
 
@@ -107,11 +108,12 @@ def next_inputs(world: DisputeWorld, rng: random.Random) -> tuple[NetDeltas, lis
 def prepared(world: DisputeWorld) -> tuple[NetDeltas, list[int]]:
     """A batch in which everything happens: a deposit, funding, an expiry, narrow and wide deltas."""
     rng = random.Random(5)
-    marks = {number: MarkRow(mark_e6=100, fund_index=7 * 10**9 * (number in PERPS)) for number in INSTRUMENTS}
-    world.publish(OracleVector(round_number=2, rows=marks | {9: MarkRow(mark_e6=55, is_settled=True)}))
+    marks = {number: MarkRow(mark_e6=100) for number in INSTRUMENTS}
+    world.publish(OracleVector(round_number=2, rows=marks))
     post_honest(world, random_deltas(rng, range(2, 6), INSTRUMENTS))
     world.ask(RequestKind.DEPOSIT, 3, world.owners[1], 11_000_000)
-    world.publish(OracleVector(round_number=3, rows=marks))
+    moved = dict.fromkeys(PERPS, MarkRow(mark_e6=100, fund_index=7 * 10**9))
+    world.publish(OracleVector(round_number=3, rows=marks | moved | {9: MarkRow(payoff_e12=55_000_001)}))
     return random_deltas(rng, range(2, 6), (1, PERPS[0])), []
 
 
@@ -120,10 +122,15 @@ def swapped(effect: Effect) -> Effect:
     return replace(effect, accounts={**effect.accounts, 2: effect.accounts[3], 3: effect.accounts[2]})
 
 
+def without_rows(world: DisputeWorld) -> OracleVector:
+    """A round of this number in which nothing happens."""
+    return OracleVector(round_number=world.opening.round_number)
+
+
 def deltas_before_funding(world: DisputeWorld, deltas: NetDeltas) -> Effect:
     """Steps 2 and 4 in the wrong order: the new positions pay funding for the time before them."""
     header = world.header(deltas)
-    late = apply_batch(world.ledger, header, BatchData(deltas, ()), world.requests)
+    late = apply_batch(world.ledger, header, BatchData(deltas, ()), world.requests, without_rows(world))
     accounts = dict(late.accounts)
     derived_e6 = 0
     for index in range(2, 6):
@@ -136,7 +143,7 @@ def deltas_before_funding(world: DisputeWorld, deltas: NetDeltas) -> Effect:
 
 def without_funding(world: DisputeWorld, deltas: NetDeltas) -> Effect:
     """Step 2 left out."""
-    return apply_batch(world.ledger, world.header(deltas), BatchData(deltas, ()), world.requests)
+    return apply_batch(world.ledger, world.header(deltas), BatchData(deltas, ()), world.requests, without_rows(world))
 
 
 def without_deposit(effect: Effect) -> Effect:

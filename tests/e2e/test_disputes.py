@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from exchange.app.verify import ledger_of
 from exchange.domain.commands import OrderFlag, Side
+from exchange.domain.rounds import FundingRow, OracleRound, SettlementRow
 from settlement.onchain.contract import BATCH_POSTED, HEADER_TYPE, PostCall, encode_call, encode_post
 from settlement.onchain.deploy import DeploymentSettings, fund_bonds
 from settlement.onchain.funded_accounts import (
@@ -23,7 +25,7 @@ from settlement.protocol.batch import BatchInput, Fill, build_batch, order_fills
 from settlement.watch.chain_calls import PostedHeader
 from settlement.watch.watcher import Watcher
 from tests.fakes.settled_market import SEED, SettledMarket
-from tests.unit.exchange.engine.world import CALL, PERP
+from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, SECOND_NS
 
 ACCOUNTS = (2, 3, 4)
 MAKER = 4
@@ -159,6 +161,31 @@ def test_a_stranger_who_challenges_everything_loses_his_bonds(market: SettledMar
     assert found == []
     assert reverted(market) == []
     assert market.contract.view("bond()", ["uint64"]) == OPERATOR_BOND_E6
+
+
+def test_funding_and_payoffs_are_proven_with_the_rounds_on_chain(market: SettledMarket) -> None:
+    """Nobody signs them: the operator publishes the values, the watcher derives the same roots from them."""
+    found: list[str] = []
+    watcher = watcher_of(market, found)
+    market.trade(2, 3, 600_000, 100, PERP)
+    market.trade(4, 2, 1_500, 2, CALL)
+    market.prices()
+    market.run(OracleRound(round=1, funding=(FundingRow(PERP, 28_800_000),)))
+    market.run(OracleRound(round=2), after_ns=9 * SECOND_NS)
+    market.trade(2, 4, 600_000, 1, PERP)
+    market.settle()
+    assert watcher.step() == market.contract.head()
+    assert market.ledger.account(2).positions[PERP] == (101, 540_000_000)
+    assert market.ledger.account(3).positions[PERP] == (-100, 0)
+    market.clock(EXPIRY_S - market.now_ns // SECOND_NS + 1)
+    market.run(OracleRound(round=3, settlements=(SettlementRow("BTC", EXPIRY_S, 70_123 * 10**9),)))
+    market.settle()
+    assert all(CALL not in market.ledger.account(index).positions for index in ACCOUNTS)
+    assert watcher.step() == market.contract.head()
+    assert market.contract.root() == market.ledger.root
+    assert market.ledger.accounts == ledger_of(market.state, match_to_s=market.ledger.last_match_to_s).accounts
+    assert market.contract.view("lastRound()", ["uint64"]) == market.contract.view("oracleHead()", ["uint64"]) == 2
+    assert (found, reverted(market)) == ([], [])
 
 
 def lie(market: SettledMarket, call: PostCall) -> None:

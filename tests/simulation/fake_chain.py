@@ -1,12 +1,13 @@
 """A chain in memory for the poster: block tree, mempool by (sender, nonce), receipts, and faults that real nodes have.
 
-It knows `post` and `finalize` of one settlement contract (collateral 0, no requests); every other call fails.
+It knows `post`, `postOracle` and `finalize` of one settlement contract (collateral 0, no requests, no feeds); every
+other call fails.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from eth_abi.abi import encode
+from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
@@ -39,6 +40,8 @@ __all__ = ["FakeChain", "FakeTransaction"]
 _CHAIN_ID = 31337
 _BLOCK_SECONDS = 2
 _GAS_USED = 100_000
+_POST_ORACLE = "postOracle(uint64,bytes,uint40,bytes)"
+_KEPT_HASH_BYTES = 27
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class _World:
     root: bytes = bytes(32)
     hashes: tuple[bytes, ...] = (bytes(32),)
     headers: tuple[BatchHeader | None, ...] = (None,)
+    rounds: tuple[tuple[bytes, int], ...] = ((bytes(32), 0),)
+    last_round: int = 0
 
 
 @dataclass(frozen=True)
@@ -162,8 +167,15 @@ class FakeChain:
             root=before.new_root if before else bytes(32),
             hashes=block.world.hashes[:first_seq],
             headers=headers,
+            last_round=_round(before),
         )
         self._blocks[-1] = _Block(block.ref, block.transactions, (*block.receipts, receipt), world)
+
+    def publish(self, vector: bytes) -> None:
+        """The next round is there already, whoever published it."""
+        block = self._blocks[-1]
+        world = replace(block.world, rounds=(*block.world.rounds, (keccak256(vector), 1)))
+        self._blocks[-1] = replace(block, world=world)
 
     def posted(self) -> list[bytes]:
         """Data hash of every batch on the best chain, in order of seq."""
@@ -171,7 +183,8 @@ class FakeChain:
 
     def post_count(self) -> int:
         """Successful posts on the best chain."""
-        return sum(len(receipt.logs) for block in self._blocks for receipt in block.receipts)
+        logs = [log for block in self._blocks for receipt in block.receipts for log in receipt.logs]
+        return sum(log.topics[0] == BATCH_POSTED for log in logs)
 
     @property
     def finalized_seq(self) -> int:
@@ -210,12 +223,17 @@ class FakeChain:
             return self._post(world, transaction, ref)
         if transaction.data[:4] == selector(FINALIZE):
             return self._finalize(world, transaction.data, ref), ()
+        if transaction.data[:4] == selector(_POST_ORACLE):
+            return self._publish(world, transaction.data, ref), ()
         return world, ()
 
     def _post(self, world: _World, transaction: FakeTransaction, ref: BlockRef) -> tuple[_World, tuple[Log, ...]]:
         call = decode_post(transaction.data)
         if call.seq != world.head + 1:
             raise BadSeq("BadSeq()")
+        number, from_s = call.h >> 144 & (1 << 48) - 1, call.h >> 104 & (1 << 40) - 1
+        if not world.last_round <= number < len(world.rounds) or from_s < world.rounds[number][1]:
+            raise CallReverted("BadRound()")
         header = BatchHeader(
             previous_batch_hash=world.hashes[-1],
             previous_root=world.root,
@@ -232,7 +250,8 @@ class FakeChain:
         topics = (BATCH_POSTED, call.seq.to_bytes(32, "big"))
         log = Log(self.deployment.settlement, topics, data, ref.number, ref.block_hash, transaction.tx_hash, 0)
         hashes, headers = (*world.hashes, header.digest()), (*world.headers, header)
-        return replace(world, head=call.seq, root=call.new_root, hashes=hashes, headers=headers), (log,)
+        posted = replace(world, head=call.seq, root=call.new_root, hashes=hashes, headers=headers, last_round=number)
+        return posted, (log,)
 
     def _finalize(self, world: _World, data: bytes, ref: BlockRef) -> _World:
         seq = int.from_bytes(data[4:36], "big")
@@ -244,6 +263,16 @@ class FakeChain:
         if ref.timestamp_s < header.block_time_s + self.deployment.finality_window_s:
             raise CallReverted("WindowOpen()")
         return replace(world, finalized=seq)
+
+    def _publish(self, world: _World, data: bytes, ref: BlockRef) -> _World:
+        number, vector, time_s, signatures = decode(["uint64", "bytes", "uint40", "bytes"], data[4:])
+        if number != len(world.rounds):
+            raise CallReverted("BadRound()")
+        if not world.rounds[-1][1] <= time_s <= ref.timestamp_s:
+            raise CallReverted("BadTime()")
+        if signatures:
+            raise CallReverted("BadSignature()")
+        return replace(world, rounds=(*world.rounds, (keccak256(vector), time_s)))
 
     # Chain
 
@@ -313,7 +342,7 @@ class FakeChain:
         return None
 
     def call(self, to: bytes, data: bytes, *, sender: bytes = bytes(20), tag: str | int = "latest") -> bytes:
-        """head(), finalized(), batchHash(seq) and operator()."""
+        """head(), finalized(), batchHash(seq), oracle(round) and operator()."""
         self._answer()
         world = self._world if isinstance(tag, str) else self._blocks[min(tag, len(self._blocks) - 1)].world
         if data[:4] == selector("head()"):
@@ -323,6 +352,10 @@ class FakeChain:
         if data[:4] == selector("batchHash(uint64)"):
             seq = int.from_bytes(data[4:], "big")
             return world.hashes[seq] if seq < len(world.hashes) else bytes(32)
+        if data[:4] == selector("oracle(uint64)"):
+            number = int.from_bytes(data[4:], "big")
+            kept, time_s = world.rounds[number] if number < len(world.rounds) else world.rounds[0]
+            return kept[:_KEPT_HASH_BYTES].ljust(32, b"\0") + time_s.to_bytes(32, "big")
         if data[:4] == selector("operator()"):
             return self.operator.rjust(32, b"\0")
         raise CallReverted(f"no such view {data[:4].hex()} at {to.hex()} for {sender.hex()}")
@@ -345,6 +378,10 @@ class FakeChain:
         """Something at the contract's address."""
         self._answer()
         return b"\xfe" if address == self.deployment.settlement else b""
+
+
+def _round(header: BatchHeader | None) -> int:
+    return 0 if header is None else header.h >> 144 & (1 << 48) - 1
 
 
 def _check_replacement(old: FakeTransaction | None, new: FakeTransaction) -> None:

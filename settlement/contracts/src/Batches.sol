@@ -110,17 +110,15 @@ abstract contract Batches is Parameters {
         require(block.timestamp <= uint256(money.resumedAt) + MAX_LAG, BadTime());
     }
 
-    /// @dev the closing round: known, not older than the one before, and of the time at which the batch was matched
+    /// @dev the round that the batch begins with: known, published for a time before its first match, not older than
+    /// the one before. Where feeds sign, its marks are also fresh; what the operator publishes himself has none
     function _checkRound(uint256 h, ProgressSlot memory progress) private view {
         uint256 round = uint48(h >> 144);
-        if (feedThreshold == 0) {
-            require(round == 0, BadRound());
-            return;
-        }
+        require(round >= progress.lastRound, BadRound());
+        if (round == 0 && feedThreshold == 0) return;
         uint256 time = uint40(_oracle[round]);
-        uint256 matchTo = uint40(h >> 64);
-        require(time != 0 && round >= progress.lastRound, BadRound());
-        require(time <= matchTo && matchTo <= time + MAX_STALENESS, BadRound());
+        require(time != 0 && time <= uint40(h >> 104), BadRound());
+        require(feedThreshold == 0 || uint40(h >> 64) <= time + MAX_STALENESS, BadRound());
         progress.lastRound = uint48(round);
     }
 

@@ -10,7 +10,7 @@ import {Vector} from "./libraries/Vector.sol";
 import {Reverts} from "./Reverts.sol";
 
 /// @title F1: the transition of one batch, done again on chain
-/// @dev Everything that is read is pinned: data by the batch hash, the opening vector by its round, the leaves by the
+/// @dev Everything that is read is pinned: data by the batch hash, the vector by its round, the leaves by the
 /// previous root, requests and owners by storage. What depends on leaves counts only once they fold to that root.
 abstract contract WrongRoot is Reverts {
     using BatchCells for BatchCells.Cells;
@@ -68,13 +68,13 @@ abstract contract WrongRoot is Reverts {
         view
         returns (bool)
     {
-        uint256 opening = seq == 1 ? 0 : previous.h;
+        uint256 done = seq == 1 ? 0 : previous.h >> 192;
         Parts_ memory parts = _split(proof);
-        _checkInputs(parts, header.dataHash, uint48(opening >> 144));
+        _checkInputs(parts, header.dataHash, uint48(header.h >> 144));
         Work memory work;
         bool fine;
         (work.cells, fine) = BatchCells.read(parts.data);
-        if (!fine || !_readRequests(work, opening >> 192, header.h >> 192)) return true;
+        if (!fine || !_readRequests(work, done, header.h >> 192)) return true;
         uint256[] memory indices = _indices(work.cells);
         if (indices[indices.length - 1] >= ACCOUNTS) return true;
         _authenticate(work, parts, indices, header.prevRoot);

@@ -19,9 +19,11 @@ contract MarketsTest is Fixture {
     bytes private constant NO_ROWS = hex"0000000000000000";
     uint256[3] private keys;
     IMarkets private markets;
+    Settlement private feedless;
 
     function setUp() public override {
         super.setUp();
+        feedless = vault;
         keys = sortedKeys();
         ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), part());
         setup.feedSigners = new address[](3);
@@ -81,8 +83,9 @@ contract MarketsTest is Fixture {
         refusedRound(ISettlementTypes.BadRound.selector, 2, NO_ROWS, uint40(START));
         refusedRound(ISettlementTypes.BadTime.selector, 1, NO_ROWS, uint40(START + 1));
         publish(1, NO_ROWS, uint40(START));
-        refusedRound(ISettlementTypes.BadTime.selector, 2, NO_ROWS, uint40(START));
+        refusedRound(ISettlementTypes.BadTime.selector, 2, NO_ROWS, uint40(START - 1));
         refusedRound(ISettlementTypes.BadRound.selector, 1, NO_ROWS, uint40(START));
+        publish(2, NO_ROWS, uint40(START)); // two rounds of one second
     }
 
     /// @dev threat "oracle manipulation": k different feeds, or no round
@@ -157,18 +160,42 @@ contract MarketsTest is Fixture {
     /// @dev threat "oracle vector not published": a batch names a published round, of its own time
     function test_post_wants_a_known_round_of_its_time() public {
         bytes4 bad = ISettlementTypes.BadRound.selector;
-        refuse(bad, 1, Packed.h(0, 0, 0, START, 0), EMPTY);
-        refuse(bad, 1, Packed.h(0, 1, 0, START, 0), EMPTY);
+        refuse(bad, 1, Packed.h(0, 0, START, START, 0), EMPTY);
+        refuse(bad, 1, Packed.h(0, 1, START, START, 0), EMPTY);
         publish(1, NO_ROWS, uint40(START - 100));
         publish(2, NO_ROWS, uint40(START - 50));
         publish(3, NO_ROWS, uint40(START));
-        refuse(bad, 1, Packed.h(0, 1, 0, START - 39, 0), EMPTY); // 61 s old
-        refuse(bad, 1, Packed.h(0, 1, 0, START - 101, 0), EMPTY); // of later
-        post(Packed.h(0, 2, 0, START - 40, 0), EMPTY);
+        refuse(bad, 1, Packed.h(0, 1, START - 99, START - 39, 0), EMPTY); // 61 s old
+        refuse(bad, 1, Packed.h(0, 1, START - 101, START - 90, 0), EMPTY); // of later than the first match
+        post(Packed.h(0, 2, START - 50, START - 40, 0), EMPTY);
         refuse(bad, 2, Packed.h(0, 1, START - 40, START - 40, 0), EMPTY);
         post(Packed.h(0, 2, START - 40, START - 30, 0), EMPTY);
-        post(Packed.h(0, 3, START - 30, START, 0), EMPTY);
+        refuse(bad, 3, Packed.h(0, 3, START - 1, START, 0), EMPTY);
+        post(Packed.h(0, 3, START, START, 0), EMPTY);
         eq(vault.lastRound(), 3);
+    }
+
+    /// @dev without feeds a batch names a round that the operator published, or none; never an older one
+    function test_without_feeds_rounds_are_the_operators() public {
+        bytes4 bad = ISettlementTypes.BadRound.selector;
+        bytes4 unsigned = ISettlementTypes.BadSignature.selector;
+        (vault, markets) = (feedless, IMarkets(address(feedless)));
+        refuse(bad, 1, Packed.h(2, 1, START, START, 0), EMPTY);
+        vm.prank(alice);
+        vm.expectRevert(unsigned);
+        markets.postOracle(1, NO_ROWS, uint40(START), "");
+        vm.expectRevert(unsigned);
+        markets.postOracle(1, NO_ROWS, uint40(START), new bytes(65));
+        markets.postOracle(1, NO_ROWS, uint40(START), "");
+        refuse(bad, 1, Packed.h(2, 1, START - 1, START, 0), EMPTY);
+        post(Packed.h(2, 1, START, START, 0), EMPTY);
+        refuse(bad, 2, Packed.h(2, 0, START, START, 0), EMPTY);
+        vm.warp(START + 1 hours);
+        post(Packed.h(2, 1, START, START + 1 hours, 0), EMPTY);
+        eq(vault.lastRound(), 1);
+        vm.prank(alice);
+        vm.expectRevert(ISettlementTypes.NoOracle.selector);
+        vault.requestClose(2);
     }
 
     /// @dev a proof reads a closing account three times: one fits a batch, the next may wait though it is overdue
@@ -181,9 +208,9 @@ contract MarketsTest is Fixture {
         uint64 last = vault.requestClose(3);
         vm.warp(START + DELAY + 1);
         publish(1, NO_ROWS, uint40(START + DELAY + 1));
-        refuse(ISettlementTypes.BadQueue.selector, 1, Packed.h(last, 1, 0, START + DELAY + 1, 0), EMPTY);
-        refuse(ISettlementTypes.RequestOverdue.selector, 1, Packed.h(last - 2, 1, 0, START + DELAY + 1, 0), EMPTY);
-        post(Packed.h(last - 1, 1, 0, START + DELAY + 1, 0), EMPTY);
+        refuse(ISettlementTypes.BadQueue.selector, 1, Packed.h(last, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
+        refuse(ISettlementTypes.RequestOverdue.selector, 1, Packed.h(last - 2, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
+        post(Packed.h(last - 1, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
         post(Packed.h(last, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
     }
 

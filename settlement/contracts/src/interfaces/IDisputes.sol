@@ -9,11 +9,11 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 ///
 /// Proof of a wrong root:
 ///   dataSize u32 | vectorSize u32 | leavesSize u32 | data | vector | leaves | siblings, 32 bytes each
-///   vector: of the opening round, the oracleRound of the batch before; empty for round 0
+///   vector: of the batch's own round, with which it begins; empty for round 0
 ///   leaves: of accounts 0, 1 and every listed one, in order: size u16 | preimage, size 0 for an empty account
 ///   siblings: level by level from the leaves, left to right, each that the leaves lack, once
 interface IDisputes is ISettlementTypes {
-    /// @notice F1: reverts batch `seq` unless its root is what its data, requests and opening round lead to.
+    /// @notice F1: reverts batch `seq` unless its root is what its data, requests and round lead to.
     function proveWrongRoot(uint64 seq, Header calldata previous, Header calldata header, bytes calldata proof)
         external;
 

@@ -6,7 +6,8 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 /// @title Oracle rounds and instruments, answered at the settlement contract's address
 interface IMarkets is ISettlementTypes {
     /// @notice Publishes the next oracle round with the whole vector (layout: `Vector`) in calldata. Anyone may call.
-    /// @param timestamp later than the round before, not in the future
+    /// With `feedThreshold()` 0 the operator alone may, without signatures.
+    /// @param timestamp not before the round before, not in the future
     /// @param sigs signatures of `roundDigest`, 65 bytes each, by at least `feedThreshold()` feeds, signers ascending
     function postOracle(uint64 round, bytes calldata vector, uint40 timestamp, bytes calldata sigs) external;
 

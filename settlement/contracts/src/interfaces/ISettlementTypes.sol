@@ -87,7 +87,7 @@ interface ISettlementTypes {
     /// @param challengeBond what a challenger puts up
     /// @param acceptsSepolia whether orders signed under Derive's Sepolia domain count (demonstrations)
     /// @param feedSigners who may sign oracle rounds, ascending; the timelock can change them
-    /// @param feedThreshold how many must sign; 0 = a deployment without oracle, whose batches have round 0
+    /// @param feedThreshold how many must sign; 0 = no feeds: the operator publishes the rounds, and nobody may close
     struct Setup {
         address token;
         address operator;
@@ -247,8 +247,8 @@ interface ISettlementTypes {
     /// @dev matchFrom before the previous matchTo, after matchTo, or matchTo in the future, or over 24 h old while no
     /// long stop ended within the last 24 h
     error BadTime();
-    /// @dev post: the round is unknown, older than the previous one, later than matchTo or 60 s older, or not 0 in a
-    /// deployment without oracle; postOracle: not the next round
+    /// @dev post: the round is unknown (0 is known where there are no feeds), older than the previous one, later than
+    /// matchFrom, or with feeds over 60 s older than matchTo; postOracle: not the next round
     error BadRound();
     /// @dev postOracle: not the layout of `Vector`, or more than 2,048 rows
     error BadVector();

@@ -114,7 +114,9 @@ library Positions {
                     }
                     from := add(from, 12)
                     if and(shr(128, row), 0xff) {
+                        // a payoff, 1e-12 USDC per lot
                         lots := mul(lots, and(shr(64, row), 0xffffffffffffffff))
+                        lots := sub(sdiv(lots, 1000000), slt(smod(lots, 1000000), 0))
                         mstore(add(walk, 192), add(mload(add(walk, 192)), lots))
                         lots := 0
                     }

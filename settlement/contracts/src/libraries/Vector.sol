@@ -8,7 +8,8 @@ pragma solidity 0.8.37;
 ///        nU x (underlying u32 | price u64)
 ///        nE x (underlying u32 | expiry u40 | price u64)
 /// Every group ascends strictly by its key. mark is in 1e-6 USDC per lot, price in 1e-6 USDC per unit, fundIdx in
-/// 1e-12 USDC per lot. An instrument whose row is settled becomes cash at its mark.
+/// 1e-12 USDC per lot. An instrument whose row is settled becomes cash at its payoff, which stands in the place of the
+/// mark and is in 1e-12 USDC per lot.
 library Vector {
     uint256 internal constant MAX_ROWS = 2_048;
     uint256 internal constant HEAD = 8;

@@ -20,18 +20,20 @@ class Crash(BaseException):
 
 
 def built(seq, data=b"data"):
-    """Batch `seq` of a chain of roots."""
+    """Batch `seq` of a chain of roots; from the second on they begin with rounds, two with each."""
+    round_ = seq // 2
     return BuiltBatch(
         seq=seq,
         first_sequence=seq * 10,
         last_sequence=seq * 10 + 9,
-        h=seq,
+        h=round_ << 144 | 1 << 104 | 1 << 64 | seq,
         data=data + bytes([seq]),
         previous_root=keccak256(b"root%d" % (seq - 1)) if seq > 1 else bytes(32),
         new_root=keccak256(b"root%d" % seq),
         orders_root=keccak256(b"orders%d" % seq),
         collateral_e6=0,
         stats={"fills": seq},
+        vector=b"values of round %d" % round_ if round_ else b"",
     )
 
 
@@ -134,6 +136,23 @@ def test_a_foreign_batch_at_our_seq_stops_the_settler(rig, tmp_path):
     rig.add(1)
     with pytest.raises(OutboxMismatch, match="another settler"):
         rig.run()
+
+
+def test_refuses_a_round_with_other_values(rig):
+    """A batch applied with other values than those on chain could be proven wrong: it is never posted."""
+    rig.chain.publish(b"other values")
+    rig.add()
+    with pytest.raises(OutboxMismatch, match="round 1 on chain has other values than batch 2"):
+        rig.run()
+    assert len(rig.chain.posted()) == 1
+
+
+def test_takes_a_round_that_is_there_already(rig):
+    """After a restore from a copy the round may be on chain before the batch is."""
+    rig.chain.publish(b"values of round 1")
+    rig.add()
+    assert rig.run().state == "idle"
+    assert len(rig.chain.posted()) == BATCHES
 
 
 def test_posts_and_finalizes(rig):
@@ -301,4 +320,4 @@ def test_prune_bounds_the_file(rig):
     assert [row.seq for row in rows if row.data is not None] == [14, 13]
     assert rows[-1].stats == {"fills": 3}
     flights = sqlite3.connect(rig.path).execute("SELECT count(*) FROM flights").fetchone()[0]
-    assert flights <= 2 * 8
+    assert flights <= 3 * 8  # round, post, finalize

@@ -9,7 +9,7 @@ from settlement.protocol.oracle import NO_ROUND, BadVector, MarkRow, OracleVecto
 PERP = 0x80000001
 VECTOR = OracleVector(
     round_number=4,
-    rows={PERP: MarkRow(mark_e6=7, fund_index=-8), 9: MarkRow(mark_e6=6, is_settled=True), 1: MarkRow(mark_e6=5)},
+    rows={PERP: MarkRow(mark_e6=7, fund_index=-8), 9: MarkRow(payoff_e12=6), 1: MarkRow(mark_e6=5)},
     index_e6={2: 10, 1: 9},
     settlement_e6={(1, 1_900_000_000): 11},
 )
@@ -28,6 +28,7 @@ BYTES = bytes.fromhex(
         replace(VECTOR, rows={0: MarkRow(mark_e6=1)}),
         replace(VECTOR, rows={1: MarkRow(mark_e6=1 << 64)}),
         replace(VECTOR, rows={1: MarkRow(mark_e6=-1)}),
+        replace(VECTOR, rows={1: MarkRow(payoff_e12=1 << 64)}),
         replace(VECTOR, rows={PERP: MarkRow(mark_e6=1, fund_index=1 << 63)}),
         replace(VECTOR, rows={1 << 32: MarkRow(mark_e6=1)}),
         replace(VECTOR, index_e6={1: -1}),

@@ -215,7 +215,7 @@ def test_requests_come_before_trades() -> None:
 OPENING = OracleVector(
     round_number=3,
     rows={
-        7: MarkRow(mark_e6=40, is_settled=True),
+        7: MarkRow(payoff_e12=40_000_000),
         8: MarkRow(mark_e6=10),
         PERP: MarkRow(mark_e6=1_000, fund_index=2_500_000),
     },
@@ -225,7 +225,7 @@ OPENING = OracleVector(
 def with_round(
     accounts: dict[int, Account], deltas: NetDeltas, *requests: ChainRequest, fee_e6: int = 0, approved=(), **changes
 ) -> Effect:
-    """Apply a batch on `accounts` whose opening round is OPENING."""
+    """Apply a batch on `accounts` that begins with OPENING."""
     state = LedgerState(ReferenceTree())
     cash_e6 = sum(account.cash_e6 for account in accounts.values())
     state.commit(Effect(accounts=accounts, collateral_e6=cash_e6, request_done=2, last_match_to_s=50))
@@ -233,9 +233,9 @@ def with_round(
     return apply_batch(state, head, BatchData(deltas, approved), requests, OPENING)
 
 
-def test_closing_round_is_not_older_than_the_opening_one() -> None:
-    """Rounds never go back."""
-    with pytest.raises(BadBatch, match="older than opening round 3"):
+def test_the_vector_is_that_of_the_header_s_round() -> None:
+    """A batch cannot be applied with the values of another round than it names."""
+    with pytest.raises(BadBatch, match="names round 2, the vector is that of 3"):
         with_round({2: Account(ALICE, 1)}, EMPTY, oracle_round=2)
 
 
@@ -261,7 +261,7 @@ def test_untouched_accounts_pay_later() -> None:
 
 def test_settled_perpetual_pays_its_funding_first() -> None:
     """A delisted perpetual leaves nothing behind."""
-    rows = {PERP: MarkRow(mark_e6=10, fund_index=1_000_000, is_settled=True)}
+    rows = {PERP: MarkRow(payoff_e12=10_000_000, fund_index=1_000_000)}
     kept, gained_e6 = settle_positions({PERP: (4, 0)}, OracleVector(round_number=3, rows=rows))
     assert (kept, gained_e6) == ({}, 4 * 10 - 4)
 
@@ -337,3 +337,51 @@ def test_request_kinds_are_those_of_the_contract() -> None:
         "LOCK",
     ]
     assert [int(kind) for kind in sorted(RequestKind)] == list(range(1, 7))
+
+
+def first_round(instrument: int, row: MarkRow) -> OracleVector:
+    """Round 1 with one row."""
+    return OracleVector(round_number=1, rows={instrument: row})
+
+
+def held(positions_2: dict[int, tuple[int, int]], positions_3: dict[int, tuple[int, int]]) -> LedgerState:
+    """Return a ledger of two traders with 100 each and these positions."""
+    state = LedgerState(ReferenceTree())
+    accounts = {2: Account(ALICE, 100, positions_2), 3: Account(BOB, 100, positions_3)}
+    state.commit(Effect(accounts=accounts, collateral_e6=200, request_done=2, last_match_to_s=50))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("listed", "cash"),
+    [((), {1: 0}), ((2,), {1: 11, 2: 89}), ((3,), {1: -10, 3: 110}), ((2, 3), {1: 1, 2: 89, 3: 110})],
+)
+def test_listed_accounts_pay_funding_to_the_opening_round(listed: tuple[int, ...], cash: dict[int, int]) -> None:
+    """Floored against each account, the clearing account takes the opposite; who is not listed pays later."""
+    state = held({PERP: (3, 2_000_000)}, {PERP: (-3, 2_000_000)})
+    data = BatchData(NetDeltas(dict.fromkeys(listed, 0), {}), ())
+    effect = apply_batch(state, header(oracle_round=1), data, (), first_round(PERP, MarkRow(fund_index=5_500_000)))
+    assert {index: effect.accounts[index].cash_e6 for index in cash} == cash
+    assert all(effect.accounts[index].positions[PERP][1] == 5_500_000 for index in listed)
+    state.commit(effect)
+    state.check()
+
+
+def test_a_payoff_replaces_a_listed_position() -> None:
+    """7 lots at 2.5 units each; a long gets the floor, a short pays the ceiling."""
+    state = held({7: (7, 0), 9: (1, 0)}, {7: (-7, 0), 9: (-1, 0)})
+    data = BatchData(NetDeltas({2: 0, 3: 0}, {}), ())
+    effect = apply_batch(state, header(oracle_round=1), data, (), first_round(7, MarkRow(payoff_e12=2_500_000)))
+    assert [effect.accounts[index].cash_e6 for index in (1, 2, 3)] == [1, 117, 82]
+    assert [effect.accounts[index].positions for index in (2, 3)] == [{9: (1, 0)}, {9: (-1, 0)}]
+    state.commit(effect)
+    state.check()
+
+
+def test_a_position_begins_at_the_opening_index() -> None:
+    """What a batch opens owes nothing for the time before it."""
+    deltas = NetDeltas({2: -30, 3: 30}, {(2, PERP): 1, (3, PERP): -1})
+    opening = first_round(PERP, MarkRow(fund_index=77))
+    effect = apply_batch(ledger(), header(oracle_round=1), BatchData(deltas, ()), (), opening)
+    assert effect.accounts[2].positions[PERP] == (1, 77)
+    assert effect.accounts[1].cash_e6 == 0
