@@ -1,7 +1,8 @@
-"""`offbook chaos kill9`: SIGKILL exchange and settler while clients trade; compare every promise with a fresh replay.
+"""`offbook chaos kill9`: SIGKILL processes while clients trade; compare every promise with a fresh replay.
 
 Load and moments follow the seed, as far as the scheduling of real processes allows. The verdict does not depend on
-them: whatever was acknowledged before a kill must be in the journal and on chain afterwards, once.
+them: whatever was acknowledged before a kill must be in the journal and on chain afterwards, once, and the watcher must
+have checked every batch and blamed none.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Final
+
+import msgspec
 
 from exchange.app.batch_reports import list_batches
 from exchange.app.chaos_check import Findings, check_history, replay_story
@@ -33,7 +36,15 @@ __all__ = ["kill9"]
 
 CLIENTS: Final = 4
 ACKNOWLEDGED_BEFORE_KILL: Final = 500
-_VICTIMS: Final = (("exchange",), ("exchange",), ("exchange",), ("settler",), ("exchange", "settler"))
+_VICTIMS: Final = (
+    ("exchange",),
+    ("exchange",),
+    ("exchange",),
+    ("settler",),
+    ("watcher",),
+    ("exchange", "settler"),
+    ("exchange", "settler", "watcher"),
+)
 _EXTRA_ACKNOWLEDGED: Final = 200
 _LAST_DELAY_S: Final = 0.05
 _ROUND_LIMIT_S: Final = 60.0
@@ -132,6 +143,7 @@ async def _until(condition: Callable[[], bool], problem: str) -> None:
 def _drain(exchange: ExchangeUnderTest, deployment: Deployment) -> ChainCopy:
     """Wait until every fill is in a batch that is final, then copy what the chain holds."""
     await_value(lambda: _is_settled(exchange), _DRAIN_LIMIT_S, "not every fill was final on chain")
+    await_value(lambda: _is_watched(exchange), _DRAIN_LIMIT_S, "the watcher did not find every batch in order")
     try:
         return copy_chain(RpcChain(exchange.settings.chain_url), deployment)
     except ChainError as error:
@@ -142,6 +154,15 @@ def _is_settled(exchange: ExchangeUnderTest) -> bool:
     fills = exchange.metrics().get("offbook_fills_total")
     rows = list_batches(exchange.settings, 100_000)
     return fills is not None and fills == sum(row["fills"] for row in rows if row["state"] == "FINALIZED")
+
+
+def _is_watched(exchange: ExchangeUnderTest) -> bool:
+    newest = max((row["seq"] for row in list_batches(exchange.settings, 1)), default=0)
+    try:
+        report = msgspec.json.decode((exchange.directory.watcher / "report.json").read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return False
+    return bool(report["checked"] >= newest and not report["trouble"])
 
 
 def _compare(exchange: ExchangeUnderTest, deployment: Deployment, history: History, copy: ChainCopy) -> Findings:

@@ -16,7 +16,7 @@ from exchange.journal.walk import Walk
 
 __all__ = ["NAMES", "await_true", "journal_end", "offbook", "processes_of", "trade"]
 
-NAMES = ("chain", "exchange", "pricer", "settler")
+NAMES = ("chain", "exchange", "pricer", "settler", "watcher")
 _PERPETUAL = "BTC-PERP"
 
 

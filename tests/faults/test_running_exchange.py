@@ -3,6 +3,7 @@
 The tests share one data directory and follow each other: run the file as a whole.
 """
 
+import json
 import os
 import signal
 import socket
@@ -116,6 +117,22 @@ def test_chain_that_is_killed_comes_back_with_its_blocks(exchange):
     assert list_batches(exchange.settings, 1)[0]["seq"] > before
 
 
+def test_watcher_that_is_killed_comes_back_and_checks_on(exchange):
+    """It takes up its history, and finds what was posted meanwhile in order."""
+    old = exchange.kill("watcher")
+    trade(exchange)
+    await_true(lambda: _all_final(exchange), 60, "the settlement of every fill")
+    await_true(lambda: exchange.pid("watcher") not in (None, old), 20, "the watcher's restart")
+    newest = list_batches(exchange.settings, 1)[0]["seq"]
+    report = exchange.directory.watcher / "report.json"
+
+    def verdict():
+        return json.loads(report.read_bytes())
+
+    await_true(lambda: verdict()["checked"] >= newest, 60, "the check of the newest batch")
+    assert verdict()["trouble"] == ""
+
+
 def test_interrupt_leaves_nothing(exchange):
     """Ctrl-C: exit code 0, no process, no lock, no socket."""
     assert exchange.stop() == 0
@@ -131,7 +148,7 @@ def test_second_run_continues_and_a_killed_supervisor_leaves_no_child(exchange):
     seqs = [row["seq"] for row in list_batches(exchange.settings, 10_000)]
     deployment = exchange.directory.deployment.read_bytes()
     exchange.start()
-    assert trade(exchange) == 6
+    assert trade(exchange) == 7
     assert exchange.directory.deployment.read_bytes() == deployment
     await_true(lambda: _all_final(exchange), 60, "the settlement of every fill")
     assert max(row["seq"] for row in list_batches(exchange.settings, 10_000)) > max(seqs)
@@ -153,7 +170,7 @@ def test_torn_tail_is_cut_and_reported(exchange):
     line = next(line for line in report.splitlines() if line.startswith("journal: "))
     assert path.name in line
     assert str(offset) in line
-    assert trade(exchange) == 7
+    assert trade(exchange) == 8
     code, output, _ = offbook("down", "--data", exchange.settings.data)
     assert (code, output) == (0, "stopped\n")
     # The lock goes last but one: the supervisor itself still has to leave.

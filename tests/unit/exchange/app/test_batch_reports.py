@@ -13,7 +13,7 @@ from tests.unit.settlement.onchain.pruned_exchange import PrunedExchange
 
 def _row(**fields):
     values = {
-        "seq": 3, "first_sequence": 10, "last_sequence": 20, "data_hash": bytes(32), "h": 0, "data": b"",
+        "seq": 3, "first_sequence": 10, "last_sequence": 20, "data_hash": bytes(32), "h": 0, "data": b"", "vector": b"",
         "previous_root": bytes(32), "new_root": b"\x01" * 32, "orders_root": bytes(32), "collateral_e6": 0,
         "stats": {"fills": 40, "legs": 8, "requests": 0}, "state": BatchState.INCLUDED, "built_ms": 0, "sent_ms": None,
         "included_ms": None, "final_ms": None, "tx_hash": b"\x02" * 32, "block_hash": None, "block_number": 5,

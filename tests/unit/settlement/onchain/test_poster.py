@@ -13,6 +13,7 @@ from tests.simulation.fake_chain import FakeChain
 
 KEY = keccak256(b"operator key of the poster tests")
 BATCHES = 3
+ROUNDS = 1
 
 
 class Crash(BaseException):
