@@ -27,6 +27,7 @@ from settlement.protocol.wrong_root import wrong_root_proof
 NOBODY = "0x" + "00" * 20
 BOND_E6 = 500_000_000
 FEED = Signer.from_key(b"\x07" * 32)
+USUAL_GAS = 12_000_000
 NO_FRAUD = bytes(Web3.keccak(text="NoFraud()")[:4])
 GENESIS_HEADER = (bytes(32),) * 5 + (0, 0, 0, 0)
 
@@ -77,14 +78,15 @@ class DisputeWorld:
     def _create(self, name: str, *arguments: Any) -> Any:
         artifact = load_artifact(name)
         factory = self.web3.eth.contract(abi=artifact["abi"], bytecode=artifact["bytecode"])
-        call = factory.constructor(*arguments).transact({"from": self.operator})
+        call = factory.constructor(*arguments).transact({"from": self.operator, "gas": USUAL_GAS})
         address = self.web3.eth.wait_for_transaction_receipt(call)["contractAddress"]
         return self.web3.eth.contract(address=address, abi=artifact["abi"])
 
-    def send(self, call: Any, sender: str | None = None, *, gas: int = 0) -> Any:
-        """Send `call`, which must succeed, and return the receipt. `gas` 0 = as estimated."""
-        limit = {"gas": gas} if gas else {}
-        receipt = self.web3.eth.wait_for_transaction_receipt(call.transact({"from": sender or self.operator, **limit}))
+    def send(self, call: Any, sender: str | None = None, *, gas: int = USUAL_GAS) -> Any:
+        """Send `call`, which must succeed, and return the receipt. An estimate would run it several times."""
+        receipt = self.web3.eth.wait_for_transaction_receipt(
+            call.transact({"from": sender or self.operator, "gas": gas})
+        )
         assert receipt["status"] == 1
         return receipt
 

@@ -8,11 +8,13 @@ from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import BatchCut, SignedAmend
 from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, Trade
 from exchange.domain.packing import CommandEvents
+from exchange.domain.rounds import FundingRow, OracleRound
 from settlement.protocol.keccak import keccak256
+from settlement.protocol.oracle import MarkRow
 from settlement.protocol.orders import OrderKind
 from tests.fakes.recorded_market import traded_market
 from tests.unit.exchange.engine.quoting import QuoteWorld
-from tests.unit.exchange.engine.world import BUY, CALL, PERP, PUT, SELL, World
+from tests.unit.exchange.engine.world import BUY, CALL, PERP, PUT, SECOND_NS, SELL, World
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,40 @@ def test_closed_orders_are_forgotten(history):
     _all(assembler, history)
     assert not assembler.has_open_content
     assert assembler._refs == {}
+
+
+def test_a_batch_that_begins_with_other_values_names_the_next_round():
+    """Engine rounds that no batch begins with have no number, and equal values keep theirs, over restarts too."""
+    world = World().open()
+    assembler = BatchAssembler.resume(
+        sequence=world.state.sequence, next_batch=world.state.batch.number, units={PERP: 100_000}, refs={}
+    )
+    batches = []
+
+    def run(command, *, after_ns=1_000_000):
+        nonlocal assembler
+        item = CommandEvents(world.state.sequence + 1, world.now_ns, world.run(command, after_ns=after_ns))
+        assembler = BatchAssembler.load(assembler.dump())
+        batches.extend(assembler.take(item))
+
+    def trade():
+        run(world.order(2, BUY, 600_000, 1, digest=world.now_ns.to_bytes(32, "big")))
+        run(world.order(3, SELL, 600_000, 1, digest=world.now_ns.to_bytes(32, "big")))
+
+    trade()
+    run(OracleRound(round=1, funding=(FundingRow(PERP, 28_800_000),)))
+    run(OracleRound(round=2), after_ns=2 * SECOND_NS)
+    run(OracleRound(round=3), after_ns=SECOND_NS)
+    trade()
+    run(BatchCut())
+    trade()
+    run(OracleRound(round=4), after_ns=SECOND_NS)
+    trade()
+    run(BatchCut())
+    openings = [batch.input.opening for batch in batches]
+    assert [opening.round_number for opening in openings] == [0, 1, 1, 2]
+    assert [opening.rows.get(PERP, MarkRow()).fund_index for opening in openings][:3] == [0, 180_000_000, 180_000_000]
+    assert openings[3].rows[PERP].fund_index > 180_000_000
 
 
 def test_fills_of_quotes_belong_to_their_call_line_and_side():
