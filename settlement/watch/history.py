@@ -1,7 +1,8 @@
 """The accounts behind every batch that can still be disputed: forward with each post, back with each revert.
 
-The state of final batches is one set of accounts; each later batch leaves what it replaced. All of it is one file, so
-that a watcher goes on where it stood when the node has dropped old blocks.
+The state of final batches is one set of accounts; each later batch leaves what it replaced. Vectors are kept while a
+batch may name their round, however long ago it was published. All of it is one file, so that a watcher goes on where it
+stood when the node has dropped old blocks.
 """
 
 import os
@@ -13,10 +14,11 @@ import msgspec
 
 from settlement.watch.accounts import AccountTree, WatchedAccount
 from settlement.watch.chain_calls import ZERO_HEADER, PostedHeader
+from settlement.watch.posts import read_word
 
 __all__ = ["BadHistory", "History", "Step"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class BadHistory(ValueError):
@@ -46,6 +48,8 @@ class History:
         self.next_block = 0
         self.questions: dict[bytes, tuple[int, int]] = {}
         """Challenges by id, whoever asked: batch and account."""
+        self.vectors: dict[int, bytes] = {}
+        """Published rounds that a later batch may still name."""
 
     @property
     def seq(self) -> int:
@@ -77,6 +81,8 @@ class History:
         while self.steps and self.steps[0].seq <= seq:
             step = self.steps.pop(0)
             self.base_seq, self.base, self.base_collateral_e6 = step.seq, step.header, step.collateral_e6
+        oldest = read_word(self.base.h).oracle_round
+        self.vectors = {number: vector for number, vector in self.vectors.items() if number >= oldest}
 
     def save(self, path: Path) -> None:
         """Replace the file durably."""
@@ -86,7 +92,10 @@ class History:
         ]
         base = (self.base_seq, _header(self.base), str(self.base_collateral_e6))
         asked = sorted((id_, *place) for id_, place in self.questions.items())
-        raw = msgspec.msgpack.encode((_FORMAT, self.next_block, base, _accounts(self.tree.accounts), steps, asked))
+        vectors = sorted(self.vectors.items())
+        raw = msgspec.msgpack.encode(
+            (_FORMAT, self.next_block, base, _accounts(self.tree.accounts), steps, asked, vectors)
+        )
         temporary = path.with_suffix(".new")
         with temporary.open("wb") as file:
             file.write(raw)
@@ -101,9 +110,11 @@ class History:
         if not path.exists():
             return history
         try:
-            version, history.next_block, base, accounts, steps, asked = msgspec.msgpack.decode(path.read_bytes())
+            version, *fields = msgspec.msgpack.decode(path.read_bytes())
             if version != _FORMAT:
                 raise BadHistory(f"{path} has format {version}, this build reads {_FORMAT}: delete it")
+            history.next_block, base, accounts, steps, asked, vectors = fields
+            history.vectors = dict(vectors)
             history.base_seq, history.base = base[0], _read_header(base[1])
             history.base_collateral_e6 = int(base[2])
             history.tree.change(_read_accounts(accounts))

@@ -78,7 +78,6 @@ class Watcher:
         self._say = say
         self.history = History() if path is None else History.load(path)
         self.history.next_block = max(self.history.next_block, deploy_block)
-        self._rounds: dict[int, bytes] = {}
         self._fraud_seq = 0
         self._compared = self.history.base_seq
 
@@ -123,7 +122,7 @@ class Watcher:
             if self._expected is not None:
                 self._expected.forget(number)
         elif kind == calls.ORACLE_POSTED:
-            self._rounds[number] = log.tx_hash
+            self.history.vectors[number] = self._read_vector(number, log.tx_hash)
         elif kind == calls.CHALLENGED:
             seq, account = (int.from_bytes(topic, "big") for topic in log.topics[2:4])
             self.history.questions[log.topics[1]] = (seq, account)
@@ -171,17 +170,11 @@ class Watcher:
         return QueuedRequest(kind, account, amount_e6 if kind in (DEPOSIT, WITHDRAW, CLOSE_ALL) else 0, owner)
 
     def _marks(self, round_: int) -> Marks:
-        return NO_MARKS if round_ == 0 else read_vector(self._vector(round_))
+        return NO_MARKS if round_ == 0 else read_vector(self.history.vectors[round_])
 
-    def _vector(self, round_: int) -> bytes:
+    def _read_vector(self, round_: int, tx_hash: bytes) -> bytes:
         """The vector of a round, from the calldata that posted it."""
-        if round_ == 0:
-            return b""
-        if round_ not in self._rounds:
-            topics = [calls.ORACLE_POSTED, round_.to_bytes(32, "big")]
-            logs = self._chain.logs(self._settlement, topics, 0, self.history.next_block + _BLOCKS_AT_ONCE)
-            self._rounds[round_] = logs[-1].tx_hash
-        transaction = self._chain.transaction(self._rounds[round_])
+        transaction = self._chain.transaction(tx_hash)
         if transaction is None:
             raise RpcUnavailable(f"the node does not serve the transaction of round {round_}")
         at = int.from_bytes(transaction.data[36:68], "big") + 4
@@ -217,7 +210,7 @@ class Watcher:
 
     def _proof(self, data: bytes, round_: int) -> bytes:
         """Sizes, data, vector of the batch's round, leaves of every touched account, siblings (`IDisputes.sol`)."""
-        vector = self._vector(round_)
+        vector = self.history.vectors[round_] if round_ else b""
         count = int.from_bytes(data[1:3], "big")
         listed = [int.from_bytes(data[3 + 12 * place : 7 + 12 * place], "big") for place in range(count)]
         leaves = b""
