@@ -54,6 +54,7 @@ def verify_batch(settings: Settings, seq: int) -> Verification:
     Raises `BatchPruned` when the chain dropped its block, Failure when journal or chain cannot be read.
     """
     directory = DataDirectory(settings.data.resolve())
+    directory.check_format()
     deployment = load_deployment(directory.deployment)
     if deployment is None:
         raise Failure(f"{directory.deployment}: not here; give the exchange's --data, or start it once")
@@ -91,7 +92,9 @@ class _open_outbox:  # noqa: N801 - reads as the function it is
     """The outbox for reading, closed again."""
 
     def __init__(self, settings: Settings) -> None:
-        path = DataDirectory(settings.data.resolve()).settler / "outbox.sqlite"
+        directory = DataDirectory(settings.data.resolve())
+        directory.check_format()
+        path = directory.settler / "outbox.sqlite"
         if not path.exists():
             raise Failure(f"{path}: not here; batches appear once `offbook up` ran with this --data")
         self._outbox = Outbox(path)

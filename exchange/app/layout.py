@@ -8,8 +8,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+from exchange.app.failures import Failure
+
+_FORMAT: Final = 2
 _SOCKET_PATH_BYTES = 100
 
 __all__ = ["DataDirectory", "DirectoryBusy", "DirectoryLock", "lock_holder"]
@@ -79,12 +82,30 @@ class DataDirectory:
         """Highest journal sequence whose batch is final on chain, as text; written by the settler."""
         return self.settler / "settled"
 
+    @property
+    def format_mark(self) -> Path:
+        """Number of the format of everything below, as text; written once. Directories before format 2 have none."""
+        return self.root / "format"
+
+    def check_format(self) -> None:
+        """Raise Failure when what is stored here is of another version; a new directory passes."""
+        if not (self.format_mark.exists() or self.deployment.exists()):
+            return
+        found = self.format_mark.read_text().strip() if self.format_mark.exists() else "1"
+        if found != str(_FORMAT):
+            raise Failure(
+                f"{self.root} has data of format {found}, this version reads {_FORMAT}: "
+                f"run `offbook reset --data {self.root}` or choose another directory with --data"
+            )
+
     def prepare(self) -> None:
-        """Make the folders, private to this user."""
+        """Make the folders, private to this user. Raises Failure when they hold data of another version."""
+        self.check_format()
         for folder in (self.root, self.exchange, self.settler, self.watcher, self.chain, self.socket.parent, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         self.socket.parent.chmod(0o700)
+        self.format_mark.write_text(f"{_FORMAT}\n")
 
     def clear(self) -> int:
         """Delete everything this layout owns; returns how many entries went. Foreign files stay."""
@@ -94,7 +115,7 @@ class DataDirectory:
             if folder.exists():
                 shutil.rmtree(folder)
                 gone += 1
-        for file in (self.deployment, self.demo_accounts, self.root / "lock", self.status):
+        for file in (self.deployment, self.demo_accounts, self.root / "lock", self.status, self.format_mark):
             if file.exists():
                 file.unlink()
                 gone += 1

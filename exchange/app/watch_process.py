@@ -45,12 +45,15 @@ class Watch:
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         """Open both. Raises Failure when nothing is deployed here or what was saved cannot be read."""
         directory = DataDirectory(settings.data.resolve())
+        directory.check_format()
         deployment = load_deployment(directory.deployment)
         if deployment is None:
             raise Failure(f"{directory.deployment}: not here; `offbook up` deploys the contracts first")
         directory.watcher.mkdir(parents=True, exist_ok=True)
         self._say = say
         self._wrong = self._gap = ""
+        self.trouble = ""
+        """Why the last step checked less than there is; empty when nothing was in the way."""
         self._report = directory.watcher / "report.json"
         try:
             self._deltas = JournalDeltas(directory.watcher / "deltas.bin")
@@ -85,6 +88,7 @@ class Watch:
             except WatcherWrong as error:
                 trouble = self._wrong = str(error)
                 self._say(trouble)
+        self.trouble = trouble
         checked = self._watcher.history.seq
         temporary = self._report.with_suffix(".new")
         temporary.write_text(json.dumps({"checked": checked, "time_s": int(time.time()), "trouble": trouble}) + "\n")

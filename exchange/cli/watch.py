@@ -49,5 +49,7 @@ def _watch(parsed: argparse.Namespace) -> int:
             checked = reached
             sys.stdout.write(f"checked up to batch {checked}\n")
             sys.stdout.flush()
+        if parsed.once and watch.trouble:
+            raise Failure(watch.trouble)
         if parsed.once or stopped.wait(_INTERVAL_S):
             return 1 if found else 0

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock, lock_holder
 
 
@@ -54,13 +55,36 @@ def test_lock_leaves_no_file(tmp_path):
     assert lock_holder(directory) is None
 
 
+@pytest.mark.parametrize(("mark", "found"), [(None, "1"), ("1\n", "1"), ("3\n", "3"), ("", "")])
+def test_data_of_another_version_is_refused(tmp_path, mark, found):
+    """One line that names the directory and the way out; nothing is changed."""
+    directory = DataDirectory(tmp_path)
+    directory.deployment.write_text("{}")
+    if mark is not None:
+        directory.format_mark.write_text(mark)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(Failure, match=f"has data of format {found}, .*`offbook reset --data {tmp_path}`") as refused:
+        directory.prepare()
+    assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_directory_is_prepared_again(tmp_path):
+    """What this version made it takes up again."""
+    directory = DataDirectory(tmp_path)
+    directory.prepare()
+    directory.deployment.write_text("{}")
+    directory.prepare()
+    directory.check_format()
+
+
 def test_clear_spares_foreign_files(tmp_path):
     """Only what the layout owns goes."""
     directory = DataDirectory(tmp_path)
     directory.prepare()
     for name in ("deployment.json", "demo_accounts.json", "status.json", "mine.txt"):
         (tmp_path / name).write_text("x")
-    assert directory.clear() == 9
+    assert directory.clear() == 10
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     assert directory.clear() == 0
 
