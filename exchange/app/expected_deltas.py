@@ -1,4 +1,4 @@
-"""What the journal's events say that each batch moves: sums of trades, made without the settler's code.
+"""What the journal's events say about each batch, without the settler's code: sums of trades, values of its round.
 
 The watcher holds posted batches against it. The fold is saved with a cursor, because events of long ago are released.
 """
@@ -12,11 +12,12 @@ import msgspec
 from exchange.domain.commands import Side
 from exchange.domain.events import BatchClosed, FillSide, InstrumentListed, Trade
 from exchange.domain.packing import CommandEvents, unpack_events
+from exchange.domain.rounds import InstrumentSettled, OracleRoundSet
 from settlement.watch.history import BadHistory
 
 __all__ = ["JournalDeltas"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 Delta = tuple[int, dict[int, int]]
 
@@ -27,6 +28,8 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     units: dict[int, int]
     open: dict[int, Delta]
     closed: dict[int, dict[int, Delta]]
+    values: dict[int, int]
+    began: dict[int, dict[int, int]]
 
 
 class JournalDeltas:
@@ -39,6 +42,8 @@ class JournalDeltas:
         self._units: dict[int, int] = {}
         self._open: dict[int, Delta] = {}
         self._closed: dict[int, dict[int, Delta]] = {}
+        self._values: dict[int, int] = {}
+        self._began: dict[int, dict[int, int]] = {}
         if path is not None and path.exists():
             self._load(path.read_bytes())
 
@@ -53,13 +58,17 @@ class JournalDeltas:
         """Every account's cash in 1e-6 USDC and lots in batch `seq`, None until the journal has closed it."""
         return self._closed.get(seq)
 
+    def values_of_batch(self, seq: int) -> Mapping[int, int] | None:
+        """Funding index or payoff per lot in 1e-12 USDC with which batch `seq` began, None until it is closed."""
+        return self._began.get(seq)
+
     def forget(self, up_to_seq: int) -> None:
         """Drop final batches and save the rest."""
         gone = [seq for seq in self._closed if seq <= up_to_seq]
         for seq in gone:
-            del self._closed[seq]
+            del self._closed[seq], self._began[seq]
         if gone and self._path is not None:
-            saved = _Saved(_FORMAT, self.cursor, self._units, self._open, self._closed)
+            saved = _Saved(_FORMAT, self.cursor, self._units, self._open, self._closed, self._values, self._began)
             temporary = self._path.with_suffix(".new")
             temporary.write_bytes(msgspec.msgpack.encode(saved))
             temporary.replace(self._path)
@@ -73,6 +82,11 @@ class JournalDeltas:
                 self._book(event.maker, event.instrument, -sign * event.quantity_lots, sign * value_e6)
             elif isinstance(event, BatchClosed):
                 self._closed[event.batch], self._open = self._open, {}
+                self._began[event.batch] = dict(self._values)
+            elif isinstance(event, OracleRoundSet):
+                self._values = {row.instrument: row.index_e12 for row in event.funding}
+            elif isinstance(event, InstrumentSettled):
+                self._values[event.instrument] = event.value_e12
             elif isinstance(event, InstrumentListed):
                 self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         self.cursor = item.sequence
@@ -90,3 +104,4 @@ class JournalDeltas:
         if saved.version != _FORMAT:
             raise BadHistory(f"{self._path} has format {saved.version}, this build reads {_FORMAT}: delete it")
         self.cursor, self._units, self._open, self._closed = saved.cursor, saved.units, saved.open, saved.closed
+        self._values, self._began = saved.values, saved.began

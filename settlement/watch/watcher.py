@@ -46,6 +46,9 @@ class ExpectedDeltas(Protocol):
     def of_batch(self, seq: int) -> Mapping[int, AccountDelta] | None:
         """Return every account's delta in batch `seq`, None while it is not known yet."""
 
+    def values_of_batch(self, seq: int) -> Mapping[int, int] | None:
+        """Return funding index or payoff by instrument with which batch `seq` begins, None while not known yet."""
+
     def forget(self, up_to_seq: int) -> None:
         """Hear that batches up to this one are final."""
 
@@ -233,9 +236,16 @@ class Watcher:
             expected = self._expected.of_batch(step.seq)
             if expected is None:
                 return
+            if self._values(step) != self._expected.values_of_batch(step.seq):
+                self._say(f"batch {step.seq} begins with other values than expected: no proof of that exists on chain")
             for account in _differing(step, expected)[:_QUESTIONS_PER_BATCH]:
                 self._ask(step, account)
             self._compared = step.seq
+
+    def _values(self, step: Step) -> dict[int, int]:
+        """What step 2 of a batch took: payoffs of what ended, funding indexes of perpetuals."""
+        rows = self._marks(read_word(step.header.h).oracle_round).items()
+        return {key: row.mark if row.is_settled else row.fund_index for key, row in rows if row.is_settled or key >> 31}
 
     def _ask(self, step: Step, account: int) -> None:
         if calls.challenge_id(step.header, account) in self.history.questions:

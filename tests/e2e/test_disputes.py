@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.app.expected_deltas import JournalDeltas
 from exchange.app.verify import ledger_of
 from exchange.domain.commands import OrderFlag, Side
 from exchange.domain.rounds import FundingRow, OracleRound, SettlementRow
@@ -186,6 +187,36 @@ def test_funding_and_payoffs_are_proven_with_the_rounds_on_chain(market: Settled
     assert market.ledger.accounts == ledger_of(market.state, match_to_s=market.ledger.last_match_to_s).accounts
     assert market.contract.view("lastRound()", ["uint64"]) == market.contract.view("oracleHead()", ["uint64"]) == 2
     assert (found, reverted(market)) == ([], [])
+
+
+class OtherValues:
+    """What the journal says, but for funding."""
+
+    def __init__(self, journal: JournalDeltas) -> None:
+        """The deltas are those of `journal`."""
+        self._journal = journal
+        self.of_batch = journal.of_batch
+        self.forget = journal.forget
+
+    def values_of_batch(self, seq: int) -> dict[int, int]:
+        """Another index than any batch had."""
+        return {PERP: -seq}
+
+
+def test_values_that_the_journal_does_not_have_are_reported(market: SettledMarket) -> None:
+    """A round is the operator's word, and no proof against it exists yet: the watcher says so, and goes on."""
+    calm: list[str] = []
+    found: list[str] = []
+    honest, suspicious = watcher_of(market, calm), watcher_of(market, found)
+    suspicious._expected = OtherValues(market.deltas)
+    market.run(OracleRound(round=1, funding=(FundingRow(PERP, 0),)))
+    market.trade(2, 3, 600_000, 100, PERP)
+    market.settle()
+    head = market.contract.head()
+    assert honest.step() == suspicious.step() == head
+    line = "begins with other values than expected: no proof of that exists on chain"
+    assert (calm, found) == ([], [f"batch {seq} {line}" for seq in range(1, head + 1)])
+    assert reverted(market) == []
 
 
 def lie(market: SettledMarket, call: PostCall) -> None:
