@@ -17,6 +17,7 @@ from exchange.pricing._black76 cimport (
     CHEAP_MIDDLE, FIRST_TAIL, NAN, ROOT_HALF, SATURATED, Sensitivities, implied, intrinsic, largest, scaled_tail,
     sensitivities, smallest, undiscounted,
 )
+from exchange.pricing._chain_columns cimport Columns, take_columns
 
 cdef enum:
     COLUMNS_MAX = 64
@@ -82,30 +83,6 @@ cdef inline bint is_price(double value) noexcept nogil:
 
 cdef inline bint is_option(double forward, double strike, double years, double discount) noexcept nogil:
     return is_price(forward) and is_price(strike) and is_amount(years) and 0.0 < discount <= 1.0
-
-
-cdef struct Columns:
-    Py_ssize_t rows
-    const unsigned char* is_call
-    const double* forward
-    const double* strike
-    const double* years
-    const double* discount
-    const double* number  # volatility, or value
-
-
-cdef int take_columns(
-    Held* held, Columns* made, object is_call, object forward, object strike, object years, object discount,
-    object number
-) except -1:
-    made.is_call = bytes_of(held, is_call, ANY_LENGTH)
-    made.rows = length_of_last(held)
-    made.forward = floats_of(held, forward, made.rows)
-    made.strike = floats_of(held, strike, made.rows)
-    made.years = floats_of(held, years, made.rows)
-    made.discount = floats_of(held, discount, made.rows)
-    made.number = floats_of(held, number, made.rows)
-    return 0
 
 
 def prices(
