@@ -16,7 +16,7 @@ from exchange.domain.commands import MarkRow, SetPrices, Side
 from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet, Trade
 from exchange.domain.instrument import Instrument, format_e9
 from exchange.domain.money import floor_div
-from exchange.domain.rounds import InstrumentDelisted
+from exchange.domain.rounds import InstrumentDelisted, OracleRoundSet
 from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, PricesView
 from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
@@ -92,7 +92,16 @@ class Market:
     """All public state. `price_version` rises with each price round; `EVENTS` are the types that change it."""
 
     EVENTS: ClassVar[frozenset[type]] = frozenset(
-        {BookLevel, Trade, PricesSet, InstrumentListed, InstrumentDelisted, AuctionStarted, AuctionEnded}
+        {
+            BookLevel,
+            Trade,
+            PricesSet,
+            OracleRoundSet,
+            InstrumentListed,
+            InstrumentDelisted,
+            AuctionStarted,
+            AuctionEnded,
+        }
     )
 
     def __init__(self) -> None:
@@ -157,6 +166,8 @@ class Market:
             self._count(event, timestamp_ns)
         elif isinstance(event, PricesSet):
             self._set_prices(event.prices, timestamp_ns)
+        elif isinstance(event, OracleRoundSet):
+            self._set_rates(event)
         elif isinstance(event, InstrumentListed):
             self._list(event.instrument)
         elif isinstance(event, InstrumentDelisted):
@@ -218,9 +229,19 @@ class Market:
         index = self.prices.index_e9 | {row.underlying: row.index_e9 for row in update.underlyings}
         forward = self.prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
         marks: dict[int, MarkRow] = self.prices.marks | {row.instrument: row for row in update.marks}
-        self.prices = PricesView(
-            round=update.round, timestamp_ns=timestamp_ns, index_e9=index, forward_e9=forward, marks=marks
+        self.prices = msgspec.structs.replace(
+            self.prices,
+            round=update.round,
+            timestamp_ns=timestamp_ns,
+            index_e9=index,
+            forward_e9=forward,
+            marks=marks,
         )
+        self.price_version += 1
+
+    def _set_rates(self, event: OracleRoundSet) -> None:
+        rates_e9 = {row.instrument: row.rate_e9 for row in event.funding}
+        self.prices = msgspec.structs.replace(self.prices, oracle_round=event.round, rates_e9=rates_e9)
         self.price_version += 1
 
     def _count(self, trade: Trade, timestamp_ns: int) -> None:
