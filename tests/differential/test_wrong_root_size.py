@@ -32,7 +32,10 @@ pytestmark = pytest.mark.needs_node
 ANVIL = Path(__file__).parents[2] / "settlement/contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 PERP = 0x80000000
 F1_GAS_LIMIT = 15_000_000
-BLOCK_GAS = 60_000_000  # the seed of the mark table differs from block to block, and the gas with it
+TRANSACTION_GAS_LIMIT = 1 << 24  # EIP-7825
+BLOCK_GAS = 60_000_000
+BLOCKS = 9
+"""The seed of the mark table differs from block to block, and the gas with it: a prover may wait for a better one."""
 CLOSING = MAX_CLOSES
 
 
@@ -44,12 +47,13 @@ class Size:
     instruments: int
     positions: int
     rows: int
+    first_row: int = 100_000
 
 
 def vector_of(number: int, size: Size, held: Sequence[int]) -> OracleVector:
     """Rows of everything that is held and of as many others as the size says; funding moves, nothing expires."""
     rows = {key: MarkRow(mark_e6=1000, fund_index=number * 10**9 if key & PERP else 0) for key in held}
-    rows |= {100_000 + place: MarkRow(mark_e6=5) for place in range(size.rows - len(rows))}
+    rows |= {size.first_row + place: MarkRow(mark_e6=5) for place in range(size.rows - len(rows))}
     return OracleVector(round_number=number, rows=rows)
 
 
@@ -144,7 +148,7 @@ def test_proof_of_a_usual_batch(world: DisputeWorld, positions: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("closing", [0, CLOSING])
 def test_huge_batch_stays_provable(world: DisputeWorld, closing: int) -> None:
-    """Threat "huge batch makes proof impossible": at the caps the final call costs less than 15M gas."""
+    """Threat "huge batch makes proof impossible": at the caps the final call costs less than 15M gas in any block."""
     size = Size(accounts=MAX_LISTED, instruments=64, positions=MAX_POSITIONS, rows=MAX_ORACLE_ROWS)
     held, indices = held_instruments(MAX_POSITIONS), spread_indices(MAX_LISTED)
     if closing:
@@ -158,9 +162,23 @@ def test_huge_batch_stays_provable(world: DisputeWorld, closing: int) -> None:
         assert staged_verdict(world, post_next(world, indices, size, held, honest=True)) == NO_FRAUD
     posted = post_next(world, indices, size, held, honest=False)
     assert len(posted.data) > MAX_DATA_BYTES - 1000
-    gas, size_bytes = prove_staged(world, posted)
-    print(f"F1 at the caps, {closing} closing: {gas} gas, {size_bytes} bytes staged")  # noqa: T201
-    assert gas < F1_GAS_LIMIT
+    size_bytes = stage(world, posted, 2)
+    found = sorted(gas_of_proof(world, posted) for _ in range(3))
+    print(f"F1 at the caps, {closing} closing: {found} gas, {size_bytes} bytes staged")  # noqa: T201
+    assert found[-1] < F1_GAS_LIMIT
+
+
+@pytest.mark.slow
+def test_huge_batch_under_a_hostile_vector_is_provable_soon(world: DisputeWorld) -> None:
+    """2,048 perpetuals fill the table half: its seed is another in each block, so a prover waits for a good one."""
+    size = Size(MAX_LISTED, instruments=64, positions=MAX_POSITIONS, rows=MAX_ORACLE_ROWS, first_row=PERP + 100_000)
+    held, indices = held_instruments(MAX_POSITIONS), spread_indices(MAX_LISTED)
+    pretend_state(world, indices, held, size)
+    posted = post_next(world, indices, size, held, honest=False)
+    stage(world, posted, 2)
+    found = sorted(gas_of_proof(world, posted) for _ in range(BLOCKS))
+    print(f"F1 at the caps, 2,048 perpetuals: {found} gas")  # noqa: T201
+    assert found[BLOCKS // 2] < TRANSACTION_GAS_LIMIT
 
 
 def ask_for_closing(world: DisputeWorld, count: int) -> None:
@@ -190,7 +208,8 @@ def staged_verdict(world: DisputeWorld, posted: Posted) -> bytes:
     return world.refusal(staged_call(world, posted, 1))
 
 
-def prove_staged(world: DisputeWorld, posted: Posted) -> tuple[int, int]:
-    """Prove it and return the gas of the final call and the staged bytes."""
-    size_bytes = stage(world, posted, 2)
-    return world.send(staged_call(world, posted, 2), world.prover, gas=BLOCK_GAS)["gasUsed"], size_bytes
+def gas_of_proof(world: DisputeWorld, posted: Posted) -> int:
+    """Gas of the final call in the next block, which is another each time; nothing is changed."""
+    world.web3.provider.make_request("evm_mine", [])
+    with world.aside():
+        return int(world.send(staged_call(world, posted, 2), world.prover, gas=BLOCK_GAS)["gasUsed"])

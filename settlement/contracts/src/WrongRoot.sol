@@ -14,7 +14,6 @@ import {Reverts} from "./Reverts.sol";
 /// previous root, requests and owners by storage. What depends on leaves counts only once they fold to that root.
 abstract contract WrongRoot is Reverts {
     using BatchCells for BatchCells.Cells;
-    using MarkTable for MarkTable.Table;
 
     /// @dev memory offsets inside the proof
     struct Parts_ {
@@ -42,7 +41,7 @@ abstract contract WrongRoot is Reverts {
     struct Work {
         BatchCells.Cells cells;
         MarkTable.Table effects;
-        MarkTable.Table marks;
+        uint256 vector;
         Requested_ requested;
         uint256[] preimages;
         bytes32[] after_;
@@ -80,8 +79,8 @@ abstract contract WrongRoot is Reverts {
         _authenticate(work, parts, indices, header.prevRoot);
         int256 fee = BatchData.unzigzag(uint64(header.h));
         uint256 vector = parts.vectorSize == 0 ? 0 : parts.vector;
-        work.effects = MarkTable.build(vector, false);
-        if (fee < 0 || work.requested.fundPaid || work.requested.closed != 0) work.marks = MarkTable.build(vector, true);
+        work.effects = MarkTable.build(vector);
+        work.vector = vector;
         _apply(work, fee);
         if (work.wrong) return true;
         (bytes32 root,) = TreeFold.fold(indices, work.after_, parts.siblings);
@@ -224,13 +223,13 @@ abstract contract WrongRoot is Reverts {
         walk.out = work.settledSpace;
         Positions.settleAndMove(walk, work.effects);
         (walk.from, walk.to) = (work.settledSpace, walk.out);
-        (int256 equity, uint256 gross) = Positions.worth(walk.from, walk.to, work.marks);
+        (int256 equity, uint256 gross) = Positions.worth(walk.from, walk.to, work.vector);
         equity += walk.cash + walk.derived;
         if (equity * 1_000_000 < int256(gross * Positions.CLOSE_FLOOR_PPM)) return;
         Positions.Walk memory fund = work.fund;
         uint256 fundOut = work.otherSpace;
         (walk.out, fund.out) = (work.remainingSpace, fundOut);
-        Positions.close(walk, fund, work.marks);
+        Positions.close(walk, fund, work.vector);
         (walk.from, walk.to) = (work.remainingSpace, walk.out);
         (fund.from, fund.to) = (fundOut, fund.out);
         (work.otherSpace, work.fundSpace) = (work.fundSpace, fundOut);
@@ -251,7 +250,7 @@ abstract contract WrongRoot is Reverts {
         Positions.Walk memory fund = work.fund;
         fund.cash += fee;
         if (fee < 0 || work.requested.fundPaid) {
-            (int256 equity,) = Positions.worth(fund.from, fund.to, work.marks);
+            (int256 equity,) = Positions.worth(fund.from, fund.to, work.vector);
             if (equity + fund.cash < 0) work.wrong = true;
         }
         uint256 size = fund.to - fund.from;

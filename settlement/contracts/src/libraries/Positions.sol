@@ -6,8 +6,6 @@ import {MarkTable} from "./MarkTable.sol";
 /// @title Positions of one account through the steps of a batch
 /// @dev Entries are those of a leaf: instr u32 | lots i64, and fundIdx i64 for a perpetual, instruments ascending.
 library Positions {
-    using MarkTable for MarkTable.Table;
-
     /// @param from,to memory range of the entries that are read
     /// @param cell,cellsEnd memory range of the posted deltas
     /// @param out memory offset of the next entry that is written
@@ -57,7 +55,8 @@ library Positions {
                     let word := mload(from)
                     if iszero(lt(shr(224, word), moved)) { break }
                     if shr(255, word) { break }
-                    let slot := shl(5, shr(244, mul(shr(224, word), mload(add(table, 32)))))
+                    let slot := mul(shr(224, word), mload(add(table, 32)))
+                    slot := shl(5, shr(244, mul(xor(slot, shr(128, slot)), mload(add(table, 32)))))
                     if mload(add(mload(table), slot)) { break }
                     mstore(out, word)
                     from := add(from, 12)
@@ -69,7 +68,8 @@ library Positions {
                     let word := mload(from)
                     if iszero(lt(shr(224, word), moved)) { break }
                     if iszero(shr(255, word)) { break }
-                    let slot := shl(5, shr(244, mul(shr(224, word), mload(add(table, 32)))))
+                    let slot := mul(shr(224, word), mload(add(table, 32)))
+                    slot := shl(5, shr(244, mul(xor(slot, shr(128, slot)), mload(add(table, 32)))))
                     let row := mload(add(mload(table), slot))
                     // another instrument's row, none, or one that is settled
                     if xor(shr(128, row), shl(8, shr(224, word))) { break }
@@ -94,7 +94,8 @@ library Positions {
                 }
                 let row := 0
                 {
-                    let place := shr(244, mul(instr, mload(add(table, 32))))
+                    let place := mul(instr, mload(add(table, 32)))
+                    place := shr(244, mul(xor(place, shr(128, place)), mload(add(table, 32))))
                     for {} 1 { place := and(add(place, 1), 0xfff) } {
                         row := mload(add(mload(table), shl(5, place)))
                         if or(iszero(row), eq(shr(136, row), instr)) { break }
@@ -155,7 +156,7 @@ library Positions {
     }
 
     /// @return equity without cash, and the sum of |lots| x mark
-    function worth(uint256 from, uint256 to, MarkTable.Table memory table)
+    function worth(uint256 from, uint256 to, uint256 vector)
         internal
         pure
         returns (int256 equity, uint256 gross)
@@ -164,7 +165,7 @@ library Positions {
             while (from < to) {
                 uint256 entry = _load(from);
                 uint256 instr = entry >> 224;
-                int256 value = int256(int64(uint64(entry >> 160))) * int256((table.find(instr) >> 64) & U64);
+                int256 value = int256(int64(uint64(entry >> 160))) * int256((MarkTable.search(vector, instr) >> 64) & U64);
                 equity += value;
                 gross += uint256(value < 0 ? -value : value);
                 from += instr >> 31 == 1 ? 20 : 12;
@@ -174,7 +175,7 @@ library Positions {
 
     /// @dev account and fund walk together: what has a mark goes to the fund at mark less the penalty, as far as the
     /// fund has room; `fund.count` counts its entries from the start, `fund.cash` what it pays
-    function close(Walk memory walk, Walk memory fund, MarkTable.Table memory table) internal pure {
+    function close(Walk memory walk, Walk memory fund, uint256 vector) internal pure {
         unchecked {
             uint256 own = _next(walk.from, walk.to);
             uint256 his = _next(fund.from, fund.to);
@@ -182,7 +183,7 @@ library Positions {
                 if (own > his) {
                     _copy(fund, his);
                 } else {
-                    _closeOne(walk, fund, table, own, his);
+                    _closeOne(walk, fund, vector, own, his);
                     own = _next(walk.from, walk.to);
                 }
                 his = _next(fund.from, fund.to);
@@ -190,12 +191,12 @@ library Positions {
         }
     }
 
-    function _closeOne(Walk memory walk, Walk memory fund, MarkTable.Table memory table, uint256 own, uint256 his)
+    function _closeOne(Walk memory walk, Walk memory fund, uint256 vector, uint256 own, uint256 his)
         private
         pure
     {
         unchecked {
-            uint256 row = table.find(own);
+            uint256 row = MarkTable.search(vector, own);
             int256 lots = int64(uint64(_load(walk.from) >> 160));
             int256 taken = lots + (his == own ? int256(int64(uint64(_load(fund.from) >> 160))) : int256(0));
             if (row == 0 || taken != int64(taken) || (his != own && fund.count >= MOST)) {
