@@ -46,13 +46,13 @@ cdef inline bint is_in_range(const Ladder* ladder, int64_t price, int64_t quanti
 
 cdef inline bint reaches(const Core* core, uint32_t ladder, int64_t price) noexcept nogil:
     """Whether an order of this side at this price meets the other side's best; an empty side lies out of reach."""
-    return core.ladders[ladder ^ 1].best_key <= price ^ core.ladders[ladder ^ 1].mask
+    return price ^ core.ladders[ladder].mask <= core.ladders[ladder].reach
 
 
 cdef inline uint32_t known_level(const Core* core, const Ladder* own, uint64_t offset) noexcept nogil:
     """Level at an offset of the band where its leaf is one of those used last, else 0."""
     cdef const Node* leaf = &core.nodes[own.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)]]
-    return leaf.child[offset & 63] if leaf.key == offset >> 6 and leaf.bits >> (offset & 63) & 1 else 0
+    return leaf.child[offset & 63] if leaf.key == offset >> 6 else 0
 
 
 cdef inline apart_t make_level_apart(Core* core, uint32_t ladder, int64_t price) noexcept nogil:

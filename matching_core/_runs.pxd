@@ -46,6 +46,15 @@ cdef inline uint32_t go_on(Core* core, Event* events, uint32_t capacity) noexcep
     return core.out_count
 
 
+cdef inline const Command* sure_end(
+    const Core* core, const Command* command, const Command* end, const Event* event, const Event* last
+) noexcept nogil:
+    """How far a run may go without a look at the room, where each command answers with two events at most."""
+    if event > last or core.phase != PHASE_IDLE:
+        return command
+    return min(end, command + ((last - event) >> 1) + 1)
+
+
 cdef inline uint32_t apply_run(
     Core* core, const Command** at, const Command* end, Event* events, Event* last, uint32_t spare
 ) noexcept nogil:
@@ -53,31 +62,36 @@ cdef inline uint32_t apply_run(
     `last`, where `spare` events still fit; `at` then points behind the last one applied."""
     cdef const Command* command = at[0]
     cdef Event* event = events
+    cdef const Command* sure = sure_end(core, command, end, event, last)
     cdef Ladder* own = NULL
     cdef uint32_t index
-    while command < end and event <= last and core.phase == PHASE_IDLE:
+    while command < sure:
         # The order of a cancel or amend is anywhere in the pool: it is on its way while the commands before are done.
-        if end - command > AHEAD:
+        if sure - command > AHEAD:
             prefetch(&core.orders[command[AHEAD].owner])
         if command.kind == KIND_NEW:
             index = level_to_join(core, command, &own) if command.cell == 0 else 0
             if index:
                 event += plain_rest(core, command, own, index, 0, event)
-            elif command.flags & EXTENDED:
+                command += 1
+                continue
+            if command.flags & EXTENDED:
                 break
-            elif command.cell:
+            if command.cell:
                 event += apply_rest_of_cell(core, command, event, <uint32_t>(last - event) + spare)
             else:
                 event += apply_take(core, command, event, <uint32_t>(last - event) + spare)
         elif command.kind == KIND_CANCEL:
             if is_plain(core, command.owner, command.cell):
                 event += plain_cancel(core, command, event)
-            else:
-                event += apply_generally(core, command, event, <uint32_t>(last - event) + spare)
+                command += 1
+                continue
+            event += apply_generally(core, command, event, <uint32_t>(last - event) + spare)
         elif command.kind == KIND_AMEND:
             event += apply_move(core, command, event, <uint32_t>(last - event) + spare)
         else:
             break
         command += 1
+        sure = sure_end(core, command, end, event, last)
     at[0] = command
     return <uint32_t>(event - events)
