@@ -21,8 +21,8 @@ PYTEST := $(BIN)/python -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser
-.PHONY: sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
+.PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser
+.PHONY: risk sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -48,6 +48,12 @@ $(VENV)/.tools: requirements-dev.lock $(VENV)/.locked
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# Judges of the arithmetic are large and only `make risk` and the benchmarks ask them: `make test` installs none.
+$(VENV)/.judges: requirements-judges.lock $(VENV)/.tools
+	@echo "setup: installing the locked judges"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-judges.lock
+	@touch $@
+
 # The compiler and the installer of the tools wait for different things: a developer's set-up runs both at once.
 $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.setup $(VENV)/.tools
@@ -55,6 +61,7 @@ $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
 dev: $(VENV)/.dev ## setup and the test tools
+judges: dev $(VENV)/.judges ## QuantLib and scipy, beside which prices and margin are judged
 build: setup ## compile the extensions again when a source changed
 
 run: setup ## a live exchange with a demo market on http://127.0.0.1:8700
@@ -64,10 +71,10 @@ reset: setup ## clear the data directory
 	@$(BIN)/offbook reset --data $(DATA)
 
 test: dev ## every test that needs pip alone
-	$(PYTEST) -q -m "not needs_node and not needs_browser" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+	$(PYTEST) -q -m "not needs_node and not needs_browser and not risk_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
 	  --ignore=tests/fuzz --ignore=tests/sanitizers tests
 
-PARTS := lint types architecture sim canary core-canary sanitize fuzz-smoke contracts node browser
+PARTS := lint types architecture risk sim canary core-canary sanitize fuzz-smoke contracts node browser
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -86,6 +93,10 @@ types: dev
 
 architecture: dev
 	@$(BIN)/lint-imports && $(PYTEST) -q tests/architecture && echo "architecture: green"
+
+risk: judges ## how sharp the risk vectors are, QuantLib as a judge, long searches
+	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
+	  && echo "risk: green"
 
 sim: dev ## the whole exchange on fixed seeds
 	@for seed in 1 2 3; do $(BIN)/python -m tests.simulation --seed $$seed || exit 1; done && echo "sim: green"
@@ -128,10 +139,10 @@ node: dev contracts
 browser: dev ## the page in a real browser (needs chromium)
 	@.ci/with chromium "page in a browser" "$(PYTEST) -q -m needs_browser --timeout 300 tests"
 
-bench: dev ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
+bench: judges ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
 	@$(BIN)/python -m bench --size $(SIZE) --goals "$(GOALS)"
 
-bench-smoke: dev
+bench-smoke: judges
 	@$(BIN)/python -m bench --size small --goals "$(GOALS)"
 
 lock: dev ## resolve the lock files again

@@ -5,6 +5,7 @@ stale is ever measured. A missing compiler is one Missing with a clear line; wit
 that need it fail instead of being skipped.
 """
 
+import ctypes
 import os
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-__all__ = ["Missing", "core_flags", "core_replay", "program"]
+__all__ = ["Missing", "core_flags", "core_replay", "library", "program"]
 
 FOLDER: Final = Path(__file__).resolve().parent / "native"
 BUILD: Final = FOLDER / "build"
@@ -55,6 +56,18 @@ def program(source: str) -> Path:
     if not target.exists():
         _build(target, lambda made: [*compiler, *flags, str(path), "-o", made])
     return target
+
+
+@cache
+def library(source: str) -> ctypes.CDLL:
+    """The loaded library of `native/<source>`, a .c file, built with the flags of the pricing kernel."""
+    path = FOLDER / source
+    compiler = _compiler(path.suffix)
+    flags = [*(flag for flag in core_flags() if flag not in _C_ONLY), "-fno-math-errno", "-fPIC", "-shared"]
+    target = BUILD / f"{path.stem}-{_fingerprint([path], [*compiler, *flags])}.so"
+    if not target.exists():
+        _build(target, lambda made: [*compiler, *flags, str(path), "-o", made, "-lm"])
+    return ctypes.CDLL(str(target))
 
 
 @cache

@@ -56,7 +56,7 @@ def _follow(disk: Disk, seq: int, state: State, follower: "_Follower") -> Recomp
     for item in _history(disk, state):
         for assembled in follower.take(state, item):
             batch = build_batch(follower.ledger, assembled.input)
-            follower.ledger.check()
+            follower.ledger.check(assembled.input.vector)
             if batch.seq == seq:
                 return RecomputedBatch(
                     batch, assembled.first_sequence, assembled.last_sequence, dict(state.instruments)
@@ -91,7 +91,9 @@ def ledger_of(state: State, *, match_to_s: int) -> LedgerState:
         index: Account(
             owner=account.owner or bytes(20),
             cash_e6=account.ledger_cash_e6,
-            positions={number: (row.lots, 0) for number, row in sorted(account.positions.items()) if row.lots},
+            positions={
+                number: (row.lots, row.fund_index_e12) for number, row in sorted(account.positions.items()) if row.lots
+            },
         )
         for index, account in sorted(state.accounts.items())
     }
@@ -140,6 +142,7 @@ class _Follower:
             units={number: row.unit_e6 for number, row in state.instruments.items()},
             refs=_digests(state, quotes=False),
             quotes=_digests(state, quotes=True),
+            vector={number: row.index_e12 for number, row in sorted(state.funding.items())},
         )
 
 

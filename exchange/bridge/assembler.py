@@ -1,9 +1,9 @@
 """Committed events in, batch inputs out: a pure fold over the event stream.
 
 The engine decides where a batch ends (BatchClosed), so what is in batch n follows from the journal alone and two
-readers of the same events build the same batch. The fold needs three things from the past: the units of instruments,
-the digests of orders that may still fill, and what the open batch holds so far; `dump` and `load` carry them over a
-restart.
+readers of the same events build the same batch. The fold needs four things from the past: the units of instruments,
+the digests of orders that may still fill, the values of the last oracle round, and what the open batch holds so far;
+`dump` and `load` carry them over a restart.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,14 @@ from exchange.domain.events import (
 )
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
+from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 class BadEvents(ValueError):
@@ -68,6 +69,8 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     quotes: list[int]
     fills: list[_FillRow]
     requests: list[RequestApplied]
+    vector: list[tuple[int, int]]
+    touched: list[int]
 
 
 class BatchAssembler:
@@ -82,6 +85,8 @@ class BatchAssembler:
         self._quotes: set[int] = set()
         self._fills: list[Fill] = []
         self._requests: list[RequestApplied] = []
+        self._vector: dict[int, int] = {}
+        self._touched: list[int] = []
 
     @classmethod
     def resume(
@@ -92,21 +97,26 @@ class BatchAssembler:
         units: dict[int, int],
         refs: dict[int, bytes],
         quotes: dict[int, bytes] | None = None,
+        vector: dict[int, int] | None = None,
     ) -> "BatchAssembler":
-        """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given."""
+        """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given.
+
+        `vector`: value per lot by instrument as of the last oracle round.
+        """
         assembler = cls()
         assembler.sequence = sequence
         assembler.next_batch = next_batch
         assembler._units = dict(units)
         assembler._refs = dict(refs)
+        assembler._vector = dict(vector or {})
         for number, digest in (quotes or {}).items():
             assembler._take_quote(number, digest)
         return assembler
 
     @property
     def has_open_content(self) -> bool:
-        """Whether fills or requests wait for the next BatchClosed."""
-        return bool(self._fills or self._requests)
+        """Whether fills, requests or payoffs wait for the next BatchClosed."""
+        return bool(self._fills or self._requests or self._touched)
 
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
@@ -137,6 +147,13 @@ class BatchAssembler:
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
+        elif isinstance(event, OracleRoundSet):
+            self._vector = {row.instrument: row.index_e12 for row in event.funding}
+        elif isinstance(event, InstrumentSettled):
+            self._vector[event.instrument] = event.value_e12
+        elif isinstance(event, FundingPaid | PositionExpired):
+            # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
+            self._touched.append(event.subaccount)
 
     def _take_quote(self, order: int, digest: bytes) -> None:
         self._refs[order] = quote_ref(digest, order & 0xFF)
@@ -157,6 +174,8 @@ class BatchAssembler:
                 sorted(self._quotes),
                 [_row(fill) for fill in self._fills],
                 self._requests,
+                sorted(self._vector.items()),
+                self._touched,
             )
         )
 
@@ -177,6 +196,8 @@ class BatchAssembler:
         assembler._quotes = set(state.quotes)
         assembler._fills = [_fill(row) for row in state.fills]
         assembler._requests = list(state.requests)
+        assembler._vector = dict(state.vector)
+        assembler._touched = list(state.touched)
         return assembler
 
     def _fill(self, trade: Trade) -> Fill:
@@ -209,6 +230,7 @@ class BatchAssembler:
             )
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
+        touched, self._touched = self._touched, []
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(
@@ -221,6 +243,8 @@ class BatchAssembler:
                 approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
                 request_up_to=event.request_up_to,
                 fee_e6=event.fee_e6,
+                touched=touched,
+                vector=dict(self._vector),
             ),
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,

@@ -105,7 +105,7 @@ class Batcher:
 
     def _build(self, assembled: AssembledBatch) -> BuiltBatch:
         batch = build_batch(self._ledger, assembled.input)
-        self._ledger.check()
+        self._ledger.check(assembled.input.vector)
         return BuiltBatch(
             seq=batch.seq,
             first_sequence=assembled.first_sequence,

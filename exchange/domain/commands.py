@@ -11,6 +11,7 @@ import msgspec
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
+from exchange.domain.rounds import DelistInstrument, OracleRound
 
 __all__ = [
     "Amend",
@@ -65,6 +66,8 @@ class CommandKind(IntEnum):
     BATCH_CUT = 31
     SET_PRICES = 40
     LIST_INSTRUMENT = 41
+    ORACLE_ROUND = 42
+    DELIST_INSTRUMENT = 43
     SET_PHASE = 50
 
 
@@ -378,4 +381,6 @@ Command = (
     | SetPrices
     | ListInstrument
     | SetPhase
+    | OracleRound
+    | DelistInstrument
 )

@@ -20,6 +20,7 @@ from exchange.domain.commands import (
 from exchange.domain.instrument import Instrument
 from exchange.domain.quote_events import QuoteEvent
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.domain.rounds import RoundEvent
 
 __all__ = [
     "AccountOpened",
@@ -75,7 +76,7 @@ class _Tag(IntEnum):
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
-    # 42 and 43: exchange.domain.auctions
+    # 42 and 43: exchange.domain.auctions; from 50 on: exchange.domain.rounds
 
 
 class OrderAccepted(
@@ -393,5 +394,5 @@ OrderEvent = (
 Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
-    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded
+    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent
 )  # fmt: skip

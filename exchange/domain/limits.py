@@ -6,7 +6,9 @@ __all__ = [
     "MAX_ACCOUNTS_PER_BATCH",
     "MAX_AUCTION_NS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
+    "MAX_EXPIRED_PER_COMMAND",
     "MAX_FRAME_BYTES",
+    "MAX_FUNDING_INDEX_E12",
     "MAX_GROUP_COMMANDS",
     "MAX_INBOX_COMMANDS",
     "MAX_INSTRUMENTS_PER_BATCH",
@@ -38,6 +40,8 @@ MAX_PRICE_TICKS: Final = 1 << 40
 MAX_QUANTITY_LOTS: Final = (1 << 47) - 1
 """One order; also the widest position delta of the batch format."""
 MAX_MONEY_E6: Final = 1 << 62
+MAX_FUNDING_INDEX_E12: Final = 1 << 62
+"""Either way, of one lot: a leaf holds it in 64 bits; what would pass it does not accrue."""
 MAX_OPEN_ORDERS_PER_SUBACCOUNT: Final = 1_000
 MAX_QUOTE_LINES: Final = 64
 """Of a mass quote: two orders each, whose lines are the first half of an order number's last byte."""
@@ -58,6 +62,8 @@ RECENT_CLOSED_ORDERS: Final = 100_000
 MAX_AUCTION_NS: Final = 86_400_000_000_000
 """Longest call auction that an operator may set."""
 MAX_TIMERS_PER_CLOCK: Final = 256
+MAX_EXPIRED_PER_COMMAND: Final = 256
+"""Positions after which a command pays no further instrument of an expiry; the rest waits for the next Clock."""
 MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100
 MAX_TRIGGER_ORDERS: Final = 100_000
 """Of all subaccounts: what one move of a price can fire at most."""

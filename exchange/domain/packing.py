@@ -57,6 +57,7 @@ from exchange.domain.record_layout import (
     read_attachments,
     record,
 )
+from exchange.domain.rounds import DelistInstrument, OracleRound
 
 __all__ = [
     "EVENT_FORMAT",
@@ -105,6 +106,8 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.LIST_INSTRUMENT: msgspec.msgpack.Decoder(ListInstrument).decode,
     CommandKind.SESSION_OPEN: msgspec.msgpack.Decoder(SessionOpen).decode,
     CommandKind.SET_PHASE: msgspec.msgpack.Decoder(SetPhase).decode,
+    CommandKind.ORACLE_ROUND: msgspec.msgpack.Decoder(OracleRound).decode,
+    CommandKind.DELIST_INSTRUMENT: msgspec.msgpack.Decoder(DelistInstrument).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
@@ -112,6 +115,8 @@ _body_kinds: Final[dict[type, CommandKind]] = {
     ListInstrument: CommandKind.LIST_INSTRUMENT,
     SessionOpen: CommandKind.SESSION_OPEN,
     SetPhase: CommandKind.SET_PHASE,
+    OracleRound: CommandKind.ORACLE_ROUND,
+    DelistInstrument: CommandKind.DELIST_INSTRUMENT,
 }
 
 

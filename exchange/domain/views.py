@@ -11,8 +11,10 @@ __all__ = [
     "AccountView",
     "Answer",
     "BookView",
+    "ExpiryView",
     "GetAccount",
     "GetBook",
+    "GetExpiries",
     "GetInstruments",
     "GetMmpGroups",
     "GetOpenOrders",
@@ -82,6 +84,10 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     initial_requirement_e6: int
     maintenance_requirement_e6: int
     opened_ns: int
+    funding_e6: int = 0
+    """Paid (< 0) or received since the position was opened."""
+    pending_funding_e6: int = 0
+    """Due since the last oracle round that charged it, rounded down; equity counts it already."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +143,18 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     index_e9: dict[str, int]
     forward_e9: dict[tuple[str, int], int]
     marks: dict[int, MarkRow]
+    oracle_round: int = 0
+    rates_e9: dict[int, int] = {}
+    """Funding rate per 8 hours by perpetual."""
+
+
+class ExpiryView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A settled expiry: its price, and whether every position in its options has become cash."""
+
+    underlying: str
+    expiry_s: int
+    price_e9: int
+    is_paid: bool
 
 
 class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +187,8 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     open_batch_fill_count: int
     request_index: int
     price_round: int
+    open_batch_expired_count: int = 0
+    """Positions that became cash in it."""
 
 
 class GetOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -218,7 +238,13 @@ class GetBook(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """-> tuple[Instrument, ...] by ascending id."""
+    """-> tuple[Instrument, ...] by ascending id: what is listed, or instead what was taken off the list."""
+
+    is_delisted: bool = False
+
+
+class GetExpiries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[ExpiryView, ...] by underlying and expiry: what is settled."""
 
 
 class GetPrices(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -240,6 +266,7 @@ Query = (
     | GetWallet
     | GetBook
     | GetInstruments
+    | GetExpiries
     | GetPrices
     | GetSummary
 )
@@ -251,6 +278,7 @@ Answer = (
     | WalletView
     | BookView
     | tuple[Instrument, ...]
+    | tuple[ExpiryView, ...]
     | PricesView
     | SummaryView
     | None

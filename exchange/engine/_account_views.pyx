@@ -200,14 +200,30 @@ cdef class PositionView(CellView):
     def opened_ns(self, value):
         self.at().opened = value
 
+    @property
+    def fund_index_e12(self):
+        return self.at().fund_index
+
+    @fund_index_e12.setter
+    def fund_index_e12(self, value):
+        self.at().fund_index = value
+
+    @property
+    def funding_e6(self):
+        return int_of(self.at().funding)
+
+    @funding_e6.setter
+    def funding_e6(self, value):
+        self.at().funding = wide_from(value)
+
     def set_open(self, is_position):
         """Make it a position or none; what it counted is gone with it."""
         cdef CellRow* cell = self.at()
         cdef bint was_exposed = is_exposed(cell)
         self.store.engine.accounts[cell.account].position_count += <int>is_position - cell.is_position
         cell.is_position = is_position
-        cell.lots, cell.opened = 0, 0
-        cell.cost = cell.realized = cell.fee = 0
+        cell.lots, cell.opened, cell.fund_index = 0, 0, 0
+        cell.cost = cell.realized = cell.fee = cell.funding = 0
         self.count(was_exposed)
 
     @property

@@ -11,8 +11,8 @@ from libc.string cimport memcpy
 
 from exchange.engine._entry cimport Record, Terms
 from exchange.engine._events cimport (
-    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_KEPT, PACKED_LEVEL, PACKED_QUOTED,
-    PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, PACKED_REFUSED, PACKED_TRADE,
+    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_FUNDING, PACKED_KEPT, PACKED_LEVEL,
+    PACKED_QUOTED, PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, PACKED_REFUSED, PACKED_TRADE,
 )
 from exchange.engine._integers cimport high_of, int128, low_of, uint128
 from exchange.engine._rows cimport Engine, PackedEvent
@@ -102,7 +102,7 @@ cdef inline size_t rows_of(const PackedEvent* event) noexcept nogil:
     """Rows that an event takes."""
     if event.kind == PACKED_TRADE:
         return 5
-    return 2 if event.kind == PACKED_BATCH else 1
+    return 2 if event.kind == PACKED_BATCH or event.kind == PACKED_FUNDING else 1
 
 
 cdef inline uint8_t* put_money(Engine* engine, uint8_t* at, const char* money) noexcept nogil:
@@ -161,6 +161,20 @@ cdef inline uint8_t* put_batch(Engine* engine, uint8_t* at, const PackedEvent* e
     at = put_uint(at, (event + 1).account_seq)
     at = put_money(engine, at, <const char*>(event + 1) + 32)
     return put_int(at, event.body[3])
+
+
+cdef inline uint8_t* put_funding(Engine* engine, uint8_t* at, const PackedEvent* event) noexcept nogil:
+    cdef const char* money = <const char*>(event + 1)
+    at = put_array(at, 9)
+    at = put_uint(at, PACKED_FUNDING)
+    at = put_uint(at, event.account)
+    at = put_uint(at, event.account_seq)
+    at = put_int(at, event.body[0])
+    at = put_money(engine, at, money + 16)
+    at = put_int(at, event.body[1])
+    at = put_int(at, event.body[2])
+    at = put_money(engine, at, money + 32)
+    return put_money(engine, at, money + 48)
 
 
 cdef inline uint8_t* put_level(uint8_t* at, const PackedEvent* event) noexcept nogil:
@@ -339,6 +353,8 @@ cdef inline uint8_t* put_event(
         return put_amended(at, event)
     if event.kind == PACKED_BATCH:
         return put_batch(engine, at, event)
+    if event.kind == PACKED_FUNDING:
+        return put_funding(engine, at, event)
     return put_quote_event(engine, at, event, terms)
 
 

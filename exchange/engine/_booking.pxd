@@ -8,6 +8,7 @@ from exchange.engine._events cimport (
     PACKED_AMENDED, PACKED_BATCH, PACKED_BATCH_MONEY, PACKED_CLOSED, PACKED_FILL, PACKED_FILL_MONEY, PACKED_TRADE,
     emit, note, put_money,
 )
+from exchange.engine._funding cimport pay_funding
 from exchange.engine._integers cimport capped, ceil_div, floor_div, int128, share_ceil, uint128
 from exchange.engine._margin cimport LISTED_PERPETUAL, PPM, invalidate_cell, is_exposed, note_lots
 from exchange.engine._orders cimport append_closed, stop_timer, unlink_open
@@ -83,7 +84,7 @@ cdef inline void open_next_batch(Engine* engine, uint64_t first_sequence) noexce
     batch.first_sequence = first_sequence
     batch.fee = 0
     batch.from_s = batch.to_s = 0
-    batch.fills = batch.requests = 0
+    batch.fills = batch.requests = batch.expired = 0
     batch.account_count = batch.leg_count = batch.instrument_count = 0
 
 
@@ -146,7 +147,7 @@ cdef inline void make_room_for_fill(
     Engine* engine, const OrderRow* maker, const OrderRow* taker, int64_t lots, int128 notional
 ) noexcept nogil:
     """Close the open batch first when this fill would pass a cap of the batch format."""
-    if not engine.batch.fills and not engine.batch.requests:
+    if not engine.batch.fills and not engine.batch.requests and not engine.batch.expired:
         return
     if lacks_place(engine, maker, taker) or has_too_many_orders(engine, maker, taker):
         close_batch(engine)
@@ -214,7 +215,8 @@ cdef inline int128 move_cell(Engine* engine, uint32_t row, int64_t delta, int128
     cdef int128 realized
     if not cell.is_position:
         cell.is_position = True
-        cell.cost = cell.realized = cell.fee = 0
+        cell.cost = cell.realized = cell.fee = cell.funding = 0
+        cell.fund_index = engine.listings[cell.instrument].fund_index
         cell.opened = engine.now
         account.position_count += 1
     realized = move_position(cell, delta, notional)
@@ -232,8 +234,8 @@ cdef inline void drop_flat(Engine* engine, uint32_t row, bint was_exposed) noexc
     cdef AccountRow* account = &engine.accounts[cell.account]
     if cell.lots == 0:
         cell.is_position = False
-        cell.cost = cell.realized = cell.fee = 0
-        cell.opened = 0
+        cell.cost = cell.realized = cell.fee = cell.funding = 0
+        cell.opened = cell.fund_index = 0
         account.position_count -= 1
     account.exposed_count += is_exposed(cell) - was_exposed
 
@@ -283,6 +285,8 @@ cdef inline void book_trade(
     cdef int128 taker_fee, maker_fee, least
     cdef PackedEvent* event
     make_room_for_fill(engine, maker, taker, lots, notional)
+    pay_funding(engine, maker.account)
+    pay_funding(engine, taker.account)
     note_lots(engine, maker_row, -lots)
     engine.trade_count += 1
     taker_fee = fee_of(engine, listing, taker, notional, lots, True)

@@ -8,6 +8,8 @@ closed         flags status, code reason          body instrument, unfilled
 trade          flags side of the taker, account: instrument, order: trade number    body price, lots, mark, index
 fill           maker's then taker's, behind a trade   body fee, position, filled, remaining
 fill money     behind each fill                   from byte 16: realized, ledger cash, cash; 16 bytes each
+funding                                           body instrument, lots, index
+funding money  behind it                          from byte 16: amount, ledger cash, cash; 16 bytes each
 quoted         its quotes follow                  body group
 quote placed   flags 2 * line + side              body instrument, price, quantity, replaced order
 kept           flags 2 * line + side
@@ -39,9 +41,11 @@ cdef enum:
     PACKED_QUOTE_REFUSED = 17
     PACKED_TRIP = 18
     PACKED_BATCH = 30
+    PACKED_FUNDING = 50
     PACKED_FILL = 64
     PACKED_FILL_MONEY = 65
     PACKED_BATCH_MONEY = 66
+    PACKED_FUNDING_MONEY = 67
 
 
 cdef inline bint reserve_events(Engine* engine, size_t count) noexcept nogil:
@@ -94,8 +98,8 @@ cdef inline void emit_refusal(
     event.body[2] = lots
 
 
-cdef inline void put_money(PackedEvent* event, int128 realized, int128 ledger, int128 shown) noexcept nogil:
-    memcpy(<char*>event + 16, &realized, 16)
+cdef inline void put_money(PackedEvent* event, int128 moved, int128 ledger, int128 shown) noexcept nogil:
+    memcpy(<char*>event + 16, &moved, 16)
     memcpy(<char*>event + 32, &ledger, 16)
     memcpy(<char*>event + 48, &shown, 16)
 

@@ -16,7 +16,7 @@ from exchange.engine._blobs cimport Blob, put_command
 from exchange.engine._commands cimport cancel, copy_text, lower, place, reserve_for_place
 from exchange.engine._entry cimport COLD, Entry, Record, Terms, examine, read_terms
 from exchange.engine._events cimport (
-    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_KEPT, PACKED_LEVEL,
+    PACKED_ACCEPTED, PACKED_AMENDED, PACKED_BATCH, PACKED_CLOSED, PACKED_FUNDING, PACKED_KEPT, PACKED_LEVEL,
     PACKED_QUOTE_PLACED, PACKED_QUOTE_REFUSED, PACKED_REFUSED, PACKED_TRADE, PACKED_TRIP,
 )
 from exchange.engine._integers cimport int128, int_of
@@ -31,6 +31,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.quote_events import MassQuoted, MmpTriggered, QuoteKept, QuotePlaced, QuoteRefused
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.domain.rounds import FundingPaid
 from exchange.engine.book_codes import TRIPPED
 from matching_core.invariants import InvariantViolated
 
@@ -218,8 +219,8 @@ def decode(Store store not None, command):
         if event.kind == PACKED_TRADE:
             events.append(decode_trade(event))
             index += 5
-        elif event.kind == PACKED_BATCH:
-            events.append(decode_batch(event))
+        elif event.kind == PACKED_BATCH or event.kind == PACKED_FUNDING:
+            events.append(decode_batch(event) if event.kind == PACKED_BATCH else decode_funding(event))
             index += 2
         else:
             events.append(decode_single(event, command))
@@ -320,6 +321,14 @@ cdef object decode_batch(const PackedEvent* event):
         batch=event.number, first_sequence=event.body[0], last_sequence=event.sequence, match_from_s=event.body[1],
         match_to_s=event.body[2], request_up_to=(event + 1).account_seq, fee_e6=money_at(event + 1, 32),
         fill_count=event.body[3],
+    )
+
+
+cdef object decode_funding(const PackedEvent* event):
+    return FundingPaid(
+        subaccount=event.account, account_seq=event.account_seq, instrument=event.body[0],
+        amount_e6=money_at(event + 1, 16), position_lots=event.body[1], index_e12=event.body[2],
+        ledger_cash_e6=money_at(event + 1, 32), cash_e6=money_at(event + 1, 48),
     )
 
 

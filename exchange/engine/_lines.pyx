@@ -128,17 +128,18 @@ cdef class BatchLines:
         return &self.store.engine.batch
 
     def numbers(self):
-        """Return (number, first sequence, from_s, to_s, fees, fills, requests)."""
+        """Return (number, first sequence, from_s, to_s, fees, fills, requests, expired positions)."""
         cdef const Batch* batch = self.at()
         return (
-            batch.number, batch.first_sequence, batch.from_s, batch.to_s, int_of(batch.fee), batch.fills, batch.requests
+            batch.number, batch.first_sequence, batch.from_s, batch.to_s, int_of(batch.fee), batch.fills,
+            batch.requests, batch.expired,
         )
 
-    def set_numbers(self, number, first_sequence, from_s, to_s, fee, fills, requests):
+    def set_numbers(self, number, first_sequence, from_s, to_s, fee, fills, requests, expired):
         """Inverse of `numbers`."""
         cdef Batch* batch = self.at()
         batch.number, batch.first_sequence, batch.from_s, batch.to_s = number, first_sequence, from_s, to_s
-        batch.fee, batch.fills, batch.requests = wide_from(fee), fills, requests
+        batch.fee, batch.fills, batch.requests, batch.expired = wide_from(fee), fills, requests, expired
 
     def clear(self):
         """Nothing is listed; the number is set before anything is again."""

@@ -179,6 +179,8 @@ cdef inline int128 perpetual_group(Engine* engine, uint32_t row, const Change* c
         reach = 0
     reach = mul(mul(reach, listing.lot_e9, is_wide), listing.mark, is_wide)
     value = mul(mul(position, listing.lot_e9, is_wide), listing.mark, is_wide)
+    # Funding that is due on what is held now.
+    value = add(value, -mul(mul(cell.lots, listing.fund_index - cell.fund_index, is_wide), PPM, is_wide), is_wide)
     value = add(value, -perpetual_initial(engine, listing.underlying, reach, is_wide), is_wide)
     value = add(value, -loss, is_wide)
     # Into the position and out again.

@@ -84,6 +84,16 @@ cdef class Mirror:
             )
         engine.price_round = prices.round
 
+    def take_funding(self, oracle_round, fundings):
+        """Mirror a round's funding indexes; every cached margin of a perpetual is old."""
+        cdef Engine* engine = &self.store.engine
+        cdef uint32_t row
+        for funding in fundings:
+            engine.listings[self.store.listing_row(funding.instrument)].fund_index = funding.index_e12
+        for row in range(1, engine.group_top + 1):
+            engine.groups[row].round = -1
+        engine.oracle_round = oracle_round
+
     def last_ticks(self, number):
         """Price of the last trade in ticks, None before the first."""
         cdef uint32_t row = find_listing(&self.store.engine, number)

@@ -14,7 +14,7 @@ from exchange.engine._answers cimport DONE, HANDED
 from exchange.engine._blobs cimport Blob, put_command, rows_of
 from exchange.engine._entry cimport COLD, Record, Terms, read_terms
 from exchange.engine._events cimport (
-    PACKED_BATCH, PACKED_KEPT, PACKED_LEVEL, PACKED_QUOTE_REFUSED, PACKED_TRADE,
+    PACKED_BATCH, PACKED_FUNDING, PACKED_KEPT, PACKED_LEVEL, PACKED_QUOTE_REFUSED, PACKED_TRADE,
 )
 from exchange.engine._hot_path cimport run_one
 from exchange.engine._integers cimport int_of
@@ -101,7 +101,7 @@ cdef object output_of(Store store, object command, object view):
         if event.kind == PACKED_TRADE:
             show(store, (event + 1).number, orders, view)
             show(store, (event + 3).number, orders, view)
-        elif event.kind not in (PACKED_LEVEL, PACKED_BATCH, PACKED_KEPT, PACKED_QUOTE_REFUSED):
+        elif event.kind not in (PACKED_LEVEL, PACKED_BATCH, PACKED_FUNDING, PACKED_KEPT, PACKED_QUOTE_REFUSED):
             show(store, event.number, orders, view)
     return Output(
         sequence=store.engine.sequence, timestamp_ns=store.engine.now, events=tuple(decode(store, command)),

@@ -116,6 +116,7 @@ cdef struct AccountRow:
     int64_t cancel_all
     uint64_t sequence
     uint64_t batch                   # number of the batch that the next two belong to
+    uint64_t funded_round            # oracle round up to which it paid its funding
     uint32_t batch_orders
     uint32_t id
     uint32_t owner                   # address; 0: the venue's own
@@ -140,6 +141,7 @@ cdef struct CellRow:                 # one account on one instrument: position, 
     int128 fee
     int128 buy_tick_lots
     int128 loss                      # of open orders against the mark, 1e-18 USDC
+    int128 funding                   # paid (< 0) or received since the position was opened
     int64_t lots
     int64_t opened
     int64_t buys
@@ -147,6 +149,7 @@ cdef struct CellRow:                 # one account on one instrument: position, 
     int64_t quotes                   # lots of both sides, which their group reserves for
     int64_t batch_lots
     int64_t loss_round
+    int64_t fund_index               # up to which a perpetual is paid, 1e-12 USDC per lot
     uint64_t batch
     uint32_t account
     uint32_t instrument
@@ -195,6 +198,7 @@ cdef struct Listing:
     int64_t expiry_s
     int64_t mark
     int64_t last
+    int64_t fund_index               # published, 1e-12 USDC per lot
     int64_t maker_ppm
     int64_t taker_ppm
     int64_t worst_ppm                # highest of both and 0
@@ -257,6 +261,7 @@ cdef struct Batch:
     int64_t to_s
     uint64_t fills
     uint64_t requests
+    uint64_t expired                 # positions that became cash
     uint32_t account_count
     uint32_t leg_count
     uint32_t instrument_count
@@ -287,6 +292,7 @@ cdef struct Engine:
     int64_t now
     uint64_t trade_count
     int64_t price_round
+    uint64_t oracle_round
     int128 cash_sum
     int128 collateral
     OrderRow** blocks

@@ -152,6 +152,11 @@ cdef class Store:
         return self.engine.price_round
 
     @property
+    def oracle_round(self):
+        """Round of the funding indexes in the listings."""
+        return self.engine.oracle_round
+
+    @property
     def order_rows(self):
         """Rows in use: orders open, waiting and remembered."""
         return self.engine.order_count
@@ -347,6 +352,16 @@ cdef class Store:
                 cell = self.engine.cells[cell].next
             answer.append(members)
             row = self.engine.groups[row].next
+        return answer
+
+    def holders(self, instrument):
+        """List the accounts with a position."""
+        cdef uint32_t listing = self.listing_row(instrument)
+        cdef uint32_t row
+        answer = []
+        for row in range(1, self.engine.cell_top + 1):
+            if self.engine.cells[row].instrument == listing and self.engine.cells[row].is_position:
+                answer.append(self.engine.accounts[self.engine.cells[row].account].id)
         return answer
 
     def forget_margin(self, subaccount, instrument):

@@ -12,6 +12,7 @@ from exchange.domain.limits import MAX_SESSION_KEYS_PER_OWNER
 from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.engine import batches
 from exchange.engine.authority import find_key
+from exchange.engine.funding import pay_funding
 from exchange.engine.matching import cancel_orders
 from exchange.engine.records import Account, KeyRow
 from exchange.engine.sessions import close_sessions_of
@@ -38,6 +39,7 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
         return
     batches.make_room_for_request(state, turn, request.account)
     state.request_index = request.index
+    _pay_funding(state, turn, request.account)
     approved_e6 = _apply_kind(state, turn, request)
     turn.flush_closes(state)
     batches.add_request(state, request.account)
@@ -72,6 +74,13 @@ def _check_content(state: State, request: ChainRequest) -> ResultCode:
     if request.amount_e6 < 0 or (is_new and len(request.owner) != 20):
         return ResultCode.PARAMETER_INVALID
     return ResultCode.OK
+
+
+def _pay_funding(state: State, turn: Turn, index: int) -> None:
+    """The batch lists the account, so the chain charges it (settlement.md 3.5)."""
+    account = state.accounts.get(index)
+    if account is not None:
+        pay_funding(state, turn, account)
 
 
 def _apply_kind(state: State, turn: Turn, request: ChainRequest) -> int:

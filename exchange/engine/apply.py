@@ -26,19 +26,22 @@ from exchange.domain.event_pieces import join_events, pack_command_events
 from exchange.domain.events import Event
 from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
+from exchange.domain.rounds import DelistInstrument, OracleRound
 from exchange.domain.views import Output
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
 from exchange.engine.amendments import amend, amend_signed
 from exchange.engine.auctions import set_phase
 from exchange.engine.cancels import cancel, cancel_many, replace
+from exchange.engine.expiry import pay_expired
 from exchange.engine.invariants import check_turn
-from exchange.engine.listing import list_instrument
+from exchange.engine.listing import delist_instrument, list_instrument
 from exchange.engine.mass_quotes import mass_quote
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
 from exchange.engine.protection import reset_mmp, set_mmp_config
 from exchange.engine.queries import output_of
+from exchange.engine.rounds import take_round
 from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, start_epoch
 from exchange.engine.state import InvariantViolated, State
@@ -50,6 +53,8 @@ __all__ = ["apply", "apply_batch", "apply_outputs"]
 
 def _clock(state: State, turn: Turn, _: Clock) -> None:
     timers.fire_timers(state, turn)
+    if state.unpaid:
+        pay_expired(state, turn)
 
 
 def _batch_cut(state: State, turn: Turn, _: BatchCut) -> None:
@@ -76,6 +81,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     SetPrices: set_prices,
     ListInstrument: list_instrument,
     SetPhase: set_phase,
+    OracleRound: take_round,
+    DelistInstrument: delist_instrument,
 }
 
 

@@ -10,7 +10,17 @@ from exchange.engine.records import Batch, Order
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 
-__all__ = ["add_fill", "add_request", "add_trade", "cut", "make_room_for_fill", "make_room_for_request"]
+__all__ = [
+    "add_expired",
+    "add_fill",
+    "add_request",
+    "add_trade",
+    "close_content",
+    "cut",
+    "make_room_for_account",
+    "make_room_for_fill",
+    "make_room_for_request",
+]
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -21,6 +31,12 @@ def cut(state: State, turn: Turn) -> None:
         turn.events.append(CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=state.batch.number))
         return
     _close(state, turn, next_first=state.sequence + 1)
+
+
+def close_content(state: State, turn: Turn) -> None:
+    """Close the open batch, if there is anything in it, inside a command: what follows is the next batch's."""
+    if state.batch.has_content:
+        _close(state, turn, next_first=state.sequence)
 
 
 def make_room_for_fill(
@@ -42,6 +58,20 @@ def make_room_for_request(state: State, turn: Turn, account: int) -> None:
     new_account = account >= FIRST_USER_ACCOUNT and account not in batch.cash_e6
     if batch.request_count >= config.batch_requests_max or len(batch.cash_e6) + new_account > config.batch_accounts_max:
         _close(state, turn, next_first=state.sequence)
+
+
+def make_room_for_account(state: State, turn: Turn, account: int) -> None:
+    """Close the open batch first when it cannot list one more account."""
+    batch = state.batch
+    if account not in batch.cash_e6 and len(batch.cash_e6) >= state.config.batch_accounts_max:
+        _close(state, turn, next_first=state.sequence)
+
+
+def add_expired(state: State, account: int) -> None:
+    """List an account whose position became cash: the ledger pays it then too."""
+    batch = _touched(state)
+    batch.expired_count += 1
+    batch.cash_e6.setdefault(account, 0)
 
 
 def add_fill(state: State, order: Order, *, lots: int, cash_e6: int, fee_e6: int) -> None:

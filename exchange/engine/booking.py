@@ -11,6 +11,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.money import ceil_div
 from exchange.engine import batches
 from exchange.engine.fees import fee_e6, signed_cap_e6
+from exchange.engine.funding import fund_index_e12, pay_funding
 from exchange.engine.margin import invalidate, note_lots
 from exchange.engine.records import Account, Order, Position
 from exchange.engine.state import State
@@ -45,6 +46,7 @@ def book_auction_trade(state: State, turn: Turn, *, buyer: Order, seller: Order,
 
 
 def _make_room(state: State, turn: Turn, maker: Order, taker: Order, price_ticks: int, lots: int) -> None:
+    """In the batch; then both parties pay the funding that is due on what they hold so far."""
     instrument = state.instruments[taker.place.instrument]
     batches.make_room_for_fill(
         state,
@@ -55,6 +57,8 @@ def _make_room(state: State, turn: Turn, maker: Order, taker: Order, price_ticks
         lots=lots,
         notional_e6=instrument.notional_e6(price_ticks=price_ticks, quantity_lots=lots),
     )
+    for order in (maker, taker):
+        pay_funding(state, turn, state.accounts[order.place.subaccount])
 
 
 def _book(
@@ -178,7 +182,7 @@ def _move(
     number = instrument.instrument_id
     position = account.positions.get(number)
     if position is None:
-        account.positions[number] = Position(opened_ns=state.timestamp_ns)
+        account.positions[number] = Position(opened_ns=state.timestamp_ns, fund_index_e12=fund_index_e12(state, number))
         position = account.positions[number]
     was_lots, cost_before = position.lots, position.cost_e6
     realized = move_position(position, delta_lots=delta, notional_e6=notional)

@@ -1,7 +1,7 @@
 """The compiled state's rows as the mappings that the Python handlers know. Views: nothing is kept here."""
 
 from collections.abc import Iterator, MutableMapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from exchange.engine._account_views import AccountView, ExposureView, PositionView
 from exchange.engine._lines import BatchLines, OrderLines
@@ -30,6 +30,9 @@ __all__ = [
     "WaitingOrders",
 ]
 
+_POSITION_NAMES: Final = (
+    "lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns", "fund_index_e12", "funding_e6",
+)  # fmt: skip
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -218,7 +221,7 @@ class Positions(_Rows[int, Position]):
     def __setitem__(self, instrument: int, position: Position) -> None:
         view = PositionView(self._store, self._store.cell_row(self._subaccount, instrument))
         view.set_open(True)
-        for name in ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns"):
+        for name in _POSITION_NAMES:
             setattr(view, name, getattr(position, name))
 
     def __delitem__(self, instrument: int) -> None:

@@ -16,7 +16,16 @@ from exchange.engine.records import Batch, Order, Session
 
 __all__ = ["Counter", "RowBatch", "RowLinks", "RowNonces", "RowPrices", "RowRings", "Sessions"]
 
-_NUMBERS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
+_NUMBERS: Final = (
+    "number",
+    "first_sequence",
+    "from_s",
+    "to_s",
+    "fee_e6",
+    "fill_count",
+    "request_count",
+    "expired_count",
+)
 
 
 class Counter:
@@ -57,6 +66,7 @@ class RowBatch:
     fee_e6 = BatchNumber("fee_e6")
     fill_count = BatchNumber("fill_count")
     request_count = BatchNumber("request_count")
+    expired_count = BatchNumber("expired_count")
 
     def __init__(self, store: Store) -> None:
         self.lines = BatchLines(store)
@@ -68,7 +78,7 @@ class RowBatch:
     @property
     def has_content(self) -> bool:
         """Whether there is anything to post."""
-        return bool(self.fill_count or self.request_count)
+        return bool(self.fill_count or self.request_count or self.expired_count)
 
     def take(self, batch: Batch) -> None:
         """Become another batch, of a number that was not listed before."""

@@ -3,10 +3,34 @@
 from collections.abc import Iterator, MutableMapping
 
 from exchange.engine._guards import GuardRows
+from exchange.engine.records import MmpGroup, Order
 
-__all__ = ["QuoteNumbers"]
+__all__ = ["QuoteNumbers", "QuoteRows"]
 
 QuoteKey = tuple[int, int, int, int]
+
+
+class QuoteRows:
+    """What the compiled state does with quotes, by their groups' rows."""
+
+    guards: dict[tuple[int, int], int]
+    _guard_rows: GuardRows
+
+    def quote_count(self, group: MmpGroup) -> int:
+        """How many quotes of a group are in the book."""
+        return self._guard_rows.count(self.guards[group.subaccount, group.number])
+
+    def rest_quote(self, order: Order) -> None:
+        """A quote rests in the book."""
+        self._guard_rows.rest(order.number)
+
+    def unrest_quote(self, order: Order) -> None:
+        """Undo `rest_quote`."""
+        self._guard_rows.unrest(order.number)
+
+    def drop_order(self, order: Order) -> None:
+        """A quote ended without a fill: its row goes when the next command begins."""
+        self._guard_rows.spend(order.number)
 
 
 class QuoteNumbers(MutableMapping[QuoteKey, int]):

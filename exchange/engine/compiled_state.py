@@ -52,7 +52,7 @@ from exchange.engine.compiled_maps import (
     WaitingOrders,
 )
 from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, RowRings, Sessions
-from exchange.engine.compiled_quotes import QuoteNumbers
+from exchange.engine.compiled_quotes import QuoteNumbers, QuoteRows
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, MarginCache
 from exchange.engine.flags import QUOTE
@@ -73,7 +73,7 @@ __all__ = ["CompiledState"]
 _HOT: Final = frozenset({Place, Cancel, Amend, MassQuote})
 
 
-class CompiledState(State):
+class CompiledState(QuoteRows, State):
     """State of one engine in C arrays. `book_factory` must give the compiled book."""
 
     def __init__(self, book_factory: Callable[[], Any] = OrderBook, config: EngineConfig | None = None) -> None:
@@ -93,6 +93,9 @@ class CompiledState(State):
         self.closed_orders = ClosedOrders(store)
         self.account_groups = {}
         self.auctions = {}
+        self.oracle_round = 0
+        self.funding = {}
+        self.samples, self.expiries, self.delisted = {}, {}, {}
         self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
@@ -104,7 +107,7 @@ class CompiledState(State):
 
     def _init_derived(self) -> None:
         store = self.store
-        self.names = {}
+        self.names, self.chains, self.unpaid = {}, {}, {}
         self.group_of = {}
         self.owner_accounts = {}
         self.account_orders = {}
@@ -112,6 +115,7 @@ class CompiledState(State):
         self.triggers = TriggerBook()
         self.links = RowLinks(store)
         self.exposures = {}
+        self.margins = {}
         self.handles = Handles(store)
         self.by_handle = OrderOfHandle(store)
         self.cells = Cells(store)
@@ -226,6 +230,8 @@ class CompiledState(State):
         store.fired_count = len(self.triggers.fired)
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
             self._mirror.take_prices(self.prices, self.instruments)
+        if store.oracle_round != self.oracle_round:
+            self._mirror.take_funding(self.oracle_round, self.funding.values())
         watched = {number for source, number in self.triggers.ladders if source is PriceSource.LAST}
         for number in watched ^ self._watched:
             self._mirror.set_watched(int(number), number in watched)
@@ -332,22 +338,6 @@ class CompiledState(State):
         number = self._guard_rows.find(self.guards[group.subaccount, group.number], instrument, side)
         return self.open_orders[number] if number else None
 
-    def quote_count(self, group: MmpGroup) -> int:
-        """How many quotes of a group are in the book."""
-        return self._guard_rows.count(self.guards[group.subaccount, group.number])
-
-    def rest_quote(self, order: Order) -> None:
-        """A quote rests in the book."""
-        self._guard_rows.rest(order.number)
-
-    def unrest_quote(self, order: Order) -> None:
-        """Undo `rest_quote`."""
-        self._guard_rows.unrest(order.number)
-
-    def drop_order(self, order: Order) -> None:
-        """A quote ended without a fill: its row goes when the next command begins."""
-        self._guard_rows.spend(order.number)
-
     def find_ended(self, number: int) -> Order | None:
         """A quote that ended in the last command without a fill."""
         row = self.store.find_order(number)
@@ -389,6 +379,10 @@ class CompiledState(State):
         for members in self.store.group_members(subaccount):
             cache.members[self.group_of[members[0]]] = dict.fromkeys(members)
         return cache
+
+    def holders(self, instrument: int) -> list[int]:
+        """Accounts with a position, ascending."""
+        return sorted(self.store.holders(instrument))
 
     def forget_margin(self, subaccount: int, instrument: int) -> None:
         """The account's position or orders on an instrument changed."""

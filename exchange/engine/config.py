@@ -12,6 +12,7 @@ from exchange.domain.limits import (
     MAX_TRIGGER_ORDERS_PER_SUBACCOUNT,
     RECENT_CLOSED_ORDERS,
 )
+from exchange.risk.expiry import WINDOW_NS
 from exchange.risk.parameters import StandardParameters
 
 __all__ = ["EngineConfig"]
@@ -43,5 +44,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of a call that the engine begins, and of an extension."""
     auction_corridor_ppm: int = 100_000
     """A call is extended while its indicative price is farther than this part from the index."""
+    index_life_ns: int = 10_000_000_000
+    """An older index is stale: nothing accrues on it."""
+    settlement_window_ns: int = WINDOW_NS
+    """The index is averaged over so much time before an expiry; samples are kept for twice as long."""
     batch_requests_max: int = 64
     """The contract takes no more per batch."""

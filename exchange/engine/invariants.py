@@ -4,7 +4,9 @@ from itertools import pairwise
 from typing import Final, Never
 
 from exchange.domain.commands import OrderFlag, Side
+from exchange.domain.ids import CLEARING_ACCOUNT
 from exchange.domain.result_codes import OrderStatus
+from exchange.engine.funding import pending_e18
 from exchange.engine.links import Links
 from exchange.engine.quote_invariants import check_groups
 from exchange.engine.records import Account, TriggerStage
@@ -12,6 +14,7 @@ from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import is_due, source_price_e9
 
+_E12: Final = 10**12
 _LIVE: Final = (OrderStatus.OPEN, OrderStatus.UNTRIGGERED)
 
 __all__ = ["check_invariants", "check_turn"]
@@ -59,6 +62,17 @@ def _check_money(state: State) -> None:
         _violated("positions do not sum to zero")
     if sum(state.batch.cash_e6.values()) != -state.batch.fee_e6:
         _violated("cash deltas of the open batch do not sum to minus its fees")
+    _check_clearing(state)
+
+
+def _check_clearing(state: State) -> None:
+    """The clearing account holds what is due to others; what is left over is rounding, and never less than nothing."""
+    due_e18 = sum(
+        pending_e18(state, account, number) for account in state.accounts.values() for number in account.positions
+    )
+    held_e6 = state.accounts[CLEARING_ACCOUNT].ledger_cash_e6
+    if held_e6 * _E12 < due_e18:
+        _violated(f"the clearing account holds {held_e6}, due are {due_e18} (1e-18)")
 
 
 def _check_orders(state: State) -> None:

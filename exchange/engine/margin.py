@@ -11,6 +11,7 @@ from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div
 from exchange.engine.exposure import Exposure, GroupKey
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
+from exchange.engine.funding import pending_e18
 from exchange.engine.quote_reserve import reserve_e18
 from exchange.engine.records import Account, Order
 from exchange.engine.state import State
@@ -145,7 +146,7 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
             loss += _loss_e18(state, instrument, change.side, change.price_ticks, change.lots)
     mark_e9 = state.prices.marks[number].mark_e9
     lot_e9 = instrument.lot_e9
-    return perpetual_worst(
+    worst = perpetual_worst(
         PerpetualExposure(
             position_e9=position * lot_e9,
             mark_e9=mark_e9,
@@ -157,6 +158,7 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
             fees_e18=_fees_e18(state, instrument, buys + sells, legs=2),
         )
     )
+    return worst + pending_e18(state, account, number)
 
 
 def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:

@@ -8,12 +8,13 @@ __all__ = ["PriceTable"]
 
 
 class PriceTable:
-    """Index by underlying, forward by (underlying, expiry_s), mark row and last trade by instrument; price round."""
+    """Index and its time by underlying, forward by (underlying, expiry_s), mark row and last trade by instrument."""
 
     def __init__(self) -> None:
         self.round = 0
         self.timestamp_ns = 0
         self.index_e9: dict[str, int] = {}
+        self.index_ns: dict[str, int] = {}
         self.forward_e9: dict[tuple[str, int], int] = {}
         self.marks: dict[int, MarkRow] = {}
         self.last_ticks: MutableMapping[int, int] = {}

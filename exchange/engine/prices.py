@@ -5,6 +5,8 @@ from exchange.domain.events import CommandRefused, PricesSet
 from exchange.domain.ids import is_perpetual_id
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
+from exchange.engine.expiry import sample
+from exchange.engine.funding import accrue_named
 from exchange.engine.protection import set_weights
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
@@ -24,7 +26,10 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
         return
     prices.round = command.round
     prices.timestamp_ns = state.timestamp_ns
+    accrue_named(state, {row.underlying for row in command.underlyings})
     for underlying in command.underlyings:
+        sample(state, underlying.underlying)
+        prices.index_ns[underlying.underlying] = state.timestamp_ns
         prices.index_e9[underlying.underlying] = underlying.index_e9
     for expiry in command.expiries:
         prices.forward_e9[expiry.underlying, expiry.expiry_s] = expiry.forward_e9

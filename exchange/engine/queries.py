@@ -5,13 +5,16 @@ from typing import Any, Final, get_args
 
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
+from exchange.domain.money import floor_div
 from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import (
     AccountView,
     Answer,
     BookView,
+    ExpiryView,
     GetAccount,
     GetBook,
+    GetExpiries,
     GetInstruments,
     GetMmpGroups,
     GetOpenOrders,
@@ -30,12 +33,14 @@ from exchange.domain.views import (
     SummaryView,
     WalletView,
 )
+from exchange.engine.funding import pending_e18
 from exchange.engine.orders import find_order
-from exchange.engine.records import Account, MmpGroup, Order
+from exchange.engine.records import Account, Expiry, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
 from exchange.engine.waiting import trigger_price_e9
+from exchange.risk.standard import E12
 
 __all__ = ["answer", "order_view", "output_of"]
 
@@ -121,12 +126,15 @@ def _answer_order(state: State, query: GetOrder) -> OrderView | None:
     return None if order is None else _view(state, order)
 
 
-def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | GetSummary) -> Answer:
+def _answer_market(state: State, query: GetBook | GetInstruments | GetExpiries | GetPrices | GetSummary) -> Answer:
     match query:
         case GetBook():
             return _book_view(state, query)
         case GetInstruments():
-            return tuple(instrument for _, instrument in sorted(state.instruments.items()))
+            chosen = state.delisted.keys() if query.is_delisted else state.instruments.keys() - state.delisted.keys()
+            return tuple(state.instruments[number] for number in sorted(chosen))
+        case GetExpiries():
+            return tuple(_expiry_view(row) for _, row in sorted(state.expiries.items()))
         case GetPrices():
             prices = state.prices
             return PricesView(
@@ -135,6 +143,8 @@ def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | G
                 index_e9=dict(prices.index_e9),
                 forward_e9=dict(prices.forward_e9),
                 marks=dict(prices.marks),
+                oracle_round=state.oracle_round,
+                rates_e9={number: funding.rate_e9 for number, funding in sorted(state.funding.items())},
             )
         case GetSummary():
             return _summary_view(state, with_hash=query.with_hash)
@@ -207,6 +217,8 @@ def _position_view(state: State, account: Account, instrument: Instrument) -> Po
         initial_requirement_e6=requirement.initial_e6,
         maintenance_requirement_e6=requirement.maintenance_e6,
         opened_ns=position.opened_ns,
+        funding_e6=position.funding_e6,
+        pending_funding_e6=floor_div(pending_e18(state, account, number), E12),
     )
 
 
@@ -223,6 +235,12 @@ def _group_view(group: MmpGroup) -> MmpGroupView:
         count=group.count,
         is_frozen=group.is_frozen,
         thaw_ns=group.thaw_ns,
+    )
+
+
+def _expiry_view(expiry: Expiry) -> ExpiryView:
+    return ExpiryView(
+        underlying=expiry.underlying, expiry_s=expiry.expiry_s, price_e9=expiry.price_e9, is_paid=expiry.is_paid
     )
 
 
@@ -269,4 +287,5 @@ def _summary_view(state: State, *, with_hash: bool) -> SummaryView:
         open_batch_fill_count=state.batch.fill_count,
         request_index=state.request_index,
         price_round=state.prices.round,
+        open_batch_expired_count=state.batch.expired_count,
     )

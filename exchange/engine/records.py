@@ -11,6 +11,8 @@ __all__ = [
     "Account",
     "Auction",
     "Batch",
+    "Expiry",
+    "Funding",
     "KeyRow",
     "MmpGroup",
     "Order",
@@ -89,6 +91,27 @@ class Auction(msgspec.Struct, kw_only=True, array_like=True):
     """Least rank of orders that came during the call: of two own orders the one that came later is the taker."""
 
 
+class Funding(msgspec.Struct, kw_only=True, array_like=True):
+    """Funding of a perpetual: what a lot held long pays. `index_e12` was published, `accrued_e12` is ahead of it."""
+
+    instrument: int
+    rate_e9: int = 0
+    accrued_e12: int = 0
+    index_e12: int = 0
+    since_ns: int = 0
+    """Up to when it has accrued."""
+
+
+class Expiry(msgspec.Struct, kw_only=True, array_like=True):
+    """A settled expiry of an underlying, and how far its instruments are paid, ascending."""
+
+    underlying: str
+    expiry_s: int
+    price_e9: int
+    last_instrument: int = 0
+    is_paid: bool = False
+
+
 class Position(msgspec.Struct, kw_only=True):
     """An open position. `cost_e6`: signed notional paid for what is open; entry price = cost / size."""
 
@@ -97,6 +120,10 @@ class Position(msgspec.Struct, kw_only=True):
     realized_pnl_e6: int = 0
     fee_e6: int = 0
     opened_ns: int = 0
+    fund_index_e12: int = 0
+    """Funding index up to which a perpetual is paid."""
+    funding_e6: int = 0
+    """Paid (< 0) or received since it was opened."""
 
 
 class Account(msgspec.Struct, kw_only=True):
@@ -181,6 +208,8 @@ class Batch(msgspec.Struct, kw_only=True):
     fee_e6: int = 0
     fill_count: int = 0
     request_count: int = 0
+    expired_count: int = 0
+    """Positions that became cash in it: their accounts are listed, even without a cash delta."""
     cash_e6: dict[int, int] = {}
     """Cash delta by account of trades and fees; accounts of requests are listed with 0."""
     legs: dict[tuple[int, int], int] = {}
@@ -193,4 +222,4 @@ class Batch(msgspec.Struct, kw_only=True):
     @property
     def has_content(self) -> bool:
         """Whether there is anything to post."""
-        return bool(self.fill_count or self.request_count)
+        return bool(self.fill_count or self.request_count or self.expired_count)

@@ -15,8 +15,9 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
+from exchange.engine.expiry import expiry_rows, load_expiries
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
-from exchange.engine.records import Account, Auction, Batch, KeyRow, Order, Position, Session, TriggerStage
+from exchange.engine.records import Account, Auction, Batch, Funding, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.restored_book import restore_book, shown_lots
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.waiting import await_trigger, extreme_e9, resume
@@ -38,6 +39,8 @@ SECTIONS: Final = (
     "batch",
     "groups",
     "auctions",
+    "funding",
+    "expiries",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -47,6 +50,7 @@ _COUNTERS: Final = (
     "session_count",
     "request_index",
     "collateral_e6",
+    "oracle_round",
 )
 _ORDER_FIELDS: Final = (
     "price_ticks",
@@ -89,8 +93,17 @@ _ACCOUNT_FIELDS: Final = (
     "self_trade_mode",
     "is_self_trade_by_owner",
 )
-_POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns")
-_BATCH_FIELDS: Final = ("number", "first_sequence", "from_s", "to_s", "fee_e6", "fill_count", "request_count")
+_POSITION_FIELDS: Final = ("lots", "cost_e6", "realized_pnl_e6", "fee_e6", "opened_ns", "fund_index_e12", "funding_e6")
+_BATCH_FIELDS: Final = (
+    "number",
+    "first_sequence",
+    "from_s",
+    "to_s",
+    "fee_e6",
+    "fill_count",
+    "request_count",
+    "expired_count",
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -112,6 +125,8 @@ def dump(state: State) -> dict[str, bytes]:
         _batch_row(state.batch),
         group_rows(state),
         [auction for _, auction in sorted(state.auctions.items())],
+        [funding for _, funding in sorted(state.funding.items())],
+        expiry_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -136,6 +151,9 @@ def load(
     state.nonces.restore(decoded["nonces"])
     auctions = msgspec.convert(decoded["auctions"], list[Auction])
     state.auctions.update({auction.instrument: auction for auction in auctions})
+    for funding in msgspec.convert(decoded["funding"], list[Funding]):
+        state.funding[funding.instrument] = funding
+    load_expiries(state, decoded["expiries"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")
@@ -162,7 +180,7 @@ def _price_rows(state: State) -> list[Any]:
     return [
         prices.round,
         prices.timestamp_ns,
-        sorted(prices.index_e9.items()),
+        sorted((name, value, prices.index_ns[name]) for name, value in prices.index_e9.items()),
         sorted((*key, value) for key, value in prices.forward_e9.items()),
         [row for _, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
@@ -200,7 +218,8 @@ def _batch_row(batch: Batch) -> list[Any]:
 def _load_prices(state: State, rows: list[Any]) -> None:
     prices = state.prices
     prices.round, prices.timestamp_ns = rows[0], rows[1]
-    prices.index_e9 = {name: value for name, value in rows[2]}  # noqa: C416 - rows are lists of two
+    prices.index_e9 = {name: value for name, value, _ in rows[2]}
+    prices.index_ns = {name: time_ns for name, _, time_ns in rows[2]}
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
     state.price_moves.restore(rows[6])

@@ -23,8 +23,9 @@ from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Auction, Batch, KeyRow, MmpGroup, Order, Session
+from exchange.engine.records import Account, Auction, Batch, Expiry, Funding, KeyRow, MmpGroup, Order, Session
 from exchange.engine.triggers import TriggerBook
+from exchange.risk.expiry import Sample
 from matching_core import InvariantViolated, OrderBook
 
 __all__ = ["InvariantViolated", "State"]
@@ -63,6 +64,14 @@ class State:
         self.account_groups: dict[int, dict[int, MmpGroup]] = {}
         """Protection groups by subaccount and number."""
         self.auctions: dict[int, Auction] = {}
+        self.oracle_round = 0
+        self.funding: dict[int, Funding] = {}
+        """Of the perpetuals that ever had a rate."""
+        self.samples: dict[str, list[Sample]] = {}
+        """Index prices by underlying for as long as they held, while an expiry may need them."""
+        self.expiries: dict[tuple[str, int], Expiry] = {}
+        """Settled ones, by (underlying, expiry_s)."""
+        self.delisted: dict[int, None] = {}
         self.price_moves = PriceRings()
         self.nonces = NonceStore()
         self.prices = PriceTable()
@@ -73,6 +82,9 @@ class State:
 
     def _init_derived(self) -> None:
         self.names: dict[str, int] = {}
+        self.chains: dict[tuple[str, int], list[int]] = {}
+        """Options by (underlying, expiry_s)."""
+        self.unpaid: dict[tuple[str, int], Expiry] = {}
         self.group_of: dict[int, GroupKey] = {}
         self.owner_accounts: dict[bytes, list[int]] = {}
         self.account_orders: dict[int, MutableMapping[int, Order]] = {}
@@ -100,15 +112,15 @@ class State:
         self.cash_sum_e6 = 0
 
     def next_deadline_ns(self) -> int | None:
-        """When a Clock is needed: at once while fired orders are left over, else for the next timer; None for never."""
-        if self.triggers.fired:
+        """When a Clock is needed: at once while something is left over, else for the next timer; None for never."""
+        if self.triggers.fired or self.unpaid:
             return self.timestamp_ns
         deadlines = [line[0][0] for line in (self.timers, self.thaws) if line]
         deadlines += [auction.deadline_ns for auction in self.auctions.values()]
         return min(deadlines) if deadlines else None
 
     def work_pending(self) -> bool:
-        """Whether deadlines are due, or triggers fired, that the last command left over."""
+        """Whether deadlines are due, triggers fired or expiries unpaid that the last command left over."""
         deadline_ns = self.next_deadline_ns()
         return deadline_ns is not None and deadline_ns <= self.timestamp_ns
 
@@ -170,8 +182,10 @@ class State:
         """An instrument's name, its margin group and its empty book."""
         number = instrument.instrument_id
         self.names[instrument.name] = number
-        is_perpetual = instrument.is_perpetual
-        self.group_of[number] = (number,) if is_perpetual else (instrument.underlying, instrument.expiry_s)
+        chain = (instrument.underlying, instrument.expiry_s)
+        self.group_of[number] = (number,) if instrument.is_perpetual else chain
+        if instrument.is_option:
+            self.chains.setdefault(chain, []).append(number)
         self.book.list_instrument(number, price_min_ticks=1, price_max_ticks=instrument.maximum_price_ticks)
 
     def open_account(self, account: Account) -> Account:
@@ -282,6 +296,15 @@ class State:
                 return
             del closed[oldest.number]
             self.forget_order(oldest)
+
+    def holders(self, instrument: int) -> list[int]:
+        """Accounts with a position, ascending."""
+        return [index for index, account in sorted(self.accounts.items()) if instrument in account.positions]
+
+    def forget_margins(self) -> None:
+        """Funding indexes moved: every cached margin of a perpetual is old."""
+        for cache in self.margins.values():
+            cache.by_group.clear()
 
     def forget_margin(self, subaccount: int, instrument: int) -> None:
         """The account's position or orders on an instrument changed."""

@@ -6,6 +6,7 @@ import msgspec
 
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div, floor_div
+from exchange.engine.funding import pending_e18
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.records import Account
 from exchange.engine.state import State
@@ -32,21 +33,23 @@ class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
     equity_e6: int
     positions_value_e6: int
     realized_cash_e6: int
-    """Ledger cash with every perpetual counted at its mark."""
+    """Ledger cash with every perpetual counted at its mark, its pending funding paid."""
     perpetual_notional_e6: int
     requirement: Requirement
 
 
 def value_account(state: State, account: Account) -> AccountValue:
-    """Value all positions at the latest marks, open orders left out."""
+    """Value all positions at the latest marks with the funding that is due on them, open orders left out."""
     perpetual = total = notional = 0
     for number, position in account.positions.items():
         instrument = state.instruments[number]
         value = position.lots * instrument.lot_e9 * state.prices.marks[number].mark_e9
         total += value
         if instrument.is_perpetual:
-            perpetual += value
             notional += abs(value)
+            pending = pending_e18(state, account, number)
+            total += pending
+            perpetual += value + pending
     return AccountValue(
         equity_e6=account.ledger_cash_e6 + floor_div(total, E12),
         positions_value_e6=floor_div(total, E12),
@@ -59,6 +62,7 @@ def value_account(state: State, account: Account) -> AccountValue:
 def open_orders_requirement_e6(state: State, account: Account) -> int:
     """What open orders reserve beyond the positions, in 1e-6 USDC, rounded up."""
     alone = margin(portfolio_of(state, account), state.config.margin).initial_e18
+    alone += sum(pending_e18(state, account, number) for number in account.positions)
     return max(0, ceil_div(alone - worst_margin_e18(state, account), E12))
 
 

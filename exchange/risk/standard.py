@@ -31,6 +31,7 @@ __all__ = [
 
 E12: Final = 10**12
 _PPM: Final = 10**6
+_E9: Final = 10**9
 _WITHDRAWAL_PERPETUAL_PPM: Final = 100_000
 
 
@@ -67,11 +68,11 @@ class OptionRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class ExpiryGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """All options of one underlying and expiry. `confidence_ppm`: lowest of its feeds."""
+    """All options of one underlying and expiry. `confidence_e9`: lowest of its feeds."""
 
     forward_e9: int
     options: tuple[OptionRow, ...]
-    confidence_ppm: int = _PPM
+    confidence_e9: int = _E9
 
 
 class PerpetualRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ class PerpetualRow(msgspec.Struct, frozen=True, kw_only=True):
     mark_e9: int
     tiers: tuple[Tier, ...]
     cost_e18: int = 0
-    confidence_ppm: int = _PPM
+    confidence_e9: int = _E9
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     index_e9: int
     perpetuals: tuple[PerpetualRow, ...] = ()
     expiries: tuple[ExpiryGroup, ...] = ()
-    confidence_ppm: int = _PPM
+    confidence_e9: int = _E9
     base_amount_e9: int = 0
     base_factor_ppm: int = 0
     base_initial_scale_ppm: int = _PPM
@@ -169,7 +170,7 @@ def _market_margin(market: Market, parameters: StandardParameters, stable_ppm: i
     for group in market.expiries:
         shorts_e9 = -sum(min(0, row.amount_e9) for row in group.options)
         exposed_e9 += shorts_e9
-        confidence = min(market.confidence_ppm, group.confidence_ppm)
+        confidence = min(market.confidence_e9, group.confidence_e9)
         add_on = _confidence_add_on(confidence, shorts_e9 * market.index_e9, parameters)
         total = total.plus(expiry_margin(market.index_e9, group, parameters)).plus(Margin(-add_on, 0, 0))
     depeg_ppm = max(0, parameters.depeg_threshold_ppm - stable_ppm)
@@ -180,7 +181,7 @@ def _market_margin(market: Market, parameters: StandardParameters, stable_ppm: i
 def _base_margin(market: Market, parameters: StandardParameters, stable_ppm: int) -> Margin:
     worth = market.base_amount_e9 * market.index_e9
     credit = floor_div(worth * market.base_factor_ppm, _PPM)
-    add_on = _confidence_add_on(market.confidence_ppm, worth, parameters)
+    add_on = _confidence_add_on(market.confidence_e9, worth, parameters)
     initial = floor_div(credit * market.base_initial_scale_ppm, _PPM) - add_on
     return Margin(initial, credit, floor_div(worth * _PPM, stable_ppm))
 
@@ -188,15 +189,15 @@ def _base_margin(market: Market, parameters: StandardParameters, stable_ppm: int
 def _perpetual_margin(market: Market, row: PerpetualRow, parameters: StandardParameters) -> Margin:
     value = row.amount_e9 * row.mark_e9 - row.cost_e18
     initial, maintenance = perpetual_requirement(notional_e18=abs(row.amount_e9) * row.mark_e9, tiers=row.tiers)
-    confidence = min(market.confidence_ppm, row.confidence_ppm)
+    confidence = min(market.confidence_e9, row.confidence_e9)
     add_on = _confidence_add_on(confidence, abs(row.amount_e9) * market.index_e9, parameters)
     return Margin(value - initial - add_on, value - maintenance, value)
 
 
-def _confidence_add_on(confidence_ppm: int, exposed_e18: int, parameters: StandardParameters) -> int:
-    if not exposed_e18 or confidence_ppm >= parameters.confidence_threshold_ppm:
+def _confidence_add_on(confidence_e9: int, exposed_e18: int, parameters: StandardParameters) -> int:
+    if not exposed_e18 or confidence_e9 >= parameters.confidence_threshold_ppm * 1_000:
         return 0
-    return ceil_div(exposed_e18 * (_PPM - confidence_ppm) * parameters.confidence_factor_ppm, _PPM * _PPM)
+    return ceil_div(exposed_e18 * (_E9 - confidence_e9) * parameters.confidence_factor_ppm, _E9 * _PPM)
 
 
 def _isolated_short(index_e9: int, row: OptionRow, parameters: StandardParameters) -> tuple[int, int]:

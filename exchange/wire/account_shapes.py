@@ -49,6 +49,8 @@ def position_object(view: PositionView, instrument: Instrument, prices: PricesVi
         realized_pnl=format_e6(view.realized_pnl_e6 - view.fee_e6),
         realized_pnl_excl_fees=format_e6(view.realized_pnl_e6),
         total_fees=format_e6(view.fee_e6),
+        cumulative_funding=format_e6(view.funding_e6),
+        pending_funding=format_e6(view.pending_funding_e6),
         creation_timestamp=view.opened_ns // 1_000_000,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 from settlement.protocol.caps import FUND_ACCOUNT
@@ -50,6 +50,10 @@ class BatchInput:
     request_up_to: int
     fee_e6: int
     extra_legs: Sequence[Leg] = ()
+    touched: Sequence[int] = ()
+    """Accounts that the round charges or pays, listed even without a delta."""
+    vector: Mapping[int, int] = field(default_factory=dict)
+    """Of the opening round, see `apply_batch`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +99,12 @@ def build_batch(state: LedgerState, batch_input: BatchInput) -> Batch:
         match_to_s=batch_input.match_to_s,
         fee_e6=batch_input.fee_e6,
     )
-    listed = deltas.touching(request.account for request in batch_input.requests if request.account != FUND_ACCOUNT)
+    named = [request.account for request in batch_input.requests if request.account != FUND_ACCOUNT]
+    listed = deltas.touching([*named, *batch_input.touched])
     batch_data = BatchData(listed, tuple(batch_input.approvals_e6))
     data = encode_batch(listed, batch_input.approvals_e6)
     ordered_root = orders_root(batch_input.order_fills)
-    effect = apply_batch(state, header, batch_data, batch_input.requests)
+    effect = apply_batch(state, header, batch_data, batch_input.requests, batch_input.vector)
     previous_root = state.root
     return Batch(
         seq=batch_input.seq,
@@ -160,7 +165,7 @@ def batch_hash(
 def explain_difference(expected: Batch, got: Batch) -> list[str]:
     """Return one line per header field, cell, approval or root of `got` that differs; no lines when they are equal."""
     lines = _compare("seq", expected.seq, got.seq)
-    for name in (field.name for field in fields(Header)):
+    for name in (one.name for one in fields(Header)):
         lines += _compare(f"header {name}", getattr(expected.header, name), getattr(got.header, name))
     lines += _explain_data(expected, got)
     for name in ("previous_root", "new_root", "orders_root"):

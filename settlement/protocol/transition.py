@@ -2,9 +2,10 @@
 
 Theory of operation. The steps run in the order of the protocol: (1) requests, (2) funding and expiry of every touched
 account against account 1, (3) closing of accounts that asked for it, (4) posted deltas, (5) the fee of account 0.
-Steps 2 and 3 need an oracle vector; until oracle rounds exist the header's round is 0 and they change nothing, and
-a CLOSE_ALL request is refused. Everything is checked before anything is returned, and the ledger is never changed
-here: `LedgerState.commit` installs the effect.
+Step 2 takes the vector of the opening round: value per lot by instrument in 1e-12 USDC, of a perpetual its funding
+index, of an expired option its payoff. The vector comes from the journal; until rounds are posted to the contract the
+header's round is 0. Step 3 is not in use, and a CLOSE_ALL request is refused. Everything is checked before anything is
+returned, and the ledger is never changed here: `LedgerState.commit` installs the effect.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from types import MappingProxyType
 
 from settlement.protocol.caps import (
     CLEARING_ACCOUNT,
@@ -19,6 +21,7 @@ from settlement.protocol.caps import (
     FUND_ACCOUNT,
     MAX_POSITIONS,
     MAX_REQUESTS,
+    PERP_BIT,
 )
 from settlement.protocol.encoding import BadBatch, BatchData, Header
 from settlement.protocol.ledger import BadSnapshot, Effect, InvariantViolation, LedgerState
@@ -39,7 +42,8 @@ __all__ = [
 _INT64_LIMIT = 1 << 63
 _INT128_LIMIT = 1 << 127
 _U64_LIMIT = 1 << 64
-_OPENING_FUND_INDEX = 0  # the index of round 0; positions carry it until rounds exist
+_E6 = 10**6
+_NO_VECTOR: Mapping[int, int] = MappingProxyType({})
 
 
 class RequestKind(IntEnum):
@@ -72,8 +76,14 @@ def withdraw_count(requests: Iterable[ChainRequest]) -> int:
     return sum(request.kind is RequestKind.WITHDRAW for request in requests)
 
 
-def apply_batch(state: LedgerState, header: Header, data: BatchData, requests: Sequence[ChainRequest]) -> Effect:
-    """Return the effect of the next batch on `state`, which stays as it is.
+def apply_batch(
+    state: LedgerState,
+    header: Header,
+    data: BatchData,
+    requests: Sequence[ChainRequest],
+    vector: Mapping[int, int] = _NO_VECTOR,
+) -> Effect:
+    """Return the effect of the next batch on `state`, which stays as it is; `vector` is the opening round's.
 
     Raises BadBatch for a batch that breaks a rule of the protocol and Unbalanced when lots or cash do not sum up.
     """
@@ -82,7 +92,8 @@ def apply_batch(state: LedgerState, header: Header, data: BatchData, requests: S
     touched = {index: state.account(index) for index in (FUND_ACCOUNT, CLEARING_ACCOUNT, *sorted(data.deltas.cash_e6))}
     _check_listed(requests, data.deltas.cash_e6)
     collateral_e6 = _apply_requests(touched, requests, data.approved_e6, state.collateral_e6)
-    _apply_deltas(touched, data.deltas)
+    _apply_round(touched, vector)
+    _apply_deltas(touched, data.deltas, vector)
     _credit(touched, FUND_ACCOUNT, header.fee_e6)
     _check_fund(touched[FUND_ACCOUNT], header, requests, data)
     for index, account in touched.items():
@@ -165,7 +176,29 @@ def _credit(touched: dict[int, Account], index: int, amount_e6: int) -> int:
     return amount_e6
 
 
-def _apply_deltas(touched: dict[int, Account], deltas: NetDeltas) -> None:
+def _apply_round(touched: dict[int, Account], vector: Mapping[int, int]) -> None:
+    """Apply step 2: payoffs and funding of every touched account but the clearing one, which takes the opposite.
+
+    Each amount is floored against the account, so that the residue stays in the clearing account.
+    """
+    paid_e6 = 0
+    for index, account in touched.items():
+        if index == CLEARING_ACCOUNT or vector.keys().isdisjoint(account.positions):
+            continue
+        cash_e6, positions = 0, dict(account.positions)
+        for instrument, (lots, fund_index) in account.positions.items():
+            if instrument & PERP_BIT and instrument in vector:
+                cash_e6 += -lots * (vector[instrument] - fund_index) // _E6
+                positions[instrument] = (lots, vector[instrument])
+            elif instrument in vector:
+                cash_e6 += lots * vector[instrument] // _E6
+                del positions[instrument]
+        touched[index] = replace(account, cash_e6=account.cash_e6 + cash_e6, positions=positions)
+        paid_e6 += cash_e6
+    _credit(touched, CLEARING_ACCOUNT, -paid_e6)
+
+
+def _apply_deltas(touched: dict[int, Account], deltas: NetDeltas, vector: Mapping[int, int]) -> None:
     """Apply step 4; each account is rebuilt once."""
     changes: dict[int, dict[int, int]] = {account: {} for account in deltas.cash_e6}
     for (account, instrument), lots in deltas.positions_lots.items():
@@ -177,11 +210,11 @@ def _apply_deltas(touched: dict[int, Account], deltas: NetDeltas) -> None:
         if before.owner == NO_OWNER:
             raise BadBatch(f"account {index} is listed but has no owner")
         cash_e6 = before.cash_e6 + deltas.cash_e6[index]
-        touched[index] = Account(before.owner, cash_e6, _moved_positions(before.positions, moved))
+        touched[index] = Account(before.owner, cash_e6, _moved_positions(before.positions, moved, vector))
 
 
 def _moved_positions(
-    positions: Mapping[int, tuple[int, int]], moved: Mapping[int, int]
+    positions: Mapping[int, tuple[int, int]], moved: Mapping[int, int], vector: Mapping[int, int]
 ) -> Mapping[int, tuple[int, int]]:
     if not moved:
         return positions
@@ -189,7 +222,7 @@ def _moved_positions(
     for instrument, delta in moved.items():
         lots = result.get(instrument, (0, 0))[0] + delta
         if lots:
-            result[instrument] = (lots, _OPENING_FUND_INDEX)
+            result[instrument] = (lots, vector.get(instrument, 0))
         else:
             result.pop(instrument, None)
     return result

@@ -14,6 +14,9 @@ NAMES = [extension["name"] for extension in EXTENSIONS]
 CHOOSERS = [
     ("matching_core", "matching_core._order_book"),
     ("exchange.engine.states", "exchange.engine._state"),
+    ("exchange.pricing.chains", "exchange.pricing._kernel"),
+    ("exchange.pricing.grid", "exchange.pricing._kernel"),
+    ("exchange.risk.scanning", "exchange.risk._margin"),
     ("settlement.protocol.keccak", "settlement.protocol._keccak"),
     ("settlement.protocol.signature", "settlement.protocol._signatures"),
     ("settlement.protocol.netting", "settlement.protocol._netting"),

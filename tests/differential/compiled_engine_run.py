@@ -33,6 +33,7 @@ CONFIG = EngineConfig(
     short_move_ppm=4_000,
     long_move_ppm=5_000,
     auction_length_ns=20_000_000,
+    settlement_window_ns=1_000_000_000,
 )
 ORDERS_MAX = 330
 small_book = partial(OrderBook, order_capacity=ORDERS_MAX)

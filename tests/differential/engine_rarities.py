@@ -32,6 +32,7 @@ from exchange.domain.commands import (
     TriggerKind,
 )
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.rounds import DelistInstrument, FundingRow, OracleRound, SettlementRow
 from tests.unit.exchange.engine.world import PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 if TYPE_CHECKING:
@@ -127,9 +128,12 @@ class Rarities:
         self.pick = stream.random
         self.sessions = 0
         self.epoch = 0
+        self.rounds = 0
         self.table: list[tuple[int, Callable[[], list[Command]]]] = [
             (24, lambda: [stream.prices()]),
             (16, lambda: [Clock()]),
+            (6, self.oracle_round),
+            (2, self.delisting),
             (3, self.later),
             (6, lambda: [BatchCut()]),
             (8, self.cancel_many),
@@ -163,6 +167,27 @@ class Rarities:
         if self.pick.random() < 0.1:
             return JOINED + self.pick.randrange(12)
         return self.pick.randrange(2, 3 + self.stream.accounts)
+
+    def oracle_round(self) -> list[Command]:
+        """Publish funding and set other rates; now and then a round or a row that is refused."""
+        pick = self.pick
+        self.rounds += 1
+        if pick.random() < 0.1:
+            bad = pick.choice((FundingRow(PUT, 0), FundingRow(PERP, 10**9), FundingRow(12_345, 0)))
+            return [OracleRound(round=pick.choice((0, self.rounds)), funding=(bad,))]
+        numbers = sorted(pick.sample((PERP, WIDE, QUIET), pick.randrange(4)))
+        rates = (-120_000_000, -1_000_003, 0, 100_000, 120_000_000)
+        rows = tuple(FundingRow(number, pick.choice(rates)) for number in numbers)
+        if pick.random() < 0.3:
+            # Refused unless the expiry is over and the engine has too few samples of its own.
+            end_s = START_S + pick.choice((*SHORT_OPTIONS.values(), 10**8))
+            settled = (SettlementRow("BTC", end_s, self.stream.index * E9 + pick.randrange(E9)),)
+            return [OracleRound(round=self.rounds, funding=rows, settlements=settled)]
+        return [OracleRound(round=self.rounds, funding=rows)]
+
+    def delisting(self) -> list[Command]:
+        """Mostly of what has expired."""
+        return [DelistInstrument(instrument=self.pick.choice((PERP, PUT, 12_345, *SHORT_OPTIONS)))]
 
     def later(self) -> list[Command]:
         """Seconds pass at once."""

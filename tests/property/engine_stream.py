@@ -36,6 +36,7 @@ from exchange.domain.commands import (
     TriggerKind,
     UnderlyingRow,
 )
+from exchange.domain.rounds import FundingRow, OracleRound
 from exchange.engine.state import State
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
 
@@ -60,6 +61,7 @@ class Stream:
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.round = 0
+        self.oracle_round = 0
         self.index = 60_000
         self.sent: list[Place] = []
 
@@ -95,12 +97,19 @@ class Stream:
             (0.96, lambda _: self.prices()),
             (0.97, lambda _: BatchCut()),
             (0.98, lambda _: self.phase()),
+            (0.985, lambda _: self.oracle()),
         )
         for bound, make in table:
             if roll < bound:
                 return make(state), self.tick()
         jump = self.random.choice((0, 0, SECOND_NS, SECOND_NS, 2 * SECOND_NS, 40 * SECOND_NS))
         return Clock(), self.tick(jump)
+
+    def oracle(self) -> OracleRound:
+        """Publish funding and set another rate; at times a round that was before, or a rate beyond its cap."""
+        self.oracle_round += self.random.choice((0, 1, 1, 1))
+        rate_e9 = self.random.choice((-120_000_000, -77, 0, 100_000, 120_000_000, 120_000_001))
+        return OracleRound(round=self.oracle_round, funding=(FundingRow(PERP, rate_e9),))
 
     def phase(self) -> SetPhase:
         """A call of some seconds, another deadline for it, or its end."""

@@ -29,6 +29,7 @@ from exchange.domain.events import (
     TriggerSet,
 )
 from exchange.domain.packing import CommandEvents
+from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.ledger import Effect, LedgerState
 from settlement.protocol.orders import OrderFill, orders_root
 from settlement.protocol.state_tree import Account
@@ -80,6 +81,11 @@ class LedgerModel:
     client_ids: dict[tuple[int, str], int] = field(default_factory=dict)
     batches: list[ClosedBatch] = field(default_factory=list)
     _units: dict[int, int] = field(default_factory=dict)
+    _index_e12: dict[int, int] = field(default_factory=dict)
+    _value_e12: dict[int, int] = field(default_factory=dict)
+    """Payoff per lot of what expired."""
+    _paid_e12: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Funding index up to which a position was charged, by (account, instrument)."""
     _account_seq: Counter[int] = field(default_factory=Counter)
     _trades: list[int] = field(default_factory=list)
     _fee_e6: int = 0
@@ -124,8 +130,23 @@ class LedgerModel:
                 self._change(event)
             case TriggerSet() | OrderTriggered() | TriggerFailed():
                 self._trigger(event)
+            case BatchClosed():
+                self._close_batch(event)
+            case _:
+                self._take_rare(event)
+
+    def _take_rare(self, event: Event) -> None:
+        match event:
             case CashMoved():
                 self._move(event)
+            case FundingPaid():
+                self._fund(event)
+            case OracleRoundSet():
+                self._index_e12 = {row.instrument: row.index_e12 for row in event.funding}
+            case InstrumentSettled():
+                self._value_e12[event.instrument] = event.value_e12
+            case PositionExpired():
+                self._expire(event)
             case AccountOpened():
                 self.owners[event.subaccount] = event.owner
             case RequestApplied():
@@ -133,10 +154,8 @@ class LedgerModel:
                 self.request_index = event.index
             case InstrumentListed():
                 self._units[event.instrument.instrument_id] = event.instrument.unit_e6
-            case BatchClosed():
-                self._close_batch(event)
 
-    def _number(self, row: OrderEvent | CashMoved | FillSide) -> None:
+    def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid | PositionExpired) -> None:
         assert not isinstance(row, OrderRefused | OrderRepeated)  # these have no number
         self._account_seq[row.subaccount] += 1
         expected = self._account_seq[row.subaccount]
@@ -184,6 +203,29 @@ class LedgerModel:
         self.collateral_e6 += event.amount_e6
         self._check_cash(event.subaccount, event.ledger_cash_e6)
 
+    def _fund(self, event: FundingPaid) -> None:
+        """A charge is what the published index says, rounded against the account; the clearing account has the rest."""
+        self._number(event)
+        cell = (event.subaccount, event.instrument)
+        moved_e12 = self._index_e12[event.instrument] - self._paid_e12.get(cell, 0)
+        shown = (event.position_lots, event.amount_e6, event.index_e12)
+        own = (self.lots[cell], -self.lots[cell] * moved_e12 // 10**6, self._index_e12[event.instrument])
+        expect(shown == own and moved_e12 != 0, "funding", f"account {cell[0]}: {shown}, own {own}")
+        self._paid_e12[cell] = event.index_e12
+        self.cash_e6[event.subaccount] += event.amount_e6
+        self.cash_e6[1] -= event.amount_e6
+        self._check_cash(event.subaccount, event.ledger_cash_e6)
+
+    def _expire(self, event: PositionExpired) -> None:
+        """A position becomes its payoff, rounded against the account; the clearing account has the rest."""
+        self._number(event)
+        lots = self.lots.pop((event.subaccount, event.instrument))
+        shown, own = (event.position_lots, event.amount_e6), (lots, lots * self._value_e12[event.instrument] // 10**6)
+        expect(shown == own and lots != 0, "expiry", f"account {event.subaccount}: {shown}, own {own}")
+        self.cash_e6[event.subaccount] += event.amount_e6
+        self.cash_e6[1] -= event.amount_e6
+        self._check_cash(event.subaccount, event.ledger_cash_e6)
+
     def _check_cash(self, account: int, shown_e6: int) -> None:
         own_e6 = self.cash_e6[account]
         expect(shown_e6 == own_e6, "ledger-cash", f"account {account} at {self.sequence}: {shown_e6}, own sum {own_e6}")
@@ -229,6 +271,10 @@ class LedgerModel:
         cell = (side.subaccount, trade.instrument)
         before = self.lots[cell]
         after = self.lots[cell] = before + sign * trade.quantity_lots
+        if not before:
+            self._paid_e12[cell] = self._index_e12.get(trade.instrument, 0)
+        due = self._paid_e12.get(cell, 0) != self._index_e12.get(trade.instrument, 0)
+        expect(not due, "funding", f"trade {trade.trade}: account {side.subaccount} was not charged before")
         expect(after == side.position_lots, "positions", f"trade {trade.trade}: {side.position_lots}, own sum {after}")
         if order.flags & OrderFlag.REDUCE_ONLY:
             expect(after * before >= 0 and abs(after) < abs(before), "reduce-only", f"trade {trade.trade}: {side}")
@@ -253,7 +299,7 @@ class LedgerModel:
         rows: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
         for (account, number), lots in sorted(self.lots.items()):
             if lots:
-                rows[account][number] = (lots, 0)
+                rows[account][number] = (lots, self._paid_e12.get((account, number), 0))
         accounts = {
             index: Account(self.owners.get(index, bytes(20)), self.cash_e6[index], rows[index])
             for index in (0, 1, *sorted(self.owners))

@@ -35,6 +35,7 @@ from exchange.domain.commands import (
 from exchange.domain.events import OrderAccepted, OrderAmended, OrderClosed, SessionOpened
 from exchange.domain.ids import PERPETUAL_BIT
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.rounds import FundingRow, OracleRound, SettlementRow
 from exchange.domain.views import GetAccount, GetOpenOrders, GetOrder, GetSummary, OrderView, Output, Query
 from tests.simulation.history import InvariantBroken, Operation, Outcome
 
@@ -99,6 +100,7 @@ class PriceFeed:
         self._listed = 0
         self.index = 60_000
         self.round = 0
+        self.oracle_round = 0
 
     def act(self) -> None:
         """One more listing, then rounds of prices."""
@@ -106,8 +108,22 @@ class PriceFeed:
         if self._listed < len(rows):
             listing = ListInstrument(instrument=rows[self._listed])
             self._invoke(Operation("feed", (listing,), self._on_listed))
+        elif self._random.random() < 0.1:
+            self._invoke(Operation("feed", (self._round(),), lambda _: None))
         else:
             self._invoke(Operation("feed", (self._prices(),), lambda _: None))
+
+    def _round(self) -> OracleRound:
+        """Publish funding and set another rate; at times a round that was before."""
+        self.oracle_round += self._random.choice((0, 1, 1, 1, 1))
+        rate_e9 = self._random.choice((-120_000_000, -77, 0, 100_000, 120_000_000))
+        funding = (FundingRow(PERP, rate_e9),)
+        if self._random.random() < 0.3:
+            # The short call lives less than the half hour that is averaged: governance settles it, once it is over.
+            expiry_s = instruments()[-1].expiry_s
+            row = SettlementRow("BTC", expiry_s, self.index * E9 + self._random.randrange(E9))
+            return OracleRound(round=self.oracle_round, funding=funding, settlements=(row,))
+        return OracleRound(round=self.oracle_round, funding=funding)
 
     def _on_listed(self, outputs: Sequence[Output] | None) -> None:
         if outputs is not None:

@@ -53,9 +53,9 @@ def ppm(value: float) -> int:
     return round(value * E6)
 
 
-def confidence_ppm(value: float) -> int:
-    """Confidence in 1e-6, rounded down: just below a threshold is below it."""
-    return int(value * E6)
+def confidence_e9(value: float) -> int:
+    """Confidence in 1e-9, rounded down: just below a threshold is below it."""
+    return int(value * 10**9)
 
 
 def vectors(area: str) -> list[Any]:
@@ -74,7 +74,7 @@ def expiries(rows: list[list[Any]]) -> tuple[ExpiryGroup, ...]:
     return tuple(
         ExpiryGroup(
             forward_e9=e9(members[0][5]),
-            confidence_ppm=confidence_ppm(min(row[6] for row in members)),
+            confidence_e9=confidence_e9(min(row[6] for row in members)),
             options=tuple(
                 OptionRow(
                     e9(strike),
@@ -100,14 +100,14 @@ def market(row: dict[str, Any], base_factor: float) -> Market:
         amount_e9=e9(size),
         mark_e9=e9(price),
         tiers=FLAT,
-        confidence_ppm=confidence_ppm(confidence),
+        confidence_e9=confidence_e9(confidence),
         cost_e18=e9(size) * e9(price) - e9(profit) * 10**9,
     )
     return Market(
         index_e9=e9(row["spot"]),
         perpetuals=(perpetual,),
         expiries=expiries(row["opts"]),
-        confidence_ppm=confidence_ppm(row["spotconf"]),
+        confidence_e9=confidence_e9(row["spotconf"]),
         base_amount_e9=e9(row["base"]),
         base_factor_ppm=ppm(base_factor),
     )

@@ -226,3 +226,44 @@ def test_request_kinds_are_those_of_the_contract() -> None:
         "LOCK",
     ]
     assert [int(kind) for kind in sorted(RequestKind)] == list(range(1, 7))
+
+
+def held(positions_2: dict[int, tuple[int, int]], positions_3: dict[int, tuple[int, int]]) -> LedgerState:
+    """Return a ledger of two traders with 100 each and these positions."""
+    state = LedgerState(ReferenceTree())
+    accounts = {2: Account(ALICE, 100, positions_2), 3: Account(BOB, 100, positions_3)}
+    state.commit(Effect(accounts=accounts, collateral_e6=200, request_done=2, last_match_to_s=50))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("listed", "cash"),
+    [((), {1: 0}), ((2,), {1: 11, 2: 89}), ((3,), {1: -10, 3: 110}), ((2, 3), {1: 1, 2: 89, 3: 110})],
+)
+def test_listed_accounts_pay_funding_to_the_opening_round(listed: tuple[int, ...], cash: dict[int, int]) -> None:
+    """Floored against each account, the clearing account takes the opposite; who is not listed pays later."""
+    state = held({PERP: (3, 2_000_000)}, {PERP: (-3, 2_000_000)})
+    data = BatchData(NetDeltas(dict.fromkeys(listed, 0), {}), ())
+    effect = apply_batch(state, header(), data, (), {PERP: 5_500_000})
+    assert {index: effect.accounts[index].cash_e6 for index in cash} == cash
+    assert all(effect.accounts[index].positions[PERP][1] == 5_500_000 for index in listed)
+    state.commit(effect)
+    state.check()
+
+
+def test_a_payoff_replaces_a_listed_position() -> None:
+    """7 lots at 2.5 units each; a long gets the floor, a short pays the ceiling."""
+    state = held({7: (7, 0), 9: (1, 0)}, {7: (-7, 0), 9: (-1, 0)})
+    effect = apply_batch(state, header(), BatchData(NetDeltas({2: 0, 3: 0}, {}), ()), (), {7: 2_500_000})
+    assert [effect.accounts[index].cash_e6 for index in (1, 2, 3)] == [1, 117, 82]
+    assert [effect.accounts[index].positions for index in (2, 3)] == [{9: (1, 0)}, {9: (-1, 0)}]
+    state.commit(effect)
+    state.check()
+
+
+def test_a_position_begins_at_the_opening_index() -> None:
+    """What a batch opens owes nothing for the time before it."""
+    deltas = NetDeltas({2: -30, 3: 30}, {(2, PERP): 1, (3, PERP): -1})
+    effect = apply_batch(ledger(), header(), BatchData(deltas, ()), (), {PERP: 77})
+    assert effect.accounts[2].positions[PERP] == (1, 77)
+    assert effect.accounts[1].cash_e6 == 0
