@@ -16,7 +16,8 @@ from exchange.gateway.market import Market
 from exchange.gateway.order_checks import OrderChecks
 from exchange.gateway.settings import GatewaySettings, Readiness
 from exchange.gateway.verify import SignatureChecker
-from exchange.wire.errors import WireError, busy
+from exchange.wire.errors import WireError, busy, elsewhere
+from exchange.wire.methods import Method
 from exchange.wire.objects import Order
 from exchange.wire.order_shapes import OrderShapes
 from exchange.wire.params import Text, required, text_of
@@ -74,6 +75,13 @@ class Core(msgspec.Struct, kw_only=True):
     readiness: Callable[[], Readiness]
     relay: Relay | None = None
     started_ns: int = 0
+    exchange_url: str = ""
+    """Where orders go, when this gateway only shows public data."""
+
+    def check_offered(self, method: Method) -> None:
+        """Raise WireError 20019 for a private method or a login where only public data is served."""
+        if self.exchange_url and (method.is_private or method.path == "public/login"):
+            raise elsewhere(self.exchange_url)
 
     def identity(self, call: Call) -> Identity:
         """Who speaks; WireError 14021 before a login, 14026 or 14030 when the key lost its power."""
