@@ -182,9 +182,9 @@ class _Host:
         self._sequencer.submit(EpochStart(epoch=self._recovered.epoch))
         self._gateway.start()
         await self._bus.start()
-        feeding = [] if self._feeds is None else [asyncio.create_task(self._feeds.run(self._bus))]
+        if self._feeds is not None:
+            self._feeds.start(self._bus)
         self.tasks = [
-            *feeding,
             asyncio.create_task(_tick_by_time(self._sequencer)),
             asyncio.create_task(self._keeper.run(lambda: self._sequencer.stats.committed_sequence)),
             asyncio.create_task(self._server.serve(sockets=[listener])),
@@ -195,6 +195,8 @@ class _Host:
         *helpers, serving = self.tasks
         for task in helpers:
             task.cancel()
+        if self._feeds is not None:
+            await self._feeds.stop()
         await self._bus.stop()
         self._gateway.stop()
         self._server.should_exit = True

@@ -123,11 +123,11 @@ class FeedSession:
                 compared = await asyncio.wait_for(origin.compare(self._name, sink.fanout.channels), _ANSWER_S)
                 if compared.epoch:
                     follower.origin = origin
-                    follower.compare(compared)
+                    follower.compare(compared, time.monotonic())
                     sink.gateway.core.market.is_loaded = follower.is_whole
                     self._compared_s = time.monotonic()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _COMPARE_S)
+                    await asyncio.wait_for(self._changed.wait(), _COMPARE_S if follower.is_whole else _RETRY_S)
         finally:
             port.close()
 

@@ -31,31 +31,29 @@ class PublicFeeds:
     """Feed, publisher and desk of one exchange process. Nothing here can end or delay it."""
 
     def __init__(self, settings: Settings, directory: DataDirectory, gateway: Gateway, epoch: int) -> None:
-        """Nothing is heard or sent before `run`."""
+        """Nothing is heard or sent before `start`."""
         self._gateway = gateway
         self._epoch = epoch
         self.name = feed_name(directory)
         self._url = settings.redis
         self._feed: PublicFeed | None = None
         self._publisher: RedisPublisher | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def run(self, bus: UnixSocketServer) -> None:
-        """Publish until cancelled. Begin after the gateway, so that a commit is in its state before it is published."""
+    def start(self, bus: UnixSocketServer) -> None:
+        """Publish from now on; after the gateway's start, so that a commit is in its state before it is published."""
         news = asyncio.Event()
         feed = self._feed = PublicFeed(self._gateway, self._epoch, news.set, time.monotonic)
         publisher = self._publisher = RedisPublisher(self._url, self.name, feed.writer, news)
         desk = FeedDesk(feed.writer, snapshot=feed.snapshot, want=feed.want, keep=publisher.keep_snapshot)
         bus.on_fetch(FEED_TOPIC, desk.answer)
-        publishing = asyncio.create_task(publisher.run())
-        try:
-            while True:
-                await asyncio.sleep(_EXPIRE_S)
-                try:
-                    feed.expire()
-                except Exception:  # noqa: BLE001 - gateways lose channels, the exchange loses nothing
-                    _log.exception("feed_expiry_failed")
-        finally:
-            publishing.cancel()
+        self._tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(_expire(feed))]
+
+    async def stop(self) -> None:
+        """End it; what Redis has not got by now it does not get."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def update_batch(self, row: BatchRow) -> None:
         """Take the chain's view of a batch, after the gateway."""
@@ -67,3 +65,12 @@ class PublicFeeds:
         if self._feed is None or self._publisher is None:
             return {}
         return {**self._publisher.metrics(), "feed_channels": self._feed.channel_count}
+
+
+async def _expire(feed: PublicFeed) -> None:
+    while True:
+        await asyncio.sleep(_EXPIRE_S)
+        try:
+            feed.expire()
+        except Exception:  # noqa: BLE001 - gateways lose channels, the exchange loses nothing
+            _log.exception("feed_expiry_failed")

@@ -17,6 +17,7 @@ from exchange.bus.unix_socket import LinkClosed
 __all__ = ["FeedFollower", "FeedSink", "FeedStore"]
 
 _HELD_BLOBS: Final = 1_024
+_LATE_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -65,14 +66,16 @@ class FeedFollower:
         self._sink = sink
         self._cursors: dict[str, FeedCursor] = {}
         self._held: dict[str, list[Blob]] = {}
-        self._wanted: dict[str, int] = {}
+        self._feeds: set[str] = set()
+        self._due: dict[str, int] = {}
+        self._due_s = 0.0
         self._spoiled: set[str] = set()
         self._mending: dict[str, asyncio.Task[None]] = {}
 
     @property
     def is_whole(self) -> bool:
         """Whether every known feed is followed."""
-        return bool(self.epoch) and not any(feed not in self._cursors for feed in self._wanted)
+        return bool(self.epoch) and self._feeds <= self._cursors.keys()
 
     def stop(self) -> None:
         """End what is being mended."""
@@ -85,9 +88,7 @@ class FeedFollower:
         blob = decode_blob(data)
         if blob.epoch != self.epoch:
             return
-        if feed not in self._cursors and feed not in self._wanted:
-            # It did not exist at the last comparison, so it has no items before its first.
-            self._cursors[feed] = FeedCursor(self.epoch, 1)
+        self._meet(feed)
         if feed in self._mending or feed not in self._cursors:
             self._hold(feed, blob)
             return
@@ -97,21 +98,24 @@ class FeedFollower:
             self._hold(feed, blob)
             self._mend(feed, blob.first_seq)
 
-    def compare(self, compared: Compared) -> None:
-        """Hear how far the exchange is. What was missing a comparison ago and misses still is mended."""
+    def compare(self, compared: Compared, now_s: float) -> None:
+        """Hear how far the exchange is. What was there `_LATE_S` ago and has not come since is mended."""
         if compared.epoch != self.epoch:
             self._restart(compared)
-            return
+        is_due = now_s - self._due_s >= _LATE_S
         for feed, next_seq in compared.next_seqs.items():
-            known = self._wanted.get(feed)
-            if feed not in self._cursors and feed not in self._mending:
-                if known is None:
-                    self._cursors[feed] = FeedCursor(self.epoch, 1)
-                else:
-                    self._mend(feed, next_seq)
-            elif known is not None and feed in self._cursors and self._cursors[feed].next_seq < known:
+            self._meet(feed)
+            cursor = self._cursors.get(feed)
+            if cursor is None or (is_due and cursor.next_seq < self._due.get(feed, 0)):
                 self._mend(feed, next_seq)
-        self._wanted = dict(compared.next_seqs)
+        if is_due:
+            self._due, self._due_s = dict(compared.next_seqs), now_s
+
+    def _meet(self, feed: str) -> None:
+        """A feed that did not exist at the first comparison of an epoch has no items before its first."""
+        if feed not in self._feeds:
+            self._feeds.add(feed)
+            self._cursors[feed] = FeedCursor(self.epoch, 1)
 
     def _hold(self, feed: str, blob: Blob) -> None:
         held = self._held.setdefault(feed, [])
@@ -134,12 +138,11 @@ class FeedFollower:
         self._cursors.clear()
         self._held.clear()
         self._spoiled.clear()
-        self._wanted = dict(compared.next_seqs)
+        self._due.clear()
+        self._feeds = set(compared.next_seqs)
         self._sink.restart()
         for feed, next_seq in compared.next_seqs.items():
-            if feed.endswith(EVENTS):
-                self._mend(feed, next_seq)
-            else:
+            if not feed.endswith(EVENTS):
                 # Frames have no state: what came before the first listener is nobody's.
                 self._cursors[feed] = FeedCursor(self.epoch, next_seq)
 

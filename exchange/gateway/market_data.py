@@ -78,6 +78,8 @@ class ForwardingFanout(Fanout):
         """As Fanout; a channel that streams whole states begins with the last one."""
         if parse_channel(name).is_private:
             raise BadChannel(f"20019 private channels are at {self._core.exchange_url}")
+        if name in subscriber.channels:
+            return
         is_new = name not in self._topics
         super().add(name, subscriber)
         if is_new:

@@ -92,7 +92,7 @@ class PublicFeed:
         market = self._gateway.core.market
         if not market.is_loaded:
             return False
-        for underlying in ("", *market.currencies()):
+        for underlying in {"", *(row.underlying for row in market.by_name.values())}:
             self.writer.ring(events_feed(underlying))
         self._wanted[gateway] = frozenset(channels), self._clock_s() + LEASE_S
         self.expire()

@@ -125,15 +125,16 @@ async def serve_twins(
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(market_data.gateway.uvicorn_config("127.0.0.1", 0))
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
-        tasks = [asyncio.create_task(feeds.run(bus)), asyncio.create_task(session.run(market_data))]
+        feeds.start(bus)
+        following = asyncio.create_task(session.run(market_data))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await asyncio.wait_for(until(lambda: server.started and not session.trouble()), 10)
             yield Twins(live, feeds, session, market_data, bus, listener.getsockname()[1])
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await feeds.stop()
             market_data.gateway.stop()
             server.should_exit = True
             await serving

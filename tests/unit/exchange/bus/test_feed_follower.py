@@ -62,6 +62,7 @@ class World:
     def __init__(self):
         self.state = {}
         self.is_linked = True
+        self.now_s = 0.0
         self.writer = FeedWriter(7, lambda: None)
         self.store, self.sink = Store(), Sink()
         self.desk = FeedDesk(self.writer, snapshot=self.snapshot, want=lambda gateway, channels: True)
@@ -82,7 +83,8 @@ class World:
         return self.writer.ring(feed).since(self.writer.ring(feed).next_seq - 1, 1)[0]
 
     async def compare(self):
-        self.follower.compare(await self.follower.origin.compare("gateway1", []))
+        self.now_s += 1.0
+        self.follower.compare(await self.follower.origin.compare("gateway1", []), self.now_s)
         await self.settled()
 
     async def settled(self):
@@ -247,6 +249,22 @@ def test_loss_of_the_last_blob_is_found_by_comparison():
         world.write(EVENTS)
         await world.compare()
         await world.compare()
+        assert world.sink.items[EVENTS] == [b"1"]
+
+    run(story)
+
+
+def test_what_is_on_its_way_is_not_late():
+    """Comparisons in quick succession, because subscriptions change, ask nobody for anything."""
+
+    async def story(world):
+        await world.compare()
+        blob = world.write(EVENTS)
+        for _ in range(4):
+            world.now_s -= 0.9
+            await world.compare()
+        world.follower.hear(EVENTS, blob)
+        assert world.follower.gap_count == 0
         assert world.sink.items[EVENTS] == [b"1"]
 
     run(story)
