@@ -120,14 +120,15 @@ class FeedSession:
         try:
             while True:
                 self._changed.clear()
-                compared = await asyncio.wait_for(origin.compare(self._name, sink.fanout.channels), _ANSWER_S)
+                async with asyncio.timeout(_ANSWER_S):
+                    compared = await origin.compare(self._name, sink.fanout.channels)
                 if compared.epoch:
                     follower.origin = origin
                     follower.compare(compared, time.monotonic())
-                    sink.gateway.core.market.is_loaded = follower.is_whole
                     self._compared_s = time.monotonic()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _COMPARE_S if follower.is_whole else _RETRY_S)
+                    async with asyncio.timeout(_COMPARE_S if follower.is_whole else _RETRY_S):
+                        await self._changed.wait()
         finally:
             port.close()
 

@@ -89,7 +89,8 @@ class RedisPublisher:
     async def _idle(self, client: Any) -> None:
         """Wait for news; a quiet second asks whether Redis is still there."""
         try:
-            await asyncio.wait_for(self._news.wait(), _IDLE_S)
+            async with asyncio.timeout(_IDLE_S):
+                await self._news.wait()
         except TimeoutError:
             await client.ping()
 

@@ -31,7 +31,7 @@ READS = [
     ("public/get_ticker", {"instrument_name": "BTC-PERP"}),
     ("public/get_tickers", {"instrument_type": "perp", "currency": "ETH"}),
     ("public/get_trade_history", {"instrument_name": "BTC-PERP"}),
-    ("public/get_tradingview_chart_data", {"instrument_name": "BTC-PERP", "period": 60, "start_timestamp": 0}),
+    ("public/get_tradingview_chart_data", {"instrument_name": "BTC-PERP", "period": 60, "start_timestamp": 0, "end_timestamp": 4_000_000_000}),
     ("public/get_funding_rate_history", {"instrument_name": "BTC-PERP"}),
     ("public/get_option_settlement_prices", {"currency": "BTC"}),
     ("public/get_order_book", {"instrument_name": "BTC-PERP"}),
