@@ -44,6 +44,10 @@ class FeedSink(Protocol):
         """Take the state of a feed."""
         ...
 
+    def whole(self) -> None:
+        """Every feed of the writer is followed; once after each `restart`."""
+        ...
+
     def apply(self, feed: str, items: Iterable[bytes]) -> None:
         """Take items in order, each once."""
         ...
@@ -70,6 +74,7 @@ class FeedFollower:
         self._due: dict[str, int] = {}
         self._due_s = 0.0
         self._spoiled: set[str] = set()
+        self._is_told = False
         self._mending: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -110,6 +115,12 @@ class FeedFollower:
                 self._mend(feed, next_seq)
         if is_due:
             self._due, self._due_s = dict(compared.next_seqs), now_s
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._is_told and self.is_whole:
+            self._is_told = True
+            self._sink.whole()
 
     def _meet(self, feed: str) -> None:
         """A feed that did not exist at the first comparison of an epoch has no items before its first."""
@@ -139,6 +150,7 @@ class FeedFollower:
         self._held.clear()
         self._spoiled.clear()
         self._due.clear()
+        self._is_told = False
         self._feeds = set(compared.next_seqs)
         self._sink.restart()
         for feed, next_seq in compared.next_seqs.items():
@@ -159,6 +171,7 @@ class FeedFollower:
             if self._mending.get(feed) is asyncio.current_task():
                 del self._mending[feed]
                 self._take(feed, self._held.pop(feed, []))
+                self._tell()
 
     async def _fill(self, feed: str, target_seq: int) -> None:
         cursor = self._cursors.get(feed)

@@ -134,8 +134,8 @@ class RedisPublisher:
     def _count_refusals(self, results: list[object], published: list[int]) -> None:
         """A refused publication ends the session; entries that a full Redis refuses are counted."""
         for place in published:
-            if isinstance(results[place], Exception):
-                raise results[place]
+            if isinstance(failed := results[place], Exception):
+                raise failed
         for result in results:
             if isinstance(result, ResponseError):
                 self.refused_count += 1

@@ -222,9 +222,10 @@ class UnixPort(asyncio.Protocol):
         future = self._fetches[number] = asyncio.get_running_loop().create_future()
         try:
             self._write(FetchFrame(number, topic, body))
-            return await future
+            answer: bytes = await future
         finally:
             self._fetches.pop(number, None)
+        return answer
 
     def submit(self, command: Command, reply: ReplyCallback | None = None) -> None:
         """As ExchangePort; a refusal by the server for overload shows as a command without reply."""

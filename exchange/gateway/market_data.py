@@ -160,8 +160,10 @@ class MarketDataGateway:
             venue = load_state(self.gateway.core, underlying, body)
             if venue is not None:
                 self._heard = venue.readiness
-            # What is missing beside it is `trouble` of whoever feeds this gateway.
-            self.gateway.core.market.is_loaded = True
+
+    def whole(self) -> None:
+        """Answer reads from now on; before, they are busy."""
+        self.gateway.core.market.is_loaded = True
 
     def apply(self, feed: str, items: Iterable[bytes]) -> None:  # noqa: ARG002 - items say themselves what they are
         """Take items of a feed in order."""

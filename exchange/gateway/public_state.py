@@ -151,4 +151,4 @@ def _forget(core: Core, underlying: str) -> None:
     for number in [row.instrument_id for row in market.by_id.values() if row.underlying == underlying]:
         market.by_name.pop(market.by_id.pop(number).name, None)
         for table in (market.books, market.auctions, market.hours, core.history.trades):
-            table.pop(number, None)  # type: ignore[attr-defined] # tables of different values
+            table.pop(number, None)

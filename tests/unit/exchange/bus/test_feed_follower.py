@@ -23,6 +23,7 @@ class Sink:
         self.items = {}
         self.restarts = 0
         self.missing = []
+        self.whole_count = 0
         self.poison = None
 
     def restart(self):
@@ -31,6 +32,9 @@ class Sink:
 
     def load(self, feed, body):
         self.items[feed] = body.split()
+
+    def whole(self):
+        self.whole_count += 1
 
     def apply(self, feed, items):
         for item in items:
@@ -112,6 +116,7 @@ def test_nothing_is_followed_before_the_first_comparison():
         world.follower.hear(EVENTS, world.write(EVENTS))
         assert world.sink.items == {}
         assert not world.follower.is_whole
+        assert world.sink.whole_count == 0
 
     run(story)
 
@@ -281,7 +286,7 @@ def test_another_epoch_begins_from_nothing():
         world.state = {EVENTS: [b"other"]}
         await world.compare()
         assert world.sink.items[EVENTS] == [b"other"]
-        assert world.sink.restarts == 2
+        assert world.sink.restarts == world.sink.whole_count == 2
 
     run(story)
 

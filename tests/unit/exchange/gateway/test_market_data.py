@@ -31,7 +31,10 @@ READS = [
     ("public/get_ticker", {"instrument_name": "BTC-PERP"}),
     ("public/get_tickers", {"instrument_type": "perp", "currency": "ETH"}),
     ("public/get_trade_history", {"instrument_name": "BTC-PERP"}),
-    ("public/get_tradingview_chart_data", {"instrument_name": "BTC-PERP", "period": 60, "start_timestamp": 0, "end_timestamp": 4_000_000_000}),
+    (
+        "public/get_tradingview_chart_data",
+        {"instrument_name": "BTC-PERP", "period": 60, "start_timestamp": 0, "end_timestamp": 4_000_000_000},
+    ),
     ("public/get_funding_rate_history", {"instrument_name": "BTC-PERP"}),
     ("public/get_option_settlement_prices", {"currency": "BTC"}),
     ("public/get_order_book", {"instrument_name": "BTC-PERP"}),
@@ -107,6 +110,21 @@ def test_login_and_private_channels_are_refused_on_the_socket(tmp_path):
                 assert reply["status"]["trades.NONE-PERP"].startswith("12001")
                 assert reply["status"]["nonsense"].startswith("13000")
                 assert reply["current_subscriptions"] == []
+
+    run(story())
+
+
+def test_reads_before_the_first_state_are_busy(tmp_path):
+    """Instead of answers that would be wrong: no instrument, an empty book."""
+
+    async def story() -> None:
+        async with serve_twins(tmp_path, NO_REDIS) as twins:
+            twins.market_data.restart()
+            for path in ("public/get_all_live_instruments", "public/get_order_book"):
+                error = (await get(twins.port, path, instrument_name="BTC-PERP"))["error"]
+                assert (error["code"], json.loads(error["data"])["retry_after_ms"]) == (-32000, 200)
+            twins.market_data.whole()
+            assert "result" in await get(twins.port, "public/get_all_live_instruments")
 
     run(story())
 
