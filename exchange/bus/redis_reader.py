@@ -77,7 +77,7 @@ class RedisReader:
             return otherwise
         try:
             return await read(client)
-        except (*_FAILURES, BadRecord, msgspec.MsgspecError):
+        except (*_FAILURES, BadRecord, LookupError, msgspec.MsgspecError):
             self.failure_count += 1
             return otherwise
 
