@@ -12,6 +12,7 @@ __all__ = ["ConfigError", "Settings", "child_environment", "load_settings", "sha
 _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
 _HISTORY_BLOCKS_MIN: Final = 256
 _GATEWAYS_MAX: Final = 64
+_PORT_MAX: Final = 65_535
 _SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
 
 
@@ -79,12 +80,14 @@ class Settings:
 
     def check(self) -> "Settings":
         """Raise ConfigError for values that cannot work."""
-        if not 1 <= self.port <= 65_534 - self.gateways:
-            raise ConfigError(f"port {self.port}: give one from 1 to {65_534 - self.gateways}")
+        if not 1 <= self.port <= 65_534:
+            raise ConfigError(f"port {self.port}: give one from 1 to 65534")
         if not 0 <= self.gateways <= _GATEWAYS_MAX:
             raise ConfigError(f"gateways {self.gateways}: give 0 to {_GATEWAYS_MAX}")
         if self.gateways and not self.redis:
             raise ConfigError("gateways need a Redis: give --redis URL, e.g. redis://127.0.0.1:6379/0")
+        if self.gateways and self.gateway_ports[-1] > _PORT_MAX:
+            raise ConfigError(f"gateways {self.gateways}: no ports are left behind {self.gateway_ports[0] - 1}")
         if self.confirmations < 1:
             raise ConfigError("confirmations: at least 1, the transaction's own block")
         if self.batch_interval_s <= 0 or self.price_interval_s <= 0:

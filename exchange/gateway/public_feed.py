@@ -54,6 +54,11 @@ class _Tap:
             self._writer.add(self._feed, encode_item(FrameItem(self._channel, frame)))
         return True
 
+    def refresh(self) -> None:
+        """Ask for a whole state soon, as a new subscriber of the exchange does: another gateway begins to listen."""
+        for topic in self.channels.values():
+            topic.shown_version = None
+
 
 class PublicFeed:
     """Feeds of one exchange. Create it after `gateway.start()`, so that it hears of a commit after the gateway."""
@@ -94,8 +99,11 @@ class PublicFeed:
             return False
         for underlying in {"", *(row.underlying for row in market.by_name.values())}:
             self.writer.ring(events_feed(underlying))
+        before = self._wanted.get(gateway, (frozenset(), 0.0))[0]
         self._wanted[gateway] = frozenset(channels), self._clock_s() + LEASE_S
         self.expire()
+        for channel in self._taps.keys() & (frozenset(channels) - before):
+            self._taps[channel].refresh()
         self._tell_readiness()
         return True
 

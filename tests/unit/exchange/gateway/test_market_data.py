@@ -13,6 +13,7 @@ from exchange.domain.commands import BatchCut
 from exchange.domain.events import Trade
 from exchange.gateway.public_feed import LEASE_S, PublicFeed
 from exchange.gateway.public_items import CommitItem, decode_item
+from exchange.gateway.settings import GatewaySettings
 from exchange.wire.methods import METHODS
 from exchange.wire.objects import BatchRow
 from tests.fakes.live_feed import Twins, get, listening, serve_twins
@@ -148,6 +149,25 @@ def test_items_name_nobody() -> None:
             for secret in (b"private-label", *owners):
                 assert secret not in snapshot
                 assert not any(secret in data for data in blobs)
+
+    run(story())
+
+
+def test_gateway_that_joins_a_quiet_channel_gets_its_state() -> None:
+    """At the next sample, not when the book changes or the quiet second is over."""
+
+    async def story() -> None:
+        settings = GatewaySettings(stream_interval_s=0.01, quiet_interval_s=3_600)
+        async with serve(settings=settings) as live:
+            await until(lambda: live.gateway.core.market.is_loaded)
+            feed = PublicFeed(live.gateway, 1, lambda: None, lambda: 0.0)
+            channel = "orderbook.BTC-PERP.1.20"
+            for number in (1, 2):
+                for _ in range(3):
+                    feed.want(f"gateway{number}", [channel])
+                await until(lambda number=number: live.gateway.fanout.sent_count == number)
+            ring = feed.writer.ring("BTC.frames")
+            await until(lambda: ring.next_seq == 3)
 
     run(story())
 
