@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from exchange.app.config import Settings
 from exchange.app.layout import DataDirectory
@@ -37,13 +38,19 @@ class Listener:
 
     async def run(self) -> None:
         """Receive until the socket closes."""
-        async for message in self.raw:
-            data = message if isinstance(message, bytes) else message.encode()
-            frame = json.loads(data)
-            if frame.get("method") == "subscription":
-                params = frame["params"]
-                self.frames.setdefault(params["channel"], {})[params["seq"]] = data
-        self.close_code = self.raw.close_code
+        try:
+            while True:
+                self._take(await self.raw.recv(decode=False))
+        except ConnectionClosed:
+            self.close_code = self.raw.close_code
+
+    def _take(self, data: bytes) -> None:
+        frame = json.loads(data)
+        if frame.get("method") == "subscription":
+            params = frame["params"]
+            got = self.frames.setdefault(params["channel"], {})
+            assert params["seq"] not in got, f"twice: {data!r}"
+            got[params["seq"]] = data
 
     def seqs(self, channel: str) -> list[int]:
         """Numbers of the items of a channel, in the order they came."""

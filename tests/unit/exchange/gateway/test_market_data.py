@@ -9,8 +9,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from exchange.bus.feed_blobs import decode_blob
-from exchange.domain.commands import BatchCut
-from exchange.domain.events import Trade
+from exchange.domain.commands import BatchCut, Side
+from exchange.domain.events import BookLevel, Trade
+from exchange.domain.views import Output
 from exchange.gateway.public_feed import LEASE_S, PublicFeed
 from exchange.gateway.public_items import CommitItem, decode_item
 from exchange.gateway.settings import GatewaySettings
@@ -149,6 +150,56 @@ def test_items_name_nobody() -> None:
             for secret in (b"private-label", *owners):
                 assert secret not in snapshot
                 assert not any(secret in data for data in blobs)
+
+    run(story())
+
+
+def test_commit_that_cannot_be_published_begins_another_epoch() -> None:
+    """Its items would be a loss without a gap; the exchange itself does not notice."""
+
+    async def story() -> None:
+        async with serve() as live:
+            await until(lambda: live.gateway.core.market.is_loaded)
+            feed = PublicFeed(live.gateway, 1, lambda: None, lambda: 0.0)
+            feed.want("gateway1", [])
+            before = feed.writer.epoch
+            level = BookLevel(instrument=77, side=Side.BUY, price_ticks=1, quantity_lots=1)
+            feed._committed((Output(sequence=1, timestamp_ns=1, events=(level,), orders={}),))
+            feed.writer.cut()
+            assert feed.writer.epoch == before + 1
+            assert feed.writer.rings == {}
+            feed.want("gateway1", [])
+            assert {"BTC.events", "ETH.events", "venue.events"} == feed.writer.rings.keys()
+
+    run(story())
+
+
+def test_another_epoch_closes_every_socket(tmp_path):
+    """As the exchange closed its own: the numbers of all channels begin anew."""
+
+    async def story() -> None:
+        async with serve_twins(tmp_path, NO_REDIS) as twins, listening(twins.port, "ticker_slim.BTC-PERP.100") as one:
+            twins.market_data.restart()
+            await asyncio.wait_for(until(lambda: one.close_code), 5)
+            assert one.close_code == 1012
+
+    run(story())
+
+
+def test_lost_frames_close_the_sockets_that_needed_each(tmp_path):
+    """Who listens to whole states gets the next one instead."""
+
+    async def story() -> None:
+        async with (
+            serve_twins(tmp_path, NO_REDIS) as twins,
+            listening(twins.port, "ticker_slim.BTC-PERP.100", "trades.BTC-PERP") as trades,
+            listening(twins.port, "ticker_slim.BTC-PERP.100", "orderbook.BTC-PERP.1.20") as states,
+        ):
+            twins.market_data.missed("BTC.events")
+            twins.market_data.missed("BTC.frames")
+            await asyncio.wait_for(until(lambda: trades.close_code), 5)
+            assert trades.close_code == 1012
+            assert states.close_code is None
 
     run(story())
 
