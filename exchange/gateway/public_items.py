@@ -22,12 +22,12 @@ __all__ = [
     "CommitItem",
     "FrameItem",
     "ReadinessItem",
-    "anonymous",
     "decode_item",
     "encode_item",
     "events_feed",
     "frames_feed",
     "output_of",
+    "party",
     "public_commits",
 ]
 
@@ -95,7 +95,7 @@ def public_commits(outputs: Iterable[Output], market: Market) -> Iterable[tuple[
         for event in output.events:
             feed = _feed_of(event, market)
             if feed:
-                found.setdefault(feed, []).append(anonymous(event) if isinstance(event, Trade) else event)  # type: ignore[arg-type] # _feed_of knows public ones only
+                found.setdefault(feed, []).append(_anonymous(event) if isinstance(event, Trade) else event)  # type: ignore[arg-type] # _feed_of knows public ones only
         for feed, events in found.items():
             yield feed, encode_item(CommitItem(output.sequence, output.timestamp_ns, events))
 
@@ -116,17 +116,13 @@ def _feed_of(event: Event, market: Market) -> str:
     return events_feed("") if isinstance(event, _OF_VENUE) else ""
 
 
-def anonymous(trade: Trade) -> Trade:
-    """A trade without its parties; their fees stay."""
-    return msgspec.structs.replace(trade, maker=_fee_alone(trade.maker), taker=_fee_alone(trade.taker))
-
-
-def _fee_alone(side: FillSide) -> FillSide:
+def party(fee_e6: int) -> FillSide:
+    """A party of which only the fee is known."""
     return FillSide(
         subaccount=0,
         account_seq=0,
         order=0,
-        fee_e6=side.fee_e6,
+        fee_e6=fee_e6,
         realized_pnl_e6=0,
         position_lots=0,
         filled_lots=0,
@@ -134,3 +130,7 @@ def _fee_alone(side: FillSide) -> FillSide:
         ledger_cash_e6=0,
         cash_e6=0,
     )
+
+
+def _anonymous(trade: Trade) -> Trade:
+    return msgspec.structs.replace(trade, maker=party(trade.maker.fee_e6), taker=party(trade.taker.fee_e6))

@@ -19,7 +19,7 @@ from exchange.gateway.core import Core
 from exchange.gateway.history import TradeRecord
 from exchange.gateway.market import Book, Hour, Level
 from exchange.gateway.oracle import Rate
-from exchange.gateway.public_items import anonymous
+from exchange.gateway.public_items import party
 from exchange.gateway.settings import Readiness
 from exchange.wire.objects import BatchRow
 
@@ -28,8 +28,18 @@ __all__ = ["VenueState", "clear_state", "dump_state", "load_state"]
 _RATES_KEPT: Final = 8_640
 
 
-class _PublicTrade(msgspec.Struct, frozen=True, array_like=True):
-    trade: Trade
+class _PublicTrade(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A trade without its parties. Flat, because making ten thousand of them holds up the exchange's loop."""
+
+    trade: int
+    price_ticks: int
+    quantity_lots: int
+    taker_side: Side
+    mark_e9: int
+    index_e9: int
+    is_auction: bool
+    maker_fee_e6: int
+    taker_fee_e6: int
     sequence: int
     timestamp_ns: int
 
@@ -123,11 +133,11 @@ def _dump(core: Core, instrument: Instrument) -> _InstrumentState:
         instrument,
         instrument.name in market.by_name,
         book.version,
-        list(book.iterate(Side.BUY)),
-        list(book.iterate(Side.SELL)),
+        list(book.bids.items()),
+        list(book.asks.items()),
         market.auctions.get(number, 0),
         market.hours.get(number, []),
-        [_PublicTrade(anonymous(row.trade), row.sequence, row.timestamp_ns) for row in records],
+        [_public(row) for row in records],
     )
 
 
@@ -142,8 +152,41 @@ def _load(core: Core, row: _InstrumentState) -> None:
     if row.auction_deadline_ns:
         market.auctions[number] = row.auction_deadline_ns
     market.hours[number] = row.hours
-    records = (TradeRecord(one.trade, one.sequence, one.timestamp_ns, "", "", "", "") for one in row.trades)
+    records = (_record(one, number) for one in row.trades)
     core.history.trades[number] = deque(records, maxlen=core.settings.trades_kept)
+
+
+def _public(row: TradeRecord) -> _PublicTrade:
+    trade = row.trade
+    return _PublicTrade(
+        trade.trade,
+        trade.price_ticks,
+        trade.quantity_lots,
+        trade.taker_side,
+        trade.mark_e9,
+        trade.index_e9,
+        trade.is_auction,
+        trade.maker.fee_e6,
+        trade.taker.fee_e6,
+        row.sequence,
+        row.timestamp_ns,
+    )
+
+
+def _record(row: _PublicTrade, instrument: int) -> TradeRecord:
+    trade = Trade(
+        trade=row.trade,
+        instrument=instrument,
+        price_ticks=row.price_ticks,
+        quantity_lots=row.quantity_lots,
+        taker_side=row.taker_side,
+        mark_e9=row.mark_e9,
+        index_e9=row.index_e9,
+        maker=party(row.maker_fee_e6),
+        taker=party(row.taker_fee_e6),
+        is_auction=row.is_auction,
+    )
+    return TradeRecord(trade, row.sequence, row.timestamp_ns, "", "", "", "")
 
 
 def _forget(core: Core, underlying: str) -> None:
