@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser
+.PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser redis
 .PHONY: risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
 
 help: ## show this list
@@ -71,10 +71,10 @@ reset: setup ## clear the data directory
 	@$(BIN)/offbook reset --data $(DATA)
 
 test: dev ## every test that needs pip alone
-	$(PYTEST) -q -m "not needs_node and not needs_browser and not risk_search and not dispute_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+	$(PYTEST) -q -m "not needs_node and not needs_browser and not needs_redis and not risk_search and not dispute_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
 	  --ignore=tests/fuzz --ignore=tests/sanitizers tests
 
-PARTS := lint types architecture risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser
+PARTS := lint types architecture risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -141,6 +141,9 @@ node: dev contracts
 
 browser: dev ## the page in a real browser (needs chromium)
 	@.ci/with chromium "page in a browser" "$(PYTEST) -q -m needs_browser --timeout 300 tests"
+
+redis: dev ## gateways behind a Redis that is killed, paused, flushed and full (needs redis-server)
+	@.ci/with redis-server "gateways behind Redis" "$(PYTEST) -q -m needs_redis -p no:benchmark --timeout 300 tests"
 
 bench: judges ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
 	@$(BIN)/python -m bench --size $(SIZE) --goals "$(GOALS)"

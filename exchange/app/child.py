@@ -1,5 +1,7 @@
 """`python -m exchange.app.child NAME SETTINGS PARENT`: the entry of every supervised process.
 
+A name may end in a number: `gateway2` is the second `gateway`.
+
 Exit codes: 0 done, 78 cannot run (one line on stderr names the fix), anything else is a crash and starts it again.
 """
 
@@ -23,6 +25,7 @@ _PROCESSES = {
     "chain": "exchange.app.chain_process",
     "deploy": "exchange.app.deploy_process",
     "exchange": "exchange.app.exchange_process",
+    "gateway": "exchange.app.market_gateway_process",
     "snapshot": "exchange.app.snapshot_process",
     "pricer": "exchange.app.pricer_process",
     "settler": "exchange.app.settler_process",
@@ -38,7 +41,7 @@ def main(name: str, settings: Settings, parent: int) -> int:
     die_with(parent)
     _log_to(DataDirectory(settings.data.resolve()), name)
     try:
-        run: Callable[[Settings, str], None] = import_module(_PROCESSES[name]).run
+        run: Callable[[Settings, str], None] = import_module(_PROCESSES[name.rstrip("0123456789")]).run
         run(settings, name)
     except Failure as failure:
         sys.stderr.write(f"offbook: {failure}\n")

@@ -11,6 +11,8 @@ __all__ = ["ConfigError", "Settings", "child_environment", "load_settings", "sha
 
 _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
 _HISTORY_BLOCKS_MIN: Final = 256
+_GATEWAYS_MAX: Final = 64
+_PORT_MAX: Final = 65_535
 _SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
 
 
@@ -25,6 +27,10 @@ class Settings:
     data: Path = Path(".offbook")
     host: str = "127.0.0.1"
     port: int = 8700
+    gateways: int = 0
+    """Market-data gateways beside the exchange; their ports follow the embedded chain's."""
+    redis: str = ""
+    """Redis that carries public events to gateways; empty: none, everything is in the exchange's process."""
     seed: int = 1
     demo: bool = False
     rpc_url: str = ""
@@ -57,6 +63,12 @@ class Settings:
         return self.rpc_url or f"http://127.0.0.1:{self.chain_port or self.port + 1}"
 
     @property
+    def gateway_ports(self) -> tuple[int, ...]:
+        """Port of each market-data gateway."""
+        first = max(self.port, self.chain_port) + 1 if self.chain_port else self.port + 2
+        return tuple(range(first, first + self.gateways))
+
+    @property
     def embedded_chain(self) -> bool:
         """Whether the chain is ours to run."""
         return not self.rpc_url
@@ -70,6 +82,12 @@ class Settings:
         """Raise ConfigError for values that cannot work."""
         if not 1 <= self.port <= 65_534:
             raise ConfigError(f"port {self.port}: give one from 1 to 65534")
+        if not 0 <= self.gateways <= _GATEWAYS_MAX:
+            raise ConfigError(f"gateways {self.gateways}: give 0 to {_GATEWAYS_MAX}")
+        if self.gateways and not self.redis:
+            raise ConfigError("gateways need a Redis: give --redis URL, e.g. redis://127.0.0.1:6379/0")
+        if self.gateways and self.gateway_ports[-1] > _PORT_MAX:
+            raise ConfigError(f"gateways {self.gateways}: no ports are left behind {self.gateway_ports[0] - 1}")
         if self.confirmations < 1:
             raise ConfigError("confirmations: at least 1, the transaction's own block")
         if self.batch_interval_s <= 0 or self.price_interval_s <= 0:

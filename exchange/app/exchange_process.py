@@ -9,11 +9,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 
 from exchange.app.chain_health import ChainHealth, batch_row
@@ -22,8 +21,10 @@ from exchange.app.failures import Failure
 from exchange.app.housekeeping import Housekeeper
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
+from exchange.app.public_feeds import PublicFeeds
 from exchange.app.recovery import Recovered, recover_exchange
 from exchange.app.relay import SettlerRelay
+from exchange.app.serving import Server, listen
 from exchange.app.venue import venue_of
 from exchange.bus.unix_socket import UnixSocketServer
 from exchange.domain.commands import EpochStart
@@ -75,30 +76,6 @@ def _report(recovered: Recovered) -> None:
         f"recovered at sequence {recovered.state.sequence}, {recovered.replayed_commands} commands replayed, "
         f"epoch {recovered.epoch}, {'compiled' if COMPILED else 'reference'} book\n"
     )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: this process has one stop event."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to us."""
-        yield
-
-
-def _listen(settings: Settings) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise Failure(
-            f"port {settings.port} is in use: stop what listens there or choose another with --port"
-        ) from error
-    listener.listen(1_024)
-    listener.setblocking(False)
-    return listener
 
 
 def _guarded(call: Callable[..., None], failed: asyncio.Future[BaseException]) -> Callable[..., None]:
@@ -191,12 +168,13 @@ class _Host:
             clock_ns=time.time_ns,
             readiness=self._health.readiness,
             relay=SettlerRelay(self._bus),
-            extra_metrics=lambda: _metrics(self._sequencer, recovered, self._health),
+            extra_metrics=self._metrics,
         )
         self._bus.on_topic("chain", self._health.hear)
         self._bus.on_topic("batches", self._on_batches)
         self._keeper = Housekeeper(settings, directory, recovered)
-        self._server = _Server(self._gateway.uvicorn_config(settings.host, settings.port))
+        self._feeds = PublicFeeds(settings, directory, self._gateway, recovered.epoch) if settings.redis else None
+        self._server = Server(self._gateway.uvicorn_config(settings.host, settings.port))
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self, listener: socket.socket) -> None:
@@ -205,6 +183,8 @@ class _Host:
         self._sequencer.submit(EpochStart(epoch=self._recovered.epoch))
         self._gateway.start()
         await self._bus.start()
+        if self._feeds is not None:
+            self._feeds.start(self._bus)
         self.tasks = [
             asyncio.create_task(_tick_by_time(self._sequencer)),
             asyncio.create_task(self._keeper.run(lambda: self._sequencer.stats.committed_sequence)),
@@ -216,6 +196,8 @@ class _Host:
         *helpers, serving = self.tasks
         for task in helpers:
             task.cancel()
+        if self._feeds is not None:
+            await self._feeds.stop()
         await self._bus.stop()
         self._gateway.stop()
         self._server.should_exit = True
@@ -233,12 +215,19 @@ class _Host:
     def _on_batches(self, body: bytes) -> None:
         for numbers in json.loads(body):
             self._health.note_batch(numbers)
-            self._gateway.update_batch(batch_row(numbers))
+            row = batch_row(numbers)
+            self._gateway.update_batch(row)
+            if self._feeds is not None:
+                self._feeds.update_batch(row)
+
+    def _metrics(self) -> dict[str, float]:
+        feeds = {} if self._feeds is None else self._feeds.metrics()
+        return _metrics(self._sequencer, self._recovered, self._health) | feeds
 
 
 async def _serve(settings: Settings, directory: DataDirectory, deployment: Deployment, recovered: Recovered) -> None:
     stop = stop_event()
-    listener = _listen(settings)
+    listener = listen(settings.host, settings.port)
     host = _Host(settings, directory, deployment, recovered)
     await host.start(listener)
     stopping = asyncio.create_task(stop.wait())

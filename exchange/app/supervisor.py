@@ -1,8 +1,8 @@
 """`offbook up`: start the processes in order, watch them, show one status line, stop them all.
 
-chain -> contracts -> exchange -> pricer, settler, watcher -> (demo) accounts, makers, takers. Each step waits until the
-one before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops everything, and
-its last line, which names the fix, is what the user sees.
+chain -> contracts -> exchange -> gateways -> pricer, settler, watcher -> (demo) accounts, makers, takers. Each step
+waits until the one before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops
+everything, and its last line, which names the fix, is what the user sees.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock
 from exchange.app.processes import Child, ChildSpec, trim_log
+from exchange.bus.redis_keys import redis_trouble
 
 __all__ = ["Supervisor", "UpFailed", "fetch_json", "fetch_metrics", "port_is_free"]
 
@@ -58,6 +59,8 @@ class Supervisor:
         for name, port in self._ports():
             if not port_is_free(self.settings.host, port):
                 raise UpFailed(f"port {port} ({name}) is in use: stop what listens there or choose another with --port")
+        if self.settings.redis and (trouble := await asyncio.to_thread(redis_trouble, self.settings.redis)):
+            raise UpFailed(trouble)
         self.directory.prepare()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,6 +84,7 @@ class Supervisor:
         ports = [("exchange", self.settings.port)]
         if self.settings.embedded_chain:
             ports.append(("embedded chain", self.settings.chain_port or self.settings.port + 1))
+        ports += [(f"gateway {number}", port) for number, port in enumerate(self.settings.gateway_ports, 1)]
         return ports
 
     async def _start_all(self) -> None:
@@ -91,6 +95,7 @@ class Supervisor:
         await self._run_once("deploy")
         await self._start("exchange", stop_grace_s=15)
         await self._until(self._exchange_answers, "exchange")
+        await self._start_gateways()
         await self._start("pricer")
         await self._start("settler", stop_grace_s=10)
         await self._start("watcher", stop_grace_s=10)
@@ -101,6 +106,12 @@ class Supervisor:
                 await self._start("takers")
                 await self._until(self._is_quoted, "demo market's first quotes")
         self._banner()
+
+    async def _start_gateways(self) -> None:
+        for number, port in enumerate(self.settings.gateway_ports, 1):
+            await self._start(f"gateway{number}")
+            url = f"http://{self.settings.host}:{port}/ready"
+            await self._until(lambda url=url: (fetch_json(url) or {}).get("ready"), f"gateway {number}")
 
     async def _start(self, name: str, *, stop_grace_s: float = 5.0) -> Child:
         spec = ChildSpec(name=name, stop_grace_s=stop_grace_s, fatal_codes=(FATAL_CODE,))
@@ -201,6 +212,10 @@ class Supervisor:
             f"  REST       http://{base}/v3",
             f"  websocket  ws://{base}/v3/ws",
             f"  chain RPC  {self.settings.chain_url}",
+            *(
+                f"  gateway    http://{self.settings.host}:{port}/v3  public data"
+                for port in self.settings.gateway_ports
+            ),
         ]
         if self.directory.deployment.exists():
             deployment = json.loads(self.directory.deployment.read_text())

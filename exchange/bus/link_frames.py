@@ -34,6 +34,8 @@ __all__ = [
     "AskFrame",
     "BusyFrame",
     "DoorbellFrame",
+    "FetchFrame",
+    "FetchedFrame",
     "FrameReader",
     "ReplyFrame",
     "SubmitFrame",
@@ -97,10 +99,26 @@ class TopicFrame(msgspec.Struct, frozen=True, array_like=True, tag=7):
     body: bytes
 
 
+class FetchFrame(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A question to a part of the exchange's process that is no question to the engine: answered at once."""
+
+    number: int
+    topic: str
+    body: bytes
+
+
+class FetchedFrame(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """What that part answered; not `is_known`: nobody there knows the topic."""
+
+    number: int
+    is_known: bool
+    body: bytes
+
+
 encode_value: Final = msgspec.msgpack.Encoder().encode
-decode_request: Final = msgspec.msgpack.Decoder(SubmitFrame | AskFrame | TopicFrame).decode
+decode_request: Final = msgspec.msgpack.Decoder(SubmitFrame | AskFrame | TopicFrame | FetchFrame).decode
 decode_response: Final = msgspec.msgpack.Decoder(
-    ReplyFrame | AnswerFrame | BusyFrame | DoorbellFrame | TopicFrame
+    ReplyFrame | AnswerFrame | BusyFrame | DoorbellFrame | TopicFrame | FetchedFrame
 ).decode
 ANSWER_DECODERS: Final[dict[type, Callable[[bytes], Any]]] = {
     GetOrder: msgspec.msgpack.Decoder(OrderView | None).decode,

@@ -22,6 +22,8 @@ from exchange.bus.link_frames import (
     AskFrame,
     BusyFrame,
     DoorbellFrame,
+    FetchedFrame,
+    FetchFrame,
     FrameReader,
     ReplyFrame,
     SubmitFrame,
@@ -35,7 +37,7 @@ from exchange.domain.commands import Command
 from exchange.domain.packing import BadRecord, CommandEvents, pack_command, unpack_commands
 from exchange.domain.views import Answer, Output, Query
 
-__all__ = ["LinkClosed", "TopicHandler", "UnixPort", "UnixSocketServer"]
+__all__ = ["FetchHandler", "LinkClosed", "TopicHandler", "UnixPort", "UnixSocketServer"]
 
 MAX_UNANSWERED: Final = 4_096
 MAX_LINK_BACKLOG_BYTES: Final = 16 << 20
@@ -43,6 +45,7 @@ MAX_LINK_BACKLOG_BYTES: Final = 16 << 20
 
 
 TopicHandler = Callable[[bytes], None]
+FetchHandler = Callable[[bytes], bytes]
 
 
 class LinkClosed(ConnectionError):
@@ -52,10 +55,11 @@ class LinkClosed(ConnectionError):
 class _ServerLink(asyncio.Protocol):
     """One connected process."""
 
-    def __init__(self, port: ExchangePort, links: set["_ServerLink"], topics: dict[str, TopicHandler]) -> None:
+    def __init__(self, server: "UnixSocketServer", port: ExchangePort) -> None:
         self._port = port
-        self._links = links
-        self._topics = topics
+        self._links = server.links
+        self._topics = server.topics
+        self._fetches = server.fetches
         self._reader = FrameReader()
         self._transport: asyncio.WriteTransport | None = None
 
@@ -92,11 +96,16 @@ class _ServerLink(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _serve(self, request: SubmitFrame | AskFrame | TopicFrame) -> None:
+    def _serve(self, request: SubmitFrame | AskFrame | TopicFrame | FetchFrame) -> None:
         if isinstance(request, TopicFrame):
             handler = self._topics.get(request.topic)
             if handler is not None:
                 handler(request.body)
+            return
+        if isinstance(request, FetchFrame):
+            fetch = self._fetches.get(request.topic)
+            body = fetch(request.body) if fetch is not None else b""
+            self.send(FetchedFrame(request.number, fetch is not None, body))
             return
         number = request.number
         try:
@@ -116,8 +125,9 @@ class UnixSocketServer:
         """`path` is replaced when it exists; the directory must be private to the operator."""
         self._port = port
         self._path = path
-        self._links: set[_ServerLink] = set()
-        self._topics: dict[str, TopicHandler] = {}
+        self.links: set[_ServerLink] = set()
+        self.topics: dict[str, TopicHandler] = {}
+        self.fetches: dict[str, FetchHandler] = {}
         self._server: asyncio.Server | None = None
         self._ring_at: asyncio.TimerHandle | None = None
         self._committed = 0
@@ -126,9 +136,7 @@ class UnixSocketServer:
         """Bind and listen."""
         self._path.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
-            lambda: _ServerLink(self._port, self._links, self._topics), str(self._path)
-        )
+        self._server = await loop.create_unix_server(lambda: _ServerLink(self, self._port), str(self._path))
         self._path.chmod(0o600)
         self._port.listen(self._on_outputs)
 
@@ -138,17 +146,21 @@ class UnixSocketServer:
             self._ring_at.cancel()
         if self._server is not None:
             self._server.close()
-        for link in list(self._links):
+        for link in list(self.links):
             link.close()
         self._path.unlink(missing_ok=True)
 
     def on_topic(self, topic: str, handler: TopicHandler) -> None:
         """Call `handler` with the body of each message on `topic` from any link."""
-        self._topics[topic] = handler
+        self.topics[topic] = handler
+
+    def on_fetch(self, topic: str, handler: FetchHandler) -> None:
+        """Answer questions on `topic` with what `handler` returns; what it raises as ValueError closes the link."""
+        self.fetches[topic] = handler
 
     def publish(self, topic: str, body: bytes) -> int:
         """Send to every connected process; returns to how many."""
-        links = list(self._links)
+        links = list(self.links)
         for link in links:
             link.send(TopicFrame(topic, body))
         return len(links)
@@ -160,7 +172,7 @@ class UnixSocketServer:
 
     def _ring(self) -> None:
         self._ring_at = None
-        for link in list(self._links):
+        for link in list(self.links):
             link.ring(self._committed)
 
 
@@ -178,6 +190,7 @@ class UnixPort(asyncio.Protocol):
         self._number = 0
         self._replies: dict[int, Callable[[list[CommandEvents] | Exception], None]] = {}
         self._answers: dict[int, tuple[type, Callable[[Answer | Exception], None]]] = {}
+        self._fetches: dict[int, asyncio.Future[bytes]] = {}
 
     @classmethod
     async def connect(cls, path: Path) -> "UnixPort":
@@ -202,6 +215,17 @@ class UnixPort(asyncio.Protocol):
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._ask(query, lambda result: _resolve(future, result))
         return await future
+
+    async def fetch(self, topic: str, body: bytes) -> bytes:
+        """Ask the part of the exchange's process that answers on `topic`. Raises LookupError when none does."""
+        number = self._next_number()
+        future = self._fetches[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._write(FetchFrame(number, topic, body))
+            answer: bytes = await future
+        finally:
+            self._fetches.pop(number, None)
+        return answer
 
     def submit(self, command: Command, reply: ReplyCallback | None = None) -> None:
         """As ExchangePort; a refusal by the server for overload shows as a command without reply."""
@@ -253,6 +277,8 @@ class UnixPort(asyncio.Protocol):
             deliver(gone)
         for _, deliver_answer in answers.values():
             deliver_answer(gone)
+        for future in self._fetches.values():
+            _resolve(future, gone)
         self.closed.set()
         self.doorbell.set()
 
@@ -261,8 +287,11 @@ class UnixPort(asyncio.Protocol):
         for frame in self._reader.feed(data):
             self._take(decode_response(frame))
 
-    def _take(self, message: ReplyFrame | AnswerFrame | BusyFrame | DoorbellFrame | TopicFrame) -> None:
-        if isinstance(message, TopicFrame):
+    def _take(self, message: ReplyFrame | AnswerFrame | BusyFrame | DoorbellFrame | TopicFrame | FetchedFrame) -> None:
+        if isinstance(message, FetchedFrame):
+            if (future := self._fetches.get(message.number)) is not None:
+                _resolve(future, message.body if message.is_known else LookupError("nobody there knows the topic"))
+        elif isinstance(message, TopicFrame):
             handler = self._topics.get(message.topic)
             if handler is not None:
                 handler(message.body)
@@ -296,7 +325,7 @@ class UnixPort(asyncio.Protocol):
     def _next_number(self) -> int:
         if self._transport is None:
             raise LinkClosed("the exchange is not connected")
-        if len(self._replies) + len(self._answers) >= MAX_UNANSWERED:
+        if len(self._replies) + len(self._answers) + len(self._fetches) >= MAX_UNANSWERED:
             raise Busy
         self._number += 1
         return self._number

@@ -22,7 +22,7 @@ from exchange.gateway.intake import Lane
 from exchange.wire.venue import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from exchange.gateway.fanout import _Topic
+    from exchange.gateway.fanout import Topic
     from exchange.gateway.gateway import Gateway
 
 __all__ = ["SocketConnection", "connection_class"]
@@ -70,7 +70,7 @@ class SocketConnection(asyncio.Protocol):
         self.identity: Identity | None = None
         self.cancel_on_disconnect = False
         self.has_logged_out = False
-        self.channels: dict[str, _Topic] = {}
+        self.channels: dict[str, Topic] = {}
         self.lane = Lane(self)
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What all method groups share, and the few questions that all of them ask."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -16,7 +16,8 @@ from exchange.gateway.market import Market
 from exchange.gateway.order_checks import OrderChecks
 from exchange.gateway.settings import GatewaySettings, Readiness
 from exchange.gateway.verify import SignatureChecker
-from exchange.wire.errors import WireError, busy
+from exchange.wire.errors import WireError, busy, elsewhere
+from exchange.wire.methods import Bucket, Method
 from exchange.wire.objects import Order
 from exchange.wire.order_shapes import OrderShapes
 from exchange.wire.params import Text, required, text_of
@@ -26,6 +27,7 @@ from settlement.protocol.eip712 import Action
 __all__ = ["Core", "Handler", "Relay", "RelayRequest", "RelayUnavailable"]
 
 Handler = Callable[[Call], None]
+_LOADING_RETRY_MS: Final = 200
 
 
 class RelayRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,17 @@ class Core(msgspec.Struct, kw_only=True):
     readiness: Callable[[], Readiness]
     relay: Relay | None = None
     started_ns: int = 0
+    exchange_url: str = ""
+    """Where orders go, when this gateway only shows public data."""
+
+    def check_offered(self, method: Method) -> None:
+        """Where only public data is served: WireError 20019 for the rest, -32000 before there is any data."""
+        if not self.exchange_url:
+            return
+        if method.is_private or method.path == "public/login":
+            raise elsewhere(self.exchange_url)
+        if not self.market.is_loaded and method.bucket is not Bucket.FREE:
+            raise busy(_LOADING_RETRY_MS)
 
     def identity(self, call: Call) -> Identity:
         """Who speaks; WireError 14021 before a login, 14026 or 14030 when the key lost its power."""

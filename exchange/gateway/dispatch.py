@@ -77,6 +77,7 @@ class Dispatcher(Work):
         method, client = call.method, call.client
         if method.socket_only and not client.is_socket:
             raise WireError(RpcCode.METHOD_NOT_FOUND, {"method": method.path, "hint": "socket only"})
+        self._core.check_offered(method)
         if method.is_private:
             self._core.identity(call)
         self._charge(call)

@@ -31,7 +31,7 @@ from exchange.wire.errors import WireError
 from exchange.wire.objects import BalanceUpdate, BatchRow, OrderBookFrame, Ticker
 from exchange.wire.venue import COLLATERAL, asset_kind
 
-__all__ = ["Fanout", "Subscriber"]
+__all__ = ["Fanout", "Subscriber", "Topic"]
 
 _OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered | QuotePlaced
 _REFUSED: Final = "14022 log in as the owner of this subaccount first"
@@ -41,14 +41,14 @@ class Subscriber(Protocol):
     """A socket, as the fan-out sees it."""
 
     identity: Identity | None
-    channels: "dict[str, _Topic]"
+    channels: "dict[str, Topic]"
 
     def notify(self, frame: bytes, *, is_private: bool) -> bool:
         """Queue a frame; False when a public one was dropped because the reader lags."""
         ...
 
 
-class _Topic:
+class Topic:
     """One channel that somebody listens to."""
 
     __slots__ = ("channel", "instrument_id", "sent_at", "seq", "shown_version", "subscribers")
@@ -68,8 +68,8 @@ class Fanout:
     def __init__(self, core: Core) -> None:
         """Publish what `core`'s port commits."""
         self._core = core
-        self._topics: dict[str, _Topic] = {}
-        self._sampled: dict[str, _Topic] = {}
+        self._topics: dict[str, Topic] = {}
+        self._sampled: dict[str, Topic] = {}
         self._balances: dict[tuple[int, str], str] = {}
         self._publish_id = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -96,7 +96,7 @@ class Fanout:
         status: dict[str, str] = {}
         for name in _names(call.params.channels):
             try:
-                self._add(name, subscriber)
+                self.add(name, subscriber)
             except BadChannel as error:
                 status[name] = str(error)
             else:
@@ -129,7 +129,8 @@ class Fanout:
         """Send the life of a batch."""
         self._send_to("batches", row)
 
-    def _add(self, name: str, subscriber: Subscriber) -> None:
+    def add(self, name: str, subscriber: Subscriber) -> None:
+        """Put a subscriber on a channel, once. Raises BadChannel."""
         if name in subscriber.channels:
             return
         if len(subscriber.channels) >= self._core.settings.channels_per_socket:
@@ -144,7 +145,7 @@ class Fanout:
         if topic.channel.kind in ("orderbook", "ticker_slim"):
             self._sampled[name] = topic
 
-    def _new_topic(self, name: str) -> _Topic:
+    def _new_topic(self, name: str) -> Topic:
         channel = parse_channel(name)
         instrument_id = 0
         if channel.instrument:
@@ -154,7 +155,7 @@ class Fanout:
             instrument_id = instrument.instrument_id
         elif channel.currency and channel.currency not in self._core.market.currencies():
             raise BadChannel("12002 currency not found")
-        return _Topic(channel, instrument_id)
+        return Topic(channel, instrument_id)
 
     def _check_private(self, channel: Channel, subscriber: Subscriber) -> None:
         if subscriber.identity is None:
@@ -270,7 +271,7 @@ class Fanout:
         if topic is not None:
             self._send(topic, data)
 
-    def _send(self, topic: _Topic, data: Any) -> None:
+    def _send(self, topic: Topic, data: Any) -> None:
         topic.seq += 1
         frame = text_frame(notification(topic.channel.name, data, topic.seq))
         is_private = topic.channel.is_private
@@ -291,7 +292,7 @@ class Fanout:
             else:
                 self._sample_ticker(topic, now)
 
-    def _sample_book(self, topic: _Topic, now: float) -> None:
+    def _sample_book(self, topic: Topic, now: float) -> None:
         book = self._core.market.book(topic.instrument_id)
         if topic.shown_version == book.version and now - topic.sent_at < self._core.settings.quiet_interval_s:
             return
@@ -313,7 +314,7 @@ class Fanout:
         )
         self._send(topic, frame)
 
-    def _sample_ticker(self, topic: _Topic, now: float) -> None:
+    def _sample_ticker(self, topic: Topic, now: float) -> None:
         market = self._core.market
         version = (market.book(topic.instrument_id).version, market.price_version)
         due = now - topic.sent_at

@@ -52,9 +52,14 @@ class Gateway:
         settings: GatewaySettings | None = None,
         readiness: Callable[[], Readiness] | None = None,
         relay: Relay | None = None,
+        fanout: Callable[[Core], Fanout] = Fanout,
+        exchange_url: str = "",
         extra_metrics: Callable[[], dict[str, float]] | None = None,
     ) -> None:
-        """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions on chain."""
+        """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions on chain.
+
+        A market-data gateway has an `exchange_url`, which its refusals of private calls name, and its own `fanout`.
+        """
         self.settings = settings or GatewaySettings()
         market, directory = Market(), Directory(port, clock_ns)
         checker = SignatureChecker(venue)
@@ -74,10 +79,11 @@ class Gateway:
             checker=checker,
             readiness=self.readiness,
             relay=relay,
+            exchange_url=exchange_url,
             started_ns=clock_ns(),
         )
         self.authenticator = Authenticator(directory, clock_ns, self.settings.auth_skew_ms)
-        self.fanout = Fanout(self.core)
+        self.fanout = fanout(self.core)
         self.dispatcher = Dispatcher(self.core, self.fanout, self.authenticator)
         self.intake = Intake(self.dispatcher, checker, self.settings)
         self.dispatcher.orders.intake = self.intake
@@ -90,7 +96,7 @@ class Gateway:
 
     def start(self) -> None:
         """Load the present and begin to stream; needs the running loop."""
-        self.core.port.listen(self._committed)
+        self.core.port.listen(self.committed)
         self.core.market.load(self.core.port)
         self.core.history.oracle.load(self.core.port)
         self.fanout.start()
@@ -139,6 +145,27 @@ class Gateway:
         """Render all counters for `/metrics`."""
         return metrics_text(self, self._extra_metrics() if self._extra_metrics is not None else {})
 
+    def committed(self, outputs: Sequence[Output]) -> None:
+        """Take one commit: first state, then streams, so that a stream never shows older state than its seq."""
+        market, directory, history = self.core.market, self.core.directory, self.core.history
+        of_market, of_directory, of_history = market.EVENTS, directory.EVENTS, history.EVENTS
+        closed: list[int] = []
+        for output in outputs:
+            for event in output.events:
+                kind = type(event)
+                if kind in of_market:
+                    market.apply(event, output.timestamp_ns)
+                if kind in of_directory:
+                    directory.apply(event, output.timestamp_ns)
+                if kind in of_history:
+                    history.record(output, event)
+                    if isinstance(event, BatchClosed):
+                        closed.append(event.batch)
+        self.fanout.publish(outputs)
+        for batch in closed:
+            if batch in history.batches:
+                self.fanout.publish_batch(history.batches[batch])
+
     # --- for connections --------------------------------------------------------------------------------------------
 
     def refuse_socket(self, address: str) -> str:
@@ -180,24 +207,3 @@ class Gateway:
         connections, self._to_flush = self._to_flush, []
         for connection in connections:
             connection.flush()
-
-    def _committed(self, outputs: Sequence[Output]) -> None:
-        """Take one commit: first state, then streams, so that a stream never shows older state than its seq."""
-        market, directory, history = self.core.market, self.core.directory, self.core.history
-        of_market, of_directory, of_history = market.EVENTS, directory.EVENTS, history.EVENTS
-        closed: list[int] = []
-        for output in outputs:
-            for event in output.events:
-                kind = type(event)
-                if kind in of_market:
-                    market.apply(event, output.timestamp_ns)
-                if kind in of_directory:
-                    directory.apply(event, output.timestamp_ns)
-                if kind in of_history:
-                    history.record(output, event)
-                    if isinstance(event, BatchClosed):
-                        closed.append(event.batch)
-        self.fanout.publish(outputs)
-        for batch in closed:
-            if batch in history.batches:
-                self.fanout.publish_batch(history.batches[batch])

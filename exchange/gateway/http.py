@@ -74,6 +74,7 @@ class Rest:
         try:
             raw = await self._body(request)
             method = find_method(path)
+            self._gateway.core.check_offered(method)
             params = decode_params(method.params, raw)
             identity = await self._identify(request) if method.is_private else None
             return await self._perform(request, method, params, identity, raw_id, legacy=legacy)

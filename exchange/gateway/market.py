@@ -23,7 +23,7 @@ from exchange.wire.errors import WireError
 from exchange.wire.objects import TickerStats
 from exchange.wire.venue import asset_kind
 
-__all__ = ["Book", "Market"]
+__all__ = ["Book", "Hour", "Market"]
 
 _SNAPSHOT_LEVELS: Final = 100_000
 _HOUR_NS: Final = 3_600_000_000_000
@@ -77,7 +77,9 @@ class Book:
         return ((price_ticks, levels[price_ticks]) for price_ticks in keys)
 
 
-class _Hour(msgspec.Struct):
+class Hour(msgspec.Struct):
+    """Trades of one instrument in clock hour `hour` since 1970."""
+
     hour: int
     lots: int = 0
     notional_e6: int = 0
@@ -116,7 +118,8 @@ class Market:
         self.is_loaded = False
         self.auctions: dict[int, int] = {}
         """Deadlines of call auctions by instrument, Unix nanoseconds."""
-        self._hours: dict[int, list[_Hour]] = {}
+        self.hours: dict[int, list[Hour]] = {}
+        """Of the last day, by instrument."""
 
     def load(self, port: ExchangePort) -> None:
         """Ask for instruments, prices and books."""
@@ -187,7 +190,7 @@ class Market:
     def stats(self, instrument: Instrument, now_ns: int) -> TickerStats:
         """Figures of the last 24 clock hours, as far as this process saw them."""
         now_hour = now_ns // _HOUR_NS
-        hours = [row for row in self._hours.get(instrument.instrument_id, ()) if row.hour > now_hour - _HOURS]
+        hours = [row for row in self.hours.get(instrument.instrument_id, ()) if row.hour > now_hour - _HOURS]
         lots = sum(row.lots for row in hours)
         notional_e6 = sum(row.notional_e6 for row in hours)
         return TickerStats(
@@ -211,7 +214,7 @@ class Market:
         instrument = self.by_id.get(instrument_id)
         if instrument is not None:
             self.by_name.pop(instrument.name, None)
-        self._hours.pop(instrument_id, None)
+        self.hours.pop(instrument_id, None)
 
     def _book_answer(self, answer: Answer) -> None:
         if isinstance(answer, BookView):
@@ -245,11 +248,11 @@ class Market:
         self.price_version += 1
 
     def _count(self, trade: Trade, timestamp_ns: int) -> None:
-        hours = self._hours.setdefault(trade.instrument, [])
+        hours = self.hours.setdefault(trade.instrument, [])
         hour = timestamp_ns // _HOUR_NS
         if not hours or hours[-1].hour != hour:
             ticks = trade.price_ticks
-            hours.append(_Hour(hour, high_ticks=ticks, low_ticks=ticks, open_ticks=ticks))
+            hours.append(Hour(hour, high_ticks=ticks, low_ticks=ticks, open_ticks=ticks))
             del hours[: -_HOURS - 1]
         row, instrument = hours[-1], self.by_id[trade.instrument]
         row.lots += trade.quantity_lots
@@ -260,7 +263,7 @@ class Market:
         row.close_ticks = trade.price_ticks
 
 
-def _change(hours: list[_Hour]) -> str:
+def _change(hours: list[Hour]) -> str:
     if not hours or not hours[0].open_ticks:
         return "0"
     moved = hours[-1].close_ticks - hours[0].open_ticks

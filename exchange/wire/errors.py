@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.domain.result_codes import ResultCode
 
-__all__ = ["MESSAGES", "RpcCode", "WireError", "busy", "data_text", "message_of"]
+__all__ = ["MESSAGES", "RpcCode", "WireError", "busy", "data_text", "elsewhere", "message_of"]
 
 
 class RpcCode:
@@ -35,6 +35,7 @@ class RpcCode:
     SNAPSHOT_REQUIRED: Final = 20002
     ENVIRONMENT_MISMATCH: Final = 20007
     CHAIN_UNAVAILABLE: Final = 20010
+    PUBLIC_ONLY: Final = 20019
 
 
 MESSAGES: Final[dict[int, str]] = {
@@ -100,6 +101,7 @@ MESSAGES: Final[dict[int, str]] = {
     20016: "Display amount is not allowed with this order type",
     20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
     20018: "The order would move the price too far in a short time",
+    20019: "This gateway serves public data only",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 
@@ -134,6 +136,12 @@ def message_of(code: int) -> str:
 def busy(retry_after_ms: int) -> WireError:
     """-32000 before admission: nothing happened, a retry is safe."""
     return WireError(RpcCode.RATE_LIMIT, {"reason": "busy", "retry_after_ms": retry_after_ms}, "Exchange is busy")
+
+
+def elsewhere(exchange_url: str) -> WireError:
+    """20019: a private call to a gateway that shows public data; `data` names the exchange that takes it."""
+    websocket = "ws" + exchange_url.removeprefix("http") + "/v3/ws"
+    return WireError(RpcCode.PUBLIC_ONLY, {"exchange": exchange_url, "websocket": websocket})
 
 
 def data_text(data: dict[str, object] | str | None) -> str | None:

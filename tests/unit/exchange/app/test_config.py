@@ -22,6 +22,11 @@ from exchange.app.config import ConfigError, Settings, load_settings, shared_fol
         ({"history_blocks": 255}, "history_blocks"),
         ({"history_blocks": -1}, "history_blocks"),
         ({"finality_window_s": -1}, "finality_window_s"),
+        ({"gateways": -1, "redis": "redis://h"}, "gateways -1"),
+        ({"gateways": 65, "redis": "redis://h"}, "gateways 65"),
+        ({"gateways": 1}, "--redis"),
+        ({"gateways": 3, "redis": "redis://h", "port": 65_532}, "no ports are left behind 65533"),
+        ({"gateways": 1, "redis": "redis://h", "chain_port": 65_535}, "no ports are left behind 65535"),
     ],
 )
 def test_bad_value_is_named(given, named):
@@ -54,6 +59,21 @@ def test_arguments_win_over_environment_over_file(tmp_path, monkeypatch):
     monkeypatch.setenv("OFFBOOK_SOMETHING_ELSE", "x")
     settings = load_settings({"port": 1003, "demo": None}, path)
     assert (settings.port, settings.seed, settings.finality_window_s) == (1003, 1002, 1001)
+
+
+@pytest.mark.parametrize(
+    ("given", "ports"),
+    [
+        ({}, ()),
+        ({"gateways": 2}, (8702, 8703)),
+        ({"gateways": 2, "port": 9000}, (9002, 9003)),
+        ({"gateways": 1, "chain_port": 8800}, (8801,)),
+        ({"gateways": 1, "chain_port": 8600}, (8701,)),
+    ],
+)
+def test_gateways_take_the_ports_behind(given, ports):
+    """Behind the exchange's and the chain's, whichever is higher."""
+    assert load_settings({"redis": "redis://h", **given}).gateway_ports == ports
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,46 @@ def test_link_that_is_not_read_is_closed(tmp_path, monkeypatch):
         await server.stop()
 
     asyncio.run(main())
+
+
+def test_fetch_of_a_topic_that_nobody_answers_is_a_lookup_error(tmp_path):
+    """The link goes on."""
+
+    async def story(behind, client):
+        with pytest.raises(LookupError):
+            await client.fetch("nothing", b"")
+        assert len(await client.execute(Clock())) == 1
+
+    run(tmp_path, story)
+
+
+def test_fetch_on_a_closed_link_fails(tmp_path):
+    """Waiting and later ones alike."""
+
+    async def main():
+        server = UnixSocketServer(EchoPort(), tmp_path / "x.sock")
+        await server.start()
+        client = await UnixPort.connect(tmp_path / "x.sock")
+        server.on_fetch("topic", lambda body: body if client.close() is None else b"")
+        for _ in range(2):
+            with pytest.raises(LinkClosed):
+                await client.fetch("topic", b"body")
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_handler_that_refuses_a_fetch_closes_the_link(tmp_path):
+    """A question that is none is garbage like any other."""
+
+    async def main():
+        server = UnixSocketServer(EchoPort(), tmp_path / "x.sock")
+        await server.start()
+        server.on_fetch("topic", lambda body: bytes([int(body)]))
+        client = await UnixPort.connect(tmp_path / "x.sock")
+        assert await client.fetch("topic", b"7") == b"\x07"
+        with pytest.raises(LinkClosed):
+            await client.fetch("topic", b"nonsense")
+        await server.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 10))

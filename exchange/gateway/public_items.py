@@ -1,0 +1,136 @@
+"""Items of the public feeds: what a commit changed for everybody, and notifications as they left.
+
+A trade is made anonymous first: of its parties only the fees stay, which the public history shows.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from exchange.bus.feed_blobs import EVENTS, FRAMES, VENUE
+from exchange.domain.auctions import AuctionEnded, AuctionStarted
+from exchange.domain.events import BatchClosed, BookLevel, Event, FillSide, InstrumentListed, PricesSet, Trade
+from exchange.domain.rounds import ExpirySettled, InstrumentDelisted, OracleRoundSet
+from exchange.domain.views import Output
+from exchange.gateway.market import Market
+from exchange.gateway.settings import Readiness
+from exchange.wire.objects import BatchRow
+
+__all__ = [
+    "BatchItem",
+    "CommitItem",
+    "FrameItem",
+    "ReadinessItem",
+    "decode_item",
+    "encode_item",
+    "events_feed",
+    "frames_feed",
+    "output_of",
+    "party",
+    "public_commits",
+]
+
+_PublicEvent = (
+    BookLevel
+    | Trade
+    | PricesSet
+    | OracleRoundSet
+    | InstrumentListed
+    | InstrumentDelisted
+    | AuctionStarted
+    | AuctionEnded
+    | ExpirySettled
+    | BatchClosed
+)
+_OF_INSTRUMENT: Final = (BookLevel, Trade, InstrumentDelisted, AuctionStarted, AuctionEnded)
+_OF_VENUE: Final = (PricesSet, OracleRoundSet, BatchClosed)
+
+
+class CommitItem(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Public events of one command that belong to one feed."""
+
+    sequence: int
+    timestamp_ns: int
+    events: list[_PublicEvent]
+
+
+class BatchItem(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """What the chain did with a batch."""
+
+    row: BatchRow
+
+
+class ReadinessItem(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """What the exchange says of itself."""
+
+    readiness: Readiness
+
+
+class FrameItem(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A notification with its websocket header: the bytes that every subscriber of `channel` gets."""
+
+    channel: str
+    frame: bytes
+
+
+encode_item: Final = msgspec.msgpack.Encoder().encode
+decode_item: Final = msgspec.msgpack.Decoder(CommitItem | BatchItem | ReadinessItem | FrameItem).decode
+
+
+def events_feed(underlying: str) -> str:
+    """Name of the feed with the events of an underlying, or of the venue for ""."""
+    return f"{underlying or VENUE}.{EVENTS}"
+
+
+def frames_feed(underlying: str) -> str:
+    """Name of the feed with the notifications of an underlying, or of the venue for ""."""
+    return f"{underlying or VENUE}.{FRAMES}"
+
+
+def public_commits(outputs: Iterable[Output], market: Market) -> Iterable[tuple[str, bytes]]:
+    """(feed, item) for every command of a commit that changed something public; `market` has seen it already."""
+    for output in outputs:
+        found: dict[str, list[_PublicEvent]] = {}
+        for event in output.events:
+            feed = _feed_of(event, market)
+            if feed:
+                found.setdefault(feed, []).append(_anonymous(event) if isinstance(event, Trade) else event)  # type: ignore[arg-type] # _feed_of knows public ones only
+        for feed, events in found.items():
+            yield feed, encode_item(CommitItem(output.sequence, output.timestamp_ns, events))
+
+
+def output_of(item: CommitItem) -> Output:
+    """The commit as state and histories take it: no order views, no parties."""
+    return Output(sequence=item.sequence, timestamp_ns=item.timestamp_ns, events=tuple(item.events), orders={})
+
+
+def _feed_of(event: Event, market: Market) -> str:
+    """Feed of an event, "" for private ones."""
+    if isinstance(event, _OF_INSTRUMENT):
+        return events_feed(market.by_id[event.instrument].underlying)
+    if isinstance(event, InstrumentListed):
+        return events_feed(event.instrument.underlying)
+    if isinstance(event, ExpirySettled):
+        return events_feed(event.underlying)
+    return events_feed("") if isinstance(event, _OF_VENUE) else ""
+
+
+def party(fee_e6: int) -> FillSide:
+    """A party of which only the fee is known."""
+    return FillSide(
+        subaccount=0,
+        account_seq=0,
+        order=0,
+        fee_e6=fee_e6,
+        realized_pnl_e6=0,
+        position_lots=0,
+        filled_lots=0,
+        remaining_lots=0,
+        ledger_cash_e6=0,
+        cash_e6=0,
+    )
+
+
+def _anonymous(trade: Trade) -> Trade:
+    return msgspec.structs.replace(trade, maker=party(trade.maker.fee_e6), taker=party(trade.taker.fee_e6))
