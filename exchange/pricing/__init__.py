@@ -13,6 +13,7 @@ from exchange.pricing.grid import Contract, ExpiryState, ScenarioGrid, scenario_
 from exchange.pricing.mark import MarkInputs, MovingAverage, perpetual_mark
 from exchange.pricing.portfolios import ExpiryTerms, OptionLeg, value_expiry
 from exchange.pricing.quotes import OptionQuote, QuotedVolatility, quoted_volatilities
+from exchange.pricing.realized import realized_volatility
 from exchange.pricing.scenarios import (
     ForwardParts,
     ShockParameters,
@@ -22,12 +23,15 @@ from exchange.pricing.scenarios import (
     sign_discounts,
 )
 from exchange.pricing.smile import SviSlice
+from exchange.pricing.variance_index import ChainPrice, ExpiryVariance, expiry_variance, index_volatility
 
 __all__ = [
     "Chain",
+    "ChainPrice",
     "Contract",
     "ExpiryState",
     "ExpiryTerms",
+    "ExpiryVariance",
     "ForwardParts",
     "Gate",
     "Greeks",
@@ -43,16 +47,19 @@ __all__ = [
     "SviSlice",
     "TrustParameters",
     "discount_factor",
+    "expiry_variance",
     "external_forward",
     "failed_gate",
     "forward_by_parity",
     "greeks",
     "implied_volatility",
+    "index_volatility",
     "intrinsic_value",
     "perpetual_mark",
     "plan_columns",
     "price",
     "quoted_volatilities",
+    "realized_volatility",
     "scenario_prices",
     "sign_discounts",
     "value_expiry",

@@ -65,11 +65,13 @@ def fit_slice(
     start: SviSlice | None = None,
     earlier: SviSlice | None = None,
     later: SviSlice | None = None,
+    avoid_arbitrage: bool = True,
 ) -> SliceFit | None:
     """Fit a slice `years` from expiry; None with fewer than five strikes, or where the search finds no slice.
 
     `start`: the slice before this one, a good place to begin. `earlier` and `later`: the expiries beside this one, each
-    scaled to its own time left, between whose variances this one should stay. Deterministic for equal inputs on one
+    scaled to its own time left, between whose variances this one should stay. Without `avoid_arbitrage` the slice is
+    what the quotes say, for whoever looks for arbitrage in them. Deterministic for equal inputs on one
     machine. Raises ValueError for a time that is not above 0.
     """
     if not (math.isfinite(years) and years > 0.0):
@@ -84,7 +86,7 @@ def fit_slice(
             best = smile
         if best is not None and _agreement(points, best) >= _SETTLED_AGREEMENT:
             break
-    if best is not None and problem.is_pressed(best):
+    if best is not None and avoid_arbitrage and problem.is_pressed(best):
         best = problem.search_beside(best)
     return None if best is None else SliceFit(best, _agreement(points, best), problem.deviation(best), len(points))
 
