@@ -74,6 +74,38 @@ def test_p46_candles_have_no_holes(exchange):
     story(exchange, steps)
 
 
+def test_p49_an_order_can_be_previewed(exchange):
+    """Fills, average, slippage, fee and the margin afterwards: the order that is then placed does just that."""
+
+    async def steps(desk):
+        await desk.two.sell(PERP, desk.lots(2), desk.price(1_000))
+        quote = await desk.one.order_quote(PERP, "buy", desk.lots(3), desk.price(2_000))
+        order = (await desk.one.buy(PERP, desk.lots(3), desk.price(2_000)))["order"]
+        left = (await desk.one.subaccount())["initial_margin"]
+        assert quote["is_valid"]
+        assert quote["fills"] == [[desk.price(1_000), desk.lots(2)]]
+        assert Decimal(quote["slippage_bps"]) > 0
+        assert quote["estimated_order_status"] == order["order_status"]
+        # Index and mark may have moved in between.
+        assert abs(Decimal(quote["estimated_fee"]) / Decimal(order["order_fee"]) - 1) < Decimal("0.01")
+        assert quote["estimated_fill_price"] == order["average_price"]
+        assert abs(Decimal(quote["post_initial_margin"]) - Decimal(left)) < 1
+
+    story(exchange, steps)
+
+
+def test_p49_a_preview_says_why_an_order_would_be_refused(exchange):
+    """The reason in words, the account as it is, and nothing placed."""
+
+    async def steps(desk):
+        quote = await desk.one.order_quote(PERP, "sell", desk.lots(), desk.price(), reduce_only=True)
+        assert (quote["is_valid"], quote["invalid_reason"]) == (False, "Reduce only reject")
+        assert quote["pre_initial_margin"] == quote["post_initial_margin"]
+        assert await desk.one.open_orders() == []
+
+    story(exchange, steps)
+
+
 def test_p50_each_reply_tells_the_budget(exchange):
     """Cost, what is left and when it is whole again; every bucket stands in `public/get_limits`."""
 
