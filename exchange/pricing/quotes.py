@@ -5,20 +5,23 @@ Prices are USDC per unit of the underlying, volatilities fractions, `years` of 3
 """
 
 import math
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from exchange.pricing.black76 import Option, greeks, implied_volatility
+from exchange.pricing.chains import Chain, implied_volatilities
 
-__all__ = ["OptionQuote", "QuotedVolatility", "quoted_volatilities", "volatility_e9"]
+__all__ = ["OptionQuote", "QuotedVolatility", "quoted_volatilities", "volatilities_e9"]
 
 WIDEST_SPREAD: Final = 0.10
 """Quotes wider than this many volatility points (0.10 = ten) say too little to be fitted. Ours."""
 _NARROWEST_SPREAD: Final = 0.001
 """No quote weighs more than one of a tenth of a point: a locked pair must not decide alone."""
 _E9: Final = 1e9
+_YEAR_NS: Final = 365.0 * 86_400.0 * 1e9
 
 
 class OptionQuote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -82,24 +85,25 @@ def quoted_volatilities(
     return [row for row in rows if row is not None and row.spread <= widest]
 
 
-def volatility_e9(
-    *, is_call: bool, price_e9: int, forward_e9: int, strike_e9: int, seconds_left: int, tick_e9: int
-) -> int | None:
-    """Volatility in 1e-9 of a price in 1e-9 USDC, undiscounted, rounded to the nearest; None where there is none.
+def volatilities_e9(
+    rows: Sequence[tuple[bool, int, int]], *, forward_e9: int, left_ns: int, tick_e9: int
+) -> list[int | None]:
+    """Volatility in 1e-9 of each (is call, strike in 1e-9 USDC, price in 1e-9 USDC) of an expiry, undiscounted.
 
-    For whoever keeps integers: the floats stay inside.
+    Rounded to the nearest; None where a price has none: at or outside its bounds, or with half a tick of time value or
+    less. For whoever keeps integers: the floats stay inside. All of a chain in one compiled call.
     """
-    try:
-        option = Option(
-            is_call=is_call,
-            forward=forward_e9 / _E9,
-            strike=strike_e9 / _E9,
-            years=seconds_left / (365.0 * 86_400.0),
-        )
-    except ValueError:
-        return None
-    found = implied_volatility(option, price_e9 / _E9, lowest_value=tick_e9 / _E9 / 2.0)
-    return None if found is None else round(found * _E9)
+    count = len(rows)
+    chain = Chain(
+        is_call=bytearray(is_call for is_call, _, _ in rows),
+        forward=array("d", [forward_e9 / _E9]) * count,
+        strike=array("d", [strike_e9 / _E9 for _, strike_e9, _ in rows]),
+        years=array("d", [left_ns / _YEAR_NS]) * count,
+        discount=array("d", [1.0]) * count,
+    )
+    values = array("d", [price_e9 / _E9 for _, _, price_e9 in rows])
+    found = implied_volatilities(chain, values, lowest_value=tick_e9 / _E9 / 2.0)
+    return [None if math.isnan(value) else round(value * _E9) for value in found]
 
 
 def _volatility(

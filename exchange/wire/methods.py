@@ -68,6 +68,7 @@ _TABLE: Final = (
     _public("get_funding_rate_history", p.FundingRateParams),
     _public("get_option_settlement_prices", p.CurrencyParams),
     _public("get_order_book", p.OrderBookParams),
+    Method(path="public/get_option_chain", params=p.OptionChainParams, cost=5),
     _public("getRateLimits"),
     _public("get_limits"),
     _public("check_signature", p.CheckSignatureParams),

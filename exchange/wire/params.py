@@ -27,6 +27,7 @@ __all__ = [
     "LoginParams",
     "MmpParams",
     "NoParams",
+    "OptionChainParams",
     "OrderBookParams",
     "OrderParams",
     "OrderQuoteParams",
@@ -111,6 +112,14 @@ class TickersParams(Params):
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_type",)
     instrument_type: str | None = None
+    currency: str | None = None
+    expiry_date: Text | None = None
+
+
+class OptionChainParams(Params):
+    """public/get_option_chain; the date as YYYYMMDD."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("currency",)
     currency: str | None = None
     expiry_date: Text | None = None
 

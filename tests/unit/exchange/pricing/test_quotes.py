@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from exchange.pricing.quotes import quoted_volatilities, volatility_e9
+from exchange.pricing.quotes import quoted_volatilities, volatilities_e9
 from tests.fakes.chain_books import SMILE, chain_quotes, spoilt
 
 UNREADABLE = [
@@ -70,15 +70,36 @@ def test_weight_is_vega_by_the_square_of_the_spread():
     assert one.weight == pytest.approx(vega / (100 * one.spread) ** 2, rel=1e-9)
 
 
+CALL_2100 = (True, 2_100 * 10**9, 60 * 10**9)
+CHAIN = {"forward_e9": 2_000 * 10**9, "left_ns": 3_153_600 * 10**9, "tick_e9": 10**8}
+
+
 @pytest.mark.parametrize(
-    "change",
-    [{"seconds_left": 0}, {"price_e9": 0}, {"price_e9": 3_000 * 10**9}, {"forward_e9": 0}, {"tick_e9": 10**13}],
+    ("row", "change"),
+    [
+        (CALL_2100, {"left_ns": 0}),
+        (CALL_2100, {"left_ns": -1}),
+        (CALL_2100, {"forward_e9": 0}),
+        (CALL_2100, {"tick_e9": 10**13}),
+        ((True, 2_100 * 10**9, 0), {}),
+        ((True, 2_100 * 10**9, 2_000 * 10**9), {}),
+        ((True, 1_900 * 10**9, 99 * 10**9), {}),
+        ((True, 0, 60 * 10**9), {}),
+    ],
 )
-def test_no_integer_volatility_where_there_is_none(change):
-    """None, never 0."""
-    good = {
-        "is_call": True, "price_e9": 60 * 10**9, "forward_e9": 2_000 * 10**9, "strike_e9": 2_100 * 10**9,
-        "seconds_left": 3_153_600, "tick_e9": 10**8,
-    }  # fmt: skip
-    assert volatility_e9(**good | change) is None
-    assert 300_000_000 < volatility_e9(**good) < 500_000_000
+def test_no_integer_volatility_where_there_is_none(row, change):
+    """None, never 0; the row beside it keeps its own."""
+    assert volatilities_e9([row], **CHAIN | change) == [None]
+    good, bad = volatilities_e9([CALL_2100, row], **CHAIN) if not change else (1, None)
+    assert (good is not None, bad) == (True, None)
+
+
+def test_integer_volatilities_are_those_of_the_prices():
+    """Calls and puts of a smile, each rounded to the nearest 1e-9; nothing for no rows."""
+    quotes = chain_quotes()
+    rows = [(quote.is_call, round(quote.strike * 1e9), round(quote.middle * 1e9)) for quote in quotes]
+    found = volatilities_e9(rows, forward_e9=2_000 * 10**9, left_ns=round(0.1 * 365 * 86_400 * 1e9), tick_e9=10**6)
+    for quote, value in zip(quotes, found, strict=True):
+        place = math.log(quote.strike / 2_000.0)
+        assert value == pytest.approx(1e9 * math.sqrt(SMILE.raw_variance(place) / SMILE.years), abs=100)
+    assert volatilities_e9([], **CHAIN) == []
