@@ -8,8 +8,8 @@ scipy takes a second to import: only this module and those that fit (`surface`) 
 """
 
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -153,33 +153,35 @@ class _Problem:
 
     def search(self, begin: Vector) -> SviSlice | None:
         """Fit the quotes alone; None where the search ends at no slice."""
-        found = least_squares(
+        return self._searched(
             self._misses,
             begin,
             jac=self._slopes,
-            bounds=(self.lower, self.upper),
-            x_scale=np.maximum(np.abs(begin), 1e-3),
-            loss="soft_l1",
-            f_scale=_LOSS_SCALE,
             ftol=_TOLERANCE,
             xtol=_TOLERANCE,
             gtol=_TOLERANCE,
             max_nfev=_MAX_EVALUATIONS,
         )
-        return self._slice(found.x)
 
     def search_beside(self, smile: SviSlice) -> SviSlice | None:
         """Fit again from `smile` on, with what negative density and crossings cost."""
         begin = self._inside(_parameters(smile))
-        found = least_squares(
-            self._costs,
-            begin,
-            bounds=(self.lower, self.upper),
-            x_scale=np.maximum(np.abs(begin), 1e-3),
-            loss="soft_l1",
-            f_scale=_LOSS_SCALE,
-            max_nfev=_MAX_COSTLY_EVALUATIONS,
-        )
+        return self._searched(self._costs, begin, max_nfev=_MAX_COSTLY_EVALUATIONS)
+
+    def _searched(self, residuals: Callable[[Vector], Vector], begin: Vector, **options: Any) -> SviSlice | None:
+        try:
+            found = least_squares(
+                residuals,
+                begin,
+                bounds=(self.lower, self.upper),
+                x_scale=np.maximum(np.abs(begin), 1e-3),
+                loss="soft_l1",
+                f_scale=_LOSS_SCALE,
+                **options,
+            )
+        except (ValueError, np.linalg.LinAlgError):
+            # Quotes that overflow, or a decomposition that does not converge: no slice, like any other bad book.
+            return None
         return self._slice(found.x)
 
     def is_pressed(self, smile: SviSlice) -> bool:

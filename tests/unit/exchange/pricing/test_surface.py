@@ -5,9 +5,11 @@ import math
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from exchange.pricing.gates import at_years, failed_gate
-from exchange.pricing.quotes import QuotedVolatility
+from exchange.pricing.quotes import OptionQuote, QuotedVolatility
 from exchange.pricing.smile import SviSlice, crosses_calendar
 from exchange.pricing.surface import ChainBook, ExpirySlice, Surface, blended, mark_volatility
 from tests.fakes.chain_books import SMILE, STRIKES, chain_quotes, spoilt
@@ -189,6 +191,37 @@ def test_what_is_published_never_crosses_while_everything_moves():
         assert all(failed_gate(smile, forward=forward, strikes=STRIKES) is None for smile, forward in rows)
         assert not any(crosses_calendar(near, far) for (near, _), (far, _) in itertools.pairwise(rows))
     assert count == 60
+
+
+ANYTHING = st.one_of(
+    st.floats(), st.sampled_from([0.0, -1.0, 1e-300, 1e300, 1.0, 50.0, 200.0]), st.floats(0.1, 1_000.0)
+)
+GARBAGE = st.builds(
+    OptionQuote,
+    is_call=st.booleans(),
+    strike=st.one_of(st.sampled_from(STRIKES), ANYTHING),
+    bid=ANYTHING,
+    ask=ANYTHING,
+    bid_size=st.one_of(st.just(1.0), ANYTHING),
+    ask_size=st.one_of(st.just(1.0), ANYTHING),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(first=st.lists(GARBAGE, max_size=40), mixed=st.integers(0, 24), spot=st.sampled_from([SPOT, 1e-9, 1e12]))
+def test_no_garbage_is_published_and_none_raises(first, mixed, spot):
+    """Whatever stands in the books, alone or beside true quotes: no slice, or one that passes every gate."""
+    surface = Surface()
+    true = book(outside=SMILE).quotes[:mixed]
+    for step in range(2):
+        now_s = NOW_S + 10 * step
+        garbage = ChainBook(quotes=(*first, *true), strikes=STRIKES, tick=0.1, outside=SMILE if step else None)
+        for row in surface.refresh({NEAR_S: garbage}, spot=spot, now_s=now_s).values():
+            assert failed_gate(row.smile, forward=row.forward, strikes=STRIKES, tolerance=0.05) is None
+            assert 0.0 <= row.confidence <= 1.0
+            for strike in STRIKES:
+                marks = [mark_volatility(row, strike=strike, is_call=is_call) for is_call in (True, False)]
+                assert all(math.isfinite(mark) and mark >= 0.0 for mark in marks)
 
 
 def quoted(bid, ask, strike=2_000.0):
