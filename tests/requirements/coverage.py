@@ -57,7 +57,6 @@ MISSING: Final = {
     45: "pages go by number",
     47: "no option chain",
     48: "no simulate",
-    55: "no bridge status",
 }
 """No test shows it; mostly because it is not built."""
 
