@@ -90,6 +90,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Paid (< 0) or received since the position was opened."""
     pending_funding_e6: int = 0
     """Due since the last oracle round that charged it, rounded down; equity counts it already."""
+    liquidation_ticks: int = 0
+    """Of a perpetual: where the account falls below maintenance if only this price moves; 0: nowhere."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +192,8 @@ class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
     margin_e6: int
     """Initial margin left after the worst fill of everything open, before the order; rounded down."""
     margin_after_e6: int
+    liquidation_ticks: int = 0
+    """Of a perpetual, after the fills; 0: nowhere."""
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,8 @@ class OrderQuote(msgspec.Struct, kw_only=True):
     estimated_realized_pnl_excl_fees: str
     pre_initial_margin: str
     post_initial_margin: str
-    post_liquidation_price: str | None = None
+    post_liquidation_price: str | None
+    """Of a perpetual, after the fills, if only its price moves; null where no price would do it."""
     max_amount: str | None = None
     is_valid: bool
     invalid_reason: str | None
@@ -62,6 +63,7 @@ def order_quote(view: PreviewView, instrument: Instrument, side: Side, *, mark_e
         estimated_realized_pnl_excl_fees=format_e6(view.realized_pnl_e6),
         pre_initial_margin=format_e6(view.margin_e6),
         post_initial_margin=format_e6(view.margin_after_e6),
+        post_liquidation_price=instrument.price_text(view.liquidation_ticks) if view.liquidation_ticks else None,
         is_valid=view.code is ResultCode.OK,
         invalid_reason=None if view.code is ResultCode.OK else WireError(view.code).message,
         fills=[(instrument.price_text(price), instrument.quantity_text(size)) for price, size in view.fills],

@@ -90,6 +90,7 @@ def test_p49_an_order_can_be_previewed(exchange):
         assert abs(Decimal(quote["estimated_fee"]) / Decimal(order["order_fee"]) - 1) < Decimal("0.01")
         assert quote["estimated_fill_price"] == order["average_price"]
         assert abs(Decimal(quote["post_initial_margin"]) - Decimal(left)) < 1
+        assert quote["post_liquidation_price"] == (await desk.one.positions())[0]["liquidation_price"]
 
     story(exchange, steps)
 
