@@ -11,7 +11,7 @@ from exchange.wire.errors import WireError
 from exchange.wire.option_chain import MODEL, OptionChain, QuotedOption, chain_expiry, chain_row
 from exchange.wire.params import OptionChainParams, required, text_of
 
-__all__ = ["OptionChains", "chain_of"]
+__all__ = ["OptionChains", "chain_of", "quoted_volatilities_e9"]
 
 
 class OptionChains:
@@ -77,6 +77,15 @@ def _quoted(core: Core, rows: list[Instrument], forward_e9: int | None, now_ns: 
         )
         for row, bid, ask, bid_iv, ask_iv in zip(rows, bids, asks, bid_ivs, ask_ivs, strict=True)
     ]
+
+
+def quoted_volatilities_e9(core: Core, row: Instrument) -> tuple[int | None, int | None]:
+    """Volatilities of an option's best bid and ask in 1e-9, at the time of the last round; None where there is none."""
+    prices, book = core.market.prices, core.market.book(row.instrument_id)
+    forward_e9 = prices.forward_e9.get((row.underlying, row.expiry_s))
+    levels = [book.best(Side.BUY), book.best(Side.SELL)]
+    bid, ask = _volatilities([row, row], levels, forward_e9, prices.timestamp_ns)
+    return bid, ask
 
 
 def _volatilities(

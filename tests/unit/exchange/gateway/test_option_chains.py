@@ -169,3 +169,22 @@ def test_no_volatility_at_the_money_outside_of_the_strikes() -> None:
             assert (header["atm_iv"], header["null_reasons"]["atm_iv"]) == (None, "no_marks_around_forward")
 
     run(story())
+
+
+def test_a_ticker_has_the_volatilities_of_its_quotes() -> None:
+    """Those of the chain but for the time since the last round; "0" for a side that is empty, as Derive has it."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            call, _ = options(live)
+            named = {"instrument_name": call.name}
+            empty = (await client.call("public/get_ticker", named))["option_pricing"]
+            assert (empty["bi"], empty["ai"]) == ("0", "0")
+            await quote(client, call.name, "2400", "2600")
+            shown = (await client.call("public/get_ticker", named))["option_pricing"]
+            row = (await client.call(METHOD, {"currency": "BTC"}))["rows"][1]
+            assert math.isclose(float(shown["bi"]), float(row["bid_iv"]), rel_tol=1e-4)
+            assert math.isclose(float(shown["ai"]), float(row["ask_iv"]), rel_tol=1e-4)
+            assert 0.3 < float(shown["bi"]) < float(shown["ai"]) < 1.0
+
+    run(story())
