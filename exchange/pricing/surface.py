@@ -1,9 +1,10 @@
 """The volatility surface of one underlying, kept from its own books (risk.md 5.4): forwards, slices, marks.
 
 Each refresh takes the quotes of some expiries. What the book gives is smoothed, passes every gate beside its published
-neighbours, and only then replaces the slice before it; otherwise the last good one stays, with less confidence, for as
-long as a volatility may be old (risk.md 3.3). After that an outside slice takes its place, if there is one; else the
-expiry has none and nothing of it may be published. Nothing here reads a clock.
+neighbours, and only then replaces the slice before it. Three or four quoted strikes move the level of a known shape
+(their own before, else a neighbour's: SSVI). Otherwise the last good one stays, with less confidence, for as long as a
+volatility may be old (risk.md 3.3). After that an outside slice takes its place, if there is one; else the expiry has
+none and nothing of it may be published. Nothing here reads a clock.
 """
 
 import math
@@ -16,6 +17,7 @@ from exchange.pricing.forwards import external_forward, forward_by_parity
 from exchange.pricing.gates import Gate, at_years, failed_gate
 from exchange.pricing.quotes import OptionQuote, QuotedVolatility, quoted_volatilities
 from exchange.pricing.smile import SviSlice
+from exchange.pricing.ssvi import fit_level
 from exchange.pricing.svi_fit import fit_slice
 
 __all__ = ["ChainBook", "ExpirySlice", "Surface", "SurfaceSettings", "blended", "mark_volatility"]
@@ -146,6 +148,9 @@ class Surface:
         """What the quotes give, if it may be published; and why not."""
         start = None if before is None else before.smile
         fit = fit_slice(quoted, years=years, start=start, earlier=neighbours.earlier, later=neighbours.later)
+        shape = start or neighbours.later or neighbours.earlier
+        if fit is None and shape is not None:
+            fit = fit_level(quoted, shape, years=years)
         if fit is None:
             return None, "quotes"
         if fit.agreement < self._settings.least_agreement:

@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from exchange.pricing.quotes import QuotedVolatility
 from exchange.pricing.smile import SviSlice
 
-__all__ = ["SliceFit", "fit_slice"]
+__all__ = ["SliceFit", "agreement_of", "fit_slice"]
 
 _FEWEST_STRIKES: Final = 5
 """As many as SVI has parameters."""
@@ -84,11 +84,11 @@ def fit_slice(
         smile = problem.search(begin)
         if smile is not None and (best is None or problem.deviation(smile) < problem.deviation(best)):
             best = smile
-        if best is not None and _agreement(points, best) >= _SETTLED_AGREEMENT:
+        if best is not None and agreement_of(points, best) >= _SETTLED_AGREEMENT:
             break
     if best is not None and avoid_arbitrage and problem.is_pressed(best):
         best = problem.search_beside(best)
-    return None if best is None else SliceFit(best, _agreement(points, best), problem.deviation(best), len(points))
+    return None if best is None else SliceFit(best, agreement_of(points, best), problem.deviation(best), len(points))
 
 
 class _Problem:
@@ -253,7 +253,8 @@ def _parameters(smile: SviSlice) -> tuple[float, float, float, float, float]:
     return lowest, smile.b, smile.rho, smile.m, smile.sigma
 
 
-def _agreement(points: Sequence[QuotedVolatility], smile: SviSlice) -> float:
+def agreement_of(points: Sequence[QuotedVolatility], smile: SviSlice) -> float:
+    """Share of the points whose bid and ask volatility hold the slice, or that it misses by half a point at most."""
     held = 0
     for point in points:
         fitted = math.sqrt(smile.raw_variance(point.log_moneyness) / smile.years)

@@ -64,7 +64,7 @@ def test_a_spot_that_is_no_price_is_refused(spot):
 
 WILD_HALF = {"wild half": lambda row: spoilt(row, "wild") if int(row.strike) % 200 else row}
 DEAD = {how: (lambda row, how=how: spoilt(row, how)) for how in UNREADABLE}
-FEW = {"too few": lambda row: row if row.strike in STRIKES[:4] else None, "empty": lambda row: None}
+FEW = {"too few": lambda row: row if row.strike in STRIKES[4:6] else None, "empty": lambda row: None}
 
 
 @pytest.mark.parametrize(("how", "change"), (WILD_HALF | DEAD | FEW).items())
@@ -168,6 +168,19 @@ def test_a_thin_book_moves_by_a_tenth_per_minute_at_most():
     assert found.from_book
     assert found.confidence == pytest.approx(0.5)
     assert at_money(found) / before - 1 == pytest.approx(0.1 * 10 / 60, rel=1e-3)
+
+
+def test_three_strikes_move_the_level_of_a_known_shape():
+    """Of the slice before; of a neighbour where there was none. Confidence is three of twelve strikes."""
+    three = {"change": lambda row: row if row.strike in STRIKES[4:7] else None}
+    surface = seeded()
+    found = surface.refresh({NEAR_S: book(now_s=NOW_S + 30, factor=1.04, **three)}, spot=SPOT, now_s=NOW_S + 30)[NEAR_S]
+    assert (found.from_book, found.refused, found.confidence) == (True, "", pytest.approx(3 / 12))
+    assert at_money(found) / at_money(seeded().published(NEAR_S)) == pytest.approx(1.04, rel=0.005)
+    fresh = Surface()
+    found = fresh.refresh({NEAR_S: book(**three), FAR_S: book(FAR_S)}, spot=SPOT, now_s=NOW_S)[NEAR_S]
+    assert found.from_book
+    assert at_money(found) == pytest.approx(at_money(seeded().published(NEAR_S)), rel=0.03)
 
 
 def test_what_is_published_never_crosses_while_everything_moves():
