@@ -31,6 +31,7 @@ from exchange.domain.views import (
     PricesView,
     Query,
     SessionKeyView,
+    SimulateAccount,
     SummaryView,
     WalletView,
 )
@@ -39,6 +40,7 @@ from exchange.engine.liquidation_prices import liquidation_ticks_after, maintena
 from exchange.engine.orders import find_order
 from exchange.engine.previews import preview_order
 from exchange.engine.records import Account, Expiry, MmpGroup, Order
+from exchange.engine.simulations import simulate_account
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
@@ -67,6 +69,8 @@ def answer(state: State, query: Query) -> Answer:
             return _wallet_view(state, query.owner)
         case PreviewOrder():
             return preview_order(state, query.place)
+        case SimulateAccount():
+            return simulate_account(state, query)
         case _:
             return _answer_market(state, query)
 

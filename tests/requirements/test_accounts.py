@@ -7,7 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from exchange.client.margin import margin_of
+from exchange.client.markets import decimal_e9
 from exchange.domain.instrument import OffGrid
+from exchange.wire.decimals import format_e6
 from tests.requirements.desk import PERP, raw_socket, refusal, story
 
 
@@ -70,6 +73,26 @@ def test_p46_candles_have_no_holes(exchange):
         times = [bar["timestamp_bucket"] for bar in bars]
         assert times == list(range(times[0], times[-1] + 60, 60))
         assert sum(Decimal(bar["volume_contracts"]) for bar in bars) > 0
+
+    story(exchange, steps)
+
+
+def test_p48_margin_is_computed_again_from_what_the_exchange_says_it_used(exchange):
+    """Every input is in the answer; the client's own function gives the result, and says what a change would do."""
+
+    async def steps(desk):
+        await desk.fill(5)
+        shown = await desk.one.simulate({PERP: f"-{desk.lots(8)}"})
+        result = margin_of(shown["inputs"])
+        assert format_e6(result.equity_e6) == shown["subaccount_value"]
+        assert format_e6(result.equity_e6 - result.initial_requirement_e6) == shown["initial_margin"]
+        [market] = shown["inputs"]["portfolio"]["markets"]
+        assert market["perpetuals"][0]["amount_e9"] == -3 * decimal_e9(desk.lots())
+        market["perpetuals"][0]["amount_e9"] *= 2
+        doubled = margin_of(shown["inputs"])
+        assert doubled.maintenance_requirement_e6 in range(
+            2 * result.maintenance_requirement_e6 - 1, 2 * result.maintenance_requirement_e6 + 1
+        )
 
     story(exchange, steps)
 
