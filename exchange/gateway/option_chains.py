@@ -8,8 +8,8 @@ from exchange.gateway.market import Level
 from exchange.pricing.quotes import volatilities_e9
 from exchange.wire.decimals import format_e9
 from exchange.wire.errors import WireError
-from exchange.wire.option_chain import MODEL, OptionChain, QuotedOption, chain_expiry, chain_row
-from exchange.wire.params import OptionChainParams, required, text_of
+from exchange.wire.option_chain import MODEL, OptionChain, OptionChainParams, QuotedOption, chain_expiry, chain_row
+from exchange.wire.params import required, text_of
 
 __all__ = ["OptionChains", "chain_of", "quoted_volatilities_e9"]
 

@@ -1,7 +1,7 @@
 """A whole option chain in the words of the wire (api.md 10.5): what cannot be computed is null and says why."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -9,13 +9,22 @@ from exchange.domain.commands import MarkRow
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import floor_div
 from exchange.wire.decimals import format_e9, format_e12
+from exchange.wire.params import Params, Text
 
-__all__ = ["ChainExpiry", "ChainRow", "OptionChain", "QuotedOption", "chain_expiry", "chain_row"]
+__all__ = ["ChainExpiry", "ChainRow", "OptionChain", "OptionChainParams", "QuotedOption", "chain_expiry", "chain_row"]
 
 MODEL: Final = "black76"
 _YEAR_S: Final = 31_536_000
 _NS_PER_MS: Final = 1_000_000
 Level = tuple[int, int]
+
+
+class OptionChainParams(Params):
+    """public/get_option_chain; the date as YYYYMMDD."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("currency",)
+    currency: str | None = None
+    expiry_date: Text | None = None
 
 
 class QuotedOption(msgspec.Struct, frozen=True, kw_only=True):

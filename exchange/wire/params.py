@@ -27,7 +27,6 @@ __all__ = [
     "LoginParams",
     "MmpParams",
     "NoParams",
-    "OptionChainParams",
     "OrderBookParams",
     "OrderParams",
     "OrderQuoteParams",
@@ -114,14 +113,6 @@ class TickersParams(Params):
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_type",)
     instrument_type: str | None = None
-    currency: str | None = None
-    expiry_date: Text | None = None
-
-
-class OptionChainParams(Params):
-    """public/get_option_chain; the date as YYYYMMDD."""
-
-    REQUIRED: ClassVar[tuple[str, ...]] = ("currency",)
     currency: str | None = None
     expiry_date: Text | None = None
 
