@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.domain.commands import ChainRequestKind, Side
+from exchange.domain.commands import ChainRequestKind, OrderFlag, Side
 from exchange.domain.events import (
     BatchClosed,
     Event,
@@ -22,10 +22,11 @@ from exchange.domain.events import (
     RequestApplied,
     Trade,
 )
+from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.rounds import InstrumentSettled, OracleRoundSet, PositionExpired
-from settlement.protocol.batch import BatchInput, Fill, order_fills_of
+from settlement.protocol.batch import BatchInput, Fill, Leg, OrderFill, order_fills_of
 from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
@@ -71,6 +72,7 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     requests: list[RequestApplied]
     vector: list[tuple[int, int]]
     touched: list[int]
+    funded: list[FundPaid]
 
 
 class BatchAssembler:
@@ -87,6 +89,9 @@ class BatchAssembler:
         self._requests: list[RequestApplied] = []
         self._vector: dict[int, int] = {}
         self._touched: list[int] = []
+        self._funded: list[FundPaid] = []
+        self._liquidations: set[int] = set()
+        """Orders of the engine's own; each ends inside its command."""
 
     @classmethod
     def resume(
@@ -116,7 +121,7 @@ class BatchAssembler:
     @property
     def has_open_content(self) -> bool:
         """Whether fills, requests or payoffs wait for the next BatchClosed."""
-        return bool(self._fills or self._requests or self._touched)
+        return bool(self._fills or self._requests or self._touched or self._funded)
 
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
@@ -126,6 +131,8 @@ class BatchAssembler:
         for event in item.events:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
+            elif isinstance(event, Deleveraged):
+                self._fills.append(_deleveraged(event))
             elif isinstance(event, MassQuoted):
                 call = event.digest
             elif isinstance(event, QuotePlaced):
@@ -140,9 +147,13 @@ class BatchAssembler:
         """What fills will need: digests of orders, units of instruments; and requests."""
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
+            if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
+                self._refs[event.order] = event.order.to_bytes(32, "big")
+                self._liquidations.add(event.order)
         elif isinstance(event, OrderClosed):
             self._refs.pop(event.order, None)
             self._quotes.discard(event.order)
+            self._liquidations.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         elif isinstance(event, RequestApplied):
@@ -153,12 +164,16 @@ class BatchAssembler:
             self._vector[event.instrument] = event.value_e12
         elif isinstance(event, PositionExpired):
             self._touched.append(event.subaccount)
+        elif isinstance(event, FundPaid):
+            self._funded.append(event)
 
     def _take_quote(self, order: int, digest: bytes) -> None:
         self._refs[order] = quote_ref(digest, order & 0xFF)
         self._quotes.add(order)
 
     def _kind(self, order: int) -> OrderKind:
+        if order in self._liquidations:
+            return OrderKind.LIQUIDATION
         return OrderKind.QUOTE if order in self._quotes else OrderKind.ORDER
 
     def dump(self) -> bytes:
@@ -175,6 +190,7 @@ class BatchAssembler:
                 self._requests,
                 sorted(self._vector.items()),
                 self._touched,
+                self._funded,
             )
         )
 
@@ -197,6 +213,7 @@ class BatchAssembler:
         assembler._requests = list(state.requests)
         assembler._vector = dict(state.vector)
         assembler._touched = list(state.touched)
+        assembler._funded = list(state.funded)
         return assembler
 
     def _fill(self, trade: Trade) -> Fill:
@@ -230,6 +247,7 @@ class BatchAssembler:
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
         touched, self._touched = self._touched, []
+        funded, self._funded = self._funded, []
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(
@@ -237,7 +255,8 @@ class BatchAssembler:
                 match_from_s=event.match_from_s,
                 match_to_s=event.match_to_s,
                 fills=fills,
-                order_fills=order_fills_of(fills),
+                order_fills=[*order_fills_of(fills), *map(_fund_fill, funded)],
+                extra_legs=[_fund_leg(row) for row in funded],
                 requests=[_request(applied) for applied in requests],
                 approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
                 request_up_to=event.request_up_to,
@@ -248,6 +267,43 @@ class BatchAssembler:
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,
         )
+
+
+def _deleveraged(event: Deleveraged) -> Fill:
+    """Both sides of a deleveraging; the trade's number is the authority key of either."""
+    ref = event.trade.to_bytes(32, "big")
+    sides = ((event.bankrupt.subaccount, OrderKind.LIQUIDATION), (event.counterparty.subaccount, OrderKind.ADL))
+    buyer, seller = sides if event.bankrupt_lots > 0 else (sides[1], sides[0])
+    return Fill(
+        buyer=buyer[0],
+        seller=seller[0],
+        instrument=event.instrument,
+        quantity_lots=abs(event.bankrupt_lots),
+        notional_e6=event.notional_e6,
+        buyer_fee_e6=0,
+        seller_fee_e6=0,
+        buyer_ref=ref,
+        seller_ref=ref,
+        buyer_kind=buyer[1],
+        seller_kind=seller[1],
+    )
+
+
+def _fund_leg(event: FundPaid) -> Leg:
+    return Leg(account=event.subaccount, instrument=0, position_delta_lots=0, cash_delta_e6=event.amount_e6)
+
+
+def _fund_fill(event: FundPaid) -> OrderFill:
+    """The leaf of a payment of the fund: a fee below zero, under the number of the account's event."""
+    return OrderFill(
+        account=event.subaccount,
+        instrument=0,
+        ref=b"\xff" + event.account_seq.to_bytes(31, "big"),
+        position_lots=0,
+        notional_e6=0,
+        fee_e6=-event.amount_e6,
+        kind=OrderKind.FUND,
+    )
 
 
 def _request(applied: RequestApplied) -> ChainRequest:

@@ -134,6 +134,7 @@ cdef struct AccountRow:
     uint8_t is_open
     uint8_t is_locked
     uint8_t is_close_all
+    uint8_t is_in_liquidation
 
 cdef struct CellRow:                 # one account on one instrument: position, open orders, batch leg
     int128 cost

@@ -15,6 +15,7 @@ from exchange.engine._lookup cimport (
     find_account, find_cell_row, find_client_id, find_key_row, find_listing, find_nonce_order, find_number,
     forget_names, hash_address, hash_text, index_names, make_account, make_cell_row, reserve_names,
 )
+from exchange.engine._margin cimport others_margin
 from exchange.engine._memory cimport close_engine, open_engine
 from exchange.engine._order_rows cimport reserve_orders, take_order
 from exchange.engine._orders cimport (
@@ -352,6 +353,17 @@ cdef class Store:
                 cell = self.engine.cells[cell].next
             answer.append(members)
             row = self.engine.groups[row].next
+        return answer
+
+    def candidates(self):
+        """List the accounts whose worst margin is below zero or too wide for C."""
+        cdef uint32_t row
+        cdef int is_wide
+        answer = []
+        for row in range(1, self.engine.account_top + 1):
+            is_wide = 0
+            if self.engine.accounts[row].groups and others_margin(&self.engine, row, 0, &is_wide) < 0 or is_wide:
+                answer.append(self.engine.accounts[row].id)
         return answer
 
     def holders(self, instrument):

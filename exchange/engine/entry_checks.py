@@ -19,7 +19,9 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: group, limits, time (if new), margin, somebody to trade with; the book's come after."""
+    """First failing code of: liquidation, group, limits, time (if new), margin, liquidity; the book's come after."""
+    if state.accounts[place.subaccount].is_in_liquidation:
+        return ResultCode.IN_LIQUIDATION
     code = check_group(state, place) or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)

@@ -36,6 +36,7 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     for row in command.marks:
         prices.marks[row.instrument] = row
         set_weights(state, row.instrument)
+    state.is_check_due = True
     turn.events.append(PricesSet(prices=command))
     if state.waiting_orders:
         _fire_triggers(state, command)

@@ -23,7 +23,19 @@ from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Auction, Batch, Expiry, Funding, KeyRow, MmpGroup, Order, Session
+from exchange.engine.records import (
+    Account,
+    Auction,
+    Batch,
+    Expiry,
+    FundDay,
+    Funding,
+    KeyRow,
+    Liquidation,
+    MmpGroup,
+    Order,
+    Session,
+)
 from exchange.engine.triggers import TriggerBook
 from exchange.risk.expiry import Sample
 from matching_core import InvariantViolated, OrderBook
@@ -72,6 +84,11 @@ class State:
         self.expiries: dict[tuple[str, int], Expiry] = {}
         """Settled ones, by (underlying, expiry_s)."""
         self.delisted: dict[int, None] = {}
+        self.liquidations: dict[int, Liquidation] = {}
+        """Accounts below maintenance."""
+        self.fund_day = FundDay()
+        self.is_check_due = False
+        """Prices moved since all accounts were looked at."""
         self.price_moves = PriceRings()
         self.nonces = NonceStore()
         self.prices = PriceTable()
@@ -113,10 +130,11 @@ class State:
 
     def next_deadline_ns(self) -> int | None:
         """When a Clock is needed: at once while something is left over, else for the next timer; None for never."""
-        if self.triggers.fired or self.unpaid:
+        if self.triggers.fired or self.unpaid or self.is_check_due:
             return self.timestamp_ns
         deadlines = [line[0][0] for line in (self.timers, self.thaws) if line]
         deadlines += [auction.deadline_ns for auction in self.auctions.values()]
+        deadlines += [liquidation.next_ns for liquidation in self.liquidations.values()]
         return min(deadlines) if deadlines else None
 
     def work_pending(self) -> bool:
@@ -296,6 +314,10 @@ class State:
                 return
             del closed[oldest.number]
             self.forget_order(oldest)
+
+    def candidates(self) -> list[int]:
+        """Accounts that may be short of initial margin, ascending: all that are, and perhaps others."""
+        return sorted(self.accounts)
 
     def holders(self, instrument: int) -> list[int]:
         """Accounts with a position, ascending."""
