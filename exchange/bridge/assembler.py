@@ -25,8 +25,11 @@ from exchange.domain.events import (
 from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import InstrumentSettled, OracleRoundSet, PositionExpired
-from settlement.protocol.batch import BatchInput, Fill, Leg, OrderFill, order_fills_of
+        elif isinstance(event, FundingPaid | PositionExpired):
+            # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
+            self._touched.append(event.subaccount)
+        elif isinstance(event, FundPaid):
+            self._funded.append(event)
 from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
@@ -162,7 +165,8 @@ class BatchAssembler:
             self._vector = {row.instrument: row.index_e12 for row in event.funding}
         elif isinstance(event, InstrumentSettled):
             self._vector[event.instrument] = event.value_e12
-        elif isinstance(event, PositionExpired):
+        elif isinstance(event, FundingPaid | PositionExpired):
+            # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
         elif isinstance(event, FundPaid):
             self._funded.append(event)

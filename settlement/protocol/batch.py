@@ -51,7 +51,7 @@ class BatchInput:
     fee_e6: int
     extra_legs: Sequence[Leg] = ()
     touched: Sequence[int] = ()
-    """Accounts listed for a payoff alone."""
+    """Accounts that the round charges or pays, listed even without a delta."""
     vector: Mapping[int, int] = field(default_factory=dict)
     """Of the opening round, see `apply_batch`."""
 

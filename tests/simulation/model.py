@@ -152,12 +152,6 @@ class LedgerModel:
                 self._value_e12[event.instrument] = event.value_e12
             case PositionExpired():
                 self._expire(event)
-            case FundPaid():
-                self._pay(event)
-            case Deleveraged():
-                self._deleverage(event)
-            case LiquidationStarted() | LiquidationEnded():
-                self._number(event)
             case AccountOpened():
                 self.owners[event.subaccount] = event.owner
             case RequestApplied():
@@ -165,6 +159,17 @@ class LedgerModel:
                 self.request_index = event.index
             case InstrumentListed():
                 self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+            case _:
+                self._take_liquidation(event)
+
+    def _take_liquidation(self, event: Event) -> None:
+        match event:
+            case FundPaid():
+                self._pay(event)
+            case Deleveraged():
+                self._deleverage(event)
+            case LiquidationStarted() | LiquidationEnded():
+                self._number(event)
 
     def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid | PositionExpired | _Numbered) -> None:
         assert not isinstance(row, OrderRefused | OrderRepeated)  # these have no number
