@@ -25,11 +25,8 @@ from exchange.domain.events import (
 from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-        elif isinstance(event, FundingPaid | PositionExpired):
-            # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
-            self._touched.append(event.subaccount)
-        elif isinstance(event, FundPaid):
-            self._funded.append(event)
+from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
+from settlement.protocol.batch import BatchInput, Fill, Leg, OrderFill, order_fills_of
 from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
