@@ -138,7 +138,7 @@ def test_cash_without_positions_is_owed_to_the_fund_alone() -> None:
 
 
 def test_a_sold_out_portfolio_of_options_is_closed_against_its_holders() -> None:
-    """Offered down to nothing for eleven minutes, the short call goes back to who bought it, at its bankruptcy price."""
+    """Offered down to nothing for eleven minutes, a short call goes back to its buyer at its bankruptcy price."""
     world = long_one()
     world.deposit(6, 400 * E6)
     world.run_cut()
