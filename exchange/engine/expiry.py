@@ -34,10 +34,10 @@ def sample(state: State, underlying: str) -> None:
     ends_ns = [expiry_s * _SECOND_NS for name, expiry_s in _unsettled(state) if name == underlying]
     if last is None or not ends_ns:
         return
-    rows, first_ns = state.samples.setdefault(underlying, []), min(ends_ns) - 2 * state.config.settlement_window_ns
-    while rows and rows[0].end_ns <= first_ns:
+    rows, kept_ns = state.samples.setdefault(underlying, []), 2 * state.config.settlement_window_ns
+    while rows and rows[0].end_ns <= min(ends_ns) - kept_ns:
         del rows[0]
-    if last.end_ns > first_ns and last.start_ns < max(ends_ns):
+    if any(end_ns - kept_ns < last.end_ns and last.start_ns < end_ns for end_ns in ends_ns):
         rows.append(last)
 
 
