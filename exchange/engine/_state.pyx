@@ -362,7 +362,7 @@ cdef class Store:
         answer = []
         for row in range(1, self.engine.account_top + 1):
             is_wide = 0
-            if self.engine.accounts[row].groups and others_margin(&self.engine, row, 0, &is_wide) < 0 or is_wide:
+            if others_margin(&self.engine, row, 0, &is_wide) < 0 or is_wide:
                 answer.append(self.engine.accounts[row].id)
         return answer
 

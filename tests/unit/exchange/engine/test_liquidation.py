@@ -2,11 +2,17 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from exchange.domain.auctions import Phase, SetPhase
-from exchange.domain.commands import OrderFlag, PriceSource, Trigger, TriggerKind
+from exchange.domain.commands import (
+    ChainRequestKind,
+    OrderFlag,
+    PriceSource,
+    SetSelfTradePrevention,
+    Trigger,
+    TriggerKind,
+)
 from exchange.domain.events import Event, OrderAccepted, OrderClosed, Trade
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import LiquidationEnded, LiquidationStage, LiquidationStarted
@@ -16,7 +22,7 @@ from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
-from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SECOND_NS, SELL, START_S, World, refusal, trades
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SECOND_NS, SELL, World, owner, refusal, trades
 
 DEPOSIT = 3_000 * E6
 FALLEN = 58_100
@@ -184,11 +190,19 @@ def test_a_short_is_bought_back() -> None:
     assert trade.taker.position_lots > -1_000
 
 
-def test_a_liquidation_of_its_own_owner_is_not_blocked() -> None:
-    """An opposite order of the same owner's other account is canceled, not the liquidation."""
+def test_a_liquidation_is_not_blocked_by_its_owner() -> None:
+    """An opposite order of the owner's other account, joined with this one, is canceled; the next maker trades."""
     world = long_one()
+    world.request(ChainRequestKind.DEPOSIT, 7, amount_e6=10**6 * E6, owner=owner(2))
+    for account in (2, 7):
+        world.run(SetSelfTradePrevention(subaccount=account, by_owner=True))
+    world.place(7, BUY, 581_000, 2_000, signer=owner(2))
     world.place(4, BUY, 580_990, 2_000)
-    assert trades(fall(world))[0].maker.subaccount == 4
+    events = fall(world)
+    assert [trade.maker.subaccount for trade in trades(events)] == [4]
+    assert [event.reason for event in of(events, OrderClosed) if event.subaccount == 7] == [
+        CloseReason.SELF_TRADE_PREVENTION
+    ]
 
 
 def test_two_accounts_in_one_command_have_orders_of_their_own() -> None:
@@ -230,7 +244,7 @@ def test_options_are_offered_whole_and_not_sold_on_the_book() -> None:
     world.prices(60_000, call=7_000)
     events = world.clock()
     stages = [event.stage for event in of(events, LiquidationStarted) if event.subaccount == 6]
-    assert stages[-1] in (LiquidationStage.AUCTION, LiquidationStage.INSOLVENT)
+    assert stages == [LiquidationStage.BOOK, LiquidationStage.AUCTION]
     assert of(events, OrderAccepted) == []
 
 
@@ -282,9 +296,3 @@ def test_maintenance_is_judged_to_the_unit() -> None:
         world.checks = False
         outcomes.append(bool(of(world.clock(), LiquidationStarted)))
     assert outcomes == [False, True]
-
-
-def test_the_first_second_is_the_start() -> None:
-    """The world begins where the tests say."""
-    assert msgspec.structs.asdict(LiquidationRules())["patience_s"] == 30
-    assert START_S > 0
