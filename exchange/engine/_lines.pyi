@@ -19,9 +19,17 @@ class OrderLines:
 
 class BatchLines:
     def __init__(self, store: Store) -> None: ...
-    def numbers(self) -> tuple[int, int, int, int, int, int, int]: ...
+    def numbers(self) -> tuple[int, int, int, int, int, int, int, int]: ...
     def set_numbers(
-        self, number: int, first_sequence: int, from_s: int, to_s: int, fee: int, fills: int, requests: int
+        self,
+        number: int,
+        first_sequence: int,
+        from_s: int,
+        to_s: int,
+        fee: int,
+        fills: int,
+        requests: int,
+        expired: int,
     ) -> None: ...
     def clear(self) -> None: ...
     def accounts(self) -> list[tuple[int, int, int]]: ...

@@ -128,14 +128,12 @@ def _running(state: State, underlying: str) -> Sample | None:
 
 
 def _average(state: State, chain: tuple[str, int]) -> SettlementPrice | None:
-    underlying, expiry_s = chain
+    """Of what is kept and of the present price, both only from twice the window before the expiry on."""
+    underlying, expiry_ns, window_ns = chain[0], chain[1] * _SECOND_NS, state.config.settlement_window_ns
     last = _running(state, underlying)
-    rows = state.samples.get(underlying, [])
-    return settlement_price(
-        rows if last is None else [*rows, last],
-        expiry_ns=expiry_s * _SECOND_NS,
-        window_ns=state.config.settlement_window_ns,
-    )
+    rows = [*state.samples.get(underlying, []), *([] if last is None else [last])]
+    known = [row for row in rows if row.end_ns > expiry_ns - 2 * window_ns]
+    return settlement_price(known, expiry_ns=expiry_ns, window_ns=window_ns)
 
 
 def _settle(state: State, turn: Turn, chain: tuple[str, int], found: SettlementPrice) -> None:

@@ -72,6 +72,8 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["QuoteRefused"] > 50
     assert counts["MmpReset"] > 50
     assert counts["AuctionEnded"] > 10
+    assert counts["OracleRoundSet"] > 5
+    assert counts["FundingPaid"] > 100
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:

@@ -154,7 +154,7 @@ def test_a_fill_charges_both_parties_before_it_is_booked() -> None:
     """On what they held, ahead of the trade, the maker first; the clearing account has the opposite."""
     world = ready()
     world.place(2, SELL, 600_000, 40)
-    funding(world, after_ns=SECOND_NS)
+    funding(world, after_ns=SECOND_NS - TICK_NS)
     events = world.place(3, BUY, 600_000, 40)
     kinds = [type(event) for event in events if isinstance(event, FundingPaid | Trade)]
     assert kinds == [FundingPaid, FundingPaid, Trade]
@@ -183,7 +183,7 @@ def test_a_position_pays_from_the_last_round_on() -> None:
     funding(world, after_ns=SECOND_NS)
     world.place(4, SELL, 600_000, 10)
     assert paid(world.place(5, BUY, 600_000, 10)) == []
-    funding(world, after_ns=SECOND_NS)
+    funding(world, after_ns=SECOND_NS - 2 * TICK_NS)
     assert pending_e18(world.state, world.state.accounts[5], PERP) == -10 * STEP_E12 * E6
 
 
@@ -237,7 +237,7 @@ def test_a_refused_request_charges_nobody() -> None:
 def test_a_withdrawal_gives_what_is_left_after_funding() -> None:
     """All that account 4 may take out shrinks by what it owes, and no unit more."""
     amounts = []
-    for seconds in (0, 10):
+    for seconds in (0, 9):
         world = World().open(accounts=4)
         world.place(4, BUY, 600_000, 100)
         world.place(3, SELL, 600_000, 100)
@@ -246,7 +246,7 @@ def test_a_withdrawal_gives_what_is_left_after_funding() -> None:
         funding(world, after_ns=0)
         events = world.request(ChainRequestKind.WITHDRAW, 4, amount_e6=10**15)
         amounts += [event.amount_e6 for event in events if isinstance(event, CashMoved)]
-    assert amounts[1] - amounts[0] == 60_000
+    assert amounts[1] - amounts[0] == 54_000
 
 
 def accepts(lots: int, *, seconds: int) -> bool:
@@ -261,14 +261,14 @@ def accepts(lots: int, *, seconds: int) -> bool:
 
 
 def test_margin_counts_what_is_due() -> None:
-    """The largest order that is affordable is refused when its account owes funding (48 USDC)."""
+    """The largest order that is affordable is refused when its account owes funding (38 USDC)."""
     most, too_many = 0, 1 << 20
     while too_many - most > 1:
         middle = (most + too_many) // 2
         most, too_many = (middle, too_many) if accepts(middle, seconds=0) else (most, middle)
     assert 10_000 < most < 1 << 20
-    assert not accepts(most, seconds=20)
-    assert accepts(most - 300, seconds=20)
+    assert not accepts(most, seconds=16)
+    assert accepts(most - 300, seconds=16)
 
 
 def test_many_rounds_sum_to_zero_to_the_unit() -> None:
@@ -282,9 +282,9 @@ def test_many_rounds_sum_to_zero_to_the_unit() -> None:
         world.place(2 + turn % 2, (BUY, SELL)[turn % 2], 600_000, 3)
         events = world.place(3 - turn % 2, (SELL, BUY)[turn % 2], 600_000, 3)
         charges += len(paid(events))
+    world.run_cut()
     for account in (2, 3, 4, 5):
         charges += len(paid(world.request(ChainRequestKind.CANCEL_ALL, account)))
-        world.run_cut()
     assert charges > 20
     assert 0 <= world.state.accounts[CLEARING_ACCOUNT].ledger_cash_e6 < charges
 
