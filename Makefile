@@ -17,9 +17,11 @@ CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order
 ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
   tests/differential/test_engine_batches.py
 PYTEST := $(BIN)/python -m pytest
+# Without its bytecode every process of an exchange compiles a thousand modules at its start, and tests start hundreds.
+export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev build run reset test check bench bench-smoke lint fmt types architecture contracts node browser
+.PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser
 .PHONY: risk sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
 
 help: ## show this list
@@ -46,6 +48,12 @@ $(VENV)/.tools: requirements-dev.lock $(VENV)/.locked
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# Judges of the arithmetic are large and only `make risk` and the benchmarks ask them: `make test` installs none.
+$(VENV)/.judges: requirements-judges.lock $(VENV)/.tools
+	@echo "setup: installing the locked judges"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-judges.lock
+	@touch $@
+
 # The compiler and the installer of the tools wait for different things: a developer's set-up runs both at once.
 $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.setup $(VENV)/.tools
@@ -53,6 +61,7 @@ $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
 dev: $(VENV)/.dev ## setup and the test tools
+judges: dev $(VENV)/.judges ## QuantLib and scipy, beside which prices and margin are judged
 build: setup ## compile the extensions again when a source changed
 
 run: setup ## a live exchange with a demo market on http://127.0.0.1:8700
@@ -65,7 +74,12 @@ test: dev ## every test that needs pip alone
 	$(PYTEST) -q -m "not needs_node and not needs_browser and not risk_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
 	  --ignore=tests/fuzz --ignore=tests/sanitizers tests
 
-check: dev lint types architecture risk sim canary core-canary sanitize fuzz-smoke contracts node browser bench-smoke ## lint, types, architecture and what needs more tools
+PARTS := lint types architecture risk sim canary core-canary sanitize fuzz-smoke contracts node browser
+
+# Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
+check: dev ## lint, types, architecture and what needs more tools
+	@start=$$(date +%s); $(MAKE) --no-print-directory -j 2 --output-sync=target $(PARTS) \
+	  && $(MAKE) --no-print-directory bench-smoke && echo "check: all parts after $$(($$(date +%s) - start)) s"
 	@.ci/skipped
 
 lint: dev
@@ -80,7 +94,7 @@ types: dev
 architecture: dev
 	@$(BIN)/lint-imports && $(PYTEST) -q tests/architecture && echo "architecture: green"
 
-risk: dev ## how sharp the risk vectors are, QuantLib as a judge, long searches
+risk: judges ## how sharp the risk vectors are, QuantLib as a judge, long searches
 	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
 	  && echo "risk: green"
 
@@ -94,12 +108,14 @@ canary: dev ## each deliberate defect must be caught
 	  grep -q "caught" $(VENV)/canary.out || { echo "canary $$name failed for another reason"; cat $(VENV)/canary.out; exit 1; }; \
 	  echo "canary $$name: caught"; done
 
-core-canary: dev ## each deliberate defect of a book must be found by suite, differential and fuzz run
+sanitized: dev
+	@$(BIN)/python -c "from tests.sanitizers.build import compile_engine, compile_sanitized; compile_sanitized(); compile_engine()"
+
+core-canary: sanitized ## each deliberate defect of a book must be found by suite, differential and fuzz run
 	@$(PYTEST) -q -p no:benchmark -n 2 tests/fuzz
 	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
 
-sanitize: dev ## tests of core and engine under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(BIN)/python -c "from tests.sanitizers.build import compile_engine, compile_sanitized; compile_sanitized(); compile_engine()"
+sanitize: sanitized ## tests of core and engine under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(BIN)/python -m tests.sanitizers -q -p no:cacheprovider $(CORE_SEARCHES) & searches=$$!; \
 	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers \
 	  && $(BIN)/python -m tests.sanitizers --engine -q -p no:cacheprovider $(ENGINE_SEARCHES); tables=$$?; \
@@ -108,7 +124,7 @@ sanitize: dev ## tests of core and engine under AddressSanitizer and UndefinedBe
 fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; stop with Ctrl-C, the same command goes on
 	@exec $(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) $(if $(CANARY),--canary $(CANARY))
 
-fuzz-smoke: dev
+fuzz-smoke: sanitized
 	@$(BIN)/python -m tests.fuzz --minutes 2 --seed $(SEED) --fresh --folder build/fuzz-smoke && echo "fuzz: green"
 
 long-differential: dev ## COMMANDS=100000000 SEED=1: both books to the byte; stop with Ctrl-C, the same command goes on
@@ -123,10 +139,10 @@ node: dev contracts
 browser: dev ## the page in a real browser (needs chromium)
 	@.ci/with chromium "page in a browser" "$(PYTEST) -q -m needs_browser --timeout 300 tests"
 
-bench: dev ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
+bench: judges ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
 	@$(BIN)/python -m bench --size $(SIZE) --goals "$(GOALS)"
 
-bench-smoke: dev
+bench-smoke: judges
 	@$(BIN)/python -m bench --size small --goals "$(GOALS)"
 
 lock: dev ## resolve the lock files again

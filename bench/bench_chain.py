@@ -16,7 +16,7 @@ import pytest
 
 from settlement.onchain.contract import PostCall, encode_post
 from settlement.onchain.deploy import Deployment, deploy_demo
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
 from settlement.onchain.rpc import RpcChain
 from settlement.onchain.wallet import Wallet
 from settlement.protocol.encoding import Header, encode_batch

@@ -213,6 +213,7 @@ cdef inline void open_ladder(Core* core, uint32_t index, uint8_t side) noexcept:
     ladder.base = listing.price_min if side else ~listing.price_max
     ladder.mark = head_of(0, side, 0, listing.id)
     ladder.best_key = NO_BEST
+    ladder.reach = ~NO_BEST
     ladder.height = 1
     while band >> (6 * ladder.height):
         ladder.height += 1

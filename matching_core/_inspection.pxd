@@ -137,6 +137,8 @@ cdef inline const char* ladder_defect(Core* core, uint32_t ladder_index, uint64_
         index = next_level(core, index)
     if ladder.best_key != (core.levels[ladder.best].price ^ ladder.mask if ladder.best else NO_BEST):
         return "best price is off"
+    if core.ladders[ladder_index ^ 1].reach != ~ladder.best_key:
+        return "reach of the other side is off"
     if count != ladder.level_count:
         return "level count is off"
     if hidden_lots == ladder.hidden_lots and shown_lots + hidden_lots == ladder.open_lots:
@@ -181,9 +183,11 @@ cdef inline const char* node_defect(const Core* core, uint32_t index, uint32_t h
     cdef uint32_t digit, child
     nodes[0] += 1
     for digit in range(64):
-        if not node.bits >> digit & 1:
-            continue
         child = node.child[digit]
+        if not node.bits >> digit & 1:
+            if child:
+                return "node keeps a child that is gone"
+            continue
         if height == 1:
             if offset_of(&core.ladders[core.levels[child].ladder], core.levels[child].price) != node.key << 6 | digit:
                 return "level stands in another leaf"

@@ -15,6 +15,12 @@ cdef enum:
 cdef uint32_t core_apply(
     Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
 ) noexcept nogil
+# Apply commands of one time from `at` on, up to the first that is more than a NEW without an extension, a CANCEL or an
+# AMEND, that is left unfinished, or that the buffer may have no room for; `at` then points behind the last one applied.
+# What stopped it is for core_apply or core_continue.
+cdef uint32_t core_apply_many(
+    Core* core, const Command** at, const Command* end, int64_t now_ns, Event* events, uint32_t capacity
+) noexcept nogil
 cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexcept nogil
 
 
@@ -24,6 +30,7 @@ cdef class OrderBook:
     cdef size_t event_capacity
     cdef object __weakref__
     cdef uint32_t require_index(self, instrument) except 0
+    cdef int finish(self, size_t* used) except -1
     cdef int grow_events(self) except -1
     cdef void shrink_events(self) noexcept
     cdef tuple order_row(self, uint32_t slot)

@@ -11,14 +11,13 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 
 from matching_core._auction cimport Indication, indicate, is_crossed
-from matching_core._codes cimport KIND_CANCEL, KIND_NEW
 from matching_core._cold_records cimport cold_of
-from matching_core._commands cimport proceed, start
+from matching_core._commands cimport start
 from matching_core._core_memory cimport allocate, close_listing, deallocate, open_listing, take_guard, take_instrument
 from matching_core._counters cimport find_cell, find_guard, reserve_cell, restart_window, take_cell
 from matching_core._dry_walk cimport dry_fill
 from matching_core._inspection cimport find_defect
-from matching_core._many cimport proceed_many, records_of, refuse_missing
+from matching_core._many cimport records_of, refuse_missing
 from matching_core._order_pool cimport (
     FLAGS_SHOWN, PHASE_IDLE, Command, Core, Event, Level, Order, Taker, Window, find_instrument, find_slot, handle_of,
     rare,
@@ -26,10 +25,10 @@ from matching_core._order_pool cimport (
 from matching_core._price_level cimport next_level
 from matching_core._resting cimport remaining_of
 from matching_core._restore cimport Reader, read, read_body
+from matching_core._runs cimport apply_one, apply_run, go_on, room_for
 from matching_core._snapshot cimport SavedCounts, snapshot_body
 from matching_core._state_hash cimport HashExtension, cell_of, extension_of, hash_core
 from matching_core._trie_nodes cimport reserve_nodes
-from matching_core._ways cimport apply_go, apply_move, apply_rest, apply_rest_of_cell
 
 from hashlib import sha256
 
@@ -47,31 +46,24 @@ __all__ = ["OrderBook"]
 cdef enum:
     EVENTS_START = 4096
     EVENTS_KEPT = 1 << 18
-    # Most events of one step of a command about many orders: a pair of an uncross.
-    EVENTS_PER_STEP = 10
 
 
 cdef uint32_t core_apply(
     Core* core, const Command* command, int64_t now_ns, Event* events, uint32_t capacity
 ) noexcept nogil:
     core.now = now_ns
-    if command.kind == KIND_NEW:
-        if command.cell:
-            return apply_rest_of_cell(core, command, events, capacity)
-        return apply_rest(core, command, events, capacity)
-    if command.kind == KIND_CANCEL:
-        return apply_go(core, command, events, capacity)
-    return apply_move(core, command, events, capacity)
+    return apply_one(core, command, events, capacity)
+
+
+cdef uint32_t core_apply_many(
+    Core* core, const Command** at, const Command* end, int64_t now_ns, Event* events, uint32_t capacity
+) noexcept nogil:
+    core.now = now_ns
+    return apply_run(core, at, end, events, events + capacity - EVENTS_MIN, EVENTS_MIN)
 
 
 cdef uint32_t core_continue(Core* core, Event* events, uint32_t capacity) noexcept nogil:
-    core.out = events
-    core.out_count = 0
-    core.out_capacity = capacity
-    proceed(core)
-    if rare(core.many):
-        proceed_many(core)
-    return core.out_count
+    return go_on(core, events, capacity)
 
 
 cdef class OrderBook:
@@ -199,8 +191,8 @@ cdef class OrderBook:
         all there is refused with MISSING_RECORDS, and nothing behind it is read.
         """
         cdef const Command* command = <const Command*>PyBytes_AS_STRING(commands)
-        cdef Py_ssize_t left = PyBytes_GET_SIZE(commands) // <Py_ssize_t>sizeof(Command)
-        cdef Py_ssize_t records
+        cdef const Command* first
+        cdef Py_ssize_t records, left = PyBytes_GET_SIZE(commands) // <Py_ssize_t>sizeof(Command)
         cdef size_t used = 0
         cdef int64_t now = 0
         if left * <Py_ssize_t>sizeof(Command) != PyBytes_GET_SIZE(commands):
@@ -212,16 +204,22 @@ cdef class OrderBook:
             raise RuntimeError("the book ran out of memory in the middle of a command")
         self.core.now = now
         while left > 0:
+            first = command
             if self.event_capacity - used < EVENTS_MIN:
                 self.grow_events()
+            used += core_apply_many(
+                &self.core, &command, command + left, now, self.events + used, room_for(self.event_capacity - used)
+            )
+            left -= command - first
+            if command != first:
+                self.finish(&used)
+                continue
             records = records_of(command, left)
             if rare(records > left):
                 used += refuse_missing(&self.core, command, self.events + used)
                 break
             used += core_apply(&self.core, command, now, self.events + used, room_for(self.event_capacity - used))
-            while self.core.phase != PHASE_IDLE:
-                self.grow_events()
-                used += core_continue(&self.core, self.events + used, room_for(self.event_capacity - used))
+            self.finish(&used)
             command += records
             left -= records
         answer = PyBytes_FromStringAndSize(<const char*>self.events, used * sizeof(Event))
@@ -364,6 +362,13 @@ cdef class OrderBook:
             raise KeyError(guard)
         return index
 
+    cdef int finish(self, size_t* used) except -1:
+        """Bring a command that ran out of room to its end."""
+        while self.core.phase != PHASE_IDLE:
+            self.grow_events()
+            used[0] += core_continue(&self.core, self.events + used[0], room_for(self.event_capacity - used[0]))
+        return 0
+
     cdef int grow_events(self) except -1:
         """Twice the room for events; what is written stays."""
         cdef Event* grown = <Event*>realloc(self.events, self.event_capacity * 2 * sizeof(Event))
@@ -393,6 +398,3 @@ cdef class OrderBook:
             rows.append((self.core.levels[index].price, self.core.levels[index].total, self.core.levels[index].count))
             index = next_level(&self.core, index)
         return rows
-
-cdef inline uint32_t room_for(size_t events) noexcept:
-    return <uint32_t>min(events, <size_t>1 << 30)

@@ -71,7 +71,7 @@ cdef struct Level:                   # 32 bytes, all orders of one side at one p
     uint32_t count
     uint32_t ladder
 
-cdef struct Node:                    # trie node: bit set = child present; children are levels in a leaf
+cdef struct Node:                    # trie node: bit set = child present, else its child is 0; a leaf's are levels
     uint64_t bits
     uint64_t key                     # offset without the digits that the node and those under it index
     uint32_t parent                  # or next free node
@@ -82,6 +82,7 @@ cdef struct Ladder:                  # 128 bytes, one side; key = price ^ mask i
     int64_t base                     # key of the best possible price; offset = key - base
     uint64_t limit                   # offsets below it are of the band; 0 in an auction: the short way is closed
     int64_t best_key                 # of the best level; beyond every band when empty, so that nothing reaches it
+    int64_t reach                    # keys up to it meet the other side's best: ~best_key of that side
     int64_t open_lots                # resting quantity of the side, hidden lots included
     int64_t hidden_lots
     uint64_t mark                    # side and instrument id where an event's first eight bytes have them
@@ -90,7 +91,7 @@ cdef struct Ladder:                  # 128 bytes, one side; key = price ^ mask i
     uint32_t height                  # digits of six bits that index the band
     uint32_t level_count
     uint32_t leaves[8]               # leaves used last by their key's lowest digits; 0, whose key fits none: not known
-    uint32_t spare[6]
+    uint32_t spare[4]
 
 cdef struct ListedId:                # place of an id map
     uint32_t id
@@ -258,6 +259,7 @@ cdef enum:
 
 cdef extern from *:
     """
+    #include <string.h>
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
     #error "records are little-endian"
     #endif
@@ -265,6 +267,28 @@ cdef extern from *:
     /* A return type that keeps a function out of those that call it, so that they need few registers. */
     #pragma GCC diagnostic ignored "-Wattributes"
     #define offbook_apart __attribute__((noinline)) uint32_t
+    /* Where to write, chosen by arithmetic: a jump that depends on an order's place in line is not to be foreseen. */
+    static inline uint32_t *offbook_chosen(uint32_t condition, uint32_t *first, uint32_t *second) {
+        uintptr_t one = (uintptr_t)first, other = (uintptr_t)second;
+        /* Both are made before the choice, so that it is a move under a condition and no jump. */
+        __asm__("" : "+r"(one), "+r"(other));
+        return (uint32_t *)(condition ? one : other);
+    }
+    /* One load where the fields beside each other would be two or three; memcpy, since the types differ. */
+    static inline uint32_t offbook_word(const void *fields) {
+        uint32_t word;
+        memcpy(&word, fields, sizeof word);
+        return word;
+    }
+    static inline uint32_t offbook_following(uint32_t generation) {
+        uint32_t following;
+        return __builtin_add_overflow(generation, 1u, &following) + following;
+    }
+    static inline uint64_t offbook_long_word(const void *fields) {
+        uint64_t word;
+        memcpy(&word, fields, sizeof word);
+        return word;
+    }
     #define offbook_prefetch(address) __builtin_prefetch(address, 1)
     /* An event in four whole stores; its fields one by one would be seven. A type of its own, so that the compiler
      * knows that no record of the pools changes; nothing in the core reads an event. */
@@ -281,6 +305,10 @@ cdef extern from *:
     """
     ctypedef uint32_t apart_t "offbook_apart"
     bint rare "offbook_rare" (bint condition) noexcept nogil
+    uint32_t* chosen "offbook_chosen" (uint32_t condition, uint32_t* first, uint32_t* second) noexcept nogil
+    uint32_t word_at "offbook_word" (const void* fields) noexcept nogil
+    uint64_t long_word_at "offbook_long_word" (const void* fields) noexcept nogil
+    uint32_t following "offbook_following" (uint32_t generation) noexcept nogil
     void prefetch "offbook_prefetch" (const void* address) noexcept nogil
     void put_event "offbook_put_event" (
         Event* event, uint64_t head, uint64_t handle, int64_t price, int64_t quantity
@@ -322,8 +350,7 @@ cdef inline uint32_t take_slot(Core* core) noexcept nogil:
 
 cdef inline uint32_t following_generation(uint32_t generation) noexcept nogil:
     """The next one, 0 skipped."""
-    cdef uint32_t following = generation + 1
-    return following + (following == 0)
+    return following(generation)
 
 
 cdef inline void release_slot(Core* core, uint32_t slot) noexcept nogil:

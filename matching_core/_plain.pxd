@@ -16,7 +16,8 @@ from matching_core._commands cimport proceed, start
 from matching_core._counters cimport find_cell, move_cell
 from matching_core._order_pool cimport (
     LEAVES_KNOWN, ORDER_COLD, ORDER_HAS_CELL, PHASE_WALK, Command, Core, Event, Ladder, Level, Node, Order, Taker,
-    apart_t, find_instrument, following_generation, handle_of, has_slot, put_event, rare, release_slot, take_slot,
+    apart_t, chosen, find_instrument, following_generation, handle_of, has_slot, long_word_at,
+    put_event, rare, release_slot, take_slot, word_at,
 )
 from matching_core._price_level cimport drop_level, make_level, offset_of, push_order, reduce_order, unlink_order
 from matching_core._sweep cimport MAKER_RARE, sweep_level
@@ -45,13 +46,13 @@ cdef inline bint is_in_range(const Ladder* ladder, int64_t price, int64_t quanti
 
 cdef inline bint reaches(const Core* core, uint32_t ladder, int64_t price) noexcept nogil:
     """Whether an order of this side at this price meets the other side's best; an empty side lies out of reach."""
-    return core.ladders[ladder ^ 1].best_key <= price ^ core.ladders[ladder ^ 1].mask
+    return price ^ core.ladders[ladder].mask <= core.ladders[ladder].reach
 
 
 cdef inline uint32_t known_level(const Core* core, const Ladder* own, uint64_t offset) noexcept nogil:
     """Level at an offset of the band where its leaf is one of those used last, else 0."""
     cdef const Node* leaf = &core.nodes[own.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)]]
-    return leaf.child[offset & 63] if leaf.key == offset >> 6 and leaf.bits >> (offset & 63) & 1 else 0
+    return leaf.child[offset & 63] if leaf.key == offset >> 6 else 0
 
 
 cdef inline apart_t make_level_apart(Core* core, uint32_t ladder, int64_t price) noexcept nogil:
@@ -63,15 +64,16 @@ cdef inline apart_t drop_level_apart(Core* core, uint32_t index) noexcept nogil:
     return 2
 
 
-cdef inline uint32_t level_to_join(Core* core, const Command* command) noexcept nogil:
+cdef inline uint32_t level_to_join(Core* core, const Command* command, Ladder** joined) noexcept nogil:
     """Level in which a NEW rests without meeting anyone, opened where it has to be; 0: another way takes it."""
-    cdef uint32_t side = command.side
-    cdef uint32_t ladder = 2 * find_instrument(core, command.instrument) + (side & 1)
-    cdef const Ladder* own = &core.ladders[ladder]
+    cdef uint32_t head = word_at(command)
+    cdef uint32_t ladder = 2 * find_instrument(core, command.instrument) + (head >> 8 & 1)
+    cdef Ladder* own = &core.ladders[ladder]
     cdef int64_t price = command.price
     cdef uint32_t index
+    joined[0] = own
     # Post-only and the self-trade mode change nothing for an order that meets nobody. No instrument has limit 0.
-    if rare(side > 1) or command.flags & ~<uint32_t>(POST_ONLY | STP_MASK):
+    if rare(head & ~(<uint32_t>(POST_ONLY | STP_MASK) << 16 | 0x1FF)):
         return 0
     if rare(not is_in_range(own, price, command.quantity)) or reaches(core, ladder, price):
         return 0
@@ -82,26 +84,22 @@ cdef inline uint32_t level_to_join(Core* core, const Command* command) noexcept 
 
 
 cdef inline uint32_t plain_rest(
-    Core* core, const Command* command, uint32_t index, uint32_t cell, Event* events
+    Core* core, const Command* command, Ladder* own, uint32_t index, uint32_t cell, Event* events
 ) noexcept nogil:
     """Put a checked order at the back of its level, into the slot freed last; its two events."""
     cdef uint32_t slot = core.order_free
     cdef Order* orders = core.orders
     cdef Order* order = &orders[slot]
     cdef Level* level = &core.levels[index]
-    cdef Ladder* own = &core.ladders[level.ladder]
     cdef int64_t quantity = command.quantity
     cdef uint32_t tail = level.tail
-    put_event(events, own.mark | EVENT_ACCEPTED, <uint64_t>order.generation << 32 | slot, level.price, quantity)
+    put_event(events, own.mark | EVENT_ACCEPTED, <uint64_t>order.generation << 32 | slot, command.price, quantity)
     own.open_lots += quantity
     level.total += quantity
-    put_event(events + 1, own.mark | EVENT_DEPTH, 0, level.price, level.total)
+    put_event(events + 1, own.mark | EVENT_DEPTH, 0, command.price, level.total)
     level.count += 1
     level.tail = slot
-    # Order 0 takes what concerns no neighbour.
-    orders[tail].next = slot
-    if tail == 0:
-        level.head = slot
+    chosen(tail, &orders[tail].next, &level.head)[0] = slot
     core.order_free = order.next
     core.order_count += 1
     order.quantity = quantity
@@ -252,32 +250,28 @@ cdef inline bint is_plain(const Core* core, uint32_t slot, uint32_t generation) 
     return order.quantity != 0 and order.flags & ORDER_COLD == 0
 
 
-cdef inline uint32_t plain_cancel(Core* core, uint32_t slot, Event* events) noexcept nogil:
+cdef inline uint32_t plain_cancel(Core* core, const Command* command, Event* events) noexcept nogil:
     """Take out an order that is_plain; its two events."""
+    cdef uint32_t slot = command.owner
     cdef Order* orders = core.orders
     cdef Order* order = &orders[slot]
     cdef uint32_t index = order.level
     cdef Level* level = &core.levels[index]
     cdef Ladder* own = &core.ladders[level.ladder]
-    cdef uint32_t generation = order.generation
     cdef uint32_t before = order.prev
     cdef uint32_t after = order.next
+    # Slot and generation stand in the command as they do in a handle.
     put_event(
-        events, own.mark | EVENT_CANCELED | USER_REQUEST << CODE_SHIFT, <uint64_t>generation << 32 | slot, level.price,
-        order.quantity,
+        events, own.mark | EVENT_CANCELED | USER_REQUEST << CODE_SHIFT, long_word_at(&command.owner),
+        level.price, order.quantity,
     )
     own.open_lots -= order.quantity
     level.total -= order.quantity
     put_event(events + 1, own.mark | EVENT_DEPTH, 0, level.price, level.total)
-    # Order 0 takes what concerns no neighbour.
-    orders[before].next = after
-    orders[after].prev = before
-    if before == 0:
-        level.head = after
-    if after == 0:
-        level.tail = before
+    chosen(before, &orders[before].next, &level.head)[0] = after
+    chosen(after, &orders[after].prev, &level.tail)[0] = before
     order.quantity = 0
-    order.generation = following_generation(generation)
+    order.generation = following_generation(command.cell)
     order.next = core.order_free
     core.order_free = slot
     core.order_count -= 1

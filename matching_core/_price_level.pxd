@@ -118,6 +118,7 @@ cdef inline uint32_t open_level(Core* core, uint32_t ladder_index, int64_t price
 cdef inline void set_best(Core* core, Ladder* ladder, uint32_t index) noexcept nogil:
     ladder.best = index
     ladder.best_key = core.levels[index].price ^ ladder.mask if index else NO_BEST
+    core.ladders[(ladder - core.ladders) ^ 1].reach = ~ladder.best_key
 
 
 cdef inline uint32_t next_level(const Core* core, uint32_t index) noexcept nogil:
@@ -150,6 +151,7 @@ cdef inline void drop_level(Core* core, uint32_t index) noexcept nogil:
     cdef uint32_t node = find_leaf(core, ladder, offset)
     cdef uint32_t depth = 0
     core.nodes[node].bits &= ~(<uint64_t>1 << (offset & 63))
+    core.nodes[node].child[offset & 63] = 0
     if core.nodes[node].bits == 0 and node != ladder.root:
         ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)] = 0
         node = prune(core, ladder, node, &depth)
@@ -167,6 +169,7 @@ cdef inline uint32_t prune(Core* core, const Ladder* ladder, uint32_t node, uint
     while core.nodes[node].bits == 0 and node != ladder.root:
         parent = core.nodes[node].parent
         core.nodes[parent].bits &= ~(<uint64_t>1 << (core.nodes[node].key & 63))
+        core.nodes[parent].child[core.nodes[node].key & 63] = 0
         release_node(core, node)
         node = parent
         depth[0] += 1

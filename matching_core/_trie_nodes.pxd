@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport realloc
+from libc.string cimport memset
 
 from matching_core._order_pool cimport HEIGHT_MAX, Core, Node
 
@@ -43,6 +44,7 @@ cdef inline bint reserve_nodes(Core* core) noexcept nogil:
     grown = <Node*>realloc(core.nodes, <size_t>capacity * sizeof(Node))
     if grown == NULL:
         return False
+    memset(&grown[core.node_capacity], 0, <size_t>core.node_capacity * sizeof(Node))
     core.nodes = grown
     core.node_capacity = capacity
     return True

@@ -9,7 +9,7 @@ from libc.stdint cimport uint32_t
 from matching_core._codes cimport KIND_AMEND
 from matching_core._counters cimport find_cell
 from matching_core._many cimport apply_any
-from matching_core._order_pool cimport Command, Core, Event, apart_t, rare
+from matching_core._order_pool cimport Command, Core, Event, Ladder, apart_t, rare
 from matching_core._plain cimport is_plain, level_to_join, plain_amend, plain_cancel, plain_rest, plain_take
 
 
@@ -25,26 +25,28 @@ cdef inline apart_t apply_take(Core* core, const Command* command, Event* events
 
 
 cdef inline apart_t apply_rest(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
-    cdef uint32_t index = level_to_join(core, command)
+    cdef Ladder* own = NULL
+    cdef uint32_t index = level_to_join(core, command, &own)
     if index == 0:
         return apply_take(core, command, events, capacity)
-    return plain_rest(core, command, index, 0, events)
+    return plain_rest(core, command, own, index, 0, events)
 
 
 cdef inline apart_t apply_rest_of_cell(
     Core* core, const Command* command, Event* events, uint32_t capacity
 ) noexcept nogil:
+    cdef Ladder* own = NULL
     cdef uint32_t cell = find_cell(core, command.cell)
-    cdef uint32_t index = level_to_join(core, command) if cell else 0
+    cdef uint32_t index = level_to_join(core, command, &own) if cell else 0
     if index == 0:
         return apply_take(core, command, events, capacity)
-    return plain_rest(core, command, index, cell, events)
+    return plain_rest(core, command, own, index, cell, events)
 
 
 cdef inline apart_t apply_go(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
     if rare(not is_plain(core, command.owner, command.cell)):
         return apply_generally(core, command, events, capacity)
-    return plain_cancel(core, command.owner, events)
+    return plain_cancel(core, command, events)
 
 
 cdef inline apart_t apply_move(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:

@@ -10,14 +10,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from matching_core._codes cimport EVENT_ACCEPTED, EVENT_TRADE, IOC, KIND_AMEND, KIND_CANCEL, KIND_NEW
-from matching_core._order_book cimport OrderBook, core_apply, core_continue
+from matching_core._order_book cimport OrderBook, core_apply, core_apply_many, core_continue
 from matching_core._order_pool cimport (
     PHASE_IDLE, Cold, Command, Core, Event, Level, Node, Order,
 )
 
 from time import perf_counter_ns, thread_time_ns
 
-__all__ = ["batch_cycles", "cycles_per_ns", "idle_cycles", "latencies", "replay_ns", "replay_records_ns", "resting_bytes"]
+__all__ = [
+    "batch_cycles", "cycles_per_ns", "idle_cycles", "latencies", "replay_ns", "replay_records_ns", "resting_bytes",
+]
 
 cdef extern from "cycles.h":
     uint64_t cycles_start() nogil
@@ -55,19 +57,33 @@ cdef inline uint32_t apply_one(Core* core, const Command* command, Event* events
     return used
 
 
+cdef inline void apply_batch(Core* core, const Command* command, const Command* end, Event* events) noexcept nogil:
+    """A batch, each command to its end; a long sweep starts the buffer over."""
+    cdef const Command* before
+    cdef uint32_t used = 0
+    while command < end:
+        before = command
+        used += core_apply_many(core, &command, end, 0, events + used, EVENTS - used)
+        if command == before:
+            used += core_apply(core, command, 0, events + used, EVENTS - used)
+            command += 1
+        while core.phase != PHASE_IDLE:
+            used = core_continue(core, events, EVENTS)
+        if used > EVENTS - EVENTS_LEFT:
+            used = 0
+
+
 def replay_ns(OrderBook book not None, bytes commands not None):
     """Nanoseconds to apply packed commands in batches of 256, each into the same event buffer."""
     cdef const Command* command = <const Command*>PyBytes_AS_STRING(commands)
     cdef size_t count = PyBytes_GET_SIZE(commands) // sizeof(Command)
     cdef Event* events = <Event*>calloc(EVENTS, sizeof(Event))
-    cdef size_t index
-    cdef uint32_t used = 0
+    cdef size_t index = 0
     start = thread_time_ns()
     with nogil:
-        for index in range(count):
-            if index % BATCH == 0:
-                used = 0
-            used = apply_one(&book.core, command + index, events, used)
+        while index < count:
+            apply_batch(&book.core, command + index, command + min(index + BATCH, count), events)
+            index += BATCH
     duration = thread_time_ns() - start
     free(events)
     return duration
@@ -81,15 +97,12 @@ def batch_cycles(OrderBook book not None, bytes commands not None):
     cdef Event* events = <Event*>calloc(EVENTS, sizeof(Event))
     samples = PyBytes_FromStringAndSize(NULL, batches * sizeof(uint64_t))
     cdef uint64_t* cycles = <uint64_t*>PyBytes_AS_STRING(samples)
-    cdef size_t batch, index
-    cdef uint32_t used
+    cdef size_t batch
     cdef uint64_t start
     with nogil:
         for batch in range(batches):
-            used = 0
             start = cycles_start()
-            for index in range(batch * BATCH, min((batch + 1) * BATCH, count)):
-                used = apply_one(&book.core, command + index, events, used)
+            apply_batch(&book.core, command + batch * BATCH, command + min((batch + 1) * BATCH, count), events)
             cycles[batch] = cycles_end() - start
     free(events)
     return samples

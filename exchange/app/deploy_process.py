@@ -12,7 +12,7 @@ from settlement.onchain.deploy import (
     save_deployment,
 )
 from settlement.onchain.errors import ChainError
-from settlement.onchain.local_chain import account_address
+from settlement.onchain.funded_accounts import account_address
 from settlement.onchain.rpc import RpcChain
 
 __all__ = ["run"]

@@ -1,7 +1,7 @@
 """Whose key is whose on a development chain: all derived from the seed, never for real money."""
 
 from exchange.app.config import Settings
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_key
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_key
 from settlement.protocol.keccak import keccak256
 
 __all__ = ["DEMO_ACCOUNTS", "deployer_key", "operator_key", "owner_key", "session_key"]

@@ -1,4 +1,4 @@
-"""The pricer's process: seeded prices and funding rates into the exchange, one round of prices per interval."""
+"""The pricer's process: seeded prices, funding rates and listings into the exchange, prices once per interval."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from exchange.app.layout import DataDirectory
 from exchange.app.link import run_linked
 from exchange.bus.unix_socket import UnixPort
 from exchange.feeds.catalogue import demo_catalogue
+from exchange.feeds.listing import ListKeeper
 from exchange.feeds.pricer import Pricer
 from exchange.feeds.rounds import RoundFeed
 from exchange.feeds.synthetic import SyntheticIndex
@@ -29,10 +30,12 @@ async def _main(settings: Settings) -> None:
 
     async def session(port: UnixPort) -> None:
         pricer, rounds = Pricer(port, index, surface, demo_catalogue), RoundFeed(port)
+        keeper = ListKeeper(port, demo_catalogue, pricer.learn_again)
         while True:
             pricer.tick(time.time_ns())
             if pricer.is_ready:
                 rounds.tick(time.time_ns())
+                keeper.tick(time.time_ns())
             await asyncio.sleep(_POLL_S if not pricer.is_ready else settings.price_interval_s)
 
     await run_linked(DataDirectory(settings.data.resolve()).socket, session)

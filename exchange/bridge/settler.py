@@ -75,6 +75,7 @@ class Settler:
         self._settled_path = settled_path
         self._settled_sequence = -1
         self._last_cut_s = clock_s()
+        self._open_batch = 0
         self._request_cursor = 0
         self.on_step: Callable[[ChainStep], None] = lambda _: None
 
@@ -104,6 +105,7 @@ class Settler:
         if not isinstance(summary, SummaryView):
             return
         self._request_cursor = summary.request_index
+        self._note_closed(summary.open_batch)
         waiting = [row for row in chain.confirmed if row.index > summary.request_index][:MAX_REQUESTS_PER_CUT]
         due = self._clock_s() - self._last_cut_s >= self._batch_interval_s
         has_content = summary.open_batch_fill_count or summary.open_batch_expired_count
@@ -121,6 +123,12 @@ class Settler:
         except Busy:
             return
         self._last_cut_s = self._clock_s()
+
+    def _note_closed(self, open_batch: int) -> None:
+        """A batch that an oracle round or a cap closed is as good as a cut: the next one gets its whole interval."""
+        if self._open_batch and open_batch != self._open_batch:
+            self._last_cut_s = self._clock_s()
+        self._open_batch = open_batch
 
     def _note_settled(self, chain: ChainStep) -> None:
         """Tell the exchange below which sequence its journal serves nobody's settlement any more."""

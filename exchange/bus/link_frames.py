@@ -11,8 +11,10 @@ from exchange.domain.packing import BadRecord, CommandEvents
 from exchange.domain.views import (
     AccountView,
     BookView,
+    ExpiryView,
     GetAccount,
     GetBook,
+    GetExpiries,
     GetInstruments,
     GetOpenOrders,
     GetOrder,
@@ -107,6 +109,7 @@ ANSWER_DECODERS: Final[dict[type, Callable[[bytes], Any]]] = {
     GetWallet: msgspec.msgpack.Decoder(WalletView | None).decode,
     GetBook: msgspec.msgpack.Decoder(BookView | None).decode,
     GetInstruments: msgspec.msgpack.Decoder(tuple[Instrument, ...]).decode,
+    GetExpiries: msgspec.msgpack.Decoder(tuple[ExpiryView, ...]).decode,
     GetPrices: msgspec.msgpack.Decoder(PricesView).decode,
     GetSummary: msgspec.msgpack.Decoder(SummaryView).decode,
 }

@@ -11,8 +11,10 @@ __all__ = [
     "AccountView",
     "Answer",
     "BookView",
+    "ExpiryView",
     "GetAccount",
     "GetBook",
+    "GetExpiries",
     "GetInstruments",
     "GetMmpGroups",
     "GetOpenOrders",
@@ -146,6 +148,15 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     """Funding rate per 8 hours by perpetual."""
 
 
+class ExpiryView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A settled expiry: its price, and whether every position in its options has become cash."""
+
+    underlying: str
+    expiry_s: int
+    price_e9: int
+    is_paid: bool
+
+
 class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
     """A protection group: limits as in SetMmpConfig, and whether it is frozen."""
 
@@ -227,7 +238,13 @@ class GetBook(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """-> tuple[Instrument, ...] by ascending id."""
+    """-> tuple[Instrument, ...] by ascending id: what is listed, or instead what was taken off the list."""
+
+    is_delisted: bool = False
+
+
+class GetExpiries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[ExpiryView, ...] by underlying and expiry: what is settled."""
 
 
 class GetPrices(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -249,6 +266,7 @@ Query = (
     | GetWallet
     | GetBook
     | GetInstruments
+    | GetExpiries
     | GetPrices
     | GetSummary
 )
@@ -260,6 +278,7 @@ Answer = (
     | WalletView
     | BookView
     | tuple[Instrument, ...]
+    | tuple[ExpiryView, ...]
     | PricesView
     | SummaryView
     | None

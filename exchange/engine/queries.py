@@ -11,8 +11,10 @@ from exchange.domain.views import (
     AccountView,
     Answer,
     BookView,
+    ExpiryView,
     GetAccount,
     GetBook,
+    GetExpiries,
     GetInstruments,
     GetMmpGroups,
     GetOpenOrders,
@@ -33,7 +35,7 @@ from exchange.domain.views import (
 )
 from exchange.engine.funding import pending_e18
 from exchange.engine.orders import find_order
-from exchange.engine.records import Account, MmpGroup, Order
+from exchange.engine.records import Account, Expiry, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
@@ -124,13 +126,15 @@ def _answer_order(state: State, query: GetOrder) -> OrderView | None:
     return None if order is None else _view(state, order)
 
 
-def _answer_market(state: State, query: GetBook | GetInstruments | GetPrices | GetSummary) -> Answer:
+def _answer_market(state: State, query: GetBook | GetInstruments | GetExpiries | GetPrices | GetSummary) -> Answer:
     match query:
         case GetBook():
             return _book_view(state, query)
         case GetInstruments():
-            listed = sorted(state.instruments.keys() - state.delisted.keys())
-            return tuple(state.instruments[number] for number in listed)
+            chosen = state.delisted.keys() if query.is_delisted else state.instruments.keys() - state.delisted.keys()
+            return tuple(state.instruments[number] for number in sorted(chosen))
+        case GetExpiries():
+            return tuple(_expiry_view(row) for _, row in sorted(state.expiries.items()))
         case GetPrices():
             prices = state.prices
             return PricesView(
@@ -231,6 +235,12 @@ def _group_view(group: MmpGroup) -> MmpGroupView:
         count=group.count,
         is_frozen=group.is_frozen,
         thaw_ns=group.thaw_ns,
+    )
+
+
+def _expiry_view(expiry: Expiry) -> ExpiryView:
+    return ExpiryView(
+        underlying=expiry.underlying, expiry_s=expiry.expiry_s, price_e9=expiry.price_e9, is_paid=expiry.is_paid
     )
 
 

@@ -1,6 +1,7 @@
 """Which state an engine runs on: C rows where they are compiled and the book is the compiled one, else the twin."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from exchange.engine.config import EngineConfig
@@ -8,12 +9,10 @@ from exchange.engine.state import State
 from matching_core import COMPILED as BOOK_COMPILED
 from matching_core import OrderBook
 
-try:
+# Absent is a choice, broken is not: an extension that is there and does not load must stop the import.
+COMPILED = BOOK_COMPILED and find_spec("exchange.engine._state") is not None
+if COMPILED:
     from exchange.engine.compiled_state import CompiledState
-
-    COMPILED = BOOK_COMPILED
-except ImportError:
-    COMPILED = False
 
 __all__ = ["COMPILED", "new_state", "state_class"]
 

@@ -72,6 +72,10 @@ class Pricer:
         self._waiting = False
         self._has_prices = False
 
+    def learn_again(self) -> None:
+        """Ask for instruments at the next tick: the list changed. Prices that are under way still count."""
+        self._wanted = None
+
     def tick(self, now_ns: int) -> None:
         """Do the next step if none is under way: learn the state, list what is missing, or publish a round."""
         if self._waiting:

@@ -92,6 +92,7 @@ class Gateway:
         """Load the present and begin to stream; needs the running loop."""
         self.core.port.listen(self._committed)
         self.core.market.load(self.core.port)
+        self.core.history.oracle.load(self.core.port)
         self.fanout.start()
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from exchange.domain.events import BatchClosed, CashMoved, Event, OrderClosed, Trade
 from exchange.domain.result_codes import OrderStatus
 from exchange.domain.views import OrderView, Output
+from exchange.gateway.oracle import OracleHistory
 from exchange.gateway.settings import GatewaySettings
 from exchange.wire.objects import BatchRow
 
@@ -56,7 +57,7 @@ class _Account:
 class History:
     """Rings of closed orders, trades, transfers and batches."""
 
-    EVENTS: ClassVar[frozenset[type]] = frozenset({Trade, OrderClosed, CashMoved, BatchClosed})
+    EVENTS: ClassVar[frozenset[type]] = frozenset({Trade, OrderClosed, CashMoved, BatchClosed}) | OracleHistory.EVENTS
 
     def __init__(self, settings: GatewaySettings) -> None:
         """Take the sizes from `settings`."""
@@ -64,6 +65,7 @@ class History:
         self._accounts: OrderedDict[int, _Account] = OrderedDict()
         self.trades: dict[int, deque[TradeRecord]] = {}
         self.batches: OrderedDict[int, BatchRow] = OrderedDict()
+        self.oracle = OracleHistory()
 
     def record(self, output: Output, event: Event) -> None:
         """Take one event of `output`."""
@@ -84,6 +86,8 @@ class History:
                     fills=event.fill_count,
                 )
             )
+        else:
+            self.oracle.record(event, output.timestamp_ns)
 
     def update_batch(self, row: BatchRow) -> None:
         """Insert or replace what is known of a batch."""

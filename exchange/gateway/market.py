@@ -16,6 +16,7 @@ from exchange.domain.commands import MarkRow, SetPrices, Side
 from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet, Trade
 from exchange.domain.instrument import Instrument, format_e9
 from exchange.domain.money import floor_div
+from exchange.domain.rounds import InstrumentDelisted, OracleRoundSet
 from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, PricesView
 from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
@@ -91,12 +92,22 @@ class Market:
     """All public state. `price_version` rises with each price round; `EVENTS` are the types that change it."""
 
     EVENTS: ClassVar[frozenset[type]] = frozenset(
-        {BookLevel, Trade, PricesSet, InstrumentListed, AuctionStarted, AuctionEnded}
+        {
+            BookLevel,
+            Trade,
+            PricesSet,
+            OracleRoundSet,
+            InstrumentListed,
+            InstrumentDelisted,
+            AuctionStarted,
+            AuctionEnded,
+        }
     )
 
     def __init__(self) -> None:
         """Start empty; `load` asks for the present."""
         self.by_id: dict[int, Instrument] = {}
+        """Every instrument, off the list too: orders and trades of a day name them still."""
         self.by_name: dict[str, Instrument] = {}
         self.books: dict[int, Book] = {}
         self.prices = PricesView(round=0, timestamp_ns=0, index_e9={}, forward_e9={}, marks={})
@@ -115,7 +126,13 @@ class Market:
                 if isinstance(instrument, Instrument):
                     self._list(instrument)
                     port.ask(GetBook(instrument=instrument.instrument_id, levels=_SNAPSHOT_LEVELS), self._book_answer)
+            port.ask(GetInstruments(is_delisted=True), delisted)
             port.ask(GetPrices(), self._prices_answer)
+
+        def delisted(answer: Answer) -> None:
+            for instrument in answer if isinstance(answer, tuple) else ():
+                if isinstance(instrument, Instrument):
+                    self.by_id[instrument.instrument_id] = instrument
 
         port.ask(GetInstruments(), instruments)
 
@@ -127,17 +144,17 @@ class Market:
         return instrument
 
     def of_kind(self, kind: str | None, currency: str | None) -> list[Instrument]:
-        """Instruments by type and underlying, by ascending id."""
+        """Listed instruments by type and underlying, by ascending id."""
         return [
             row
-            for _, row in sorted(self.by_id.items())
+            for row in sorted(self.by_name.values(), key=lambda row: row.instrument_id)
             if (kind is None or asset_kind(row) == kind) and (currency is None or row.underlying == currency)
         ]
 
     def currencies(self) -> dict[str, set[str]]:
         """Instrument types by underlying."""
         kinds: dict[str, set[str]] = {}
-        for instrument in self.by_id.values():
+        for instrument in self.by_name.values():
             kinds.setdefault(instrument.underlying, set()).add(asset_kind(instrument))
         return kinds
 
@@ -149,8 +166,12 @@ class Market:
             self._count(event, timestamp_ns)
         elif isinstance(event, PricesSet):
             self._set_prices(event.prices, timestamp_ns)
+        elif isinstance(event, OracleRoundSet):
+            self._set_rates(event)
         elif isinstance(event, InstrumentListed):
             self._list(event.instrument)
+        elif isinstance(event, InstrumentDelisted):
+            self._delist(event.instrument)
         elif isinstance(event, AuctionStarted):
             self.auctions[event.instrument] = event.deadline_ns
         elif isinstance(event, AuctionEnded):
@@ -185,6 +206,13 @@ class Market:
         self.by_name[instrument.name] = instrument
         self.book(instrument.instrument_id)
 
+    def _delist(self, instrument_id: int) -> None:
+        """Nobody finds it by name or in a list any more."""
+        instrument = self.by_id.get(instrument_id)
+        if instrument is not None:
+            self.by_name.pop(instrument.name, None)
+        self._hours.pop(instrument_id, None)
+
     def _book_answer(self, answer: Answer) -> None:
         if isinstance(answer, BookView):
             self.book(answer.instrument).load(answer)
@@ -201,9 +229,19 @@ class Market:
         index = self.prices.index_e9 | {row.underlying: row.index_e9 for row in update.underlyings}
         forward = self.prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
         marks: dict[int, MarkRow] = self.prices.marks | {row.instrument: row for row in update.marks}
-        self.prices = PricesView(
-            round=update.round, timestamp_ns=timestamp_ns, index_e9=index, forward_e9=forward, marks=marks
+        self.prices = msgspec.structs.replace(
+            self.prices,
+            round=update.round,
+            timestamp_ns=timestamp_ns,
+            index_e9=index,
+            forward_e9=forward,
+            marks=marks,
         )
+        self.price_version += 1
+
+    def _set_rates(self, event: OracleRoundSet) -> None:
+        rates_e9 = {row.instrument: row.rate_e9 for row in event.funding}
+        self.prices = msgspec.structs.replace(self.prices, oracle_round=event.round, rates_e9=rates_e9)
         self.price_version += 1
 
     def _count(self, trade: Trade, timestamp_ns: int) -> None:

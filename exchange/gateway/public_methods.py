@@ -3,11 +3,12 @@
 from typing import Any
 
 from exchange.domain.commands import Side
-from exchange.domain.instrument import Instrument, calendar_date
+from exchange.domain.instrument import Instrument, calendar_date, format_e9
 from exchange.gateway.calls import Call
 from exchange.gateway.candles import candles
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.history import TradeRecord, page_of
+from exchange.gateway.oracle import funding_rows
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.market_shapes import (
     currency_object,
@@ -21,6 +22,7 @@ from exchange.wire.objects import Currency, InstrumentObject, Ticker
 from exchange.wire.params import (
     BatchesParams,
     CandleParams,
+    FundingRateParams,
     HistoryParams,
     InstrumentsParams,
     OrderBookParams,
@@ -69,6 +71,8 @@ class PublicMethods:
             "public/get_tickers": self._tickers,
             "public/get_trade_history": self._trades,
             "public/get_tradingview_chart_data": self._candles,
+            "public/get_funding_rate_history": self._funding_rates,
+            "public/get_option_settlement_prices": self._settlement_prices,
             "public/get_order_book": self._order_book,
             "public/getRateLimits": self._rate_limits,
             "public/get_limits": self._limits,
@@ -81,7 +85,13 @@ class PublicMethods:
         return self._core.market.named(call.params.instrument_name)
 
     def _shape(self, instrument: Instrument) -> InstrumentObject:
-        return instrument_object(instrument, self._core.venue, self._core.clock_ns() // 1_000_000_000)
+        return instrument_object(
+            instrument,
+            self._core.venue,
+            self._core.clock_ns() // 1_000_000_000,
+            rate_e9=self._core.market.prices.rates_e9.get(instrument.instrument_id, 0),
+            settlement_e9=self._core.history.oracle.settled.get((instrument.underlying, instrument.expiry_s)),
+        )
 
     def _info(self, call: Call) -> None:
         venue = self._core.venue
@@ -191,6 +201,31 @@ class PublicMethods:
                 end_s=params.end_timestamp or 0,
             )
         )
+
+    def _funding_rates(self, call: Call) -> None:
+        params: FundingRateParams = call.params
+        instrument = self._named(call)
+        rows = funding_rows(
+            self._core.history.oracle.rates.get(instrument.instrument_id, ()),
+            instrument.underlying,
+            period_s=3_600 if params.period is None else params.period,
+            start_ms=params.start_timestamp,
+            end_ms=params.end_timestamp,
+        )
+        call.result({"funding_rate_history": rows})
+
+    def _settlement_prices(self, call: Call) -> None:
+        currency = self._core.underlying(required(call.params.currency, "currency").upper())
+        listed = {row.expiry_s: None for row in self._core.market.of_kind("option", currency)}
+        settled = self._core.history.oracle.settled
+        prices = listed | {
+            expiry_s: format_e9(price) for (name, expiry_s), price in settled.items() if name == currency
+        }
+        rows = [
+            {"expiry_date": calendar_date(expiry_s), "utc_expiry_sec": expiry_s, "price": price}
+            for expiry_s, price in sorted(prices.items())
+        ]
+        call.result({"expiries": rows})
 
     def _order_book(self, call: Call) -> None:
         params: OrderBookParams = call.params

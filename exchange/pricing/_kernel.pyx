@@ -5,14 +5,19 @@ A row that black76.Option refuses, or whose volatility, spot or value is no numb
 output of that row. `fill_grid` names the first such row instead, and writes nothing after it.
 """
 
+from cpython.buffer cimport PyBUF_WRITABLE
 from libc.math cimport erfc, exp, fabs, isfinite, log, pow, rint, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
+from exchange.domain._columns cimport (
+    ANY_LENGTH, Held, bytes_of, floats_of, hold, length_of_last, let_go, places_of, written_floats,
+)
 from exchange.pricing._black76 cimport (
     CHEAP_MIDDLE, FIRST_TAIL, NAN, ROOT_HALF, SATURATED, Sensitivities, implied, intrinsic, largest, scaled_tail,
     sensitivities, smallest, undiscounted,
 )
+from exchange.pricing._chain_columns cimport Columns, take_columns
 
 cdef enum:
     COLUMNS_MAX = 64
@@ -81,58 +86,101 @@ cdef inline bint is_option(double forward, double strike, double years, double d
 
 
 def prices(
-    const unsigned char[::1] is_call, const double[::1] forward, const double[::1] strike, const double[::1] years,
-    const double[::1] discount, const double[::1] volatility, double[::1] out
+    object is_call, object forward, object strike, object years, object discount, object volatility, object out
 ):
-    """Price of each row."""
+    """Price of each row. Raises ValueError for columns of other types or of different length, as all here."""
+    cdef Held held
+    cdef Columns chain
+    cdef double* made
+    held.count = 0
+    try:
+        take_columns(&held, &chain, is_call, forward, strike, years, discount, volatility)
+        made = written_floats(&held, out, chain.rows)
+        with nogil:
+            fill_prices(&chain, made)
+    finally:
+        let_go(&held)
+
+
+cdef void fill_prices(const Columns* chain, double* out) noexcept nogil:
     cdef Py_ssize_t row
-    with nogil:
-        for row in range(out.shape[0]):
-            if is_option(forward[row], strike[row], years[row], discount[row]) and is_amount(volatility[row]):
-                out[row] = discount[row] * undiscounted(
-                    is_call[row], forward[row], strike[row], volatility[row] * sqrt(years[row])
-                )
-            else:
-                out[row] = NAN
+    for row in range(chain.rows):
+        if is_option(chain.forward[row], chain.strike[row], chain.years[row], chain.discount[row]) \
+                and is_amount(chain.number[row]):
+            out[row] = chain.discount[row] * undiscounted(
+                chain.is_call[row], chain.forward[row], chain.strike[row], chain.number[row] * sqrt(chain.years[row])
+            )
+        else:
+            out[row] = NAN
 
 
 def greeks(
-    const unsigned char[::1] is_call, const double[::1] forward, const double[::1] strike, const double[::1] years,
-    const double[::1] discount, const double[::1] volatility, const double[::1] spot, double[::1] out
+    object is_call, object forward, object strike, object years, object discount, object volatility, object spot,
+    object out
 ):
     """Price, delta, forward delta, gamma, vega, theta, rho, vanna, volga, row after row."""
+    cdef Held held
+    cdef Columns chain
+    cdef const double* spots
+    cdef double* made
+    held.count = 0
+    try:
+        take_columns(&held, &chain, is_call, forward, strike, years, discount, volatility)
+        spots = floats_of(&held, spot, chain.rows)
+        made = written_floats(&held, out, GREEKS * chain.rows)
+        with nogil:
+            fill_greeks(&chain, spots, made)
+    finally:
+        let_go(&held)
+
+
+cdef void fill_greeks(const Columns* chain, const double* spot, double* out) noexcept nogil:
     cdef Py_ssize_t row, column
     cdef Sensitivities made
     cdef double* values = &made.price
-    with nogil:
-        for row in range(strike.shape[0]):
-            if is_option(forward[row], strike[row], years[row], discount[row]) and is_amount(volatility[row]) \
-                    and is_price(spot[row]) and spot[row] > 0.0:
-                made = sensitivities(
-                    is_call[row], forward[row], strike[row], years[row], discount[row], volatility[row],
-                    forward[row] / spot[row],
-                )
-                for column in range(GREEKS):
-                    out[row * GREEKS + column] = values[column]
-            else:
-                for column in range(GREEKS):
-                    out[row * GREEKS + column] = NAN
+    for row in range(chain.rows):
+        if is_option(chain.forward[row], chain.strike[row], chain.years[row], chain.discount[row]) \
+                and is_amount(chain.number[row]) and is_price(spot[row]) and spot[row] > 0.0:
+            made = sensitivities(
+                chain.is_call[row], chain.forward[row], chain.strike[row], chain.years[row], chain.discount[row],
+                chain.number[row], chain.forward[row] / spot[row],
+            )
+            for column in range(GREEKS):
+                out[row * GREEKS + column] = values[column]
+        else:
+            for column in range(GREEKS):
+                out[row * GREEKS + column] = NAN
 
 
 def implied_volatilities(
-    const unsigned char[::1] is_call, const double[::1] forward, const double[::1] strike, const double[::1] years,
-    const double[::1] discount, const double[::1] value, double lowest_value, double[::1] out
+    object is_call, object forward, object strike, object years, object discount, object value, double lowest_value,
+    object out
 ):
     """Volatility of each row, NaN where there is none."""
+    cdef Held held
+    cdef Columns chain
+    cdef double* made
+    held.count = 0
+    try:
+        take_columns(&held, &chain, is_call, forward, strike, years, discount, value)
+        made = written_floats(&held, out, chain.rows)
+        with nogil:
+            fill_volatilities(&chain, lowest_value, made)
+    finally:
+        let_go(&held)
+
+
+cdef void fill_volatilities(const Columns* chain, double lowest_value, double* out) noexcept nogil:
     cdef Py_ssize_t row
-    with nogil:
-        for row in range(out.shape[0]):
-            if is_option(forward[row], strike[row], years[row], discount[row]) and isfinite(value[row]):
-                out[row] = implied(
-                    is_call[row], forward[row], strike[row], years[row], discount[row], value[row], lowest_value
-                )
-            else:
-                out[row] = NAN
+    for row in range(chain.rows):
+        if is_option(chain.forward[row], chain.strike[row], chain.years[row], chain.discount[row]) \
+                and isfinite(chain.number[row]):
+            out[row] = implied(
+                chain.is_call[row], chain.forward[row], chain.strike[row], chain.years[row], chain.discount[row],
+                chain.number[row], lowest_value,
+            )
+        else:
+            out[row] = NAN
 
 
 cdef inline void begin_expiry(
@@ -248,51 +296,95 @@ cdef inline int fill_row(
     return 0
 
 
+cdef struct Grid:
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t expiries
+    const unsigned char* is_call
+    const double* strike
+    const double* volatility
+    const int32_t* expiry
+    const double* fixed
+    const double* moving
+    const double* years
+    const double* discount
+    const double* spots
+    const unsigned char* moves
+    const Shock* shock
+    int64_t* out
+
+
 def fill_grid(
-    const unsigned char[::1] is_call, const double[::1] strike, const double[::1] volatility,
-    const int32_t[::1] expiry, const double[::1] fixed, const double[::1] moving, const double[::1] years,
-    const double[::1] discount, const double[::1] spots, const unsigned char[::1] moves, const double[::1] shocks,
-    int64_t[:, ::1] out
+    object is_call, object strike, object volatility, object expiry, object fixed, object moving, object years,
+    object discount, object spots, object moves, object shocks, object out
 ):
     """Values in 1e-9 USDC, one row per option and one column per scenario; -1, or the first row that has none.
 
     Options of an expiry stand together, or its shared part is computed again. `spots` and `moves` describe columns.
     """
-    cdef Py_ssize_t columns = spots.shape[0]
-    cdef Py_ssize_t row, bad = -1
-    cdef Shock* shock = <Shock*> &shocks[0]
+    cdef Held held
+    cdef Grid grid
+    cdef Py_ssize_t bad
+    held.count = 0
+    try:
+        take_cells(&held, &grid, out, spots, moves, shocks)
+        grid.is_call = bytes_of(&held, is_call, grid.rows)
+        grid.strike = floats_of(&held, strike, grid.rows)
+        grid.volatility = floats_of(&held, volatility, grid.rows)
+        grid.expiry = places_of(&held, expiry, grid.rows)
+        grid.years = floats_of(&held, years, ANY_LENGTH)
+        grid.expiries = length_of_last(&held)
+        grid.fixed = floats_of(&held, fixed, grid.expiries)
+        grid.moving = floats_of(&held, moving, grid.expiries)
+        grid.discount = floats_of(&held, discount, grid.expiries)
+        with nogil:
+            bad = fill_rows(&grid)
+    finally:
+        let_go(&held)
+    return bad
+
+
+cdef int take_cells(Held* held, Grid* grid, object out, object spots, object moves, object shocks) except -1:
+    """The cells, and what describes their columns."""
+    cdef Py_buffer* cells = hold(held, out, b"q", sizeof(int64_t), 2, PyBUF_WRITABLE)
+    cdef Py_ssize_t column
+    grid.rows = cells.shape[0]
+    grid.columns = cells.shape[1]
+    grid.out = <int64_t*> cells.buf
+    if not 0 < grid.columns <= COLUMNS_MAX:
+        raise ValueError("1 to 64 columns, and as many moves as spots")
+    grid.spots = floats_of(held, spots, grid.columns)
+    grid.moves = bytes_of(held, moves, grid.columns)
+    grid.shock = <const Shock*> floats_of(held, shocks, sizeof(Shock) // sizeof(double))
+    for column in range(grid.columns):
+        if grid.moves[column] > ABSOLUTE or not is_amount(grid.spots[column]):
+            raise ValueError("a column that is no scenario")
+    return 0
+
+
+cdef Py_ssize_t fill_rows(const Grid* grid) noexcept nogil:
+    """-1, or the first row without a value."""
+    cdef Py_ssize_t row
     cdef Expiry shared
     cdef int current = -1
     cdef int at
-    cdef Py_ssize_t rows = out.shape[0]
-    if not 0 < columns <= COLUMNS_MAX or moves.shape[0] != columns or out.shape[1] != columns:
-        raise ValueError("1 to 64 columns, and as many moves as spots")
-    if is_call.shape[0] != rows or strike.shape[0] != rows or volatility.shape[0] != rows or expiry.shape[0] != rows:
-        raise ValueError("as many calls, strikes, volatilities and expiries as rows")
-    if not fixed.shape[0] == moving.shape[0] == years.shape[0] == discount.shape[0]:
-        raise ValueError("as many forwards, times and discounts as expiries")
-    if shocks.shape[0] * sizeof(double) != sizeof(Shock):
-        raise ValueError("the shocks are not those of ShockParameters")
-    for row in range(columns):
-        if moves[row] > ABSOLUTE or not is_amount(spots[row]):
-            raise ValueError("a column that is no scenario")
     memset(&shared, 0, sizeof(Expiry))
-    with nogil:
-        for row in range(out.shape[0]):
-            at = expiry[row]
-            if not 0 <= at < years.shape[0]:
-                bad = row
-                break
-            if at != current:
-                if not is_option(fixed[at] + moving[at], strike[row], years[at], discount[at]) \
-                        or not is_price(fixed[at]) or not is_price(moving[at]):
-                    bad = row
-                    break
-                begin_expiry(&shared, fixed[at], moving[at], years[at], discount[at], shock, &spots[0], columns)
-                current = at
-            if not is_price(strike[row]) or not is_amount(volatility[row]) or fill_row(
-                is_call[row], strike[row], volatility[row], &shared, shock, &moves[0], columns, &out[row, 0]
-            ):
-                bad = row
-                break
-    return bad
+    for row in range(grid.rows):
+        at = grid.expiry[row]
+        if not 0 <= at < grid.expiries:
+            return row
+        if at != current:
+            if not is_option(grid.fixed[at] + grid.moving[at], grid.strike[row], grid.years[at], grid.discount[at]) \
+                    or not is_price(grid.fixed[at]) or not is_price(grid.moving[at]):
+                return row
+            begin_expiry(
+                &shared, grid.fixed[at], grid.moving[at], grid.years[at], grid.discount[at], grid.shock, grid.spots,
+                grid.columns,
+            )
+            current = at
+        if not is_price(grid.strike[row]) or not is_amount(grid.volatility[row]) or fill_row(
+            grid.is_call[row], grid.strike[row], grid.volatility[row], &shared, grid.shock, grid.moves, grid.columns,
+            grid.out + row * grid.columns,
+        ):
+            return row
+    return -1

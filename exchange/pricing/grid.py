@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Final
 
 import msgspec
@@ -17,12 +18,10 @@ import msgspec
 from exchange.pricing.black76 import Option, price
 from exchange.pricing.scenarios import Column, ColumnPlan, ForwardParts, ShockParameters, moved_volatility
 
-try:
+# A source tree without a compiler still works; an extension that is there and does not load stops the import.
+COMPILED = find_spec("exchange.pricing._kernel") is not None
+if COMPILED:
     from exchange.pricing import _kernel
-except ImportError:  # the extension is optional
-    COMPILED = False
-else:
-    COMPILED = True
 
 __all__ = ["CELL_MAX_USDC", "COMPILED", "Contract", "ExpiryState", "ScenarioGrid", "scenario_prices"]
 

@@ -12,6 +12,10 @@ plain twin.
 
 from libc.stdint cimport int32_t, int64_t
 
+from exchange.domain._columns cimport (
+    ANY_LENGTH, Held, bytes_of, hold, length_of_last, let_go, places_of, words_of, written_bytes, written_words,
+)
+
 cdef extern from *:
     """
     typedef __int128 offbook_wide;
@@ -102,6 +106,19 @@ cdef struct Legs:
     const int64_t* counts
     Py_ssize_t number
     int64_t unit
+
+
+cdef struct Accounts:
+    Py_ssize_t number
+    Py_ssize_t legs
+    const int64_t* starts
+    const int32_t* rows
+    const int32_t* expiries
+    const int64_t* counts
+    const int64_t* units
+    const int64_t* linear
+    unsigned char* left_over
+    int64_t* out
 
 
 cdef struct Sums:
@@ -240,36 +257,57 @@ cdef class Scan:
     """
 
     cdef Plan plan
-    cdef const int64_t[:, ::1] cells
-    cdef const int64_t[:, ::1] multipliers
+    cdef Held held
+    cdef const int64_t* cells
+    cdef Py_ssize_t cell_rows
+    cdef const int64_t* multipliers
+    cdef Py_ssize_t expiries
 
-    def __init__(
-        self, const int64_t[:, ::1] cells, tuple columns, int64_t one, const int64_t[::1] moved,
-        const int64_t[::1] dampening, const unsigned char[::1] is_skew, const int64_t[:, ::1] multipliers
+    def __cinit__(
+        self, object cells, tuple columns, int64_t one, object moved, object dampening, object is_skew,
+        object multipliers
     ):
-        self.cells = cells
-        self.multipliers = multipliers
+        self.cells = self.take_table(cells, &self.cell_rows, &self.plan.columns)
         self.plan.one = one
-        self.plan.columns = cells.shape[1]
         self.plan.scenarios, self.plan.mark, self.plan.forward_up, self.plan.forward_down = columns
         if not 0 < one <= MULTIPLIER_MAX:
             raise ValueError("a unit outside its range")
-        if not 0 < columns[0] <= cells.shape[1] <= COLUMNS_MAX:
+        if not 0 < columns[0] <= self.plan.columns <= COLUMNS_MAX:
             raise ValueError("as many columns as scenarios, and at most 64")
-        if not 0 <= min(columns[1:]) <= max(columns[1:]) < cells.shape[1]:
+        if not 0 <= min(columns[1:]) <= max(columns[1:]) < self.plan.columns:
             raise ValueError("columns that the grid does not have")
-        if not moved.shape[0] == dampening.shape[0] == is_skew.shape[0] == columns[0]:
-            raise ValueError("as many moves, dampenings and skews as scenarios")
         self.take_scenarios(moved, dampening, is_skew)
-        self.check_multipliers()
+        self.take_multipliers(multipliers)
         self.find_largest_cell()
 
-    cdef int take_scenarios(
-        self, const int64_t[::1] moved, const int64_t[::1] dampening, const unsigned char[::1] is_skew
+    def __dealloc__(self):
+        let_go(&self.held)
+
+    cdef const int64_t* take_table(self, object source, Py_ssize_t* rows, Py_ssize_t* columns) except? NULL:
+        cdef Py_buffer* view = hold(&self.held, source, b"q", sizeof(int64_t), 2, 0)
+        rows[0] = view.shape[0]
+        columns[0] = view.shape[1]
+        return <const int64_t*> view.buf
+
+    cdef int take_scenarios(self, object moved, object dampening, object is_skew) except -1:
+        """Copied: what is held for this ends here."""
+        cdef Held held
+        held.count = 0
+        try:
+            self.copy_scenarios(
+                words_of(&held, moved, self.plan.scenarios), words_of(&held, dampening, self.plan.scenarios),
+                bytes_of(&held, is_skew, self.plan.scenarios),
+            )
+        finally:
+            let_go(&held)
+        return 0
+
+    cdef int copy_scenarios(
+        self, const int64_t* moved, const int64_t* dampening, const unsigned char* is_skew
     ) except -1:
         cdef Py_ssize_t place
         self.plan.skews = 0
-        for place in range(moved.shape[0]):
+        for place in range(self.plan.scenarios):
             if not 0 <= dampening[place] <= self.plan.one:
                 raise ValueError("a dampening outside its range")
             if not -self.plan.one <= moved[place] <= 2 * MULTIPLIER_MAX:
@@ -281,32 +319,30 @@ cdef class Scan:
                 self.plan.skews += 1
         return 0
 
-    cdef int check_multipliers(self) except -1:
-        cdef Py_ssize_t place, column
-        if self.multipliers.shape[1] != 3:
+    cdef int take_multipliers(self, object multipliers) except -1:
+        cdef Py_ssize_t place, width
+        self.multipliers = self.take_table(multipliers, &self.expiries, &width)
+        if width != 3:
             raise ValueError("three multipliers per expiry")
-        for place in range(self.multipliers.shape[0]):
-            for column in range(3):
-                if not 0 <= self.multipliers[place, column] <= MULTIPLIER_MAX:
-                    raise ValueError("a multiplier outside its range")
+        for place in range(3 * self.expiries):
+            if not 0 <= self.multipliers[place] <= MULTIPLIER_MAX:
+                raise ValueError("a multiplier outside its range")
         return 0
 
     cdef int find_largest_cell(self) except -1:
-        cdef const int64_t* cell = &self.cells[0, 0] if self.cells.shape[0] else NULL
         cdef Py_ssize_t place
         cdef int64_t largest = 0, lowest = 0
-        for place in range(self.cells.shape[0] * self.cells.shape[1]):
-            largest = cell[place] if cell[place] > largest else largest
-            lowest = cell[place] if cell[place] < lowest else lowest
+        for place in range(self.cell_rows * self.plan.columns):
+            largest = self.cells[place] if self.cells[place] > largest else largest
+            lowest = self.cells[place] if self.cells[place] < lowest else lowest
         if largest > CELL_MAX or lowest < -CELL_MAX:
             raise ValueError("a cell outside its range")
         self.plan.largest_cell = largest if largest > -lowest else -lowest
         return 0
 
     def run(
-        self, const int64_t[::1] starts, const int32_t[::1] rows, const int32_t[::1] expiries,
-        const int64_t[::1] counts, const int64_t[::1] units, const int64_t[::1] linear, unsigned char[::1] left_over,
-        int64_t[::1] out
+        self, object starts, object rows, object expiries, object counts, object units, object linear,
+        object left_over, object out
     ):
         """Fill six words per account: worst, basis and value, each high and low; mark in `left_over` what did not fit.
 
@@ -314,39 +350,51 @@ cdef class Scan:
         two words per account: what a move of the spot by all of itself gains. Raises ValueError for legs that are not
         in the grid.
         """
-        cdef Legs legs
-        cdef Py_ssize_t account, first, accounts = left_over.shape[0]
-        self.check_legs(starts, rows, expiries, counts, accounts)
-        if units.shape[0] != accounts or linear.shape[0] != 2 * accounts or out.shape[0] != WORDS * accounts:
-            raise ValueError("a unit and two words in, six words out per account")
-        if not rows.shape[0] or not self.multipliers.shape[0]:
-            raise ValueError("no legs at all")
-        with nogil:
-            for account in range(accounts):
-                first = starts[account]
-                legs.rows = &rows[0] + first
-                legs.expiries = &expiries[0] + first
-                legs.counts = &counts[0] + first
-                legs.number = starts[account + 1] - first
-                legs.unit = units[account]
-                left_over[account] = scan_one(
-                    &self.plan, &self.cells[0, 0], &legs, &self.multipliers[0, 0],
-                    join(linear[2 * account], linear[2 * account + 1]), &out[WORDS * account],
-                )
+        cdef Held held
+        cdef Accounts accounts
+        held.count = 0
+        try:
+            accounts.left_over = written_bytes(&held, left_over, ANY_LENGTH)
+            accounts.number = length_of_last(&held)
+            accounts.rows = places_of(&held, rows, ANY_LENGTH)
+            accounts.legs = length_of_last(&held)
+            accounts.expiries = places_of(&held, expiries, accounts.legs)
+            accounts.counts = words_of(&held, counts, accounts.legs)
+            accounts.starts = words_of(&held, starts, accounts.number + 1)
+            accounts.units = words_of(&held, units, accounts.number)
+            accounts.linear = words_of(&held, linear, 2 * accounts.number)
+            accounts.out = written_words(&held, out, WORDS * accounts.number)
+            self.check_legs(&accounts)
+            with nogil:
+                self.scan_all(&accounts)
+        finally:
+            let_go(&held)
 
-    cdef int check_legs(
-        self, const int64_t[::1] starts, const int32_t[::1] rows, const int32_t[::1] expiries,
-        const int64_t[::1] counts, Py_ssize_t accounts
-    ) except -1:
-        cdef Py_ssize_t leg, account, legs = rows.shape[0]
-        if expiries.shape[0] != legs or counts.shape[0] != legs or starts.shape[0] != accounts + 1:
-            raise ValueError("as many expiries and counts as rows, and a start per account")
-        for leg in range(legs):
-            if not 0 <= rows[leg] < self.cells.shape[0] or not 0 <= expiries[leg] < self.multipliers.shape[0]:
+    cdef void scan_all(self, const Accounts* accounts) noexcept nogil:
+        cdef Legs legs
+        cdef Py_ssize_t account, first
+        for account in range(accounts.number):
+            first = accounts.starts[account]
+            legs.rows = accounts.rows + first
+            legs.expiries = accounts.expiries + first
+            legs.counts = accounts.counts + first
+            legs.number = accounts.starts[account + 1] - first
+            legs.unit = accounts.units[account]
+            accounts.left_over[account] = scan_one(
+                &self.plan, self.cells, &legs, self.multipliers,
+                join(accounts.linear[2 * account], accounts.linear[2 * account + 1]), accounts.out + WORDS * account,
+            )
+
+    cdef int check_legs(self, const Accounts* accounts) except -1:
+        cdef Py_ssize_t leg, account
+        if not accounts.legs or not self.expiries:
+            raise ValueError("no legs at all")
+        for leg in range(accounts.legs):
+            if not 0 <= accounts.rows[leg] < self.cell_rows or not 0 <= accounts.expiries[leg] < self.expiries:
                 raise ValueError("a leg without a row or an expiry")
-        if accounts and (starts[0] < 0 or starts[accounts] > legs):
+        if accounts.number and (accounts.starts[0] < 0 or accounts.starts[accounts.number] > accounts.legs):
             raise ValueError("legs that are not there")
-        for account in range(accounts):
-            if not 0 <= starts[account + 1] - starts[account] <= LEGS_MAX:
+        for account in range(accounts.number):
+            if not 0 <= accounts.starts[account + 1] - accounts.starts[account] <= LEGS_MAX:
                 raise ValueError("accounts out of order, or with more than 1,024 legs")
         return 0

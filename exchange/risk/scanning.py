@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from importlib.util import find_spec
 from math import gcd
 from typing import Final
 
@@ -18,12 +19,10 @@ from exchange.domain.money import floor_div
 from exchange.risk.portfolio import ExpiryValues, Perpetual, PortfolioAccount, expiry_values, worst_and_basis
 from exchange.risk.portfolio_parameters import PortfolioParameters
 
-try:
+# A source tree without a compiler still works; an extension that is there and does not load stops the import.
+COMPILED = find_spec("exchange.risk._margin") is not None
+if COMPILED:
     from exchange.risk import _margin
-except ImportError:  # the extension is optional
-    COMPILED = False
-else:
-    COMPILED = True
 
 __all__ = [
     "COMPILED",

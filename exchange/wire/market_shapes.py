@@ -18,15 +18,29 @@ from exchange.wire.objects import (
 )
 from exchange.wire.venue import COLLATERAL, VenueInfo, address_text, asset_kind
 
-__all__ = ["currency_object", "grouped_levels", "instrument_object", "quote_currency_object", "ticker_object"]
+__all__ = [
+    "currency_object",
+    "grouped_levels",
+    "hourly_rate",
+    "instrument_object",
+    "quote_currency_object",
+    "ticker_object",
+]
 
 _NEVER: Final = (1 << 63) - 1
 _MANAGERS: Final = {"risk_universe_id": 1, "risk_universe_name": "PRIME", "sm": 1, "pm": 5}
 Level = tuple[int, int]
 
 
-def instrument_object(instrument: Instrument, venue: VenueInfo, now_s: int) -> InstrumentObject:
-    """A contract with the asset ids that its signed orders name."""
+def hourly_rate(rate_e9: int) -> str:
+    """A funding rate in 1e-9 per 8 hours as the wire has it, per hour; exact."""
+    return format_e12(rate_e9 * 125)
+
+
+def instrument_object(
+    instrument: Instrument, venue: VenueInfo, now_s: int, *, rate_e9: int = 0, settlement_e9: int | None = None
+) -> InstrumentObject:
+    """A contract with the asset ids that its signed orders name, its funding rate or the price it was settled at."""
     index = f"{instrument.underlying}-USD"
     return InstrumentObject(
         instrument_name=instrument.name,
@@ -44,8 +58,8 @@ def instrument_object(instrument: Instrument, venue: VenueInfo, now_s: int) -> I
         scheduled_activation=instrument.listed_s,
         scheduled_deactivation=instrument.expiry_s or _NEVER,
         instrument_id=instrument.instrument_id,
-        perp_details=PerpDetails(index=index) if instrument.is_perpetual else None,
-        option_details=_option_details(instrument, index) if instrument.is_option else None,
+        perp_details=PerpDetails(index=index, funding_rate=hourly_rate(rate_e9)) if instrument.is_perpetual else None,
+        option_details=_option_details(instrument, index, settlement_e9) if instrument.is_option else None,
     )
 
 
@@ -105,7 +119,7 @@ def ticker_object(
         B=instrument.quantity_text(best_bid[1]) if best_bid else "0",
         I=format_e9(prices.index_e9.get(instrument.underlying, 0)),
         M=mark_text,
-        f="0" if instrument.is_perpetual else None,
+        f=hourly_rate(prices.rates_e9.get(instrument.instrument_id, 0)) if instrument.is_perpetual else None,
         minp=instrument.price_text(1),
         maxp=instrument.price_text(instrument.maximum_price_ticks),
         stats=stats,
@@ -127,12 +141,13 @@ def grouped_levels(
     return [(instrument.price_text(step * group), instrument.quantity_text(lots)) for step, lots in merged.items()]
 
 
-def _option_details(instrument: Instrument, index: str) -> OptionDetails:
+def _option_details(instrument: Instrument, index: str, settlement_e9: int | None) -> OptionDetails:
     return OptionDetails(
         expiry=instrument.expiry_s,
         strike=format_e9(instrument.strike_e9),
         option_type="C" if instrument.kind is InstrumentKind.CALL else "P",
         index=index,
+        settlement_price=None if settlement_e9 is None else format_e9(settlement_e9),
     )
 
 

@@ -65,6 +65,8 @@ _TABLE: Final = (
     _public("get_tickers", p.TickersParams),
     _public("get_trade_history", p.HistoryParams),
     _public("get_tradingview_chart_data", p.CandleParams),
+    _public("get_funding_rate_history", p.FundingRateParams),
+    _public("get_option_settlement_prices", p.CurrencyParams),
     _public("get_order_book", p.OrderBookParams),
     _public("getRateLimits"),
     _public("get_limits"),

@@ -200,7 +200,7 @@ class Ticker(msgspec.Struct, kw_only=True, gc=False):
 
 
 class PerpDetails(msgspec.Struct, kw_only=True, gc=False):
-    """What only perpetuals have; funding is not charged yet."""
+    """What only perpetuals have; rates are per hour."""
 
     index: str
     funding_rate: str = "0"

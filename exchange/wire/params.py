@@ -130,6 +130,14 @@ class CandleParams(InstrumentParams):
     end_timestamp: int | None = None
 
 
+class FundingRateParams(InstrumentParams):
+    """public/get_funding_rate_history; times in milliseconds, the period in seconds (an hour without one)."""
+
+    period: int | None = None
+    start_timestamp: int | None = None
+    end_timestamp: int | None = None
+
+
 class HistoryParams(Params):
     """All histories; times in milliseconds."""
 

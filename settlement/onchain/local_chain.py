@@ -19,7 +19,6 @@ from eth.exceptions import HeaderNotFound, TransactionNotFound
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_hash.auto import keccak
-from eth_keys.datatypes import PrivateKey
 
 from settlement.onchain.chain_pruning import ChainPruner
 from settlement.onchain.chain_store import ChainStore, LogRow, lock_directory
@@ -31,40 +30,23 @@ from settlement.onchain.errors import (
     NonceTooLow,
     RpcRefused,
 )
+from settlement.onchain.funded_accounts import FUNDED_ACCOUNTS, account_address, account_key
 
 __all__ = [
     "BLOCK_GAS_LIMIT",
     "DEFAULT_CHAIN_ID",
     "DEFAULT_HISTORY_BLOCKS",
-    "DEPLOYER_INDEX",
-    "FUNDED_ACCOUNTS",
-    "OPERATOR_INDEX",
     "LocalChain",
     "LocalSettings",
-    "account_address",
-    "account_key",
 ]
 
 DEFAULT_CHAIN_ID: Final = 31337
 DEFAULT_HISTORY_BLOCKS: Final = 4_096
 BLOCK_GAS_LIMIT: Final = 30_000_000
-FUNDED_ACCOUNTS: Final = 12
-DEPLOYER_INDEX: Final = 10
-OPERATOR_INDEX: Final = 11
 _BALANCE_WEI = 10**24
 _ZERO_ADDRESS = bytes(20)
 _GENESIS_TIMESTAMP_S = 1_767_225_600
 _EIP7623_FLOOR_GAS = 21_000
-
-
-def account_key(seed: int, index: int) -> bytes:
-    """Private key of funded account `index`: keccak(seed u64 | index u32). 0-9 are users, 10 deploys, 11 operates."""
-    return bytes(keccak(seed.to_bytes(8, "big") + index.to_bytes(4, "big")))
-
-
-def account_address(private_key: bytes) -> bytes:
-    """20-byte address of a private key."""
-    return bytes(PrivateKey(private_key).public_key.to_canonical_address())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ by name, so that the differential tests can compare them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import sha3
 
@@ -22,11 +23,11 @@ def reference_keccak256(data: bytes) -> bytes:
 
 
 keccak256: Callable[[bytes], bytes]
-try:
+# A source tree without a compiler still works; an extension that is there and does not load stops the import.
+COMPILED = find_spec("settlement.protocol._keccak") is not None
+if COMPILED:
     from settlement.protocol import _keccak
-except ImportError:  # the extension is optional: a source tree without a compiler still works
-    COMPILED = False
-    keccak256 = reference_keccak256
-else:
-    COMPILED = True
+
     keccak256 = _keccak.keccak256
+else:
+    keccak256 = reference_keccak256

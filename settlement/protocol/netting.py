@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from settlement.protocol.orders import OrderFill, OrderKind
 
-try:
+# A source tree without a compiler still works; an extension that is there and does not load stops the import.
+COMPILED = find_spec("settlement.protocol._netting") is not None
+if COMPILED:
     from settlement.protocol import _netting
-except ImportError:  # the extension is optional
-    COMPILED = False
-else:
-    COMPILED = True
 
 __all__ = [
     "COMPILED",

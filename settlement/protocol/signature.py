@@ -7,6 +7,7 @@ normalized first), because the contract's verifier accepts nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from coincurve import PrivateKey, PublicKey
 from coincurve.context import GLOBAL_CONTEXT
@@ -14,12 +15,10 @@ from coincurve.ecdsa import ffi, lib  # type: ignore[attr-defined]
 
 from settlement.protocol.keccak import keccak256
 
-try:
+# A source tree without a compiler still works; an extension that is there and does not load stops the import.
+COMPILED = find_spec("settlement.protocol._signatures") is not None
+if COMPILED:
     from settlement.protocol import _signatures
-except ImportError:  # the extension is optional: a source tree without a compiler still works
-    COMPILED = False
-else:
-    COMPILED = True
 
 __all__ = [
     "COMPILED",

@@ -10,7 +10,7 @@ from tests.architecture.source_tree import ROOT
 
 __all__ = ["LOOP", "compile_to_c", "functions_of", "python_in", "reached_from"]
 
-LOOP = ("core_apply", "core_continue")
+LOOP = ("core_apply", "core_apply_many", "core_continue")
 DEFINITION = re.compile(r"^(?:static )[^\n;=]*?\b(__pyx_f_\w+)\([^;{]*\) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")

@@ -1,11 +1,13 @@
 """The tolerance table of api.md 3: one row, one test, on POST, GET and the socket where it applies."""
 
 import asyncio
+import contextlib
 import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Coroutine
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -352,24 +354,60 @@ def test_paths_outside_the_scheme(path: str, status: int) -> None:
     run(story())
 
 
-def test_bodies_above_the_limit() -> None:
-    """A body above 1 MiB is 413."""
+@pytest.mark.parametrize("pieces", [[1 << 20, 2], [8 << 20], [1 << 19, 1 << 19, 1]], ids=["longer", "8 MiB", "chunked"])
+def test_bodies_above_the_limit(pieces: list[int]) -> None:
+    """A body above 1 MiB is 413, and the client that is still sending gets to read it."""
 
     async def story() -> None:
         async with serve() as live:
-            request = urllib.request.Request(
-                live.http + "/v3/public/get_time", data=b" " * (1 << 20) + b"{}", method="POST"
-            )
+            body = [b" " * piece for piece in pieces]
 
             def send() -> int:
-                try:
-                    with urllib.request.urlopen(request, timeout=5) as reply:
-                        return int(reply.status)
-                except urllib.error.HTTPError as error:
-                    with error:
-                        return error.code
+                connection = HTTPConnection(live.http.removeprefix("http://"), timeout=5)
+                with contextlib.closing(connection):
+                    is_chunked = len(body) > 2
+                    connection.request(
+                        "POST",
+                        "/v3/public/get_time",
+                        iter(body) if is_chunked else b"".join(body),
+                        encode_chunked=is_chunked,
+                        headers={"Transfer-Encoding": "chunked"} if is_chunked else {},
+                    )
+                    return connection.getresponse().status
 
             assert await asyncio.to_thread(send) == 413
+
+    run(story())
+
+
+def test_a_refused_body_is_read_before_its_answer() -> None:
+    """Nothing comes while a client still sends: an answer that closes the socket early would be lost with a reset."""
+
+    async def story() -> None:
+        async with serve() as live:
+            reader, writer = await asyncio.open_connection(*live.http.removeprefix("http://").split(":"))
+            writer.write(b"POST /v3/public/get_time HTTP/1.1\r\nHost: x\r\nContent-Length: 2097152\r\n\r\n")
+            writer.write(bytes(1 << 20))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.2)
+            writer.write(bytes(1 << 20))
+            assert b" 413 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+    run(story())
+
+
+def test_a_body_announced_far_above_the_limit_is_not_read() -> None:
+    """A request that announces 1 GiB has its 413 before it sends a byte of it."""
+
+    async def story() -> None:
+        async with serve() as live:
+            reader, writer = await asyncio.open_connection(*live.http.removeprefix("http://").split(":"))
+            writer.write(b"POST /v3/public/get_time HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n")
+            assert b" 413 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
 
     run(story())
 

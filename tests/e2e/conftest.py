@@ -1,4 +1,4 @@
-"""One demo for all tests of this folder, started as a newcomer starts it: default address and data directory."""
+"""One demo for the tests of this folder, started as a newcomer starts it: default address and data directory."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.e2e.running import Running, free_port, running
 DEFAULT_PORT = 8700
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`offbook up --demo` in an empty folder; another port only where the default one is taken."""
     free = all(port_is_free("127.0.0.1", port) for port in (DEFAULT_PORT, DEFAULT_PORT + 1))

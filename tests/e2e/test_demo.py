@@ -77,7 +77,9 @@ def test_a_batch_settles_and_verifies(demo: Running) -> None:
     assert {name: shown[name] for name in ("fills", "legs", "gas_used")} == {
         name: batch[name] for name in ("fills", "legs", "gas_used")
     }
-    assert batch["seq"] in {row["seq"] for row in json.loads(demo.command("batch", "list", "--json").stdout)}
+    assert batch["seq"] in {
+        row["seq"] for row in json.loads(demo.command("batch", "list", "--limit", "1000", "--json").stdout)
+    }
 
 
 def test_a_batch_that_never_was_is_refused_in_one_line(demo: Running) -> None:

@@ -1,13 +1,13 @@
 """A settler to be killed: posts the same few batches through a real chain until each is final.
 
-`python -m tests.faults.settler_child URL DEPLOYMENT OUTBOX SEED BATCHES BASE_TIME_S`; one line per step.
+`run([URL, DEPLOYMENT, OUTBOX, SEED, BATCHES, BASE_TIME_S])`; one line per step.
 """
 
 import sys
 from pathlib import Path
 
 from settlement.onchain.deploy import load_deployment
-from settlement.onchain.local_chain import OPERATOR_INDEX, account_key
+from settlement.onchain.funded_accounts import OPERATOR_INDEX, account_key
 from settlement.onchain.outbox import BuiltBatch, Outbox
 from settlement.onchain.poster import Poster
 from settlement.onchain.rpc import RpcChain, RpcSettings
@@ -49,5 +49,6 @@ def main(url, deployment_path, outbox_path, seed, batches, base_time_s):
             return
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def run(arguments):
+    """`main` with its arguments as a list."""
+    main(*arguments)

@@ -2,16 +2,16 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from settlement.onchain.contract import BATCH_POSTED, SettlementReader, read_posted
 from settlement.onchain.deploy import save_deployment
+from tests.fakes.warm_process import WarmProcess
+from tests.faults import settler_child
 from tests.faults.settler_child import built
-from tests.unit.settlement.onchain.conftest import ROOT, SEED, ServedChain, deploy
+from tests.unit.settlement.onchain.conftest import SEED, ServedChain, deploy
 
 BATCHES = 12
 KILLS = 6
@@ -19,8 +19,7 @@ KILLS = 6
 
 def spawn(arguments):
     """Start a settler."""
-    command = [sys.executable, "-m", "tests.faults.settler_child", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return WarmProcess(settler_child.run, arguments)
 
 
 def kill_after(child, lines, delay_s):
@@ -29,9 +28,8 @@ def kill_after(child, lines, delay_s):
         if not child.stdout.readline():
             break
     time.sleep(delay_s)
-    child.kill()
-    child.wait()
-    child.stdout.close()
+    child.send_signal(signal.SIGKILL)
+    child.wait(10)
 
 
 @pytest.mark.parametrize("kill_chain", [False, True])
@@ -45,13 +43,13 @@ def test_each_batch_is_posted_once(tmp_path, kill_chain):
         base_time_s = served.chain.block("latest").timestamp_s
         arguments = [served.url, tmp_path / "deployment.json", tmp_path / "outbox.sqlite", SEED, BATCHES, base_time_s]
         for _ in range(KILLS):
-            kill_after(spawn(map(str, arguments)), rng.randrange(3), rng.uniform(0, 0.08))
+            kill_after(spawn(arguments), rng.randrange(3), rng.uniform(0, 0.08))
             if kill_chain:
                 served.stop(signal.SIGKILL)
                 served.start()
-        last = spawn(map(str, arguments))
-        last.communicate(timeout=60)
-        assert last.returncode == 0
+        last = spawn(arguments)
+        steps = list(last.stdout)
+        assert last.wait(10) == 0, steps
         check_chain(served.chain, deployment, base_time_s)
     finally:
         served.stop(signal.SIGKILL)

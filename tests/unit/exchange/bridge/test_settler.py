@@ -60,13 +60,15 @@ class Port:
 
     def __init__(self):
         self.fills = self.request_index = 0
+        self.open_batch = 1
         self.busy = False
         self.groups = []
 
     async def query(self, query):
         return SummaryView(
             sequence=1, timestamp_ns=1, state_hash=b"", open_order_count=0, account_count=2, trade_count=0,
-            open_batch=1, open_batch_fill_count=self.fills, request_index=self.request_index, price_round=1,
+            open_batch=self.open_batch, open_batch_fill_count=self.fills,
+            request_index=self.request_index, price_round=1,
         )  # fmt: skip
 
     async def execute(self, *commands):
@@ -115,6 +117,18 @@ def test_batch_is_cut_when_due_and_not_empty(tmp_path, after_s, fills, cuts):
     setting.port.fills = fills
     setting.step()
     assert setting.port.groups == [(BatchCut(),)] * cuts
+
+
+def test_a_batch_that_a_round_closed_counts_as_a_cut(tmp_path):
+    """Else every oracle round would add a batch, each with its fixed gas, to those of the interval."""
+    setting = Setting(tmp_path)
+    setting.port.fills = 5
+    cuts = []
+    for now_s, open_batch in ((103.0, 1), (103.9, 2), (104.5, 2), (107.8, 2), (107.9, 2)):
+        setting.now_s, setting.port.open_batch = now_s, open_batch
+        setting.step()
+        cuts.append(len(setting.port.groups))
+    assert cuts == [0, 0, 0, 0, 1]
 
 
 def test_busy_exchange_is_asked_again(tmp_path):

@@ -28,7 +28,7 @@ from exchange.domain.rounds import (
     PositionExpired,
     SettlementRow,
 )
-from exchange.domain.views import GetInstruments, GetSummary, SummaryView
+from exchange.domain.views import ExpiryView, GetExpiries, GetInstruments, GetSummary, SummaryView
 from exchange.engine import expiry as expiry_module
 from exchange.engine.config import EngineConfig
 from exchange.engine.queries import answer
@@ -355,6 +355,11 @@ def test_an_expired_instrument_without_holders_is_delisted_once() -> None:
         listed = answer(state, GetInstruments())
         assert isinstance(listed, tuple)
         assert [row.instrument_id for row in listed] == [CALL, PUT, NEAR_CALL, PERP]
+        gone = answer(state, GetInstruments(is_delisted=True))
+        assert isinstance(gone, tuple)
+        assert [row.instrument_id for row in gone] == [NEAR_PUT]
+        expected = ExpiryView(underlying="BTC", expiry_s=END_S, price_e9=60_000 * E9, is_paid=True)
+        assert answer(state, GetExpiries()) == (expected,)
 
 
 def test_a_snapshot_keeps_samples_and_settled_expiries() -> None:

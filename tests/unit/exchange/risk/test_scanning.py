@@ -143,13 +143,16 @@ BAD = [
     ({"rows": array("i", [40])}, "without a row"),
     ({"rows": array("i", [-1])}, "without a row"),
     ({"expiries": array("i", [5])}, "without a row"),
-    ({"expiries": array("i", [0, 0])}, "as many expiries"),
-    ({"counts": array("q", [])}, "as many expiries"),
-    ({"starts": array("q", [0])}, "as many expiries"),
+    ({"expiries": array("i", [0, 0])}, "different length"),
+    ({"counts": array("q", [])}, "different length"),
+    ({"starts": array("q", [0])}, "different length"),
+    ({"counts": array("i", [1])}, "another type"),
+    ({"counts": array("d", [1.0])}, "another type"),
+    ({"counts": memoryview(array("q", [1])).cast("B").cast("q", (1, 1))}, "another type or shape"),
     ({"starts": array("q", [0, 2])}, "not there"),
     ({"starts": array("q", [1, 0])}, "out of order"),
-    ({"linear": array("q", [0])}, "two words"),
-    ({"units": array("q", [])}, "two words"),
+    ({"linear": array("q", [0])}, "different length"),
+    ({"units": array("q", [])}, "different length"),
     ({"rows": array("i"), "expiries": array("i"), "counts": array("q"), "starts": array("q", [0, 0])}, "no legs"),
 ]
 
@@ -166,7 +169,7 @@ def test_arrays_that_do_not_fit_are_refused(changes, message):
 
 
 GRIDS = [
-    ({"scenarios": 32}, "as many moves"),
+    ({"scenarios": 32}, "different length"),
     ({"mark": 33}, "columns"),
     ({"forward_down": -1}, "columns"),
     ({"multipliers": (Multipliers(2**32, 0, 0),)}, "multiplier"),

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from settlement.onchain.deploy import Deployment, DeploymentSettings, deploy_demo
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
+from settlement.onchain.local_rpc import main as serve_chain
 from settlement.onchain.rpc import RpcChain, RpcSettings
+from tests.fakes.warm_process import WarmProcess
 
 ROOT = Path(__file__).resolve().parents[4]
 ANVIL = ROOT / "settlement/contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
@@ -23,7 +24,7 @@ WINDOW_S = 1
 
 
 class ServedChain:
-    """`python -m settlement.onchain.local_chain` on a free port; `kill` and `start` keep its data and its port."""
+    """The embedded chain on a free port; `stop` and `start` keep its data and its port."""
 
     def __init__(self, data):
         self.data = data
@@ -32,28 +33,17 @@ class ServedChain:
 
     def start(self):
         """Run the process and wait for its ready line."""
-        command = [
-            sys.executable,
-            "-m",
-            "settlement.onchain.local_chain",
-            "--data",
-            str(self.data),
-            "--seed",
-            str(SEED),
-        ]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
+        self.process = WarmProcess(serve_chain, ["--data", self.data, "--seed", SEED, "--port", self.port])
         self.url = self.process.stdout.readline().split()[1]
         self.port = int(self.url.rsplit(":", 1)[1])
         self.chain = RpcChain(self.url, RpcSettings(timeout_s=20))
+        self.runs = True
 
     def stop(self, number=signal.SIGTERM):
         """Signal the process and wait for its end; returns the exit code."""
+        self.runs = False
         self.process.send_signal(number)
-        code = self.process.wait(timeout=20)
-        self.process.stdout.close()
-        return code
+        return self.process.wait(20)
 
 
 @pytest.fixture
@@ -61,7 +51,7 @@ def served(tmp_path) -> Iterator[ServedChain]:
     """A fresh chain process."""
     chain = ServedChain(tmp_path / "chain")
     yield chain
-    if chain.process.poll() is None:
+    if chain.runs:
         chain.stop(signal.SIGKILL)
 
 

@@ -5,14 +5,8 @@ import msgspec
 from settlement.onchain.claims import mint_and_deposit
 from settlement.onchain.contract import PostCall, encode_post
 from settlement.onchain.deploy import DeploymentSettings, deploy_demo
-from settlement.onchain.local_chain import (
-    DEPLOYER_INDEX,
-    OPERATOR_INDEX,
-    LocalChain,
-    LocalSettings,
-    account_address,
-    account_key,
-)
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
+from settlement.onchain.local_chain import LocalChain, LocalSettings
 from settlement.onchain.local_rpc import LocalRpc
 from settlement.onchain.rpc import RpcChain, classify_refusal
 from settlement.onchain.wallet import Wallet

@@ -17,7 +17,8 @@ from settlement.onchain.errors import (
     RpcRefused,
     RpcUnavailable,
 )
-from settlement.onchain.local_chain import LocalChain, LocalSettings, account_address, account_key
+from settlement.onchain.funded_accounts import account_address, account_key
+from settlement.onchain.local_chain import LocalChain, LocalSettings
 from settlement.onchain.local_rpc import MAX_BATCH_CALLS, LocalRpc
 from settlement.onchain.rpc import RpcChain, RpcSettings
 from settlement.onchain.wallet import sign_transaction

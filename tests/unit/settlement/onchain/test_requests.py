@@ -9,7 +9,7 @@ from settlement.onchain.claims import SettlementUser, mint_and_deposit, relay
 from settlement.onchain.contract import SettlementReader
 from settlement.onchain.deploy import check_deployment, load_deployment, save_deployment
 from settlement.onchain.errors import CallReverted, DeploymentMismatch
-from settlement.onchain.local_chain import DEPLOYER_INDEX, OPERATOR_INDEX, account_key
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_key
 from settlement.onchain.outbox import BuiltBatch, Outbox
 from settlement.onchain.posted import read_batch_calldata
 from settlement.onchain.poster import Poster
