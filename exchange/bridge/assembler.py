@@ -27,12 +27,12 @@ from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, Leg, OrderFill, order_fills_of
-from settlement.protocol.orders import OrderKind, quote_ref
+from settlement.protocol.orders import OrderKind, engine_ref, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 
 
 class BadEvents(ValueError):
@@ -148,7 +148,7 @@ class BatchAssembler:
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
             if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
-                self._refs[event.order] = event.order.to_bytes(32, "big")
+                self._refs[event.order] = engine_ref(OrderKind.LIQUIDATION, event.order)
                 self._liquidations.add(event.order)
         elif isinstance(event, OrderClosed):
             self._refs.pop(event.order, None)
@@ -271,8 +271,8 @@ class BatchAssembler:
 
 
 def _deleveraged(event: Deleveraged) -> Fill:
-    """Both sides of a deleveraging; the trade's number is the authority key of either."""
-    ref = event.trade.to_bytes(32, "big")
+    """Both sides of a deleveraging; the trade's number leads from either to the other."""
+    ref = engine_ref(OrderKind.ADL, event.trade)
     sides = ((event.bankrupt.subaccount, OrderKind.LIQUIDATION), (event.counterparty.subaccount, OrderKind.ADL))
     buyer, seller = sides if event.bankrupt_lots > 0 else (sides[1], sides[0])
     return Fill(
@@ -299,7 +299,7 @@ def _fund_fill(event: FundPaid) -> OrderFill:
     return OrderFill(
         account=event.subaccount,
         instrument=0,
-        ref=b"\xff" + event.account_seq.to_bytes(31, "big"),
+        ref=engine_ref(OrderKind.FUND, event.account_seq),
         position_lots=0,
         notional_e6=0,
         fee_e6=-event.amount_e6,

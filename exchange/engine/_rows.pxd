@@ -31,6 +31,7 @@ cdef enum:
     AT_BOOK = 1
     AT_CLOSED = 2
     ORDER_QUOTE = 64                 # OrderFlag.QUOTE
+    ORDER_LIQUIDATION = 2048         # OrderFlag.LIQUIDATION
     # Commands and events of one run
     RECORD_BYTES = 64
     CORE_EVENTS = 1 << 12

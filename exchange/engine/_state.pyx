@@ -22,7 +22,7 @@ from exchange.engine._orders cimport (
     drop_stopped, find_deadline, forget_old, reserve_timer, start_timer, stop_timer,
 )
 from exchange.engine._rows cimport (
-    ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
+    ORDER_LIQUIDATION, ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
 from exchange.engine._tables cimport fold, put, reserve
 from matching_core._order_book cimport OrderBook
@@ -271,9 +271,9 @@ cdef class Store:
         return order_at(&self.engine, row).number if row else 0
 
     def index_names(self, number):
-        """Its client order id and nonce lead to this order; quotes have a nonce in common, and no names."""
+        """Its client order id and nonce lead to this order; what shares a nonce with others has no names."""
         self.need(reserve_names(&self.engine))
-        if not order_at(&self.engine, self.row_of(number)).flags & ORDER_QUOTE:
+        if not order_at(&self.engine, self.row_of(number)).flags & (ORDER_QUOTE | ORDER_LIQUIDATION):
             index_names(&self.engine, self.row_of(number))
 
     def forget_names(self, number):

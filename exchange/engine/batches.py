@@ -22,6 +22,7 @@ __all__ = [
     "make_room_for_account",
     "make_room_for_fill",
     "make_room_for_legs",
+    "make_room_for_payment",
     "make_room_for_request",
 ]
 
@@ -100,6 +101,15 @@ def make_room_for_legs(
         or any(_overflows(batch, instrument, account, lots, notional_e6) for account in accounts)
     ):
         _close(state, turn, next_first=state.sequence)
+
+
+def make_room_for_payment(state: State, turn: Turn, account: int, amount_e6: int) -> None:
+    """Close the open batch first when it cannot list one more account, leaf of it, or so much cash."""
+    batch = state.batch
+    if batch.orders.get(account, 0) >= state.config.batch_orders_max or _overflows(batch, 0, account, 0, amount_e6):
+        _close(state, turn, next_first=state.sequence)
+    else:
+        make_room_for_account(state, turn, account)
 
 
 def add_leg(state: State, account: int, *, instrument: int, lots: int, cash_e6: int) -> None:

@@ -69,7 +69,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     auction_corridor_ppm: int = 100_000
     """A call is extended while its indicative price is farther than this part from the index."""
     index_life_ns: int = 10_000_000_000
-    """An older index is stale: nothing accrues on it."""
+    """An older index is stale: nothing accrues on it, nobody is liquidated on it, nor on an older perpetual's mark."""
+    option_mark_life_ns: int = 60_000_000_000
+    """Nobody who holds an option is liquidated on an older mark of it."""
     settlement_window_ns: int = WINDOW_NS
     """The index is averaged over so much time before an expiry; samples are kept for twice as long."""
     batch_requests_max: int = 64

@@ -13,12 +13,12 @@ from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid
 from exchange.domain.money import ceil_div, floor_div
 from exchange.engine import batches
 from exchange.engine.booking import change_position
-from exchange.engine.funding import pay_funding
+from exchange.engine.funding import pay_funding, pending_e18
 from exchange.engine.liquidation_terms import ONE, PPM_TO_ONE
 from exchange.engine.records import Account, FundDay
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
-from exchange.engine.valuation import position_requirement, value_account
+from exchange.engine.valuation import maintenance_without_e6, position_requirement, value_account
 from exchange.risk.insurance import Candidate, FundLimits, FundState, Share, deleverage, fund_pays
 from exchange.risk.standard import E12
 
@@ -42,8 +42,15 @@ def bankruptcy_quote_e6(state: State, account: Account, instrument: Instrument) 
     """
     weights = {number: _weight(state, account, state.instruments[number]) for number in account.positions}
     total, own = sum(weights.values()), weights[instrument.instrument_id]
-    equity_e18 = value_account(state, account).equity_e6 * E12
+    equity_e18 = _equity_e6(state, account) * E12
     return ceil_div(_value_e18(state, account, instrument) * total - equity_e18 * own, total * E12)
+
+
+def _equity_e6(state: State, account: Account) -> int:
+    """Equity once the funding that is due was charged, each payment rounded down, as the first transfer does."""
+    due_e6 = sum(floor_div(pending_e18(state, account, number), E12) for number in account.positions)
+    worth_e18 = sum(_value_e18(state, account, state.instruments[number]) for number in account.positions)
+    return account.ledger_cash_e6 + due_e6 + floor_div(worth_e18, E12)
 
 
 def _weight(state: State, account: Account, instrument: Instrument) -> int:
@@ -66,7 +73,7 @@ def _take_from_fund(state: State, turn: Turn, account: Account) -> None:
     amount_e6 = fund_pays(deficit_e6, cash, limits)
     if not amount_e6:
         return
-    batches.make_room_for_account(state, turn, account.index)
+    batches.make_room_for_payment(state, turn, account.index, amount_e6)
     pay_funding(state, turn, account)
     day.taken_e6 += amount_e6
     fund.ledger_cash_e6 -= amount_e6
@@ -95,13 +102,20 @@ def _today(state: State) -> FundDay:
 
 
 def _deleverage(state: State, turn: Turn, account: Account, instrument: Instrument) -> None:
-    """Close a position at its bankruptcy price against the other side, as far as there are candidates."""
+    """Close a position at its bankruptcy price against the other side, as far as there are candidates.
+
+    Who holds the opposite as a hedge is spared, unless the others do not reach.
+    """
     number = instrument.instrument_id
     lots = account.lots(number)
     quote_e6 = bankruptcy_quote_e6(state, account, instrument)
     if quote_e6 * lots < 0:
         quote_e6 = 0  # no price is below zero; what that leaves open stays the account's debt
-    shares = deleverage(abs(lots), list(_candidates(state, account, instrument, quote_e6)))
+    candidates = list(_candidates(state, account, instrument, quote_e6))
+    shares = deleverage(abs(lots), candidates)
+    left = abs(lots) - sum(share.lots for share in shares)
+    if left:
+        shares += deleverage(left, [row for row in candidates if row.is_hedge], spare_hedges=False)
     done = paid_e6 = 0
     for share in shares:
         done += share.lots
@@ -111,21 +125,35 @@ def _deleverage(state: State, turn: Turn, account: Account, instrument: Instrume
 
 
 def _candidates(state: State, bankrupt: Account, instrument: Instrument, quote_e6: int) -> Iterable[Candidate]:
-    """Who holds the opposite, with its profit at the bankruptcy price; whoever could not bear it is left out."""
-    number = instrument.instrument_id
-    held, mark_e18 = bankrupt.lots(number), instrument.lot_e9 * state.prices.marks[number].mark_e9
-    for index in state.holders(number):
+    """Who holds the opposite and could bear the bankruptcy price, ascending."""
+    held = bankrupt.lots(instrument.instrument_id)
+    for index in state.holders(instrument.instrument_id):
         account = state.accounts[index]
-        lots = account.lots(number)
+        lots = account.lots(instrument.instrument_id)
         if index < FIRST_USER_ACCOUNT or account.is_in_liquidation or lots * held > 0:
             continue
-        worth_e6 = -ceil_div(quote_e6 * -lots, -held) if held < 0 else floor_div(quote_e6 * lots, held)
-        value = value_account(state, account)
-        haircut_e6 = abs(worth_e6 - floor_div(lots * mark_e18, E12))
-        if value.equity_e6 - haircut_e6 < value.requirement.maintenance_e6:
-            continue
-        profit_e6 = worth_e6 - account.positions[number].cost_e6
-        yield Candidate(account=index, lots=abs(lots), profit=profit_e6, equity=value.equity_e6)
+        # At the same price per lot, rounded down: against the one who gives the position up.
+        worth_e6 = floor_div(quote_e6 * lots * (1 if held > 0 else -1), abs(held))
+        candidate = _candidate(state, account, instrument, worth_e6)
+        if candidate is not None:
+            yield candidate
+
+
+def _candidate(state: State, account: Account, instrument: Instrument, worth_e6: int) -> Candidate | None:
+    """The account that gives up its position for `worth_e6`; None when that would leave it below maintenance."""
+    number = instrument.instrument_id
+    value, left_e6 = value_account(state, account), maintenance_without_e6(state, account, number)
+    needed_e6 = value.requirement.maintenance_e6
+    equity_e6 = value.equity_e6 + worth_e6 - ceil_div(_value_e18(state, account, instrument), E12)
+    if value.equity_e6 < needed_e6 or equity_e6 < left_e6:
+        return None
+    return Candidate(
+        account=account.index,
+        lots=abs(account.lots(number)),
+        profit=worth_e6 - account.positions[number].cost_e6,
+        equity=value.equity_e6,
+        is_hedge=left_e6 > needed_e6,
+    )
 
 
 def _transfer(

@@ -47,25 +47,37 @@ def check_accounts(state: State, turn: Turn) -> None:
     """Look at every account behind a price round, and take the steps that are due, by account, a bounded number."""
     if state.is_check_due:
         state.is_check_due = False
-        for index in state.candidates():
-            _look(state, turn, state.accounts[index])
+        _look_at_all(state, turn)
     due = [row for _, row in sorted(state.liquidations.items()) if row.next_ns <= state.timestamp_ns]
     for number, liquidation in enumerate(due[:MAX_LIQUIDATION_STEPS_PER_COMMAND]):
         liquidation.next_ns = state.timestamp_ns + state.config.liquidation.step_ns
         _step(state, turn, liquidation, _FIRST_LINE + number)
 
 
-def _look(state: State, turn: Turn, account: Account) -> None:
+def _look_at_all(state: State, turn: Turn) -> None:
+    """Take the first step with those that miss margin; what one command leaves over the next Clock does."""
+    left = MAX_LIQUIDATION_STEPS_PER_COMMAND
+    for index in state.candidates():
+        left -= _look(state, turn, state.accounts[index])
+        if not left:
+            state.is_check_due = True
+            return
+
+
+def _look(state: State, turn: Turn, account: Account) -> bool:
+    """Cancel what adds risk below initial margin, begin a liquidation below maintenance; whether anything was done."""
     if account.index < FIRST_USER_ACCOUNT or account.is_in_liquidation or not is_fresh(state, account):
-        return
+        return False
     if worst_margin_e18(state, account) >= 0:
-        return
+        return False
     value = value_account(state, account)
-    if value.equity_e6 >= value.requirement.maintenance_e6:
-        cancel_orders(state, turn, _risk_adding(state, account), CloseReason.INSUFFICIENT_MARGIN)
-        turn.flush_closes(state)
-        return
-    _start(state, turn, account)
+    if value.equity_e6 < value.requirement.maintenance_e6:
+        _start(state, turn, account)
+        return True
+    doomed = _risk_adding(state, account)
+    cancel_orders(state, turn, doomed, CloseReason.INSUFFICIENT_MARGIN)
+    turn.flush_closes(state)
+    return bool(doomed)
 
 
 def _start(state: State, turn: Turn, account: Account) -> None:
@@ -88,7 +100,7 @@ def _step(state: State, turn: Turn, liquidation: Liquidation, line: int) -> None
         _enter_stage(state, turn, liquidation, account, value)
         if liquidation.stage is LiquidationStage.INSOLVENT or _is_sold_out(state, liquidation, account):
             resolve(state, turn, account)
-        elif not _has_options(state, account):
+        else:
             _close_part(state, turn, liquidation, account, value, line)
         value = value_account(state, account)
     if value.equity_e6 >= value.requirement.maintenance_e6:
@@ -190,7 +202,7 @@ def _close_part(
     exposures = {
         number: exposure_of(state, account, state.instruments[number])
         for number in sorted(account.positions)
-        if number not in state.auctions
+        if state.instruments[number].is_perpetual and number not in state.auctions
     }
     if not exposures:
         return

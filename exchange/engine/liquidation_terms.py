@@ -22,10 +22,15 @@ PPM_TO_ONE: Final = 10**6
 
 
 def is_fresh(state: State, account: Account) -> bool:
-    """Whether no index price of what an account holds is stale: nothing is liquidated on a stale one."""
-    names = {state.instruments[number].underlying for number in account.positions}
-    oldest_ns = state.timestamp_ns - state.config.index_life_ns
-    return all(state.prices.index_ns[name] >= oldest_ns for name in names)
+    """Whether no index and no mark of what an account holds is stale: nothing is liquidated on a stale price."""
+    return all(_has_fresh_prices(state, state.instruments[number]) for number in account.positions)
+
+
+def _has_fresh_prices(state: State, instrument: Instrument) -> bool:
+    config, now_ns = state.config, state.timestamp_ns
+    life_ns = config.option_mark_life_ns if instrument.is_option else config.index_life_ns
+    is_index_fresh = now_ns - state.prices.index_ns[instrument.underlying] <= config.index_life_ns
+    return is_index_fresh and now_ns - state.prices.mark_ns[instrument.instrument_id] <= life_ns
 
 
 def standing_of(value: AccountValue) -> Standing:

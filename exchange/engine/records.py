@@ -234,7 +234,7 @@ class Batch(msgspec.Struct, kw_only=True):
     fill_count: int = 0
     request_count: int = 0
     expired_count: int = 0
-    """Positions that became cash in it: their accounts are listed, even without a cash delta."""
+    """Positions that became cash in it, and payments of the fund: their accounts are listed, even without a delta."""
     cash_e6: dict[int, int] = {}
     """Cash delta by account of trades and fees; accounts of requests are listed with 0."""
     legs: dict[tuple[int, int], int] = {}

@@ -187,7 +187,7 @@ def _price_rows(state: State) -> list[Any]:
         prices.timestamp_ns,
         sorted((name, value, prices.index_ns[name]) for name, value in prices.index_e9.items()),
         sorted((*key, value) for key, value in prices.forward_e9.items()),
-        [row for _, row in sorted(prices.marks.items())],
+        [(prices.mark_ns[number], row) for number, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
         state.price_moves.rows(state.instruments),
     ]
@@ -228,7 +228,8 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
     state.price_moves.restore(rows[6])
-    prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
+    for set_ns, row in msgspec.convert(rows[4], list[tuple[int, MarkRow]]):
+        prices.marks[row.instrument], prices.mark_ns[row.instrument] = row, set_ns
 
 
 def _load_accounts(state: State, decoded: dict[str, Any]) -> None:

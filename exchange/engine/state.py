@@ -18,7 +18,7 @@ from exchange.domain.result_codes import CloseReason
 from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
-from exchange.engine.flags import QUOTE
+from exchange.engine.flags import LIQUIDATION, QUOTE
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
@@ -282,9 +282,9 @@ class State:
         self.ended_quotes.clear()
 
     def index_order(self, order: Order) -> None:
-        """Names under which an order is found, open or closed; quotes have a nonce in common, and no names."""
+        """Names under which an order is found, open or closed; what shares a nonce with others has no names."""
         place = order.place
-        if int(place.flags) & QUOTE:
+        if int(place.flags) & (QUOTE | LIQUIDATION):
             return
         if place.client_order_id:
             self.client_ids[place.subaccount][place.client_order_id] = order.number

@@ -32,7 +32,7 @@ from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid,
 from exchange.domain.packing import CommandEvents
 from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.ledger import Effect, LedgerState
-from settlement.protocol.orders import OrderFill, OrderKind, orders_root
+from settlement.protocol.orders import OrderFill, OrderKind, engine_ref, orders_root
 from settlement.protocol.state_tree import Account
 from tests.simulation.history import InvariantBroken
 
@@ -181,7 +181,7 @@ class LedgerModel:
         self._number(event)
         expect(event.order not in self.orders, "order-numbers-unique", f"order {event.order}")
         is_own = bool(event.flags & OrderFlag.LIQUIDATION)
-        digest = event.order.to_bytes(32, "big") if is_own else event.digest
+        digest = engine_ref(OrderKind.LIQUIDATION, event.order) if is_own else event.digest
         self.orders[event.order] = _Order(
             event.subaccount, event.side, event.flags, digest, event.price_ticks, event.quantity_lots
         )
@@ -243,7 +243,7 @@ class LedgerModel:
         expect(self.cash_e6[0] >= 0, "fund", f"the fund is left with {self.cash_e6[0]}")
         self._check_cash(0, event.fund_cash_e6)
         self._check_cash(event.subaccount, event.ledger_cash_e6)
-        ref = b"\xff" + event.account_seq.to_bytes(31, "big")
+        ref = engine_ref(OrderKind.FUND, event.account_seq)
         self._leaves.append(
             OrderFill(account=event.subaccount, instrument=0, ref=ref, position_lots=0, notional_e6=0,
                       fee_e6=-event.amount_e6, kind=OrderKind.FUND)
@@ -254,6 +254,7 @@ class LedgerModel:
         expect(event.trade == self.trade_count + 1, "fills-unique", f"trade {event.trade} after {self.trade_count}")
         self.trade_count = event.trade
         self._trades.append(event.trade)
+        ref = engine_ref(OrderKind.ADL, event.trade)
         sides = ((event.bankrupt, event.bankrupt_lots, OrderKind.LIQUIDATION),
                  (event.counterparty, -event.bankrupt_lots, OrderKind.ADL))  # fmt: skip
         for side, lots, kind in sides:
@@ -266,8 +267,8 @@ class LedgerModel:
             self.cash_e6[side.subaccount] -= event.notional_e6 if lots > 0 else -event.notional_e6
             self._check_cash(side.subaccount, side.ledger_cash_e6)
             self._leaves.append(
-                OrderFill(account=side.subaccount, instrument=event.instrument, ref=event.trade.to_bytes(32, "big"),
-                          position_lots=lots, notional_e6=event.notional_e6, fee_e6=0, kind=kind)
+                OrderFill(account=side.subaccount, instrument=event.instrument, ref=ref, position_lots=lots,
+                          notional_e6=event.notional_e6, fee_e6=0, kind=kind)
             )  # fmt: skip
 
     def _expire(self, event: PositionExpired) -> None:
@@ -365,8 +366,9 @@ class LedgerModel:
 
 
 def _kind_of(digest: bytes) -> OrderKind:
-    """Orders of the engine's own are named by their numbers, of eight bytes."""
-    return OrderKind.LIQUIDATION if digest[:24] == bytes(24) else OrderKind.ORDER
+    """Orders of the engine's own are named by their kind and number; nobody signed a digest like that."""
+    is_own = digest[:24] == bytes((OrderKind.LIQUIDATION,)) + bytes(23)
+    return OrderKind.LIQUIDATION if is_own else OrderKind.ORDER
 
 
 def expect(holds: bool, name: str, detail: str) -> None:

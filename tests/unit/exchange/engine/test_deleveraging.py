@@ -1,17 +1,19 @@
 """Deleveraging: the fund inside its caps, then the other side at the bankruptcy price; nothing is created or lost."""
 
 import pytest
+from msgspec.structs import replace
 
-from exchange.domain.commands import ChainRequestKind
+from exchange.domain.commands import ChainRequestKind, ListInstrument, MarkRow, SetPrices
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationStage, LiquidationStarted
 from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
-from tests.unit.exchange.engine.test_liquidation import fall, long_one, of
-from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World
+from tests.unit.exchange.engine.test_liquidation import fall, join, long_one, of
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World, instruments
 
+WING = 7
 CRASH = 55_000
 """Account 2, long one unit since 60,000 with 3,000 USDC, owes about 2,018."""
 
@@ -52,8 +54,7 @@ def test_the_fund_pays_two_fifths_of_the_morning_in_a_day() -> None:
     """Three bankrupt accounts: a fifth, a fifth of what is left, and what the day still has."""
     world = funded(1_000 * E6)
     for account in (6, 7):
-        world.deposit(account, 3_000 * E6)
-        world.run_cut()
+        join(world, account, 3_000 * E6)
         world.place(3, SELL, 600_000, 1_000)
         world.place(account, BUY, 600_000, 1_000)
     start = fund_of(world)
@@ -100,6 +101,32 @@ def test_the_loss_is_shared_in_proportion() -> None:
     assert rows[0].bankrupt_lots == -600
 
 
+@pytest.mark.parametrize(("plain_lots", "givers"), [(3, {5: 3}), (1, {4: 2, 5: 1})])
+def test_hedges_are_spared_while_others_reach(plain_lots: int, givers: dict[int, int]) -> None:
+    """A call bought above one that was sold bounds the loss of both: account 4 gives it up where 5 does not reach."""
+    world = funded(10**6 * E6)
+    wing = replace(instruments()[1], instrument_id=WING, name="BTC-WING", strike_e9=75_000 * 10**9)
+    world.run(ListInstrument(instrument=wing))
+    mark_wing(world, 300)
+    world.place(5, BUY, 300, plain_lots, WING)
+    world.place(2, SELL, 300, plain_lots, WING)
+    world.place(4, BUY, 300, 5, WING)
+    world.place(2, SELL, 300, 3 - plain_lots, WING)
+    world.place(3, SELL, 300, 2 + plain_lots, WING)
+    world.place(3, BUY, 1_500, 5, CALL)
+    world.place(4, SELL, 1_500, 5, CALL)
+    world.prices(CRASH)
+    mark_wing(world, 750)
+    rows = [row for row in of(world.clock(), Deleveraged) if row.instrument == WING]
+    assert {row.counterparty.subaccount: row.bankrupt_lots for row in rows} == givers
+
+
+def mark_wing(world: World, dollars: int) -> None:
+    """A round of its own."""
+    world.round += 1
+    world.run(SetPrices(round=world.round, marks=(MarkRow(WING, dollars * 10**9),)))
+
+
 def test_losers_are_spared() -> None:
     """A short that lost money at the bankruptcy price gives nothing; without candidates the position waits."""
     world = funded()
@@ -137,8 +164,7 @@ def test_cash_without_positions_is_owed_to_the_fund_alone() -> None:
 def test_a_sold_out_portfolio_of_options_is_closed_against_its_holders() -> None:
     """Offered down to nothing for eleven minutes, a short call goes back to its buyer at its bankruptcy price."""
     world = long_one()
-    world.deposit(6, 400 * E6)
-    world.run_cut()
+    join(world, 6, 400 * E6)
     world.place(4, BUY, 1_500, 4, CALL)
     world.place(6, SELL, 1_500, 4, CALL)
     world.run_cut()

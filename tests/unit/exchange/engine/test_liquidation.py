@@ -6,17 +6,21 @@ import pytest
 
 from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import (
+    Cancel,
     ChainRequestKind,
     OrderFlag,
     PriceSource,
+    SetPrices,
     SetSelfTradePrevention,
     Trigger,
     TriggerKind,
+    UnderlyingRow,
 )
-from exchange.domain.events import Event, OrderAccepted, OrderClosed, Trade
+from exchange.domain.events import CommandRefused, Event, OrderAccepted, OrderClosed, OrderRefused, Trade
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import LiquidationEnded, LiquidationStage, LiquidationStarted
 from exchange.domain.result_codes import CloseReason, ResultCode
+from exchange.engine import liquidation
 from exchange.engine.config import EngineConfig, LiquidationRules
 from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
@@ -43,6 +47,13 @@ def long_one(lots: int = 1_000, *, deposit: int = DEPOSIT, config: EngineConfig 
     world.place(3, SELL, 600_000, lots)
     world.place(2, BUY, 600_000, lots)
     return world
+
+
+def join(world: World, account: int, amount: int) -> None:
+    """Another account with money; requests begin a batch."""
+    world.run_cut()
+    world.deposit(account, amount)
+    world.run_cut()
 
 
 def fall(world: World, price: int = FALLEN) -> list[Event]:
@@ -77,6 +88,32 @@ def test_nothing_is_liquidated_on_a_stale_index() -> None:
     assert of(world.clock(11), LiquidationStarted | LiquidationEnded | Trade) == []
 
 
+def test_nothing_is_liquidated_on_a_stale_mark() -> None:
+    """An index that goes on alone does not make an old mark a fresh one; that of an option lives longer."""
+    world = long_one()
+    join(world, 6, 300 * E6)
+    world.place(4, BUY, 1_500, 3, CALL)
+    world.place(6, SELL, 1_500, 3, CALL)
+    world.prices(FALLEN, call=7_000)
+    world.now_ns += 11 * SECOND_NS
+    world.round += 1
+    world.run(SetPrices(round=world.round, underlyings=(UnderlyingRow("BTC", FALLEN * 10**9),)))
+    assert {event.subaccount for event in of(world.clock(), LiquidationStarted)} == {6}
+    world.prices(FALLEN, call=7_000)
+    assert {event.subaccount for event in of(world.clock(), LiquidationStarted)} >= {2}
+
+
+@pytest.mark.parametrize("kind", ["index", "old round"])
+def test_nothing_is_liquidated_on_an_invalid_price(kind: str) -> None:
+    """A price of zero, or of a round that was before, is refused and nobody is looked at."""
+    world = long_one()
+    number, price_e9 = (world.round + 1, 0) if kind == "index" else (world.round, FALLEN * 10**9)
+    world.clock()
+    events = world.run(SetPrices(round=number, underlyings=(UnderlyingRow("BTC", price_e9),)))
+    assert [type(event) for event in events] == [CommandRefused]
+    assert world.clock() == []
+
+
 def test_a_liquidation_waits_for_the_end_of_a_call() -> None:
     """No order of the engine's goes into a call auction."""
     world = long_one()
@@ -88,18 +125,22 @@ def test_a_liquidation_waits_for_the_end_of_a_call() -> None:
 
 
 def test_whoever_is_liquidated_cannot_trade() -> None:
-    """Every order is refused, reduce-only ones too; the nonce is spent."""
+    """Every order is refused, reduce-only ones and those that wait for a price too; the nonce is spent."""
     world = long_one()
     fall(world)
     assert world.state.accounts[2].is_in_liquidation
     for flags in (OrderFlag.NONE, OrderFlag.REDUCE_ONLY):
         assert refusal(world.place(2, SELL, 581_000, 10, flags=flags)) is ResultCode.IN_LIQUIDATION
+    trigger = Trigger(kind=TriggerKind.STOP, source=PriceSource.LAST, price_e9=10**12)
+    order = world.order(2, SELL, 500_000, 10, trigger=trigger)
+    assert refusal(world.run(order)) is ResultCode.IN_LIQUIDATION
+    assert refusal(world.run(order)) is ResultCode.NONCE_USED
 
 
 def test_nobody_sends_an_order_of_the_engines_kind() -> None:
     """The flag is the engine's own."""
     world = long_one()
-    assert refusal(world.place(4, BUY, 590_000, 10, flags=OrderFlag.LIQUIDATION)) is not ResultCode.OK
+    assert refusal(world.place(4, BUY, 590_000, 10, flags=OrderFlag.LIQUIDATION)) is ResultCode.PARAMETER_INVALID
 
 
 def test_below_initial_margin_orders_that_add_risk_go() -> None:
@@ -125,9 +166,9 @@ def test_below_maintenance_all_orders_end() -> None:
     world.place(2, SELL, 500_000, 10, trigger=trigger)
     events = fall(world)
     closed = of(events, OrderClosed)
-    assert [event.reason for event in closed] == [CloseReason.LIQUIDATION] * 2
+    assert [event.reason for event in closed[:2]] == [CloseReason.LIQUIDATION] * 2
     (started,) = of(events, LiquidationStarted)
-    assert events.index(closed[-1]) < events.index(started)
+    assert events.index(closed[1]) < events.index(started)
     assert started.stage is LiquidationStage.BOOK
     assert started.equity_e6 < started.maintenance_requirement_e6
     assert world.state.live_orders(2) == []
@@ -169,10 +210,10 @@ def test_an_order_does_not_trade_below_its_fillable_price() -> None:
 def test_one_step_closes_a_fifth_of_a_large_position() -> None:
     """Above 100,000 USDC; the next step comes a second later."""
     world = long_one(10_000, deposit=30_000 * E6)
-    world.place(4, BUY, 580_990, 20_000)
-    (first,) = trades(fall(world))
+    world.place(4, BUY, 579_490, 20_000)
+    (first,) = trades(fall(world, 57_950))
     assert first.quantity_lots == 2_000
-    world.prices(FALLEN)
+    world.prices(57_950)
     assert trades(world.clock()) == []
     (second,) = trades(world.clock(1))
     assert second.quantity_lots == 1_600
@@ -181,7 +222,7 @@ def test_one_step_closes_a_fifth_of_a_large_position() -> None:
 def test_a_short_is_bought_back() -> None:
     """The same above the mark."""
     world = long_one()
-    world.deposit(6, DEPOSIT)
+    join(world, 6, DEPOSIT)
     world.place(4, BUY, 600_000, 1_000)
     world.place(6, SELL, 600_000, 1_000)
     world.place(5, SELL, 619_010, 2_000)
@@ -193,6 +234,7 @@ def test_a_short_is_bought_back() -> None:
 def test_a_liquidation_is_not_blocked_by_its_owner() -> None:
     """An opposite order of the owner's other account, joined with this one, is canceled; the next maker trades."""
     world = long_one()
+    world.run_cut()
     world.request(ChainRequestKind.DEPOSIT, 7, amount_e6=10**6 * E6, owner=owner(2))
     for account in (2, 7):
         world.run(SetSelfTradePrevention(subaccount=account, by_owner=True))
@@ -208,12 +250,49 @@ def test_a_liquidation_is_not_blocked_by_its_owner() -> None:
 def test_two_accounts_in_one_command_have_orders_of_their_own() -> None:
     """Lines from 128 on name them."""
     world = long_one()
-    world.deposit(6, DEPOSIT)
+    join(world, 6, DEPOSIT)
     world.place(3, SELL, 600_000, 1_000)
     world.place(6, BUY, 600_000, 1_000)
     world.place(4, BUY, 580_990, 5_000)
     orders = [event.order for event in of(fall(world), OrderAccepted)]
     assert [number & 0xFF for number in orders] == [128, 129]
+
+
+def test_orders_of_the_engine_have_no_names() -> None:
+    """Their nonce is nobody's: nothing is found under it, before and behind a restart."""
+    world = long_one()
+    world.place(4, BUY, 580_990, 2_000)
+    assert trades(fall(world))
+    world.state = load(dump(world.state), OrderBook, world.state.config, type(world.state))
+    (answer,) = world.run(Cancel(subaccount=2, nonce=0))
+    assert isinstance(answer, OrderRefused)
+    assert answer.code is ResultCode.ORDER_NOT_FOUND
+
+
+def test_one_command_begins_with_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next Clock, which the engine asks for at once, begins with the others."""
+    monkeypatch.setattr(liquidation, "MAX_LIQUIDATION_STEPS_PER_COMMAND", 2)
+    world = long_one()
+    for account in (6, 7):
+        join(world, account, DEPOSIT)
+        world.place(3, SELL, 600_000, 1_000)
+        world.place(account, BUY, 600_000, 1_000)
+    begun = of(fall(world), LiquidationStarted)
+    assert [event.subaccount for event in begun] == [2, 6]
+    assert world.state.work_pending()
+    assert [event.subaccount for event in of(world.clock(), LiquidationStarted)] == [7]
+    assert not world.state.work_pending()
+
+
+def test_perpetuals_are_closed_while_a_portfolio_is_offered() -> None:
+    """Beside a short call: the perpetual goes to the book at once, the call does not."""
+    world = long_one()
+    world.place(4, BUY, 1_500, 1, CALL)
+    world.place(2, SELL, 1_500, 1, CALL)
+    world.place(4, BUY, 580_990, 2_000)
+    events = fall(world)
+    assert of(events, LiquidationStarted)[-1].stage is LiquidationStage.AUCTION
+    assert [trade.instrument for trade in trades(events)] == [PERP]
 
 
 def test_an_account_that_finds_nobody_is_auctioned() -> None:
@@ -238,7 +317,7 @@ def test_an_account_that_finds_nobody_is_auctioned() -> None:
 def test_options_are_offered_whole_and_not_sold_on_the_book() -> None:
     """A short call below maintenance: the auction begins at once, no order is placed."""
     world = long_one()
-    world.deposit(6, 300 * E6)
+    join(world, 6, 300 * E6)
     world.place(4, BUY, 1_500, 3, CALL)
     world.place(6, SELL, 1_500, 3, CALL)
     world.prices(60_000, call=7_000)
