@@ -36,7 +36,7 @@ __all__ = ["GAMBLERS", "MAKERS", "CrashStream"]
 
 E6, E9 = 10**6, 10**9
 MAKERS = range(2, 6)
-GAMBLERS = range(6, 20)
+GAMBLERS = range(6, 16)
 LOWEST, HIGHEST = 20_000, 150_000
 LIVE_OPTIONS = 4
 _FLAGS = (OrderFlag.NONE,) * 5 + (OrderFlag.REDUCE_ONLY, OrderFlag.MARKET, OrderFlag.LIQUIDATION)
@@ -106,28 +106,38 @@ class CrashStream:
         away = max(1, mark * pick.choice((1, 3, 10, 30)) // 2_000)
         price = mark - away if side is Side.BUY else mark + away
         lots = pick.choice((100, 500, 2_000)) if instrument == PERP else pick.choice((5, 20, 80))
-        return self._order(pick.choice(MAKERS), instrument, side, price, lots, TimeInForce.GTC)
+        return self._order(pick.choice(MAKERS), instrument, side, price=price, lots=lots, force=TimeInForce.GTC)
 
-    def _gamble(self, _: State) -> Place:
+    def _gamble(self, state: State) -> Place:
         """A poor account's order through the market, as large as it dares; at times one that is to rest."""
         pick = self.random
+        account = pick.choice(GAMBLERS)
         instrument = pick.choice((PERP, PERP, PERP, *self.options))
-        mark = self._mark(instrument) * (10 if instrument == PERP else 1)
-        side = (
-            pick.choice((Side.BUY, Side.SELL)) if instrument == PERP else pick.choice((Side.SELL, Side.SELL, Side.BUY))
-        )
-        give = max(1, mark * pick.choice((-5, 20, 40)) // 2_000)
-        price = mark + give if side is Side.BUY else mark - give
-        lots = pick.choice((10, 60, 250, 1_000)) if instrument == PERP else pick.choice((1, 4, 12, 40))
-        force = pick.choice((TimeInForce.IOC, TimeInForce.IOC, TimeInForce.GTC))
+        scale = 10 if instrument == PERP else 1
+        mark = self._mark(instrument) * scale
+        side = pick.choice((Side.BUY, Side.SELL) if instrument == PERP else (Side.SELL, Side.SELL, Side.BUY))
+        rests = pick.random() < 0.2
+        give = max(1, mark * (-5 if rests else pick.choice((20, 40))) // 2_000)
+        # Ten to twenty-five times what it has; an option asks for about as much margin per coin as six of those times.
+        cash = max(500, state.accounts[account].cash_e6 // E6)
+        lots = cash * pick.choice((2, 10, 18, 24)) * 100 * scale // self.index // (1 if instrument == PERP else 6)
         flags = pick.choice(_FLAGS) if pick.random() < 0.3 else OrderFlag.NONE
-        return self._order(pick.choice(GAMBLERS), instrument, side, price, lots, force, flags)
+        return self._order(
+            account,
+            instrument,
+            side,
+            price=mark + give if side is Side.BUY else mark - give,
+            lots=max(1, min(20_000, lots)),
+            force=TimeInForce.GTC if rests else TimeInForce.IOC,
+            flags=flags,
+        )
 
     def _order(
         self,
         account: int,
         instrument: int,
         side: Side,
+        *,
         price: int,
         lots: int,
         force: TimeInForce,
@@ -155,7 +165,7 @@ class CrashStream:
         roll = pick.random()
         if roll < 0.04:
             return SetPrices(round=pick.choice((0, self.round + 1)), underlyings=(UnderlyingRow("BTC", 0),))
-        reach = pick.choices((30, 300, 1_300), (80, 17, 3))[0]
+        reach = pick.choices((40, 300, 1_300), (74, 22, 4))[0]
         self.index += self.index * pick.randrange(-reach, reach + 1) // 10_000
         if not LOWEST <= self.index <= HIGHEST:
             self.index = 60_000
@@ -176,7 +186,7 @@ class CrashStream:
 
     def _clock(self, _: State) -> Clock:
         """Time passes; rarely so much of it that every price is stale."""
-        seconds = self.random.choices((0, 1, 3, 11, 70), (20, 70, 8, 1.5, 0.5))[0]
+        seconds = self.random.choices((0, 1, 3, 11, 70), (20, 66, 8, 5, 1))[0]
         self.now_ns += seconds * SECOND_NS
         return Clock()
 
