@@ -60,7 +60,7 @@ from exchange.engine.invariants import check_turn
 from exchange.engine.matching import end_frozen
 from exchange.engine.protection import note_frozen
 from exchange.engine.queries import order_view
-from exchange.engine.records import Account, Batch, FundDay, MmpGroup, Order
+from exchange.engine.records import Account, Batch, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.trigger_orders import run_triggers
 from exchange.engine.triggers import TriggerBook
@@ -93,10 +93,7 @@ class CompiledState(QuoteRows, State):
         self.closed_orders = ClosedOrders(store)
         self.account_groups = {}
         self.auctions = {}
-        self.oracle_round = 0
-        self.funding = {}
-        self.samples, self.expiries, self.delisted = {}, {}, {}
-        self.liquidations, self.fund_day, self.is_check_due = {}, FundDay(), False
+        self._init_rounds()
         self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)

@@ -76,6 +76,17 @@ class State:
         self.account_groups: dict[int, dict[int, MmpGroup]] = {}
         """Protection groups by subaccount and number."""
         self.auctions: dict[int, Auction] = {}
+        self._init_rounds()
+        self.price_moves = PriceRings()
+        self.nonces = NonceStore()
+        self.prices = PriceTable()
+        self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
+        self._init_derived()
+        for account in self.accounts.values():
+            self.index_account(account)
+
+    def _init_rounds(self) -> None:
+        """What oracle rounds and liquidations leave behind."""
         self.oracle_round = 0
         self.funding: dict[int, Funding] = {}
         """Of the perpetuals that ever had a rate."""
@@ -89,13 +100,6 @@ class State:
         self.fund_day = FundDay()
         self.is_check_due = False
         """Prices moved since all accounts were looked at."""
-        self.price_moves = PriceRings()
-        self.nonces = NonceStore()
-        self.prices = PriceTable()
-        self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
-        self._init_derived()
-        for account in self.accounts.values():
-            self.index_account(account)
 
     def _init_derived(self) -> None:
         self.names: dict[str, int] = {}
