@@ -143,7 +143,7 @@ class Batcher:
     def _build(self, assembled: AssembledBatch) -> BuiltBatch:
         evidence = () if self._book is None else self._book.evidence_of(assembled)
         batch = build_batch(self._ledger, assembled.input)
-        self._ledger.check(assembled.input.opening.rows)
+        self._ledger.check(assembled.input.opening.ending)
         return BuiltBatch(
             seq=batch.seq,
             first_sequence=assembled.first_sequence,

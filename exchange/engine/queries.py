@@ -200,6 +200,7 @@ def _account_view(state: State, account: Account) -> AccountView:
         positions=tuple(_position_view(state, account, state.instruments[n]) for n in sorted(account.positions)),
         account_seq=account.account_seq,
         opened_ns=account.opened_ns,
+        is_in_liquidation=account.is_in_liquidation,
     )
 
 
