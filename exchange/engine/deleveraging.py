@@ -39,8 +39,8 @@ def resolve(state: State, turn: Turn, account: Account) -> None:
 def bankruptcy_quote_e6(state: State, account: Account, instrument: Instrument) -> int:
     """What the account must get (pay: < 0) for its whole position so that, with all others closed alike, 0 is left.
 
-    The value at the mark and the deficit's share by maintenance requirement, rounded up: it receives no less. An account
-    that still has equity keeps it, and gets the value at the mark.
+    The value at the mark and the deficit's share by maintenance requirement, rounded up: it receives no less. Who
+    still has equity keeps it, and gets the value at the mark.
     """
     weights = {number: _weight(state, account, state.instruments[number]) for number in account.positions}
     total, own = sum(weights.values()), weights[instrument.instrument_id]

@@ -54,9 +54,11 @@ def leave(state: State, turn: Turn, index: int) -> None:
 
 
 def finish(state: State, turn: Turn) -> None:
-    """Close what others pay for: nothing follows in its batch."""
-    if state.forced.batch == state.batch.number and state.forced.is_paid_by_others:
-        batches.close_content(state, turn)
+    """Close what others pay for: nothing follows in its batch, not even where nothing was paid in the end."""
+    if state.forced.is_paid_by_others:
+        if state.forced.batch == state.batch.number:
+            batches.close_content(state, turn)
+        state.forced = Forced(accounts=[])
 
 
 def mark_e6(state: State, instrument: Instrument) -> int:

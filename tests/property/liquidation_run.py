@@ -43,7 +43,9 @@ from exchange.engine.valuation import value_account
 from exchange.risk.auction import AuctionParameters
 from matching_core import OrderBook
 from settlement.protocol.batch import build_batch
+from settlement.protocol.forced import FORCED_KINDS, check_forced_leaves
 from settlement.protocol.ledger import LedgerState
+from settlement.protocol.transition import RequestKind
 from tests.property.crash_stream import CrashStream
 
 __all__ = ["CONFIG", "LEAST", "Broken", "Market", "main", "run_seed"]
@@ -216,6 +218,9 @@ class Market:
         item = CommandEvents(self.state.sequence, now_ns, events)
         expect(unpack_events(pack_events([item])) == [item], f"events came back otherwise: {events}")
         for batch in self.assembler.take(item):
+            deposits = {row.account for row in batch.input.requests if row.kind is RequestKind.DEPOSIT}
+            check_forced_leaves(self.ledger.accounts, batch.input.order_fills, batch.input.opening, deposits)
+            self.counts["leaves nobody signed"] += sum(row.kind in FORCED_KINDS for row in batch.input.order_fills)
             build_batch(self.ledger, batch.input)
             self.ledger.check(batch.input.opening.ending)
         if events and isinstance(events[-1], BatchClosed) and not self.state.batch.has_content:

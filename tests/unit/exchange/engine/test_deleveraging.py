@@ -162,7 +162,7 @@ def test_cash_without_positions_is_owed_to_the_fund_alone() -> None:
 
 
 def test_a_sold_out_portfolio_of_options_is_closed_against_its_holders() -> None:
-    """Offered down to nothing for eleven minutes, a short call goes back to its buyer at the mark: what is left stays."""
+    """Offered down to nothing for eleven minutes, a short call goes to its buyer at the mark; what is left stays."""
     world = long_one()
     join(world, 6, 400 * E6)
     world.place(4, BUY, 1_500, 4, CALL)
