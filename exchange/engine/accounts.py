@@ -10,7 +10,7 @@ from exchange.domain.events import AccountOpened, CashMoved, CommandRefused, Req
 from exchange.domain.ids import FIRST_USER_ACCOUNT
 from exchange.domain.limits import MAX_SESSION_KEYS_PER_OWNER
 from exchange.domain.result_codes import CloseReason, ResultCode
-from exchange.engine import batches, forced
+from exchange.engine import batches
 from exchange.engine.authority import find_key
 from exchange.engine.funding import pay_funding
 from exchange.engine.matching import cancel_orders
@@ -37,7 +37,6 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
     if code:
         turn.events.append(CommandRefused(code=code, detail=detail))
         return
-    forced.leave(state, turn, request.account)
     batches.make_room_for_request(state, turn, request.account)
     state.request_index = request.index
     _pay_funding(state, turn, request.account)

@@ -36,6 +36,11 @@ def resolve(state: State, turn: Turn, account: Account) -> None:
             _deleverage(state, turn, account, state.instruments[number])
 
 
+def _is_restored(state: State, account: Account) -> bool:
+    value = value_account(state, account)
+    return value.equity_e6 >= value.requirement.maintenance_e6
+
+
 def bankruptcy_quote_e6(state: State, account: Account, instrument: Instrument) -> int:
     """What the account must get (pay: < 0) for its whole position so that, with all others closed alike, 0 is left.
 
@@ -121,6 +126,8 @@ def _deleverage(state: State, turn: Turn, account: Account, instrument: Instrume
         shares += deleverage(left, [row for row in candidates if row.is_hedge], spare_hedges=False)
     done = paid_e6 = 0
     for share in shares:
+        if _is_restored(state, account):
+            return  # sold out, but not bankrupt: nobody gives way for more than was needed
         done += share.lots
         part_e6 = ceil_div(quote_e6 * done, abs(lots)) - paid_e6
         paid_e6 += part_e6

@@ -217,12 +217,13 @@ def test_a_liquidation_is_explained_by_leaves_that_nobody_signed():
     """An order, a deleveraging and a payment of the fund: settlement takes the batch, and the ledger is the engine."""
     world, events = liquidated()
     assembler, ledger = BatchAssembler(), LedgerState()
-    leaves = []
+    leaves, rounds = [], []
     for item in events:
         assembler = BatchAssembler.load(assembler.dump())
         for batch in assembler.take(item):
             build_batch(ledger, batch.input)
             leaves += [(row.kind, row.account, row.ref[0]) for row in batch.input.order_fills]
+            rounds.append((batch.input.opening.round_number, batch.input.opening.rows.get(PERP)))
     own = [row for row in leaves if row[0] is not OrderKind.ORDER]
     kinds = OrderKind
     assert own == [
@@ -231,6 +232,8 @@ def test_a_liquidation_is_explained_by_leaves_that_nobody_signed():
         (kinds.LIQUIDATION, 2, kinds.ADL),
         (kinds.FUND, 2, kinds.FUND),
     ]
+    # A round with marks for each batch with such leaves, and none for those before.
+    assert rounds == [(0, None), (1, MarkRow(mark_e6=58_100_000)), (2, MarkRow(mark_e6=55_000_000))]
     assert ledger.accounts == ledger_of(world.state, match_to_s=0).accounts
 
 
