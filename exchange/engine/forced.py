@@ -1,4 +1,4 @@
-"""Batches in which the engine acts for accounts that signed nothing, cut so that the chain can judge them (D-035).
+"""Batches in which the engine acts for accounts that signed nothing, cut so that the chain can judge them (D-036).
 
 What an account loses by liquidation is judged on chain by its leaf before the batch and by the marks that the batch
 begins with. So such a batch begins with the step, its marks are those that the step uses, and the account has nothing

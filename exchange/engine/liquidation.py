@@ -1,4 +1,4 @@
-"""Liquidation (risk.md 9.3, 10, D-034): orders that add risk go, then positions bit by bit, then others pay.
+"""Liquidation (risk.md 9.3, 10, D-035): orders that add risk go, then positions bit by bit, then others pay.
 
 Every price round has all accounts looked at by the next Clock. Below initial margin, orders that add risk are canceled.
 Below maintenance the account is frozen, all its orders end, and a step follows each second until it is restored: an
