@@ -209,3 +209,29 @@ def test_a_giver_gives_no_more_than_it_holds() -> None:
         with pytest.raises(NotAllowed) as refused:
             judge_giver(account, [bad])
         assert refused.value.reason is reason
+
+
+def test_an_answer_as_large_as_a_batch_fits_a_transaction(world: DisputeWorld) -> None:
+    """Fourteen positions given up to a hundred accounts each: 1,400 leaves, more than a batch has cells for twice."""
+    perps, givers = [0x80000001 + place for place in range(14)], range(3, 103)
+    number = world.vault.functions.oracleHead().call() + 1
+    vector = OracleVector(round_number=number, rows={key: MarkRow(mark_e6=100) for key in perps})
+    account = Account(b"\x0a" * 20, -14 * 100 * 100 + 1, dict.fromkeys(perps, (100, 0)))
+    pairs = [(key, giver) for key in perps for giver in givers]
+    leaves = [
+        leaf(OrderKind.LIQUIDATION, engine_ref(OrderKind.ADL, place + 1), key, -1, 100)
+        for place, (key, _) in enumerate(pairs)
+    ]
+    cash = {CLOSED: 100 * len(pairs), **dict.fromkeys(givers, -100 * len(perps))}
+    cells = {(giver, key): 1 for key, giver in pairs} | {(CLOSED, key): -100 for key in perps}
+    deltas = NetDeltas(cash, cells)
+    post_before(world, account)
+    world.publish(vector)
+    posted = world.post(world.header(deltas), encode_batch(deltas, ()), world.ledger.root, orders_root(leaves))
+    proof = proof_of(world, posted, account, leaves)
+    call = world.vault.functions.showForced(posted.seq, posted.header, CLOSED, proof)
+    receipt = world.send(call, gas=16_777_216)
+    size = sum(len(part) for part in proof if isinstance(part, bytes))
+    print(f"{len(leaves)} leaves: {receipt['gasUsed']} gas, {size} bytes")  # noqa: T201
+    assert receipt["gasUsed"] < 15_000_000
+    assert size < 120_000
