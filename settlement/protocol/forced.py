@@ -17,6 +17,7 @@ from settlement.protocol.positions import equity_e6, settle_positions
 from settlement.protocol.state_tree import Account
 
 __all__ = [
+    "FEE_BOUND_PPM",
     "FORCED_KINDS",
     "HIGH_PPM",
     "PRICE_BOUND_PPM",

@@ -7,10 +7,13 @@ import pytest
 from exchange.domain.commands import BatchCut
 from exchange.domain.events import BatchClosed, Event, Trade
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationMarks
+from exchange.domain.limits import LIQUIDATION_PRICE_PPM
 from exchange.engine import forced
+from exchange.engine.config import EngineConfig
 from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from matching_core import OrderBook
+from settlement.protocol.forced import FEE_BOUND_PPM, HIGH_PPM, PRICE_BOUND_PPM
 from tests.unit.exchange.engine.test_deleveraging import CRASH, funded
 from tests.unit.exchange.engine.test_liquidation import FALLEN, fall, long_one, of
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World
@@ -106,6 +109,15 @@ def test_trades_do_not_join_a_batch_that_nobody_paid_into() -> None:
     world.state.accounts[3].perpetual_cost_e6 = -1_000 * 40_000 * 1_000
     fall(world, CRASH)
     assert world.state.forced.batch == 0
+
+
+def test_the_shipped_rules_lie_within_what_the_chain_allows() -> None:
+    """A bracket above the chain's bound would stop the settler at the first honest liquidation."""
+    config = EngineConfig()
+    brackets = [*config.margin.large_cap_tiers, *config.margin.major_tiers]
+    assert max(row.maintenance_ppm for row in brackets) < HIGH_PPM
+    assert config.liquidation.fee_ppm < FEE_BOUND_PPM
+    assert LIQUIDATION_PRICE_PPM == PRICE_BOUND_PPM
 
 
 def test_the_worst_price_is_rounded_toward_the_mark() -> None:
