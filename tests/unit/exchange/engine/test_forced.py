@@ -6,8 +6,8 @@ import pytest
 
 from exchange.domain.commands import BatchCut
 from exchange.domain.events import BatchClosed, Event, Trade
-from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationMarks
 from exchange.domain.limits import LIQUIDATION_PRICE_PPM
+from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationMarks
 from exchange.engine import forced
 from exchange.engine.config import EngineConfig
 from exchange.engine.snapshot import dump, load
