@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from exchange.client.books import BookFeed
 from exchange.client.conditional import ConditionalOrders
 from exchange.client.connection import Connection
 from exchange.client.errors import BadAccount, OffbookError
@@ -175,6 +176,10 @@ class OffbookClient(ConditionalOrders):
     async def order_updates(self) -> Subscription:
         """Own orders, one Order at each change."""
         return await self.subscribe(f"{self.who.subaccount_id}.orders", flatten=True)
+
+    def book(self, instrument: str, interval: str = "raw") -> BookFeed:
+        """Return the whole order book after each change; `interval` is raw, 20ms or 100ms."""
+        return BookFeed(f"book.{instrument}.{interval}", self.subscribe, self.unsubscribe)
 
     def market(self, instrument: str) -> Market:
         """Grid, fees and asset of an instrument. Raises OffbookError 12001 when it is unknown."""

@@ -135,7 +135,10 @@ class Connection:
         self._ready.set()
 
     async def _subscribe(self, channels: list[str]) -> None:
-        result = await self.call("subscribe", {"channels": channels})
+        seqs = {name: stream.resume_from for name in channels for stream in self._streams.get(name, ())[:1]}
+        resume_from = {name: seq for name, seq in seqs.items() if seq is not None}
+        params = {"channels": channels} | ({"resume_from": resume_from} if resume_from else {})
+        result = await self.call("subscribe", params)
         refused = {name: text for name, text in result["status"].items() if text != "ok"}
         for name, text in refused.items():
             for stream in self._streams.get(name, []):
@@ -205,7 +208,7 @@ class Connection:
         if frame.get("method") == "subscription":
             params = frame["params"]
             for stream in self._streams.get(params["channel"], ()):
-                stream.put(params["data"])
+                stream.put(params["data"], params.get("seq"))
             return
         answer = self._waiting.get(frame.get("id", 0))
         if answer is None or answer.done():

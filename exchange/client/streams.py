@@ -24,6 +24,8 @@ class Subscription:
     def __init__(self, channel: str, *, flatten: bool = False, queue_items: int = DEFAULT_QUEUE_ITEMS) -> None:
         self.channel = channel
         self.dropped = 0
+        self.seq: int | None = None
+        """Number of the last notification."""
         self._flatten = flatten
         self._limit = queue_items
         self._items: deque[Any] = deque()
@@ -35,8 +37,14 @@ class Subscription:
         """Whether it is an account's channel, `{subaccount}.…`."""
         return self.channel.split(".", 1)[0].isdigit()
 
-    def put(self, data: Any) -> None:
+    @property
+    def resume_from(self) -> int | None:
+        """What a new socket of the client asks the exchange to go on from; None: from now."""
+        return self.seq if self.channel.startswith("book.") else None
+
+    def put(self, data: Any, seq: int | None = None) -> None:
         """Take the data of one notification; the connection calls it."""
+        self.seq = seq
         for item in data if self._flatten else (data,):
             self._put_one(item)
         self._wake.set()

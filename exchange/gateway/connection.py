@@ -22,8 +22,8 @@ from exchange.gateway.intake import Lane
 from exchange.wire.venue import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from exchange.gateway.fanout import Topic
     from exchange.gateway.gateway import Gateway
+    from exchange.gateway.topics import Topic
 
 __all__ = ["SocketConnection", "connection_class"]
 
@@ -79,11 +79,14 @@ class SocketConnection(asyncio.Protocol):
         """Take over the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
+        settings = self.gateway.settings
+        # A reader that lags comes back by `resume_writing`, whatever else is sent to it.
+        self._transport.set_write_buffer_limits(high=settings.dirty_bytes, low=settings.clean_bytes)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else "local"
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.gateway.settings.send_buffer_bytes)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
 
     def data_received(self, data: bytes) -> None:
         """Parse one read; what it asks is answered in the next tick."""
@@ -176,7 +179,8 @@ class SocketConnection(asyncio.Protocol):
 
     def queued_bytes(self) -> int:
         """Bytes that wait in user space for this reader."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        written = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return written + sum(map(len, self._notes))
 
     def send_ping(self) -> None:
         """Send a protocol ping, or close a socket that has been silent too long."""

@@ -6,7 +6,7 @@ nothing crossed is ever shown. Private items and public trades leave with their 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from exchange.domain.events import (
     CashMoved,
@@ -20,10 +20,13 @@ from exchange.domain.events import (
 )
 from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
-from exchange.gateway.calls import Call, Identity
+from exchange.gateway.book_streams import BookStreams
+from exchange.gateway.book_topics import BookTopic
+from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
 from exchange.gateway.public_methods import order_book_levels, ticker_of
+from exchange.gateway.topics import Subscriber, Topic
 from exchange.wire.channels import BadChannel, Channel, parse_channel
 from exchange.wire.decimals import format_e6
 from exchange.wire.envelope import notification
@@ -31,43 +34,19 @@ from exchange.wire.errors import WireError
 from exchange.wire.objects import BalanceUpdate, BatchRow, OrderBookFrame, Ticker
 from exchange.wire.venue import COLLATERAL, asset_kind
 
-__all__ = ["Fanout", "Subscriber", "Topic"]
+__all__ = ["Fanout"]
 
 _OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered | QuotePlaced
 _REFUSED: Final = "14022 log in as the owner of this subaccount first"
 
 
-class Subscriber(Protocol):
-    """A socket, as the fan-out sees it."""
-
-    identity: Identity | None
-    channels: "dict[str, Topic]"
-
-    def notify(self, frame: bytes, *, is_private: bool) -> bool:
-        """Queue a frame; False when a public one was dropped because the reader lags."""
-        ...
-
-
-class Topic:
-    """One channel that somebody listens to."""
-
-    __slots__ = ("channel", "instrument_id", "sent_at", "seq", "shown_version", "subscribers")
-
-    def __init__(self, channel: Channel, instrument_id: int) -> None:
-        self.channel = channel
-        self.instrument_id = instrument_id
-        self.subscribers: dict[Any, None] = {}
-        self.seq = 0
-        self.shown_version: object = None
-        self.sent_at = 0.0
-
-
 class Fanout:
     """All subscriptions."""
 
-    def __init__(self, core: Core) -> None:
-        """Publish what `core`'s port commits."""
+    def __init__(self, core: Core, *, is_follower: bool = False) -> None:
+        """Publish what `core`'s port commits; a follower of another process's frames cuts books where that one does."""
         self._core = core
+        self.books = BookStreams(core, is_follower=is_follower)
         self._topics: dict[str, Topic] = {}
         self._sampled: dict[str, Topic] = {}
         self._balances: dict[tuple[int, str], str] = {}
@@ -83,6 +62,7 @@ class Fanout:
 
     def stop(self) -> None:
         """End sampling."""
+        self.books.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -94,9 +74,10 @@ class Fanout:
     def subscribe(self, call: Call, subscriber: Subscriber) -> None:
         """Answer `subscribe`: bad names get a status text, never an error."""
         status: dict[str, str] = {}
+        resume_from = call.params.resume_from or {}
         for name in _names(call.params.channels):
             try:
-                self.add(name, subscriber)
+                self.add(name, subscriber, resume_from.get(name))
             except BadChannel as error:
                 status[name] = str(error)
             else:
@@ -129,8 +110,8 @@ class Fanout:
         """Send the life of a batch."""
         self._send_to("batches", row)
 
-    def add(self, name: str, subscriber: Subscriber) -> None:
-        """Put a subscriber on a channel, once. Raises BadChannel."""
+    def add(self, name: str, subscriber: Subscriber, resume_from: int | None = None) -> None:
+        """Put a subscriber on a channel, once; it has everything up to `resume_from`. Raises BadChannel."""
         if name in subscriber.channels:
             return
         if len(subscriber.channels) >= self._core.settings.channels_per_socket:
@@ -142,6 +123,8 @@ class Fanout:
         topic.subscribers[subscriber] = None
         subscriber.channels[name] = topic
         topic.shown_version = None
+        if isinstance(topic, BookTopic):
+            self.books.join(topic, subscriber, resume_from)
         if topic.channel.kind in ("orderbook", "ticker_slim"):
             self._sampled[name] = topic
 
@@ -153,6 +136,8 @@ class Fanout:
             if instrument is None:
                 raise BadChannel("12001 instrument not found")
             instrument_id = instrument.instrument_id
+            if channel.kind == "book":
+                return self.books.topic(channel)
         elif channel.currency and channel.currency not in self._core.market.currencies():
             raise BadChannel("12002 currency not found")
         return Topic(channel, instrument_id)
@@ -173,6 +158,8 @@ class Fanout:
         if topic is None:
             return
         topic.subscribers.pop(subscriber, None)
+        if isinstance(topic, BookTopic):
+            self.books.leave(topic, subscriber)
         if not topic.subscribers:
             self._topics.pop(name, None)
             self._sampled.pop(name, None)
@@ -273,7 +260,7 @@ class Fanout:
 
     def _send(self, topic: Topic, data: Any) -> None:
         topic.seq += 1
-        frame = text_frame(notification(topic.channel.name, data, topic.seq))
+        frame = text_frame(notification(topic.channel.name, data, topic.seq, topic.seq - 1))
         is_private = topic.channel.is_private
         for subscriber in list(topic.subscribers):
             if subscriber.notify(frame, is_private=is_private):
@@ -294,7 +281,7 @@ class Fanout:
 
     def _sample_book(self, topic: Topic, now: float) -> None:
         book = self._core.market.book(topic.instrument_id)
-        if topic.shown_version == book.version and now - topic.sent_at < self._core.settings.quiet_interval_s:
+        if topic.shown_version == book.seq and now - topic.sent_at < self._core.settings.quiet_interval_s:
             return
         if book.is_crossed():
             # A book of a call auction crosses; it is shown again when it was matched.
@@ -304,7 +291,7 @@ class Fanout:
         channel = topic.channel
         bids, asks = order_book_levels(self._core, instrument, group=channel.group, depth=channel.depth)
         self._publish_id += 1
-        topic.shown_version, topic.sent_at = book.version, now
+        topic.shown_version, topic.sent_at = book.seq, now
         frame = OrderBookFrame(
             instrument_name=instrument.name,
             timestamp=self._core.clock_ns() // 1_000_000,
@@ -316,7 +303,7 @@ class Fanout:
 
     def _sample_ticker(self, topic: Topic, now: float) -> None:
         market = self._core.market
-        version = (market.book(topic.instrument_id).version, market.price_version)
+        version = (market.book(topic.instrument_id).seq, market.price_version)
         due = now - topic.sent_at
         interval_s = topic.channel.interval_ms / 1_000
         if due < interval_s * 0.9 or (topic.shown_version == version and due < self._core.settings.quiet_interval_s):

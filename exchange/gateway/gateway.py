@@ -149,18 +149,21 @@ class Gateway:
         """Take one commit: first state, then streams, so that a stream never shows older state than its seq."""
         market, directory, history = self.core.market, self.core.directory, self.core.history
         of_market, of_directory, of_history = market.EVENTS, directory.EVENTS, history.EVENTS
+        books = self.fanout.books
         closed: list[int] = []
         for output in outputs:
             for event in output.events:
                 kind = type(event)
                 if kind in of_market:
-                    market.apply(event, output.timestamp_ns)
+                    market.apply(event, output.sequence, output.timestamp_ns)
                 if kind in of_directory:
                     directory.apply(event, output.timestamp_ns)
                 if kind in of_history:
                     history.record(output, event)
                     if isinstance(event, BatchClosed):
                         closed.append(event.batch)
+            if not books.is_idle:
+                books.take(output)
         self.fanout.publish(outputs)
         for batch in closed:
             if batch in history.batches:

@@ -4,6 +4,7 @@ from typing import Any
 
 from exchange.domain.commands import Side
 from exchange.domain.instrument import Instrument, calendar_date, format_e9
+from exchange.gateway.book_topics import checksum_of
 from exchange.gateway.calls import Call
 from exchange.gateway.candles import candles
 from exchange.gateway.core import Core, Handler
@@ -232,13 +233,15 @@ class PublicMethods:
         instrument = self._named(call)
         depth, group = min(max(params.depth or 20, 1), 100), max(params.group or 1, 1)
         bids, asks = order_book_levels(self._core, instrument, group=group, depth=depth)
+        book = self._core.market.book(instrument.instrument_id)
         call.result(
             {
                 "instrument_name": instrument.name,
                 "timestamp": self._core.clock_ns() // 1_000_000,
-                "seq": self._core.market.book(instrument.instrument_id).version,
+                "seq": book.seq,
                 "bids": bids,
                 "asks": asks,
+                "checksum": checksum_of(book, instrument),
             }
         )
 
