@@ -86,7 +86,7 @@ class Gateway:
         self.fanout = fanout(self.core)
         self.dispatcher = Dispatcher(self.core, self.fanout, self.authenticator)
         self.intake = Intake(self.dispatcher, checker, self.settings)
-        self.dispatcher.orders.intake = self.intake
+        self.dispatcher.orders.intake = self.dispatcher.quotes.intake = self.intake
         self.sockets: dict[SocketConnection, None] = {}
         self.socket_class = connection_class(self)
         self.replies: Counter[tuple[str, int]] = Counter()

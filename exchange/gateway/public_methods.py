@@ -4,6 +4,7 @@ from typing import Any
 
 from exchange.domain.commands import Side
 from exchange.domain.instrument import Instrument, calendar_date, format_e9
+from exchange.domain.limits import MAX_QUOTE_LINES
 from exchange.gateway.book_topics import checksum_of
 from exchange.gateway.calls import Call
 from exchange.gateway.candles import candles
@@ -263,6 +264,7 @@ class PublicMethods:
         budgets = {
             "matching": settings.matching,
             "cancels": settings.cancels,
+            "quotes": settings.quotes,
             "reads": settings.reads,
             "public": settings.public,
         }
@@ -278,6 +280,7 @@ class PublicMethods:
                 "sockets_per_ip": settings.sockets_per_ip,
                 "unanswered_requests": settings.pause_at,
                 "max_page_size": 1_000,
+                "max_quote_lines": MAX_QUOTE_LINES,
             }
         )
 

@@ -52,6 +52,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Subaccounts whose histories are kept; the longest silent one is dropped."""
     matching: Budget = Budget(1_000, 5_000)
     cancels: Budget = Budget(1_000, 5_000)
+    quotes: Budget = Budget(5_000, 20_000)
+    """Lines of mass quotes."""
     reads: Budget = Budget(200, 1_000)
     public: Budget = Budget(50, 250)
 

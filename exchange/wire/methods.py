@@ -20,6 +20,7 @@ class Bucket(Enum):
     READS = "reads"
     MATCHING = "matching"
     CANCELS = "cancels"
+    QUOTES = "quotes"
     FREE = "free"
 
 
@@ -83,6 +84,7 @@ _TABLE: Final = (
     Method(path="private/order", params=p.OrderParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/replace", params=p.ReplaceParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/edit", params=p.EditParams, bucket=Bucket.CANCELS),
+    Method(path="private/mass_quote", params=p.MassQuoteParams, bucket=Bucket.QUOTES, socket_only=True),
     _read("order_debug", p.OrderParams),
     _cancel("cancel", p.CancelParams),
     _cancel("cancel_by_label", p.CancelManyParams),
@@ -130,7 +132,6 @@ _HINTS: Final[dict[str, str]] = {
     "private/transfer_erc20": "use private/transfer_spot",
     "public/register_session_key": "use private/set_session_key",
     "public/register_scoped_session_key": "use private/set_session_key",
-    "private/mass_quote": "not offered yet; use private/order and private/replace",
     "private/order_batch": "not offered yet; send orders one by one",
 }
 

@@ -150,7 +150,8 @@ class FakeExchange:
 
     def on_get_info(self, _params, _after):
         """Describe the deployment."""
-        return {"chain_id": CHAIN_ID, "domain_separator": "0x" + SEPARATOR.hex()}
+        separator, contract = "0x" + SEPARATOR.hex(), "0x" + "66" * 20
+        return {"chain_id": CHAIN_ID, "domain_separator": separator, "settlement_contract": contract}
 
     def on_get_all_instruments(self, params, _after):
         """One perpetual and one call, two pages of one option row each."""
