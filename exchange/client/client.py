@@ -208,6 +208,13 @@ class OffbookClient(ConditionalOrders):
         """Own fills, one Trade at a time."""
         return await self.subscribe(f"{self.who.subaccount_id}.trades", flatten=True)
 
+    async def account_events(self) -> Subscription:
+        """Everything that happens to the subaccount, one item per `account_seq` without a gap, over reconnections too.
+
+        StreamBroken with 20002 when a socket was away for longer than the exchange remembers: read the state anew.
+        """
+        return await self.subscribe(f"{self.who.subaccount_id}.account")
+
     async def order_updates(self) -> Subscription:
         """Own orders, one Order at each change."""
         return await self.subscribe(f"{self.who.subaccount_id}.orders", flatten=True)

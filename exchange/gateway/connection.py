@@ -33,6 +33,8 @@ _BINARY: Final = int(Opcode.BINARY)
 _SLOW_CONSUMER: Final = 4001
 _HEARTBEAT_MISSED: Final = 4002
 _GOING_AWAY: Final = 1012
+_REASON_BYTES: Final = 123
+"""Of a close frame, beside its code."""
 _CLOSE_GRACE_S: Final = 5.0
 _STOP_GRACE_S: Final = 1.0
 
@@ -326,10 +328,15 @@ class SocketConnection(asyncio.Protocol):
                 self._loop.call_later(settings.close_after_s, self._check_lag)
             elif size > settings.close_bytes or self._loop.time() - self._lag_began >= settings.close_after_s:
                 self.gateway.slow_closed_count += 1
-                self.close(_SLOW_CONSUMER, "SLOW_CONSUMER")
+                self.close(_SLOW_CONSUMER, self._slow_reason())
                 transport.abort()
         elif self._is_lagging and size <= settings.clean_bytes:
             self._is_lagging = False
+
+    def _slow_reason(self) -> str:
+        """The close frame's text: where private channels stand, as far as it has room."""
+        private = [f"{topic.channel.name} {topic.seq}" for topic in self.channels.values() if topic.channel.is_private]
+        return " ".join(["SLOW_CONSUMER", *private])[:_REASON_BYTES]
 
     def _write_protocol_output(self) -> None:
         transport = self._transport

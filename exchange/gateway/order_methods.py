@@ -16,7 +16,7 @@ from exchange.gateway.display_checks import refuse_display
 from exchange.gateway.intake import Intake, Unverified
 from exchange.gateway.order_checks import CheckedOrder, amount_on_step, parse_nonce, price_on_tick
 from exchange.gateway.quote_checks import CheckedQuotes
-from exchange.gateway.trigger_checks import price_e9
+from exchange.gateway.trigger_checks import new_trigger_e9
 from exchange.wire.decimals import format_e9
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.order_shapes import average_price
@@ -148,7 +148,7 @@ class OrderMethods:
         refuse_display(params)
         if params.limit_price is not None and price_on_tick(instrument, params.limit_price) != view.price_ticks:
             raise WireError.bad_param("limit_price", "another price needs a new signature: sign the whole order")
-        trigger_e9 = _new_trigger_e9(params)
+        trigger_e9 = new_trigger_e9(params)
         lots = view.quantity_lots
         if params.amount is not None or not trigger_e9:
             lots = amount_on_step(instrument, required(params.amount, "amount"))
@@ -171,7 +171,7 @@ class OrderMethods:
                 target_order=view.order,
                 order=place,
                 expected_filled_lots=-1 if expected is None else _lots_or_zero(expected, convert),
-                trigger_e9=_new_trigger_e9(params),
+                trigger_e9=new_trigger_e9(params),
             )
             self._core.submit(item.call, command, lambda output: self._edited(item.call, view.order, output))
 
@@ -393,14 +393,6 @@ def _signed(item: Unverified, domain: int, digest: bytes) -> Place:
 
 def _scope_of(place: Place) -> CancelScope:
     return CancelScope.RESTING if place.trigger is None else CancelScope.TRIGGERS
-
-
-def _new_trigger_e9(params: EditParams) -> int:
-    """New trigger price, or new offset of a trailing order; 0 when neither is named."""
-    for value, field in ((params.trigger_price, "trigger_price"), (params.trailing_offset, "trailing_offset")):
-        if value is not None:
-            return price_e9(value, field)
-    return 0
 
 
 def _lots_or_zero(amount: Decimal, convert: Callable[[Decimal], int]) -> int:

@@ -56,6 +56,9 @@ class _Tap:
             self._writer.add(self._feed, encode_item(FrameItem(self._channel, frame)))
         return True
 
+    def close(self, code: int, reason: str) -> None:
+        """Nothing to close."""
+
     def queued_bytes(self) -> int:
         """Nothing waits: the feed is bounded by itself."""
         return 0

@@ -18,6 +18,10 @@ class Subscriber(Protocol):
         """Queue a frame; False when a public one was dropped because the reader lags."""
         ...
 
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye with `code`."""
+        ...
+
     def queued_bytes(self) -> int:
         """Bytes that wait for this reader."""
         ...

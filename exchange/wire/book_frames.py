@@ -1,4 +1,4 @@
-"""Frames of the sequenced book channels and their checksum (api.md 10.2)."""
+"""Frames of the book channels: whole states of `orderbook.*`, sequenced ones of `book.*`, and their checksum."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice, zip_longest
@@ -7,7 +7,15 @@ from zlib import crc32
 
 import msgspec
 
-__all__ = ["CHECKSUM_EVERY", "BookChange", "BookHeartbeat", "BookSnapshot", "TextLevel", "book_checksum"]
+__all__ = [
+    "CHECKSUM_EVERY",
+    "BookChange",
+    "BookHeartbeat",
+    "BookSnapshot",
+    "OrderBookFrame",
+    "TextLevel",
+    "book_checksum",
+]
 
 CHECKSUM_EVERY: Final = 100
 """A change whose `seq` reaches a multiple of this carries a checksum."""
@@ -48,6 +56,16 @@ class BookHeartbeat(msgspec.Struct, kw_only=True, gc=False, tag_field="type", ta
     timestamp: int
     """Of this frame, milliseconds."""
     seq: int
+
+
+class OrderBookFrame(msgspec.Struct, kw_only=True, gc=False):
+    """Full top-N snapshot."""
+
+    instrument_name: str
+    timestamp: int
+    publish_id: int
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
 
 
 def book_checksum(bids: Iterable[Sequence[str]], asks: Iterable[Sequence[str]]) -> int:

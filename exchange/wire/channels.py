@@ -10,7 +10,7 @@ _MAX_NAME_LENGTH: Final = 128
 _MAX_DEPTH: Final = 100
 _MAX_GROUP: Final = 1_000_000
 _BOOK_INTERVALS_MS: Final = {"raw": 0, "20ms": 20, "100ms": 100}
-_PRIVATE: Final = frozenset({"orders", "trades", "balances"})
+_PRIVATE: Final = frozenset({"account", "orders", "trades", "balances"})
 
 
 class BadChannel(ValueError):
