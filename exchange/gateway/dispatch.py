@@ -14,6 +14,7 @@ from exchange.gateway.intake import Unverified, Work
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.order_methods import OrderMethods
 from exchange.gateway.owner_actions import OwnerActions
+from exchange.gateway.preview_methods import PreviewMethods
 from exchange.gateway.public_methods import PublicMethods
 from exchange.gateway.quote_checks import line_count
 from exchange.gateway.quote_methods import QuoteMethods
@@ -44,6 +45,7 @@ class Dispatcher(Work):
             "private/mass_quote": self.quotes.unsigned,
             **AccountMethods(core).handlers(),
             **MmpMethods(core).handlers(),
+            **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
             "public/login": self._login,
             "private/logout": self._logout,
