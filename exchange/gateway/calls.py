@@ -10,7 +10,8 @@ from exchange.wire.envelope import error_reply, result_reply
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.legacy import legacy_result
 from exchange.wire.methods import Method
-from exchange.wire.params import EditParams, MassQuoteParams
+from exchange.wire.params import EditParams
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["Call", "Client", "Identity"]
 

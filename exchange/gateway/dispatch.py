@@ -21,7 +21,8 @@ from exchange.gateway.quote_methods import QuoteMethods
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.methods import Bucket, Method, find_method
-from exchange.wire.params import LoginParams, MassQuoteParams, decode_params, text_of
+from exchange.wire.params import LoginParams, decode_params, text_of
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["Dispatcher"]
 

@@ -13,7 +13,8 @@ from exchange.gateway.core import Core, Handler
 from exchange.gateway.order_checks import DEFAULT_MMP_GROUP, choice
 from exchange.wire.decimals import fee_cap_e18, format_e9
 from exchange.wire.errors import WireError
-from exchange.wire.params import MassQuoteParams, MmpParams, SetMmpParams
+from exchange.wire.params import MmpParams, SetMmpParams
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["MmpMethods", "group_of"]
 

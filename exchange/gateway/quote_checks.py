@@ -27,7 +27,8 @@ from exchange.gateway.order_checks import (
 )
 from exchange.wire.decimals import fee_cap_e18
 from exchange.wire.errors import WireError
-from exchange.wire.params import MassQuoteParams, QuoteLineParams, required
+from exchange.wire.params import required
+from exchange.wire.quote_params import MassQuoteParams, QuoteLineParams
 from exchange.wire.venue import VenueInfo, asset_kind
 from settlement.protocol.eip712 import MASS_QUOTE_MODULE, Action, digest, encode_mass_quote
 

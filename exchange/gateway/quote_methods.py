@@ -18,8 +18,8 @@ from exchange.gateway.mmp_methods import group_of
 from exchange.gateway.order_checks import CheckedOrder
 from exchange.gateway.quote_checks import CheckedQuotes, QuoteChecks
 from exchange.wire.errors import WireError, data_text
-from exchange.wire.params import MassQuoteParams
 from exchange.wire.quote_objects import QuoteResult
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["QuoteMethods"]
 

@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.wire import params as p
 from exchange.wire.errors import RpcCode, WireError
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["ALIASES", "METHODS", "Bucket", "Method", "find_method"]
 
@@ -84,7 +85,7 @@ _TABLE: Final = (
     Method(path="private/order", params=p.OrderParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/replace", params=p.ReplaceParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/edit", params=p.EditParams, bucket=Bucket.CANCELS),
-    Method(path="private/mass_quote", params=p.MassQuoteParams, bucket=Bucket.QUOTES, socket_only=True),
+    Method(path="private/mass_quote", params=MassQuoteParams, bucket=Bucket.QUOTES, socket_only=True),
     _read("order_debug", p.OrderParams),
     _read("order_quote", p.OrderQuoteParams),
     _read("simulate", p.SimulateParams),
