@@ -233,8 +233,11 @@ class PublicMethods:
         params: OrderBookParams = call.params
         instrument = self._named(call)
         depth, group = min(max(params.depth or 20, 1), 100), max(params.group or 1, 1)
-        bids, asks = order_book_levels(self._core, instrument, group=group, depth=depth)
         book = self._core.market.book(instrument.instrument_id)
+        if book.is_crossed():
+            reason = "its book crosses until the call auction ends"
+            raise WireError(11021, {"instrument_name": instrument.name, "reason": reason})
+        bids, asks = order_book_levels(self._core, instrument, group=group, depth=depth)
         call.result(
             {
                 "instrument_name": instrument.name,
