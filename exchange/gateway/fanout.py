@@ -6,7 +6,7 @@ nothing crossed is ever shown. Private items and public trades leave with their 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from exchange.domain.events import CashMoved, Trade
@@ -17,6 +17,7 @@ from exchange.gateway.book_topics import BookTopic
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
+from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
 from exchange.gateway.topics import Subscriber, Topic
 from exchange.wire.book_frames import OrderBookFrame
@@ -43,6 +44,7 @@ class Fanout:
         self._topics: dict[str, Topic] = {}
         self._sampled: dict[str, Topic] = {}
         self._balances: dict[tuple[int, str], str] = {}
+        self._chains = ChainStreams(core, self._deliver)
         self._publish_id = 0
         self._timer: asyncio.TimerHandle | None = None
         self.sent_count = 0
@@ -162,6 +164,8 @@ class Fanout:
             self.books.join(topic, subscriber, resume_from)
         if topic.channel.kind in ("orderbook", "ticker_slim"):
             self._sampled[name] = topic
+        elif topic.channel.kind == KIND:
+            self._chains.add(topic.channel, subscriber)
 
     def _join_account(self, topic: AccountTopic, subscriber: Subscriber, resume_from: int | None) -> None:
         try:
@@ -185,6 +189,8 @@ class Fanout:
                 return self.books.topic(channel)
         elif channel.currency and channel.currency not in self._core.market.currencies():
             raise BadChannel("12002 currency not found")
+        elif channel.kind == KIND:
+            self._chains.check(channel)
         return Topic(channel, instrument_id)
 
     def _own_account(self, channel: Channel, subscriber: Subscriber) -> int:
@@ -212,6 +218,7 @@ class Fanout:
             self.books.leave(topic, subscriber)
         if isinstance(topic, AccountTopic):
             self.accounts.leave(topic, subscriber)
+        self._chains.remove(topic.channel, subscriber)
         if not topic.subscribers:
             self._topics.pop(name, None)
             self._sampled.pop(name, None)
@@ -290,10 +297,21 @@ class Fanout:
                 self.dropped_count += 1
                 topic.shown_version = None
 
+    def _deliver(self, channel: Channel, data: dict[str, object], seq: int, subscribers: Iterable[Any]) -> list[Any]:
+        """Send one public frame to some of a channel's subscribers; give back those who lag."""
+        prev_seq = data["prev_seq"]
+        frame = text_frame(notification(channel.name, data, seq, prev_seq if isinstance(prev_seq, int) else None))
+        taken = [(one, one.notify(frame, is_private=False)) for one in subscribers]
+        lagging = [one for one, is_taken in taken if not is_taken]
+        self.sent_count += len(taken) - len(lagging)
+        self.dropped_count += len(lagging)
+        return lagging
+
     def _sample(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._core.settings.stream_interval_s, self._sample)
         now = loop.time()
+        self._chains.sample(now)
         for topic in list(self._sampled.values()):
             if topic.channel.kind == "orderbook":
                 self._sample_book(topic, now)
