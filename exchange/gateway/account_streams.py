@@ -32,7 +32,7 @@ _SLOW_CONSUMER: Final = 4001
 class AccountTopic(Topic):
     """One private channel: who is live, who is being sent the log, and up to where it was shown."""
 
-    __slots__ = ("account", "having", "live", "resuming", "shown_seq")
+    __slots__ = ("account", "live", "resuming", "shown_seq")
 
     def __init__(self, channel: Channel, account: int, shown_seq: int) -> None:
         """Begin behind `shown_seq`."""
@@ -45,12 +45,10 @@ class AccountTopic(Topic):
         self.live: dict[Any, None] = {}
         self.resuming: dict[Any, int] = {}
         """`account_seq` that each has."""
-        self.having: dict[Any, int] = {}
-        """Live subscribers that already have more than was shown here."""
 
     def forget(self, subscriber: object) -> None:
         """Drop a subscriber."""
-        for members in (self.live, self.resuming, self.having):
+        for members in (self.live, self.resuming):
             members.pop(subscriber, None)
 
 
@@ -124,9 +122,7 @@ class AccountStreams:
         for seq, frame in self._frames(topic, rows, topic.seq):
             topic.seq = seq
             for subscriber in list(topic.live):
-                if topic.having.get(subscriber, 0) < seq:
-                    topic.having.pop(subscriber, None)
-                    self._send(subscriber, frame)
+                self._send(subscriber, frame)
 
     def _send(self, subscriber: Subscriber, frame: bytes) -> None:
         subscriber.notify(frame, is_private=True)
@@ -160,7 +156,6 @@ class AccountStreams:
         if last == newest:
             del topic.resuming[subscriber]
             topic.live[subscriber] = None
-            topic.having[subscriber] = newest
 
     def _frames(self, topic: AccountTopic, rows: Iterable[AccountEvent], prev_seq: int) -> Iterator[tuple[int, bytes]]:
         """(seq, frame) of events on a channel: one for each on `account`, one for each command on the others."""
