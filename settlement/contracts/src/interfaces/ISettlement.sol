@@ -96,6 +96,10 @@ interface ISettlement is ISettlementTypes {
     function answerWindow() external view returns (uint40);
     function forceDelay() external view returns (uint40);
     function escapeDelay() external view returns (uint40);
+    /// @notice Time between the two calls of `freeze`.
+    function freezeGap() external view returns (uint40);
+    /// @notice Time in which claims of the escape share its assets.
+    function claimPeriod() external view returns (uint40);
     function minimumDeposit() external view returns (uint64);
     function minimumBond() external view returns (uint64);
     function challengeBond() external view returns (uint64);
@@ -134,7 +138,7 @@ interface ISettlement is ISettlementTypes {
     function epoch() external view returns (uint16);
     /// @notice Time of the last revert that started the clocks of the queue anew, 0 without one.
     function resetAt() external view returns (uint40);
-    /// @notice 0 unless posting has ended.
+    /// @notice 0 posting goes on, 1 paused by the guardian (the first post behind the end goes on), 2 frozen.
     function halted() external view returns (uint8);
     /// @notice oracleRound of `head()`.
     function lastRound() external view returns (uint64);
