@@ -6,11 +6,12 @@ the digests of orders that may still fill, the values of the last oracle round, 
 `dump` and `load` carry them over a restart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
+from exchange.bridge.marks import MarkBook, SavedMarks
 from exchange.domain.commands import ChainRequestKind, Side
 from exchange.domain.events import (
     BatchClosed,
@@ -19,6 +20,7 @@ from exchange.domain.events import (
     OrderAccepted,
     OrderClosed,
     OrderRevised,
+    PricesSet,
     RequestApplied,
     Trade,
 )
@@ -33,7 +35,7 @@ from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 
 
 class BadEvents(ValueError):
@@ -75,6 +77,7 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     touched: list[int]
     round: int
     named: list[tuple[int, int]]
+    marks: SavedMarks
 
 
 class BatchAssembler:
@@ -93,6 +96,7 @@ class BatchAssembler:
         self._touched: list[int] = []
         self._round = 0
         self._named: dict[int, int] = {}
+        self._marks = MarkBook()
 
     @classmethod
     def resume(
@@ -104,6 +108,7 @@ class BatchAssembler:
         refs: dict[int, bytes],
         quotes: dict[int, bytes] | None = None,
         vector: dict[int, int] | None = None,
+        marks: MarkBook | None = None,
     ) -> "BatchAssembler":
         """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given.
 
@@ -116,6 +121,7 @@ class BatchAssembler:
         assembler._units = dict(units)
         assembler._refs = dict(refs)
         assembler._vector = dict(vector or {})
+        assembler._marks = marks or MarkBook()
         for number, digest in (quotes or {}).items():
             assembler._take_quote(number, digest)
         return assembler
@@ -152,12 +158,16 @@ class BatchAssembler:
             self._quotes.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+            self._marks.list_instrument(event.instrument)
+        elif isinstance(event, PricesSet):
+            self._marks.take(event.prices.marks, is_batch_open=self.has_open_content)
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
         elif isinstance(event, OracleRoundSet):
             self._vector = {row.instrument: row.index_e12 for row in event.funding}
         elif isinstance(event, InstrumentSettled):
             self._vector[event.instrument] = event.value_e12
+            self._marks.end(event.instrument)
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
@@ -185,6 +195,7 @@ class BatchAssembler:
                 self._touched,
                 self._round,
                 sorted(self._named.items()),
+                self._marks.dump(),
             )
         )
 
@@ -209,20 +220,19 @@ class BatchAssembler:
         assembler._touched = list(state.touched)
         assembler._round = state.round
         assembler._named = dict(state.named)
+        assembler._marks = MarkBook.load(state.marks)
         return assembler
 
-    def _opening(self) -> OracleVector:
+    def _opening(self, match_from_s: int) -> OracleVector:
         """The values that the batch begins with; a round has the next number when a batch begins with others."""
-        if self._vector != self._named:
+        has_moved = self._vector != self._named
+        marks, has_marks = self._marks.close(match_from_s, with_round=has_moved)
+        if has_moved or has_marks:
             self._round += 1
             self._named = dict(self._vector)
-        return OracleVector(
-            round_number=self._round,
-            rows={
-                number: MarkRow(fund_index=value) if number & PERP_BIT else MarkRow(payoff_e12=value)
-                for number, value in self._named.items()
-            },
-        )
+        numbers = sorted({*self._named, *marks})
+        rows = {number: _mark_row(number, self._named, marks) for number in numbers}
+        return OracleVector(round_number=self._round, rows=rows)
 
     def _fill(self, trade: Trade) -> Fill:
         try:
@@ -268,11 +278,20 @@ class BatchAssembler:
                 request_up_to=event.request_up_to,
                 fee_e6=event.fee_e6,
                 touched=touched,
-                opening=self._opening(),
+                opening=self._opening(event.match_from_s),
             ),
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,
         )
+
+
+def _mark_row(number: int, values: Mapping[int, int], marks: Mapping[int, int]) -> MarkRow:
+    """Mark and funding index of a perpetual; payoff of an option that ends, else its mark."""
+    if number & PERP_BIT:
+        return MarkRow(mark_e6=marks.get(number, 0), fund_index=values.get(number, 0))
+    if number in values:
+        return MarkRow(payoff_e12=values[number])
+    return MarkRow(mark_e6=marks[number])
 
 
 def _request(applied: RequestApplied) -> ChainRequest:

@@ -46,8 +46,10 @@ contract FreezeTest is Stranded {
         freeze();
         vm.expectRevert(ISettlementTypes.IsFrozen.selector);
         tryFreeze();
+        address operator = vault.operator();
         vm.expectRevert(ISettlementTypes.IsFrozen.selector);
-        freeze();
+        vm.prank(operator);
+        exit().freeze();
     }
 
     function test_two_calls_of_anyone_freeze() public {

@@ -1,0 +1,100 @@
+"""Marks of the round that a batch names: what every lot was worth when the batch began. The escape pays by them.
+
+Marks change with every round of prices, and a round on chain is a transaction. So the marks of a batch are named anew
+when an instrument has its first mark, when funding or payoffs name a new round anyway, or after MARKS_AGE_MAX_S.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from exchange.domain.commands import MarkRow
+from exchange.domain.instrument import Instrument
+
+__all__ = ["MARKS_AGE_MAX_S", "MarkBook", "SavedMarks", "mark_per_lot_e6"]
+
+MARKS_AGE_MAX_S: Final = 60
+"""Match time after which a batch names the marks that it begins with, though nothing else changed."""
+_E12: Final = 10**12
+
+
+def mark_per_lot_e6(mark_e9: int, lot_e9: int) -> int:
+    """Worth of one lot in 1e-6 USDC, rounded down: a mark in 1e-9 USDC per unit, a lot in 1e-9 units."""
+    return mark_e9 * lot_e9 // _E12
+
+
+class SavedMarks(msgspec.Struct, frozen=True, array_like=True):
+    """What a restart needs."""
+
+    lots_e9: list[tuple[int, int]] = []
+    newest: list[tuple[int, int]] = []
+    opening: list[tuple[int, int]] | None = None
+    named: list[tuple[int, int]] = []
+    named_s: int = 0
+
+
+class MarkBook:
+    """Newest marks, those that the open batch began with, and those that the last named round has; 1e-6 USDC per lot."""
+
+    def __init__(self, lots_e9: Mapping[int, int] | None = None, marks_e9: Mapping[int, int] | None = None) -> None:
+        """Begin with the instruments and marks of a batch boundary."""
+        self._lots_e9 = dict(lots_e9 or {})
+        self._newest: dict[int, int] = {}
+        for instrument, mark_e9 in (marks_e9 or {}).items():
+            self._newest[instrument] = mark_per_lot_e6(mark_e9, self._lots_e9[instrument])
+        self._opening: dict[int, int] | None = None
+        self._named: dict[int, int] = {}
+        self._named_s = 0
+
+    def list_instrument(self, instrument: Instrument) -> None:
+        """Know how large a lot is."""
+        self._lots_e9[instrument.instrument_id] = instrument.lot_e9
+
+    def end(self, instrument: int) -> None:
+        """Forget an instrument that was settled: its payoff stands in the round from now on."""
+        self._lots_e9.pop(instrument, None)
+        self._newest.pop(instrument, None)
+
+    def take(self, rows: tuple[MarkRow, ...], *, is_batch_open: bool) -> None:
+        """Take a round of prices. The open batch keeps what it began with, and the first mark of what had none."""
+        if is_batch_open and self._opening is None:
+            self._opening = dict(self._newest)
+        for row in rows:
+            if row.instrument in self._lots_e9:
+                mark_e6 = mark_per_lot_e6(row.mark_e9, self._lots_e9[row.instrument])
+                self._newest[row.instrument] = mark_e6
+                if self._opening is not None:
+                    self._opening.setdefault(row.instrument, mark_e6)
+
+    def close(self, match_from_s: int, *, with_round: bool) -> tuple[Mapping[int, int], bool]:
+        """Return the marks that the closing batch names, and whether they are others than those of the round before.
+
+        `with_round`: the batch names a new round for another reason.
+        """
+        began = self._newest if self._opening is None else self._opening
+        is_old = match_from_s >= self._named_s + MARKS_AGE_MAX_S
+        has_changed = (with_round or is_old or bool(began.keys() - self._named.keys())) and began != self._named
+        if has_changed:
+            self._named, self._named_s = dict(began), match_from_s
+        self._opening = None
+        return self._named, has_changed
+
+    def dump(self) -> SavedMarks:
+        """Everything, canonical."""
+        return SavedMarks(
+            sorted(self._lots_e9.items()),
+            sorted(self._newest.items()),
+            None if self._opening is None else sorted(self._opening.items()),
+            sorted(self._named.items()),
+            self._named_s,
+        )
+
+    @classmethod
+    def load(cls, saved: SavedMarks) -> "MarkBook":
+        """Inverse of `dump`."""
+        book = cls(dict(saved.lots_e9))
+        book._newest = dict(saved.newest)
+        book._opening = None if saved.opening is None else dict(saved.opening)
+        book._named, book._named_s = dict(saved.named), saved.named_s
+        return book
