@@ -57,7 +57,8 @@ _SECOND_NS: Final = 10**9
 _E9: Final = 10**9
 _EXPIRY_S: Final = START_S + 60 * 86_400
 _PERP, _CALL, _PUT = PERPETUAL_BIT | 1, 2, 3
-_MARKS_AGE_S: Final = 61
+_PRICE_AGE_S: Final = 5
+_PRICES_PER_MINUTE: Final = 12
 
 
 def _instrument(number: int, kind: InstrumentKind, **fields: Any) -> Instrument:
@@ -149,18 +150,20 @@ class DrillMarket:
                 instrument = self._random.choice((_PERP, _CALL, _PUT))
                 lots = self._random.randrange(1, 400 if instrument == _PERP else 20)
                 self._trade(buyer, seller, instrument, lots)
-            self._pass(_MARKS_AGE_S)
-            self._run(OracleRound(round=self._round, funding=(FundingRow(_PERP, self._random.randrange(10**5, 10**6)),)))
+            self._pass_a_minute()
+            self._run(
+                OracleRound(round=self._round, funding=(FundingRow(_PERP, self._random.randrange(10**5, 10**6)),))
+            )
             self.settle()
 
     def ruin(self, account: int) -> None:
-        """Let an account be long as far as it may, and the price fall to a third."""
+        """Let an account be long more than twice what it has, and the price fall to a third."""
         others = [row for row in self.accounts if row != account]
         for seller in others:
             self._trade(account, seller, _PERP, 4_000 // len(others))
         self.settle()
         self._price(20_000)
-        self._pass(_MARKS_AGE_S)
+        self._pass_a_minute()
         self._trade(others[0], others[1], _PERP, 1)
         self.settle()
 
@@ -199,21 +202,28 @@ class DrillMarket:
 
     def _take_requests(self) -> None:
         while confirmed := self._requests.poll(self._state.request_index).confirmed:
-            for command in (BatchCut(), *map(command_of, confirmed), BatchCut()):
+            commands: list[Command] = [BatchCut(), *map(command_of, confirmed), BatchCut()]
+            for command in commands:
                 self._run(command)
 
     def _key(self, account: int) -> bytes:
         return account_key(self._seed, (account - _FIRST) % _OWNERS)
 
     def _run(self, command: Command) -> None:
-        self._now_ns = max(self._now_ns + 1_000_000, self._clock.now_s * _SECOND_NS)
+        self._now_ns = self._next_ns()
         events = apply(self._state, command, self._now_ns)
         self.fills += sum(isinstance(event, Trade) for event in events)
         self._history.append(CommandEvents(self._state.sequence, self._now_ns, events))
         self._clock.advance(self._now_ns // _SECOND_NS + 1)
 
-    def _pass(self, seconds: int) -> None:
-        self._clock.advance(self._clock.now_s + seconds)
+    def _next_ns(self) -> int:
+        return max(self._now_ns + 1_000_000, self._clock.now_s * _SECOND_NS)
+
+    def _pass_a_minute(self) -> None:
+        """Long enough for new marks on chain, with prices often enough that funding accrues."""
+        for _ in range(_PRICES_PER_MINUTE):
+            self._clock.advance(self._clock.now_s + _PRICE_AGE_S)
+            self._price(self._index)
 
     def _price(self, index: int) -> None:
         """Marks of a market without rates: intrinsic value and something for the time."""
@@ -233,8 +243,8 @@ class DrillMarket:
         key = self._key(account)
         signer = address_of(key)
         fields: dict[str, Any] = {
-            "nonce": self._now_ns + 1,
-            "expiry_s": self._now_ns // _SECOND_NS + 60,
+            "nonce": self._next_ns(),
+            "expiry_s": self._next_ns() // _SECOND_NS + 60,
             "signer": signer,
             "max_fee_e18": 1_000 * 10**18,
         }
@@ -249,9 +259,17 @@ class DrillMarket:
         )
         hashed = terms.digest(self._venue.domain_separator, self._venue)
         return Place(
-            subaccount=account, instrument=instrument, side=side, price_ticks=ticks, quantity_lots=lots,
-            time_in_force=TimeInForce.GTC, flags=OrderFlag.NONE, digest=hashed, signature=sign_digest(key, hashed), **fields,
-        )  # fmt: skip
+            subaccount=account,
+            instrument=instrument,
+            side=side,
+            price_ticks=ticks,
+            quantity_lots=lots,
+            time_in_force=TimeInForce.GTC,
+            flags=OrderFlag.NONE,
+            digest=hashed,
+            signature=sign_digest(key, hashed),
+            **fields,
+        )
 
 
 def _vector_of(raw: bytes) -> OracleVector:

@@ -1,8 +1,8 @@
 """The exit drill: trade, delete everything that the operator has, and see that everybody gets what the books owe him.
 
-The escape runs twice, on two copies of the chain, in a process that starts in an empty directory and is given an RPC URL
-and a contract address; the second time it serves the accounts in another order. Claims on it are compared with the
-engine's books, which were read before they were deleted.
+The escape runs twice, on two copies of the chain, in a process that starts in an empty directory and gets RPC URL and
+contract address; the second time it serves the accounts in another order. What it pays is compared with the engine's
+books, which were read before they were deleted.
 """
 
 import re
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ from exchange.app.drill_market import START_S, DrillMarket
 from exchange.app.failures import Failure
 from settlement.escape import calls
 from settlement.escape.leaving import amount_of
-from settlement.onchain.chain import Chain
+from settlement.onchain.chain import Chain, Log
 from settlement.onchain.contract import SettlementReader
 from settlement.onchain.errors import CallReverted
 from settlement.onchain.rpc import RpcChain
@@ -35,6 +35,13 @@ _STRANDED_E6: Final = 500 * 10**6
 _PAID: Final = keccak256(b"EscapePaid(uint32,address,uint256)")
 _REFUNDED: Final = keccak256(b"EscapeRefunded(uint64,uint32,address,uint64)")
 _CLAIMED: Final = keccak256(b"Claimed(uint64,uint32,address,uint64)")
+_GAS_OF: Final = {
+    "freeze (second call)": keccak256(b"Frozen(address)"),
+    "loadMarks": keccak256(b"MarksLoaded(uint64,uint40)"),
+    "escapeClaim": keccak256(b"EscapeClaimed(uint32,uint256,bool)"),
+    "escapePay": _PAID,
+    "escapeRefund": _REFUNDED,
+}
 _UNTIL: Final = re.compile(r"\(unix (\d+)\) on")
 
 Say = Callable[[str], None]
@@ -55,6 +62,8 @@ class _Exit(NamedTuple):
     returned_e6: int
     withdrawn_e6: int
     state: calls.EscapeState
+    gas: dict[str, tuple[int, int]]
+    """Least and most of each kind of call."""
 
 
 def run_drill(plan: DrillPlan, say: Say) -> int:
@@ -67,6 +76,8 @@ def run_drill(plan: DrillPlan, say: Say) -> int:
         shutil.copytree(folder / "one", folder / "two")
         first = _escape(plan, folder / "one", contract, now_s, say)
         _check(first, owed_e6, say)
+        if plan.is_bankrupt and first.state.total_claims_e6 <= first.state.assets_e6:
+            raise Failure("drill: nobody's ruin was larger than funds and bond")
         again = _escape(plan, folder / "two", contract, now_s, lambda _: None, order=plan.seed)
         if first.paid_e6 != again.paid_e6:
             raise Failure("drill: claims in another order were paid otherwise")
@@ -113,10 +124,24 @@ def _escape(plan: DrillPlan, folder: Path, contract: bytes, now_s: int, say: Say
 def _run_escape(chain: DrillChain, contract: bytes, seed: int, empty: Path, say: Say, order: int | None) -> None:
     """The command in an empty directory, without environment. Where it waits, the chain's clock jumps."""
     empty.mkdir()
-    command = [sys.executable, "-m", "exchange.cli.main", "escape", "--rpc", chain.url, "--contract", "0x" + contract.hex()]
+    command = [
+        sys.executable,
+        "-m",
+        "exchange.cli.main",
+        "escape",
+        "--rpc",
+        chain.url,
+        "--contract",
+        "0x" + contract.hex(),
+    ]
     command += ["--wait", "--poll", "0.1", "--seed", str(seed), *([] if order is None else ["--order", str(order)])]
     process = subprocess.Popen(  # noqa: S603 - our own module
-        command, cwd=empty, env={"PYTHONPATH": PACKAGE_ROOT}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=empty,
+        env={"PYTHONPATH": PACKAGE_ROOT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     last = ""
     for line in process.stdout or ():
@@ -132,8 +157,19 @@ def _result(rpc: Chain, contract: bytes) -> _Exit:
     head = rpc.block("latest")
     logs = rpc.logs(contract, [], 0, 0 if head is None else head.number)
     paid = {int.from_bytes(log.topics[1], "big"): _amount(log.data) for log in logs if log.topics[0] == _PAID}
-    returned, withdrawn = (sum(_amount(log.data) for log in logs if log.topics[0] == kind) for kind in (_REFUNDED, _CLAIMED))
-    return _Exit(paid, returned, withdrawn, calls.read_state(SettlementReader(rpc, contract)))
+    returned, withdrawn = (
+        sum(_amount(log.data) for log in logs if log.topics[0] == kind) for kind in (_REFUNDED, _CLAIMED)
+    )
+    return _Exit(paid, returned, withdrawn, calls.read_state(SettlementReader(rpc, contract)), _gas_of(rpc, logs))
+
+
+def _gas_of(rpc: Chain, logs: Sequence[Log]) -> dict[str, tuple[int, int]]:
+    gas: dict[str, tuple[int, int]] = {}
+    for name, kind in _GAS_OF.items():
+        receipts = [rpc.receipt(log.tx_hash) for log in logs if log.topics[0] == kind]
+        used = [receipt.gas_used for receipt in receipts if receipt is not None]
+        gas[name] = (min(used), max(used))
+    return gas
 
 
 def _amount(data: bytes) -> int:
@@ -150,13 +186,18 @@ def _check(left: _Exit, owed_e6: dict[int, int], say: Say) -> None:
         wrong = sorted(index for index in {*expected, *left.paid_e6} if expected.get(index) != left.paid_e6.get(index))
         raise Failure(f"drill: accounts {wrong} did not get what the books owe them; owed {total}, paid {paid}")
     if (left.returned_e6, left.withdrawn_e6) != (_STRANDED_E6, _WITHDRAWN_E6) or paid > assets:
-        raise Failure(f"drill: deposits back {left.returned_e6}, withdrawn {left.withdrawn_e6}, paid {paid} of {assets}")
+        raise Failure(
+            f"drill: deposits back {left.returned_e6}, withdrawn {left.withdrawn_e6}, paid {paid} of {assets}"
+        )
     bankrupt = -sum(amount for index, amount in owed_e6.items() if index >= _FIRST and amount < 0)
     say(f"owed by the books {amount_of(total)} to {len(claims)} accounts, debts of bankrupt ones {amount_of(bankrupt)}")
     if share == (1, 1):
         say(f"sum paid {amount_of(paid)} = sum owed, to the unit for every account")
     else:
-        say(f"sum paid {amount_of(paid)}: assets {amount_of(assets)} pro rata, {assets * 10**6 // total / 10**4:.4f} % for all")
+        share_ppm = assets * 10**6 // total
+        share_text = f"{share_ppm // 10**4}.{share_ppm % 10**4:04d} %"
+        say(f"sum paid {amount_of(paid)}: assets {amount_of(assets)} pro rata, {share_text} for all")
+    say("gas: " + ", ".join(f"{name} {low:,} to {high:,}" for name, (low, high) in left.gas.items()))
     say(f"deposits given back {amount_of(left.returned_e6)}, final withdrawals paid {amount_of(left.withdrawn_e6)}")
 
 

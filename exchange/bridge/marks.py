@@ -35,7 +35,7 @@ class SavedMarks(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MarkBook:
-    """Newest marks, those that the open batch began with, and those that the last named round has; 1e-6 USDC per lot."""
+    """Newest marks, those that the open batch began with, those of the last named round; 1e-6 USDC per lot."""
 
     def __init__(self, lots_e9: Mapping[int, int] | None = None, marks_e9: Mapping[int, int] | None = None) -> None:
         """Begin with the instruments and marks of a batch boundary."""

@@ -38,8 +38,12 @@ def add_verbs(verbs: Any) -> None:
     escape.add_argument("--status", action="store_true", help="say how freeze and escape stand, send nothing")
     escape.add_argument("--wait", action="store_true", help="go on when the time comes, until all is paid")
     escape.add_argument("--poll", type=float, default=_POLL_S, metavar="S", help="longest pause of --wait (default 60)")
-    escape.add_argument("--key-file", type=Path, metavar="FILE", help="private key in hex that pays the gas, not the claims")
-    escape.add_argument("--seed", type=int, default=1, help="without --key-file: a key of the development chain (default 1)")
+    escape.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="private key in hex that pays the gas, not the claims"
+    )
+    escape.add_argument(
+        "--seed", type=int, default=1, help="without --key-file: a key of the development chain (default 1)"
+    )
     escape.add_argument("--order", type=int, metavar="SEED", help="serve accounts in an order drawn from SEED")
     escape.set_defaults(run=_escape)
     drill = verbs.add_parser("drill", help="rehearse a disaster")
@@ -96,9 +100,13 @@ def _say_state(leaving: Leaving) -> None:
     if not state.frozen_at_s:
         _say(f"not frozen; anyone may begin to freeze from {_time(state.stalled_from_s)} on unless the operator moves")
         if state.freeze_from_s:
-            _say(f"first call at {_time(state.notice_at_s)}; the second one counts from {_time(state.freeze_from_s)} on")
+            _say(
+                f"first call at {_time(state.notice_at_s)}; the second one counts from {_time(state.freeze_from_s)} on"
+            )
         return
-    _say(f"frozen since {_time(state.frozen_at_s)}; {'the head is final' if state.is_open else 'a window is still open'}")
+    _say(
+        f"frozen since {_time(state.frozen_at_s)}; {'the head is final' if state.is_open else 'a window is still open'}"
+    )
     if state.claims_end_s:
         _say(f"marks of round {state.round_number}; claims share the assets until {_time(state.claims_end_s)}")
     total, assets, paid = map(amount_of, (state.total_claims_e6, state.assets_e6, state.paid_e6))
@@ -118,7 +126,7 @@ def _address(text: str) -> bytes:
         address = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         address = b""
-    if len(address) != 20:  # noqa: PLR2004 - of every address
+    if len(address) != 20:
         raise Failure(f"escape: {text} is no address: 0x and 40 hex digits")
     return address
 
@@ -130,7 +138,7 @@ def _key(parsed: argparse.Namespace) -> bytes:
         key = bytes.fromhex(parsed.key_file.read_text().strip().removeprefix("0x"))
     except (OSError, ValueError) as error:
         raise Failure(f"escape: {parsed.key_file} holds no private key in hex: {error}") from error
-    if len(key) != 32:  # noqa: PLR2004 - of every private key
+    if len(key) != 32:
         raise Failure(f"escape: {parsed.key_file} holds {len(key)} bytes, a private key has 32")
     return key
 

@@ -1,4 +1,4 @@
-"""Calls, views and refusals of freeze and escape; signatures as in `settlement/contracts/src/interfaces/IEscape.sol`."""
+"""Calls, views and refusals of freeze and escape; signatures as in `IEscape.sol` of the contracts."""
 
 from typing import Final, NamedTuple
 

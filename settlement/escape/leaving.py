@@ -54,7 +54,7 @@ class Leaving:
         self._settlement = settlement
         self._wallet = Wallet(chain, key)
         self._reader = SettlementReader(chain, settlement)
-        self._reading = ChainReading(chain, settlement, key, confirmations=confirmations)
+        self._reading = ChainReading(chain, settlement, key, confirmations=confirmations, say=say)
         self._account = account
         self._say = say
         self._order = order
@@ -121,8 +121,8 @@ class Leaving:
         found, wanted = self._reading.history.tree.root, self._reader.root()
         if found != wanted:
             raise EscapeFailed(
-                f"the accounts read from calldata have root 0x{found.hex()}, the contract has 0x{wanted.hex()}: does the "
-                "node serve every block since the deployment?"
+                f"the accounts read from calldata have root 0x{found.hex()}, the contract has 0x{wanted.hex()}: "
+                "does the node serve every block since the deployment?"
             )
 
     # Money

@@ -1,10 +1,12 @@
 """Accounts, marks and requests of a contract from its chain alone: RPC and address in, nothing of the operator."""
 
+from collections.abc import Callable
 from typing import Final
 
 from settlement.onchain.chain import Chain, Log
 from settlement.onchain.contract import REQUESTED, SettlementReader
 from settlement.onchain.errors import RpcUnavailable
+from settlement.watch.chain_calls import FREEZE_NOTICED, FROZEN
 from settlement.watch.watcher import Watcher
 
 __all__ = ["ChainReading", "first_block_at"]
@@ -16,12 +18,14 @@ _WITHDRAW: Final = 2
 class ChainReading(Watcher):
     """The watcher, which also remembers what came in and what was asked for. Fraud that it meets it proves (F1)."""
 
-    def __init__(self, chain: Chain, settlement: bytes, key: bytes, *, confirmations: int = 1) -> None:
+    def __init__(
+        self, chain: Chain, settlement: bytes, key: bytes, *, confirmations: int = 1, say: Callable[[str], None]
+    ) -> None:
         """Find the block of the deployment; nothing else is read yet."""
         reader = SettlementReader(chain, settlement)
         token = bytes.fromhex(reader.view("token()", ["address"])[2:])
         since = first_block_at(chain, int(reader.view("deployedAt()", ["uint40"])))
-        super().__init__(chain, settlement, token, since, key, confirmations=confirmations)
+        super().__init__(chain, settlement, token, since, key, confirmations=confirmations, say=say)
         self.deposits: dict[int, int] = {}
         """Account by request."""
         self.withdrawals: dict[int, int] = {}
@@ -33,7 +37,7 @@ class ChainReading(Watcher):
                 self.deposits[request] = account
             elif kind == _WITHDRAW:
                 self.withdrawals[request] = account
-        else:
+        elif log.topics[0] not in (FREEZE_NOTICED, FROZEN):
             super()._take_log(log)
 
 

@@ -67,7 +67,9 @@ class DisputeWorld:
         roles = (self.token.address, self.operator, self.operator, self.operator, part)
         numbers = (5_000_000, 600, 1, 30, 86_400, 259_200, 10_000_000, BOND_E6, 20_000_000)
         self.vault = self._create("Settlement", (*roles, *numbers, False, [FEED.address], 1, 21_600, 604_800))
-        abis = [load_artifact(name)["abi"] for name in ("Settlement", "Escape", "Markets", "Bonds", "Authority", "Disputes")]
+        abis = [
+            load_artifact(name)["abi"] for name in ("Settlement", "Escape", "Markets", "Bonds", "Authority", "Disputes")
+        ]
         merged = {str(entry): entry for abi in abis for entry in abi if entry["type"] == "function"}
         self.vault = self.web3.eth.contract(address=self.vault.address, abi=list(merged.values()))
         for who in (self.operator, *self.owners):
