@@ -2,7 +2,7 @@
 
 import msgspec
 
-from exchange.domain.commands import MarkRow, OrderFlag, Side, TimeInForce, Trigger
+from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
@@ -27,6 +27,8 @@ __all__ = [
     "OrderView",
     "Output",
     "PositionView",
+    "PreviewOrder",
+    "PreviewView",
     "PricesView",
     "Query",
     "SessionKeyView",
@@ -173,6 +175,23 @@ class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
     thaw_ns: int
 
 
+class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order would do to the book and to its account as they stand; margins as the pre-trade check has them."""
+
+    code: ResultCode
+    """First failing code, OK when it would be taken; with another the account stays as it is."""
+    status: OrderStatus
+    fills: tuple[tuple[int, int], ...]
+    """(price_ticks, lots) by price, best first."""
+    fee_e6: int
+    """Rounded up for each price; the real one is rounded for each resting order that is met."""
+    realized_pnl_e6: int
+    """Of what the fills close, fees left out, rounded down."""
+    margin_e6: int
+    """Initial margin left after the worst fill of everything open, before the order; rounded down."""
+    margin_after_e6: int
+
+
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     """The state in numbers, for status lines, hashes and the bridge's start."""
 
@@ -237,6 +256,12 @@ class GetBook(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     levels: int = 20
 
 
+class PreviewOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> PreviewView | None (unknown subaccount). What `place` would do now; names, nonce, signature do not count."""
+
+    place: Place
+
+
 class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> tuple[Instrument, ...] by ascending id: what is listed, or instead what was taken off the list."""
 
@@ -265,6 +290,7 @@ Query = (
     | GetMmpGroups
     | GetWallet
     | GetBook
+    | PreviewOrder
     | GetInstruments
     | GetExpiries
     | GetPrices
@@ -277,6 +303,7 @@ Answer = (
     | tuple[MmpGroupView, ...]
     | WalletView
     | BookView
+    | PreviewView
     | tuple[Instrument, ...]
     | tuple[ExpiryView, ...]
     | PricesView

@@ -27,6 +27,7 @@ from exchange.domain.views import (
     OrderView,
     Output,
     PositionView,
+    PreviewOrder,
     PricesView,
     Query,
     SessionKeyView,
@@ -35,6 +36,7 @@ from exchange.domain.views import (
 )
 from exchange.engine.funding import pending_e18
 from exchange.engine.orders import find_order
+from exchange.engine.previews import preview_order
 from exchange.engine.records import Account, Expiry, MmpGroup, Order
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
@@ -62,6 +64,8 @@ def answer(state: State, query: Query) -> Answer:
             return tuple(_group_view(group) for _, group in sorted(groups.items()))
         case GetWallet():
             return _wallet_view(state, query.owner)
+        case PreviewOrder():
+            return preview_order(state, query.place)
         case _:
             return _answer_market(state, query)
 

@@ -84,6 +84,7 @@ _TABLE: Final = (
     Method(path="private/replace", params=p.ReplaceParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/edit", params=p.EditParams, bucket=Bucket.CANCELS),
     _read("order_debug", p.OrderParams),
+    _read("order_quote", p.OrderQuoteParams),
     _cancel("cancel", p.CancelParams),
     _cancel("cancel_by_label", p.CancelManyParams),
     _cancel("cancel_by_nonce", p.CancelParams),

@@ -29,6 +29,7 @@ __all__ = [
     "NoParams",
     "OrderBookParams",
     "OrderParams",
+    "OrderQuoteParams",
     "Params",
     "ReplaceParams",
     "SelfTradeParams",
@@ -219,6 +220,12 @@ class OrderParams(SignedActionParams):
     cancel_on_disconnect: bool | None = None
     self_trade_prevention: str | None = None
     display_amount: Decimal | None = None
+
+
+class OrderQuoteParams(OrderParams):
+    """private/order_quote: an order before it is signed."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_name", "subaccount_id", "direction", "limit_price", "amount")
 
 
 class CheckSignatureParams(OrderParams):

@@ -1,0 +1,75 @@
+"""What an order would do, on the wire: `private/order_quote` (api.md 6.2)."""
+
+import msgspec
+
+from exchange.domain.commands import Side
+from exchange.domain.instrument import Instrument
+from exchange.domain.money import ceil_div, floor_div
+from exchange.domain.result_codes import ResultCode
+from exchange.domain.views import PreviewView
+from exchange.wire.decimals import format_e6, format_e18
+from exchange.wire.errors import WireError
+from exchange.wire.order_shapes import ORDER_STATUSES
+
+__all__ = ["OrderQuote", "order_quote", "suggested_fee_cap_e18"]
+
+_E9_PER_PPM = 1_000
+_SIX_DIGITS_E18 = 10**12
+_HUNDREDTHS_PER_ONE = 1_000_000
+"""Hundredths of a basis point."""
+
+
+class OrderQuote(msgspec.Struct, kw_only=True):
+    """Margins are what is left after the worst fill of everything open, as `get_subaccount` shows `initial_margin`."""
+
+    suggested_max_fee: str
+    """USDC per unit: twice the taker's fee at today's index, so that the order outlives a doubling."""
+    estimated_fee: str
+    estimated_fill_amount: str
+    estimated_fill_price: str
+    estimated_order_status: str
+    estimated_realized_pnl: str
+    estimated_realized_pnl_excl_fees: str
+    pre_initial_margin: str
+    post_initial_margin: str
+    post_liquidation_price: str | None = None
+    max_amount: str | None = None
+    is_valid: bool
+    invalid_reason: str | None
+    fills: list[tuple[str, str]]
+    """[price, amount], best first."""
+    slippage_bps: str | None
+    """Average price against the mark, positive when worse, rounded up to 0.01; null without fills."""
+
+
+def suggested_fee_cap_e18(instrument: Instrument, index_e9: int) -> int:
+    """Twice the taker's fee per unit, rounded up to six digits."""
+    due_e18 = 2 * max(index_e9 * instrument.taker_fee_ppm * _E9_PER_PPM, 0)
+    return ceil_div(due_e18, _SIX_DIGITS_E18) * _SIX_DIGITS_E18
+
+
+def order_quote(view: PreviewView, instrument: Instrument, side: Side, *, mark_e9: int, fee_cap_e18: int) -> OrderQuote:
+    """Build the object; the average price is rounded down to 1e-6, for display only."""
+    lots = sum(size for _, size in view.fills)
+    value_e9 = sum(price * size for price, size in view.fills) * instrument.tick_e9
+    return OrderQuote(
+        suggested_max_fee=format_e18(fee_cap_e18),
+        estimated_fee=format_e6(view.fee_e6),
+        estimated_fill_amount=instrument.quantity_text(lots),
+        estimated_fill_price=format_e6(floor_div(value_e9, lots * 1_000)) if lots else "0",
+        estimated_order_status=ORDER_STATUSES[view.status],
+        estimated_realized_pnl=format_e6(view.realized_pnl_e6 - view.fee_e6),
+        estimated_realized_pnl_excl_fees=format_e6(view.realized_pnl_e6),
+        pre_initial_margin=format_e6(view.margin_e6),
+        post_initial_margin=format_e6(view.margin_after_e6),
+        is_valid=view.code is ResultCode.OK,
+        invalid_reason=None if view.code is ResultCode.OK else WireError(view.code).message,
+        fills=[(instrument.price_text(price), instrument.quantity_text(size)) for price, size in view.fills],
+        slippage_bps=_slippage(value_e9, lots * mark_e9, side) if lots and mark_e9 else None,
+    )
+
+
+def _slippage(paid_e9: int, mark_value_e9: int, side: Side) -> str:
+    worse_e9 = paid_e9 - mark_value_e9 if side is Side.BUY else mark_value_e9 - paid_e9
+    hundredths = ceil_div(worse_e9 * _HUNDREDTHS_PER_ONE, mark_value_e9)
+    return format_e6(hundredths * 10_000)
