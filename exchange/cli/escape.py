@@ -1,26 +1,16 @@
-"""The verbs of a vanished operator: `offbook escape` takes the money out, `offbook drill exit` shows that it can."""
+"""The verbs of a vanished operator: `offbook escape` takes the money out, `offbook drill exit` shows that it can.
+
+What they need (web3, the embedded chain) loads when one of them runs.
+"""
 
 import argparse
-import random
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from exchange.app.exit_drill import DrillPlan, run_drill
-from exchange.app.failures import Failure
-from settlement.escape.leaving import EscapeFailed, Leaving, Wait, amount_of
-from settlement.onchain.errors import ChainError
-from settlement.onchain.funded_accounts import account_key
-from settlement.onchain.rpc import RpcChain
-from settlement.watch.watcher import WatcherWrong
 
 __all__ = ["add_verbs"]
 
 _POLL_S = 60.0
-_DEV_KEY_INDEX = 9
 _NEEDS_CHAIN = (
     "Needs the chain alone: RPC URL and contract address. Each step is taken when the contract accepts it; without "
     "--wait the command ends where time must pass, and says until when. Run it again then, here or anywhere."
@@ -56,94 +46,25 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _escape(parsed: argparse.Namespace) -> int:
-    try:
-        leaving = Leaving(
-            RpcChain(parsed.rpc),
-            _address(parsed.contract),
-            _key(parsed),
-            account=parsed.account,
-            say=_say,
-            order=sorted if parsed.order is None else _shuffled(parsed.order),
-        )
-        if parsed.status:
-            _say_state(leaving)
-            return 0
-        return _leave(leaving, parsed)
-    except (ChainError, EscapeFailed, WatcherWrong) as error:
-        raise Failure(f"escape: {error}") from error
+    from exchange.app.escaping import EscapePlan, run_escape  # noqa: PLC0415 - see above
 
-
-def _leave(leaving: Leaving, parsed: argparse.Namespace) -> int:
-    said = ""
-    while (wait := leaving.step()) is not None:
-        line = _line_of(wait)
-        if not parsed.wait:
-            raise Failure(f"escape: {line}; run it again then, or with --wait")
-        if line != said:
-            _say(f"waiting: {line}")
-            said = line
-        time.sleep(min(parsed.poll, max(1.0, wait.until_s - time.time())))
-    state = leaving.state()
-    total, assets, paid = map(amount_of, (state.total_claims_e6, state.assets_e6, state.paid_e6))
-    _say(f"done: claims {total}, assets {assets}, paid {paid}")
-    return 0
-
-
-def _line_of(wait: Wait) -> str:
-    if not wait.until_s:
-        return wait.reason
-    return f"{wait.reason}; the next step is accepted from {_time(wait.until_s)} on"
-
-
-def _say_state(leaving: Leaving) -> None:
-    state = leaving.state()
-    if not state.frozen_at_s:
-        _say(f"not frozen; anyone may begin to freeze from {_time(state.stalled_from_s)} on unless the operator moves")
-        if state.freeze_from_s:
-            _say(
-                f"first call at {_time(state.notice_at_s)}; the second one counts from {_time(state.freeze_from_s)} on"
-            )
-        return
-    _say(
-        f"frozen since {_time(state.frozen_at_s)}; {'the head is final' if state.is_open else 'a window is still open'}"
+    plan = EscapePlan(
+        rpc_url=parsed.rpc,
+        contract=parsed.contract,
+        account=parsed.account,
+        is_status=parsed.status,
+        is_waiting=parsed.wait,
+        poll_s=parsed.poll,
+        key_file=parsed.key_file,
+        seed=parsed.seed,
+        order=parsed.order,
     )
-    if state.claims_end_s:
-        _say(f"marks of round {state.round_number}; claims share the assets until {_time(state.claims_end_s)}")
-    total, assets, paid = map(amount_of, (state.total_claims_e6, state.assets_e6, state.paid_e6))
-    _say(f"claims {total}, assets {assets}{'' if state.is_closed else ' as of now'}, paid {paid}")
-
-
-def _time(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC (unix {seconds})"
-
-
-def _shuffled(seed: int) -> Callable[[Sequence[int]], Iterable[int]]:
-    return lambda indices: random.Random(seed).sample(indices, len(indices))  # noqa: S311 - no secret
-
-
-def _address(text: str) -> bytes:
-    try:
-        address = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        address = b""
-    if len(address) != 20:
-        raise Failure(f"escape: {text} is no address: 0x and 40 hex digits")
-    return address
-
-
-def _key(parsed: argparse.Namespace) -> bytes:
-    if parsed.key_file is None:
-        return account_key(parsed.seed, _DEV_KEY_INDEX)
-    try:
-        key = bytes.fromhex(parsed.key_file.read_text().strip().removeprefix("0x"))
-    except (OSError, ValueError) as error:
-        raise Failure(f"escape: {parsed.key_file} holds no private key in hex: {error}") from error
-    if len(key) != 32:
-        raise Failure(f"escape: {parsed.key_file} holds {len(key)} bytes, a private key has 32")
-    return key
+    return run_escape(plan, _say)
 
 
 def _drill(parsed: argparse.Namespace) -> int:
+    from exchange.app.exit_drill import DrillPlan, run_drill  # noqa: PLC0415 - see above
+
     return run_drill(DrillPlan(accounts=parsed.accounts, is_bankrupt=parsed.bankrupt, seed=parsed.seed), _say)
 
 
