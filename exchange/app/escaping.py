@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from exchange.app.failures import Failure
 from settlement.escape.leaving import EscapeFailed, Leaving, Wait, amount_of
-from settlement.onchain.errors import ChainError
+from settlement.onchain.errors import ChainError, HistoryPruned
 from settlement.onchain.funded_accounts import account_key
 from settlement.onchain.rpc import RpcChain
 from settlement.watch.watcher import WatcherWrong
@@ -55,6 +55,11 @@ def run_escape(plan: EscapePlan, say: Say) -> int:
             _say_state(leaving, say)
         else:
             _leave(leaving, plan, say)
+    except HistoryPruned as error:
+        raise Failure(
+            "escape: the node no longer serves the blocks since the deployment: use one that does"
+            " (the embedded chain keeps all with history_blocks 0)"
+        ) from error
     except (ChainError, EscapeFailed, WatcherWrong) as error:
         raise Failure(f"escape: {error}") from error
     return 0
