@@ -56,6 +56,14 @@ abstract contract Storage is ISettlementTypes {
         uint40 allowedFrom;
     }
 
+    /// @dev what `claim` paid on that day and in that hour since 1970
+    struct OutflowSlot {
+        uint32 day;
+        uint32 hour;
+        uint96 dayOut;
+        uint96 hourOut;
+    }
+
     /// @dev first and second call of `freeze`, end of the claim period, and whether the assets are fixed; 0 = not yet
     struct EscapeSlot {
         uint40 noticeAt;
@@ -113,4 +121,5 @@ abstract contract Storage is ISettlementTypes {
     uint256 internal _escapePaid;
     uint256 internal _escapeLatePaid;
     mapping(uint256 acct => EscapeRow) internal _escapeRows;
+    OutflowSlot internal _outflow;
 }

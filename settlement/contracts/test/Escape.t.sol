@@ -203,6 +203,33 @@ contract EscapeTest is Stranded {
         eq(amount, 800e6 - 50e6 + 10e6 + 200e6 - 6_000_001);
     }
 
+    /// @dev the caps: 2,048 rows, 128 positions
+    function test_the_largest_vector_and_leaf_fit_a_transaction() public {
+        bytes memory vector = abi.encodePacked(uint16(0), uint16(2_048), uint32(0));
+        bytes memory entries;
+        for (uint32 i = 1; i <= 2_048; ++i) {
+            vector = bytes.concat(vector, abi.encodePacked(0x80000000 | i, uint64(i) * 1e6, uint8(0), int64(1e12)));
+            if (i % 16 == 0) entries = bytes.concat(entries, perpetual(i, int64(uint64(i)), 0));
+        }
+        uint64 round = publish(vector);
+        leaves[2] = leaf(alice, 1_000e6, entries);
+        settle(round);
+        freeze();
+        uint256 before = gasleft();
+        exit().loadMarks(vector);
+        yes(before - gasleft() < 10_000_000);
+        bytes memory path = SmallTree.path(leaves, 2);
+        before = gasleft();
+        exit().escapeClaim(2, leaves[2], path);
+        yes(before - gasleft() < 1_000_000);
+        (uint256 amount,,,) = exit().escapeClaimOf(2);
+        uint256 expected = 1_000e6;
+        for (uint256 i = 16; i <= 2_048; i += 16) {
+            expected += i * i * 1e6 - i * 1e6;
+        }
+        eq(amount, expected);
+    }
+
     function test_deposits_that_no_batch_took_go_back_whole() public {
         leaves[2] = leaf(alice, 1_000e6, "");
         leaves[3] = leaf(bob, 1_000e6, "");

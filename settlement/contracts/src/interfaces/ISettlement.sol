@@ -111,6 +111,10 @@ interface ISettlement is ISettlementTypes {
     function feedThreshold() external view returns (uint8);
     function deployedAt() external view returns (uint40);
 
+    /// @notice What `claim` still pays today and in this hour (UTC): at most max(10 % of `collateralFinal()`, 10M USDC) a
+    /// day and max(1 %, 1M) an hour. Not behind a freeze, and not for a request older than `forceDelay()`,
+    /// `finalityWindow()`, `answerWindow()` and 72 h together.
+    function outflowLeft() external view returns (uint256 today, uint256 thisHour);
     /// @notice Last posted seq, 0 before the first batch.
     function head() external view returns (uint64);
     /// @notice Last final seq.

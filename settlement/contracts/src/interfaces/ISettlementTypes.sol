@@ -354,6 +354,8 @@ interface ISettlementTypes {
 
     /// @dev claim: not a WITHDRAW request, or its batch is not final
     error NotClaimable(uint64 id);
+    /// @dev claim: more than `outflowLeft()`
+    error OutflowLimit();
     /// @dev claim: approved is 0 (refused, or paid before)
     error NothingToClaim(uint64 id);
 

@@ -109,4 +109,18 @@ def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
     disputes = _deploy(web3, "Disputes", operator, authority.address)
     windows = (FINALITY_WINDOW_S, 1, 30, FORCE_DELAY_S, 3 * FORCE_DELAY_S)
     amounts = (MINIMUM_DEPOSIT_E6, MINIMUM_BOND_E6, 20_000_000)
-    return (token, operator, operator, operator, disputes.address, SUBACCOUNT_BASE, *windows, *amounts, False, [], 0, 300, 3_600)
+    return (
+        token,
+        operator,
+        operator,
+        operator,
+        disputes.address,
+        SUBACCOUNT_BASE,
+        *windows,
+        *amounts,
+        False,
+        [],
+        0,
+        300,
+        3_600,
+    )
