@@ -136,6 +136,15 @@ class OffbookClient(ConditionalOrders):
         quote: dict[str, Any] = await self.request("private/order_quote", self.own(**terms | options))
         return quote
 
+    async def simulate(self, changes: dict[str, Number] | None = None) -> dict[str, Any]:
+        """Margin of the subaccount if it held so much more (or less) of each instrument, bought at the mark.
+
+        `inputs` of the result has every number it was computed from: `exchange.client.margin.margin_of` gives the same.
+        """
+        rows = [{"instrument_name": name, "amount": str(amount)} for name, amount in (changes or {}).items()]
+        result: dict[str, Any] = await self.request("private/simulate", self.own(simulated_position_changes=rows))
+        return result
+
     async def replace(
         self, order_id: str, instrument: str, direction: str, amount: Number, price: Number, **options: Any
     ) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What may be read: questions to the exchange and frozen answers. A question changes nothing, nobody journals it."""
 
+from typing import Any
+
 import msgspec
 
 from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
@@ -32,6 +34,8 @@ __all__ = [
     "PricesView",
     "Query",
     "SessionKeyView",
+    "SimulateAccount",
+    "SimulationView",
     "SummaryView",
     "WalletView",
 ]
@@ -90,6 +94,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Paid (< 0) or received since the position was opened."""
     pending_funding_e6: int = 0
     """Due since the last oracle round that charged it, rounded down; equity counts it already."""
+    liquidation_ticks: int = 0
+    """Of a perpetual: where the account falls below maintenance if only this price moves; 0: nowhere."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +196,24 @@ class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
     margin_e6: int
     """Initial margin left after the worst fill of everything open, before the order; rounded down."""
     margin_after_e6: int
+    liquidation_ticks: int = 0
+    """Of a perpetual, after the fills; 0: nowhere."""
+
+
+class SimulationView(msgspec.Struct, frozen=True, kw_only=True):
+    """The positions of an account with hypothetical changes, and what Standard Margin says of them."""
+
+    portfolio: dict[str, Any]
+    """`exchange.risk.standard.Portfolio` as plain data: every number that the result depends on, with `parameters`."""
+    parameters: dict[str, Any]
+    """`exchange.risk.parameters.StandardParameters` as plain data."""
+    pending_funding_e18: int
+    """Funding that is due, in 1e-18 USDC; part of equity, and no part of the portfolio's cash."""
+    open_orders_requirement_e6: int
+    """Of the orders that are really open, against the positions that are really held."""
+    equity_e6: int
+    initial_requirement_e6: int
+    maintenance_requirement_e6: int
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +286,16 @@ class PreviewOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     place: Place
 
 
+class SimulateAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> SimulationView | None (unknown subaccount). KeyError for an instrument without a mark.
+
+    `changes`: (instrument, signed lots, price_ticks) bought or sold at that price without fees, 0 ticks: at the mark.
+    """
+
+    subaccount: int
+    changes: tuple[tuple[int, int, int], ...] = ()
+
+
 class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> tuple[Instrument, ...] by ascending id: what is listed, or instead what was taken off the list."""
 
@@ -291,6 +325,7 @@ Query = (
     | GetWallet
     | GetBook
     | PreviewOrder
+    | SimulateAccount
     | GetInstruments
     | GetExpiries
     | GetPrices
@@ -304,6 +339,7 @@ Answer = (
     | WalletView
     | BookView
     | PreviewView
+    | SimulationView
     | tuple[Instrument, ...]
     | tuple[ExpiryView, ...]
     | PricesView

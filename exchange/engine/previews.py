@@ -16,6 +16,7 @@ from exchange.engine.booking import move_position
 from exchange.engine.entry_checks import check_display, check_entry, check_terms
 from exchange.engine.fees import fee_e6, signed_cap_e6
 from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
+from exchange.engine.liquidation_prices import liquidation_ticks_after, maintenance_margin_e18
 from exchange.engine.margin import Change, margin_after_e18, worst_margin_e18
 from exchange.engine.records import Account, Position
 from exchange.engine.state import State
@@ -61,6 +62,7 @@ def preview_order(state: State, place: Place) -> PreviewView | None:
         realized_pnl_e6=effect.realized_pnl_e6,
         margin_e6=floor_div(before, E12),
         margin_after_e6=floor_div(before if code else _margin_after(state, place, account, effect), E12),
+        liquidation_ticks=0 if code else _liquidation_ticks(state, place, account, effect),
     )
 
 
@@ -130,6 +132,19 @@ def _margin_after(state: State, place: Place, account: Account, effect: _Effect)
     filled = sum(lots for _, lots in effect.fills)
     change = Change(place.instrument, place.side, filled_lots=filled, resting_lots=rests, price_ticks=place.price_ticks)
     return margin_after_e18(state, account, change, paid_e6=effect.notional_e6 + effect.fee_e6)
+
+
+def _liquidation_ticks(state: State, place: Place, account: Account, effect: _Effect) -> int:
+    """Of the position after the fills; what rests does not count before it fills."""
+    lots = sum(size for _, size in effect.fills)
+    return liquidation_ticks_after(
+        state,
+        account,
+        state.instruments[place.instrument],
+        maintenance_margin_e18(state, account),
+        delta_lots=lots if place.side is Side.BUY else -lots,
+        paid_e6=effect.notional_e6 + effect.fee_e6,
+    )
 
 
 def _status(place: Place, effect: _Effect) -> OrderStatus:

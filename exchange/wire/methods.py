@@ -85,6 +85,8 @@ _TABLE: Final = (
     Method(path="private/edit", params=p.EditParams, bucket=Bucket.CANCELS),
     _read("order_debug", p.OrderParams),
     _read("order_quote", p.OrderQuoteParams),
+    _read("simulate", p.SimulateParams),
+    _read("get_margin", p.SimulateParams),
     _cancel("cancel", p.CancelParams),
     _cancel("cancel_by_label", p.CancelManyParams),
     _cancel("cancel_by_nonce", p.CancelParams),

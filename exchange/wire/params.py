@@ -31,11 +31,13 @@ __all__ = [
     "OrderParams",
     "OrderQuoteParams",
     "Params",
+    "PositionChange",
     "ReplaceParams",
     "SelfTradeParams",
     "SessionKeyParams",
     "SetMmpParams",
     "SignedActionParams",
+    "SimulateParams",
     "SubaccountParams",
     "TickersParams",
     "WalletParams",
@@ -176,6 +178,20 @@ class SubaccountParams(Params):
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id",)
     subaccount_id: int | None = None
+
+
+class PositionChange(msgspec.Struct, kw_only=True):
+    """A hypothetical purchase (amount > 0) or sale, at the mark or at `entry_price`."""
+
+    instrument_name: str
+    amount: Decimal
+    entry_price: Decimal | None = None
+
+
+class SimulateParams(SubaccountParams):
+    """private/simulate and get_margin."""
+
+    simulated_position_changes: list[PositionChange] | None = None
 
 
 class SignedActionParams(SubaccountParams):

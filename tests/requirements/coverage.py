@@ -33,7 +33,7 @@ PARTLY: Final = {
     18: "reason_code and cancel_reason, no free text `detail`",
     29: "twenty cuts, not a thousand",
     32: "a short session, no soak run",
-    49: "no liquidation price afterwards",
+    48: "not yet on a million random accounts",
     52: "the client does not compare the environment with what it was told to expect",
     59: "call auction; the other modes of a market do not exist yet",
     60: "mass cancel, cancel on disconnect of a session; no dead-man timer",
@@ -56,7 +56,6 @@ MISSING: Final = {
     44: "histories are bounded rings in memory, no cursor",
     45: "pages go by number",
     47: "no option chain",
-    48: "no simulate",
 }
 """No test shows it; mostly because it is not built."""
 

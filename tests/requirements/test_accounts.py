@@ -7,7 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from exchange.client.margin import margin_of
+from exchange.client.markets import decimal_e9
 from exchange.domain.instrument import OffGrid
+from exchange.wire.decimals import format_e6
 from tests.requirements.desk import PERP, raw_socket, refusal, story
 
 
@@ -74,6 +77,26 @@ def test_p46_candles_have_no_holes(exchange):
     story(exchange, steps)
 
 
+def test_p48_margin_is_computed_again_from_what_the_exchange_says_it_used(exchange):
+    """Every input is in the answer; the client's own function gives the result, and says what a change would do."""
+
+    async def steps(desk):
+        await desk.fill(5)
+        shown = await desk.one.simulate({PERP: f"-{desk.lots(8)}"})
+        result = margin_of(shown["inputs"])
+        assert format_e6(result.equity_e6) == shown["subaccount_value"]
+        assert format_e6(result.equity_e6 - result.initial_requirement_e6) == shown["initial_margin"]
+        [market] = shown["inputs"]["portfolio"]["markets"]
+        assert market["perpetuals"][0]["amount_e9"] == -3 * decimal_e9(desk.lots())
+        market["perpetuals"][0]["amount_e9"] *= 2
+        doubled = margin_of(shown["inputs"])
+        assert doubled.maintenance_requirement_e6 in range(
+            2 * result.maintenance_requirement_e6 - 1, 2 * result.maintenance_requirement_e6 + 1
+        )
+
+    story(exchange, steps)
+
+
 def test_p49_an_order_can_be_previewed(exchange):
     """Fills, average, slippage, fee and the margin afterwards: the order that is then placed does just that."""
 
@@ -90,6 +113,7 @@ def test_p49_an_order_can_be_previewed(exchange):
         assert abs(Decimal(quote["estimated_fee"]) / Decimal(order["order_fee"]) - 1) < Decimal("0.01")
         assert quote["estimated_fill_price"] == order["average_price"]
         assert abs(Decimal(quote["post_initial_margin"]) - Decimal(left)) < 1
+        assert quote["post_liquidation_price"] == (await desk.one.positions())[0]["liquidation_price"]
 
     story(exchange, steps)
 

@@ -8,7 +8,7 @@ import pytest
 from exchange.domain.commands import OrderFlag, TimeInForce
 from exchange.domain.events import OrderClosed
 from exchange.domain.result_codes import OrderStatus, ResultCode
-from exchange.domain.views import PreviewOrder, PreviewView
+from exchange.domain.views import GetAccount, PreviewOrder, PreviewView
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.queries import answer
 from exchange.engine.state_hash import state_hash
@@ -105,7 +105,7 @@ def test_the_order_does_what_its_preview_said(seed: int) -> None:
         events = world.run(order)
         seen[shown.code] = seen.get(shown.code, 0) + 1
         assert refusal(events) is shown.code, step
-        _compare(world, order.subaccount, shown, events)
+        _compare(world, order.subaccount, order.instrument, shown, events)
     assert min(seen.values()) > 0
 
 
@@ -127,7 +127,7 @@ def _would_meet_itself(world: World, order: Any) -> bool:
     )
 
 
-def _compare(world: World, account: int, shown: PreviewView, events: list[Any]) -> None:
+def _compare(world: World, account: int, instrument: int, shown: PreviewView, events: list[Any]) -> None:
     by_price: dict[int, int] = {}
     fees = 0
     for trade in trades(events):
@@ -138,5 +138,9 @@ def _compare(world: World, account: int, shown: PreviewView, events: list[Any]) 
     closed = [event for event in events if isinstance(event, OrderClosed) and event.subaccount == account]
     if shown.status is OrderStatus.CANCELED:
         assert [event.status for event in closed if event.order == closed[-1].order][-1] is OrderStatus.CANCELED
+    account_now = answer(world.state, GetAccount(subaccount=account))
+    ticks = {row.instrument: row.liquidation_ticks for row in account_now.positions}
+    if shown.code is ResultCode.OK:
+        assert abs(ticks.get(instrument, 0) - shown.liquidation_ticks) <= 1
     left_e6 = worst_margin_e18(world.state, world.state.accounts[account]) // 10**12
     assert abs(left_e6 - shown.margin_after_e6) <= len(trades(events)) + 1

@@ -1,4 +1,4 @@
-"""`private/order_quote`: what is refused before it is asked, and that the order then does what was said."""
+"""`order_quote`, `simulate`, `get_margin`: what is refused before it is asked, and that the answers come true."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from exchange.client.margin import margin_of
+from exchange.wire.decimals import format_e6
 from tests.fakes.live_gateway import Client, serve
 
 PERP = "BTC-PERP"
@@ -82,5 +84,65 @@ def test_the_order_does_what_its_quote_said() -> None:
         assert quote["pre_initial_margin"] == before["initial_margin"]
         assert quote["post_initial_margin"] == after["initial_margin"]
         assert float(placed["order"]["max_fee"]) >= float(quote["suggested_max_fee"]) / 2 > 0
+
+    run(story())
+
+
+CHANGE = {"instrument_name": PERP, "amount": "-2.5"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"amount": "0.0001"}, 11012),
+        ({"amount": "0"}, 11012),
+        ({"entry_price": "0.01"}, 11013),
+        ({"instrument_name": "DOGE-PERP"}, 12001),
+        ({"amount": "much"}, -32602),
+    ],
+)
+@pytest.mark.parametrize("method", ["private/simulate", "private/get_margin"])
+def test_changes_that_no_position_can_have_are_refused(method: str, change: dict[str, str], code: int) -> None:
+    """By the instrument's grid, as orders are."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            asked_for = {"subaccount_id": live.exchange.traders[0].subaccount_id}
+            rows = {"simulated_position_changes": [CHANGE | change]}
+            assert (await client.refused(method, asked_for | rows))["code"] == code
+            many = {"simulated_position_changes": [CHANGE] * 65}
+            assert (await client.refused(method, asked_for | many))["code"] == -32602
+
+    run(story())
+
+
+def test_the_inputs_of_a_simulation_give_its_result() -> None:
+    """The client's function over the numbers that were sent says what the exchange said; without changes, what is."""
+
+    async def story() -> None:
+        async with serve() as live:
+            one, two = live.exchange.traders[:2]
+            async with live.client(one) as maker, live.client(two) as taker:
+                await maker.place(PERP, "sell", "2", "70000")
+                await taker.place(PERP, "buy", "1.5", "70000")
+                held = await taker.call("private/get_subaccount", {"subaccount_id": two.subaccount_id})
+                asked_for = {"subaccount_id": two.subaccount_id}
+                now = await taker.call("private/simulate", asked_for)
+                rows = {"simulated_position_changes": [CHANGE]}
+                then = await taker.call("private/simulate", asked_for | rows)
+                both = await taker.call("private/get_margin", asked_for | rows)
+        for name in ("subaccount_value", "initial_margin", "maintenance_margin"):
+            assert now[name] == held[name]
+        for shown in (now, then):
+            result = margin_of(shown["inputs"])
+            assert format_e6(result.equity_e6) == shown["subaccount_value"]
+            assert format_e6(result.initial_requirement_e6) == shown["positions_initial_requirement"]
+            assert format_e6(result.maintenance_requirement_e6) == shown["positions_maintenance_requirement"]
+        assert then["inputs"]["portfolio"]["markets"][0]["perpetuals"][0]["amount_e9"] == -(10**9)
+        assert (both["pre_initial_margin"], both["post_initial_margin"]) == (
+            now["initial_margin"],
+            then["initial_margin"],
+        )
+        assert both["is_valid_trade"]
 
     run(story())
