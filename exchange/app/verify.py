@@ -152,6 +152,7 @@ class _Follower:
             marks=MarkBook(
                 {number: row.lot_e9 for number, row in state.instruments.items()},
                 {number: row.mark_e9 for number, row in state.prices.marks.items() if number in state.instruments},
+                {number for account in state.accounts.values() for number in account.positions},
             ),
         )
 

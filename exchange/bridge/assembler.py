@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.bridge.marks import MarkBook, SavedMarks
+from exchange.bridge.marks import MarkBook, SavedMarks, fitting
 from exchange.domain.commands import ChainRequestKind, Side
 from exchange.domain.events import (
     BatchClosed,
@@ -139,6 +139,7 @@ class BatchAssembler:
         for event in item.events:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
+                self._marks.trade(event.instrument)
             elif isinstance(event, MassQuoted):
                 call = event.digest
             elif isinstance(event, QuotePlaced):
@@ -230,9 +231,8 @@ class BatchAssembler:
         if has_moved or has_marks:
             self._round += 1
             self._named = dict(self._vector)
-        numbers = sorted({*self._named, *marks})
-        rows = {number: _mark_row(number, self._named, marks) for number in numbers}
-        return OracleVector(round_number=self._round, rows=rows)
+        rows = {number: _mark_row(number, self._named, marks) for number in {*self._named, *marks}}
+        return OracleVector(round_number=self._round, rows=fitting(rows))
 
     def _fill(self, trade: Trade) -> Fill:
         try:

@@ -2,8 +2,9 @@
 
 from msgspec.structs import replace
 
-from exchange.bridge.marks import MARKS_AGE_MAX_S, MarkBook, mark_per_lot_e6
+from exchange.bridge.marks import MARKS_AGE_MAX_S, MarkBook, fitting, mark_per_lot_e6
 from exchange.domain.commands import MarkRow
+from settlement.protocol.oracle import MarkRow as VectorRow
 from tests.unit.exchange.engine.world import CALL, PERP, PUT, instruments
 
 E9 = 10**9
@@ -14,6 +15,7 @@ def book_with(*marks: tuple[int, int]) -> MarkBook:
     book = MarkBook()
     for row in instruments():
         book.list_instrument(row)
+        book.trade(row.instrument_id)
     book.take(rows(*marks), is_batch_open=False)
     return book
 
@@ -58,6 +60,22 @@ def test_marks_are_named_anew_after_a_minute_or_with_another_reason() -> None:
     assert not book.close(9_999, with_round=False)[1]
 
 
+def test_only_what_was_traded_has_a_mark() -> None:
+    """A venue lists thousands of options; nobody holds most of them. The first trade names a round at once."""
+    book = MarkBook({PERP: 10**6, CALL: 10**7}, {PERP: 60_000 * E9, CALL: 1_500 * E9}, [PERP])
+    assert book.close(1_000, with_round=False) == ({PERP: 60_000_000}, True)
+    book.trade(CALL)
+    assert book.close(1_001, with_round=False) == ({PERP: 60_000_000, CALL: 15_000_000}, True)
+
+
+def test_a_vector_that_would_be_too_long_lacks_the_cheapest_options() -> None:
+    """Perpetuals and payoffs stay: the ledger needs them."""
+    rows = {1: VectorRow(mark_e6=5), 2: VectorRow(payoff_e12=0), 3: VectorRow(mark_e6=4), PERP: VectorRow(mark_e6=1)}
+    assert list(fitting(rows, 4)) == [1, 2, 3, PERP]
+    assert list(fitting(rows, 3)) == [1, 2, PERP]
+    assert list(fitting(rows, 2)) == [2, PERP]
+
+
 def test_what_was_settled_has_no_mark_any_more() -> None:
     """Its payoff stands in the round; later prices of it are not taken."""
     book = book_with((PERP, 60_000), (CALL, 1_500))
@@ -82,6 +100,6 @@ def test_a_restart_at_any_point_changes_nothing() -> None:
 def test_a_snapshot_gives_the_same_marks() -> None:
     """Who begins at a batch boundary with lots and marks names what the fold names."""
     listed = {row.instrument_id: row.lot_e9 for row in instruments()}
-    book = MarkBook(listed, {PERP: 60_000 * E9})
+    book = MarkBook(listed, {PERP: 60_000 * E9}, [PERP])
     assert book.close(5, with_round=False) == book_with((PERP, 60_000)).close(5, with_round=False)
     assert replace(book.dump(), lots_e9=[]).named == [(PERP, 60_000_000)]

@@ -16,6 +16,7 @@ from settlement.onchain.wallet import Wallet
 from settlement.protocol.oracle import decode_vector
 from settlement.protocol.positions import equity_e6, settle_positions
 from settlement.protocol.signature import address_of
+from settlement.watch.watcher import Watcher
 from tests.fakes.settled_market import SEED, SettledMarket
 from tests.fakes.signed_market import key_of
 from tests.unit.exchange.engine.world import CALL, PERP, PUT
@@ -160,7 +161,7 @@ def test_a_node_that_hides_a_batch_is_found_out(market: SettledMarket, monkeypat
         leaving.step()
 
 
-def test_the_settler_of_a_frozen_contract_says_that_nothing_is_posted(market: SettledMarket) -> None:
+def test_settler_and_watcher_of_a_frozen_contract_say_so(market: SettledMarket) -> None:
     """A batch behind the freeze waits for ever, with the reason; those before it still become final."""
     operator = Wallet(market.chain, account_key(SEED, OPERATOR_INDEX))
     operator.send(market.deployment.settlement, calls.FREEZE)
@@ -172,3 +173,16 @@ def test_the_settler_of_a_frozen_contract_says_that_nothing_is_posted(market: Se
     market.chain.pass_time(WINDOW_S + 1)
     market.work(12)
     assert market.contract.finalized() == head
+    found: list[str] = []
+    deployment = market.deployment
+    watcher = Watcher(
+        market.chain,
+        deployment.settlement,
+        deployment.token,
+        deployment.deploy_block,
+        account_key(SEED, STRANGER),
+        say=found.append,
+    )
+    watcher.step()
+    assert found == [watcher.freeze]
+    assert "frozen" in watcher.freeze
