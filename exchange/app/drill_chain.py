@@ -47,6 +47,8 @@ class DrillChain:
         """End the process; the blocks stay."""
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(_STOP_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def main(arguments: list[str]) -> int:

@@ -135,21 +135,21 @@ def _run_escape(chain: DrillChain, contract: bytes, seed: int, empty: Path, say:
         "0x" + contract.hex(),
     ]
     command += ["--wait", "--poll", "0.1", "--seed", str(seed), *([] if order is None else ["--order", str(order)])]
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    last = ""
+    with subprocess.Popen(  # noqa: S603 - our own module
         command,
         cwd=empty,
         env={"PYTHONPATH": PACKAGE_ROOT},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    last = ""
-    for line in process.stdout or ():
-        last = line.rstrip()
-        say(f"  {last}")
-        if (until := _UNTIL.search(line)) is not None:
-            chain.advance(int(until[1]))
-    if process.wait():
+    ) as process:
+        for line in process.stdout or ():
+            last = line.rstrip()
+            say(f"  {last}")
+            if (until := _UNTIL.search(line)) is not None:
+                chain.advance(int(until[1]))
+    if process.returncode:
         raise Failure(f"drill: the escape ended with {process.returncode}: {last}")
 
 
