@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
+from exchange.bridge.forced_leaves import deleveraged_fill, fund_leaf, fund_leg
 from exchange.bridge.marks import MarkBook, SavedMarks, fitting
-from exchange.domain.commands import ChainRequestKind, Side
+from exchange.domain.commands import ChainRequestKind, OrderFlag, Side
 from exchange.domain.events import (
     BatchClosed,
     Event,
@@ -24,18 +25,19 @@ from exchange.domain.events import (
     RequestApplied,
     Trade,
 )
+from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationMarks
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.caps import PERP_BIT
 from settlement.protocol.oracle import MarkRow, OracleVector
-from settlement.protocol.orders import OrderKind, quote_ref
+from settlement.protocol.orders import OrderKind, engine_ref, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 
 
 class BadEvents(ValueError):
@@ -78,6 +80,9 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     round: int
     named: list[tuple[int, int]]
     marks: SavedMarks
+    announced: list[LiquidationMarks]
+    judged: list[tuple[int, int]]
+    funded: list[FundPaid]
 
 
 class BatchAssembler:
@@ -97,6 +102,13 @@ class BatchAssembler:
         self._round = 0
         self._named: dict[int, int] = {}
         self._marks = MarkBook()
+        self._announced: dict[int, LiquidationMarks] = {}
+        """By account in liquidation."""
+        self._judged: dict[int, int] = {}
+        """Marks that the leaves of the open batch which nobody signed are judged by."""
+        self._funded: list[FundPaid] = []
+        self._liquidations: set[int] = set()
+        """Orders of the engine's own; each ends inside its command."""
 
     @classmethod
     def resume(
@@ -129,7 +141,7 @@ class BatchAssembler:
     @property
     def has_open_content(self) -> bool:
         """Whether fills, requests or payoffs wait for the next BatchClosed."""
-        return bool(self._fills or self._requests or self._touched)
+        return bool(self._fills or self._requests or self._touched or self._funded)
 
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
@@ -140,6 +152,11 @@ class BatchAssembler:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
                 self._marks.trade(event.instrument)
+                if event.taker.order in self._liquidations:
+                    self._use_marks(event.taker.subaccount)
+            elif isinstance(event, Deleveraged):
+                self._fills.append(deleveraged_fill(event))
+                self._use_marks(event.bankrupt.subaccount)
             elif isinstance(event, MassQuoted):
                 call = event.digest
             elif isinstance(event, QuotePlaced):
@@ -154,9 +171,13 @@ class BatchAssembler:
         """What fills will need: digests of orders, units of instruments; and requests."""
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
+            if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
+                self._refs[event.order] = engine_ref(OrderKind.LIQUIDATION, event.order)
+                self._liquidations.add(event.order)
         elif isinstance(event, OrderClosed):
             self._refs.pop(event.order, None)
             self._quotes.discard(event.order)
+            self._liquidations.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
             self._marks.list_instrument(event.instrument)
@@ -172,12 +193,25 @@ class BatchAssembler:
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
+        else:
+            self._note_liquidation(event)
+
+    def _note_liquidation(self, event: Event) -> None:
+        if isinstance(event, FundPaid):
+            self._funded.append(event)
+            self._use_marks(event.subaccount)
+        elif isinstance(event, LiquidationMarks):
+            self._announced[event.subaccount] = event
+        elif isinstance(event, LiquidationEnded):
+            self._announced.pop(event.subaccount, None)
 
     def _take_quote(self, order: int, digest: bytes) -> None:
         self._refs[order] = quote_ref(digest, order & 0xFF)
         self._quotes.add(order)
 
     def _kind(self, order: int) -> OrderKind:
+        if order in self._liquidations:
+            return OrderKind.LIQUIDATION
         return OrderKind.QUOTE if order in self._quotes else OrderKind.ORDER
 
     def dump(self) -> bytes:
@@ -197,6 +231,9 @@ class BatchAssembler:
                 self._round,
                 sorted(self._named.items()),
                 self._marks.dump(),
+                [row for _, row in sorted(self._announced.items())],
+                sorted(self._judged.items()),
+                self._funded,
             )
         )
 
@@ -222,17 +259,31 @@ class BatchAssembler:
         assembler._round = state.round
         assembler._named = dict(state.named)
         assembler._marks = MarkBook.load(state.marks)
+        assembler._announced = {row.subaccount: row for row in state.announced}
+        assembler._judged = dict(state.judged)
+        assembler._funded = list(state.funded)
         return assembler
 
     def _opening(self, match_from_s: int) -> OracleVector:
-        """The values that the batch begins with; a round has the next number when a batch begins with others."""
+        """The values that the batch begins with; a round has the next number when a batch begins with others.
+
+        Where leaves are judged by marks, the round has just those.
+        """
+        judged, self._judged = self._judged, {}
         has_moved = self._vector != self._named
-        marks, has_marks = self._marks.close(match_from_s, with_round=has_moved)
+        marks, has_marks = self._marks.close(match_from_s, with_round=has_moved, judged=judged)
         if has_moved or has_marks:
             self._round += 1
             self._named = dict(self._vector)
         rows = {number: _mark_row(number, self._named, marks) for number in {*self._named, *marks}}
         return OracleVector(round_number=self._round, rows=fitting(rows))
+
+    def _use_marks(self, account: int) -> None:
+        """The open batch has a leaf of an account in liquidation."""
+        row = self._announced.get(account)
+        if row is None:
+            raise BadEvents(f"account {account} is liquidated and nothing told at which marks")
+        self._judged.update(row.marks)
 
     def _fill(self, trade: Trade) -> Fill:
         try:
@@ -265,6 +316,7 @@ class BatchAssembler:
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
         touched, self._touched = self._touched, []
+        funded, self._funded = self._funded, []
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(
@@ -272,7 +324,8 @@ class BatchAssembler:
                 match_from_s=event.match_from_s,
                 match_to_s=event.match_to_s,
                 fills=fills,
-                order_fills=order_fills_of(fills),
+                order_fills=[*order_fills_of(fills), *map(fund_leaf, funded)],
+                extra_legs=[fund_leg(row) for row in funded],
                 requests=[_request(applied) for applied in requests],
                 approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
                 request_up_to=event.request_up_to,

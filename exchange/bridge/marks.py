@@ -90,15 +90,21 @@ class MarkBook:
                 if self._opening is not None:
                     self._opening.setdefault(row.instrument, mark_e6)
 
-    def close(self, match_from_s: int, *, with_round: bool) -> tuple[Mapping[int, int], bool]:
+    def close(
+        self, match_from_s: int, *, with_round: bool, judged: Mapping[int, int] | None = None
+    ) -> tuple[Mapping[int, int], bool]:
         """Return the marks that the closing batch names, and whether they are others than those of the round before.
 
-        `with_round`: the batch names a new round for another reason.
+        `with_round`: the batch names a new round for another reason. `judged`: marks that leaves of the batch are
+        judged by, which the round must have.
         """
         marks = self._newest if self._opening is None else self._opening
         began = {key: mark_e6 for key, mark_e6 in marks.items() if key in self._traded}
+        began |= judged or {}
+        is_bound = any(self._named.get(key) != mark_e6 for key, mark_e6 in (judged or {}).items())
         is_old = match_from_s >= self._named_s + MARKS_AGE_MAX_S
-        has_changed = (with_round or is_old or bool(began.keys() - self._named.keys())) and began != self._named
+        is_new = with_round or is_old or is_bound or bool(began.keys() - self._named.keys())
+        has_changed = is_new and began != self._named
         if has_changed:
             self._named, self._named_s = began, match_from_s
         self._opening = None

@@ -248,7 +248,7 @@ class Watcher:
             expected = self._expected.of_batch(step.seq)
             if expected is None:
                 return
-            if self._values(step) != _without_zeros(self._expected.values_of_batch(step.seq) or {}):
+            if self._values(step) != _without_idle(self._expected.values_of_batch(step.seq) or {}):
                 self._say(f"batch {step.seq} begins with other values than expected: no proof of that exists on chain")
             for account in _differing(step, expected)[:_QUESTIONS_PER_BATCH]:
                 self._ask(step, account)
@@ -257,9 +257,8 @@ class Watcher:
     def _values(self, step: Step) -> dict[int, int]:
         """What step 2 of a batch took: payoffs of what ended, funding indexes of perpetuals."""
         rows = self._marks(read_word(step.header.h).oracle_round).items()
-        return _without_zeros(
-            {k: row.mark if row.is_settled else row.fund_index for k, row in rows if row.is_settled or k >> 31}
-        )
+        taken = ((key, row) for key, row in rows if row.is_settled or key >> 31)
+        return _without_idle({key: row.mark if row.is_settled else row.fund_index for key, row in taken})
 
     def _ask(self, step: Step, account: int) -> None:
         if calls.challenge_id(step.header, account) in self.history.questions:
@@ -297,8 +296,8 @@ class Watcher:
             self._say(f"{what}: not taken by the contract: {error}")
 
 
-def _without_zeros(values: Mapping[int, int]) -> dict[int, int]:
-    """A perpetual that never paid has a row for its mark alone: an index of 0 says nothing."""
+def _without_idle(values: Mapping[int, int]) -> dict[int, int]:
+    """A perpetual that never charged funding may have a row or none: its mark may need one."""
     return {key: value for key, value in values.items() if value or not key >> 31}
 
 
