@@ -6,12 +6,13 @@ the digests of orders that may still fill, the values of the last oracle round, 
 `dump` and `load` carry them over a restart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from exchange.bridge.forced_leaves import deleveraged_fill, fund_leaf, fund_leg
+from exchange.bridge.marks import MarkBook, SavedMarks, fitting
 from exchange.domain.commands import ChainRequestKind, OrderFlag, Side
 from exchange.domain.events import (
     BatchClosed,
@@ -20,6 +21,7 @@ from exchange.domain.events import (
     OrderAccepted,
     OrderClosed,
     OrderRevised,
+    PricesSet,
     RequestApplied,
     Trade,
 )
@@ -35,7 +37,7 @@ from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 
 
 class BadEvents(ValueError):
@@ -77,9 +79,9 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     touched: list[int]
     round: int
     named: list[tuple[int, int]]
-    named_marks: list[tuple[int, int]]
+    marks: SavedMarks
     announced: list[LiquidationMarks]
-    marks: list[tuple[int, int]]
+    judged: list[tuple[int, int]]
     funded: list[FundPaid]
 
 
@@ -99,11 +101,11 @@ class BatchAssembler:
         self._touched: list[int] = []
         self._round = 0
         self._named: dict[int, int] = {}
-        self._named_marks: dict[int, int] = {}
+        self._marks = MarkBook()
         self._announced: dict[int, LiquidationMarks] = {}
         """By account in liquidation."""
-        self._marks: dict[int, int] = {}
-        """That the leaves of the open batch which nobody signed are judged by."""
+        self._judged: dict[int, int] = {}
+        """Marks that the leaves of the open batch which nobody signed are judged by."""
         self._funded: list[FundPaid] = []
         self._liquidations: set[int] = set()
         """Orders of the engine's own; each ends inside its command."""
@@ -118,6 +120,7 @@ class BatchAssembler:
         refs: dict[int, bytes],
         quotes: dict[int, bytes] | None = None,
         vector: dict[int, int] | None = None,
+        marks: MarkBook | None = None,
     ) -> "BatchAssembler":
         """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given.
 
@@ -130,6 +133,7 @@ class BatchAssembler:
         assembler._units = dict(units)
         assembler._refs = dict(refs)
         assembler._vector = dict(vector or {})
+        assembler._marks = marks or MarkBook()
         for number, digest in (quotes or {}).items():
             assembler._take_quote(number, digest)
         return assembler
@@ -147,6 +151,7 @@ class BatchAssembler:
         for event in item.events:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
+                self._marks.trade(event.instrument)
                 if event.taker.order in self._liquidations:
                     self._use_marks(event.taker.subaccount)
             elif isinstance(event, Deleveraged):
@@ -175,12 +180,16 @@ class BatchAssembler:
             self._liquidations.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+            self._marks.list_instrument(event.instrument)
+        elif isinstance(event, PricesSet):
+            self._marks.take(event.prices.marks, is_batch_open=self.has_open_content)
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
         elif isinstance(event, OracleRoundSet):
             self._vector = {row.instrument: row.index_e12 for row in event.funding}
         elif isinstance(event, InstrumentSettled):
             self._vector[event.instrument] = event.value_e12
+            self._marks.end(event.instrument)
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
@@ -221,9 +230,9 @@ class BatchAssembler:
                 self._touched,
                 self._round,
                 sorted(self._named.items()),
-                sorted(self._named_marks.items()),
+                self._marks.dump(),
                 [row for _, row in sorted(self._announced.items())],
-                sorted(self._marks.items()),
+                sorted(self._judged.items()),
                 self._funded,
             )
         )
@@ -249,38 +258,32 @@ class BatchAssembler:
         assembler._touched = list(state.touched)
         assembler._round = state.round
         assembler._named = dict(state.named)
-        assembler._named_marks = dict(state.named_marks)
+        assembler._marks = MarkBook.load(state.marks)
         assembler._announced = {row.subaccount: row for row in state.announced}
-        assembler._marks = dict(state.marks)
+        assembler._judged = dict(state.judged)
         assembler._funded = list(state.funded)
         return assembler
 
-    def _opening(self) -> OracleVector:
+    def _opening(self, match_from_s: int) -> OracleVector:
         """The values that the batch begins with; a round has the next number when a batch begins with others.
 
-        Marks are published where leaves are judged by them; a batch without such leaves may keep those of a round.
+        Where leaves are judged by marks, the round has just those.
         """
-        marks, self._marks = self._marks, {}
-        if self._vector != self._named or (marks and marks != self._named_marks):
+        judged, self._judged = self._judged, {}
+        has_moved = self._vector != self._named
+        marks, has_marks = self._marks.close(match_from_s, with_round=has_moved, judged=judged)
+        if has_moved or has_marks:
             self._round += 1
-            self._named, self._named_marks = dict(self._vector), marks
-        return OracleVector(
-            round_number=self._round,
-            rows={number: self._mark_row(number) for number in {**self._named, **self._named_marks}},
-        )
-
-    def _mark_row(self, number: int) -> MarkRow:
-        value, mark_e6 = self._named.get(number, 0), self._named_marks.get(number, 0)
-        if number & PERP_BIT:
-            return MarkRow(mark_e6=mark_e6, fund_index=value)
-        return MarkRow(payoff_e12=value) if number in self._named else MarkRow(mark_e6=mark_e6)
+            self._named = dict(self._vector)
+        rows = {number: _mark_row(number, self._named, marks) for number in {*self._named, *marks}}
+        return OracleVector(round_number=self._round, rows=fitting(rows))
 
     def _use_marks(self, account: int) -> None:
         """The open batch has a leaf of an account in liquidation."""
         row = self._announced.get(account)
         if row is None:
             raise BadEvents(f"account {account} is liquidated and nothing told at which marks")
-        self._marks.update(row.marks)
+        self._judged.update(row.marks)
 
     def _fill(self, trade: Trade) -> Fill:
         try:
@@ -328,11 +331,20 @@ class BatchAssembler:
                 request_up_to=event.request_up_to,
                 fee_e6=event.fee_e6,
                 touched=touched,
-                opening=self._opening(),
+                opening=self._opening(event.match_from_s),
             ),
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,
         )
+
+
+def _mark_row(number: int, values: Mapping[int, int], marks: Mapping[int, int]) -> MarkRow:
+    """Mark and funding index of a perpetual; payoff of an option that ends, else its mark."""
+    if number & PERP_BIT:
+        return MarkRow(mark_e6=marks.get(number, 0), fund_index=values.get(number, 0))
+    if number in values:
+        return MarkRow(payoff_e12=values[number])
+    return MarkRow(mark_e6=marks[number])
 
 
 def _request(applied: RequestApplied) -> ChainRequest:

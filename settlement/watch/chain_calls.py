@@ -13,6 +13,8 @@ __all__ = [
     "CHALLENGED",
     "CHUNK_BYTES",
     "FINALIZED",
+    "FREEZE_NOTICED",
+    "FROZEN",
     "NO_FRAUD",
     "ORACLE_POSTED",
     "ZERO_HEADER",
@@ -30,6 +32,8 @@ BATCH_REVERTED: Final = keccak256(b"BatchReverted(uint64,uint64,uint16)")
 FINALIZED: Final = keccak256(b"Finalized(uint64,uint64,uint96)")
 ORACLE_POSTED: Final = keccak256(b"OraclePosted(uint64,uint40,bytes32)")
 CHALLENGED: Final = keccak256(b"Challenged(bytes32,uint64,uint32,address,uint40)")
+FREEZE_NOTICED: Final = keccak256(b"FreezeNoticed(address,uint40)")
+FROZEN: Final = keccak256(b"Frozen(address)")
 NO_FRAUD: Final = keccak256(b"NoFraud()")[:4]
 CHUNK_BYTES: Final = 24_575
 _HEADER: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
