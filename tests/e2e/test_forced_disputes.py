@@ -135,7 +135,10 @@ def forged_liquidation(market: SettledMarket, lie: str, borrower: int) -> BuiltB
         seller_kind=seller[1],
     )
     fills = order_fills_of([fill])
-    opening = OracleVector(round_number=1, rows={PERP: MarkRow(mark_e6=58_100_000), CALL: MarkRow(mark_e6=15_000_000)})
+    number = market.contract.view("lastRound()", ["uint64"]) + 1
+    opening = OracleVector(
+        round_number=number, rows={PERP: MarkRow(mark_e6=58_100_000), CALL: MarkRow(mark_e6=15_000_000)}
+    )
     with pytest.raises(NotAllowed):
         check_forced_leaves(ledger.accounts, fills, opening, ())
     kept = ForcedAccount(leaf_preimage(ledger.account(borrower)), b"".join(ledger.tree.multiproof([borrower])))
