@@ -19,6 +19,7 @@ from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.flags import LIQUIDATION, QUOTE
+from exchange.engine.index_ranges import IndexRanges
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
@@ -100,6 +101,7 @@ class State:
         """Accounts below maintenance."""
         self.forced = Forced(accounts=[])
         self.fund_day = FundDay()
+        self.index_ranges = IndexRanges()
         self.is_check_due = False
         """Prices moved since all accounts were looked at."""
 
