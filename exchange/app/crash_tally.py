@@ -7,13 +7,18 @@ import msgspec
 
 from exchange.domain.events import FillSide, Trade
 from exchange.domain.instrument import Instrument
-from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationStage, LiquidationStarted
+from exchange.domain.liquidations import (
+    Deleveraged,
+    FundPaid,
+    LiquidationStage,
+    LiquidationStarted,
+    is_liquidation_order,
+)
 from exchange.engine.state import State
 from exchange.engine.valuation import value_account
 
-__all__ = ["CrashCosts", "Tally"]
+__all__ = ["CrashCosts", "Tally", "at_mark_e6", "haircut_e6"]
 
-_FIRST_LINE: Final = 128
 _E12: Final = 10**12
 _BPS: Final = 10**4
 
@@ -88,7 +93,7 @@ class Tally:
         for event in events:
             if isinstance(event, Trade):
                 taken[event.maker.subaccount] += event.quantity_lots
-                if event.taker.order & 0xFF >= _FIRST_LINE:
+                if is_liquidation_order(event.taker.order):
                     self._take_fill(event, event.taker)
             elif isinstance(event, Deleveraged):
                 self._take_share(event)
@@ -115,22 +120,28 @@ class Tally:
     def _take_fill(self, trade: Trade, side: FillSide) -> None:
         costs, lots = self.costs, trade.quantity_lots
         got_e6 = self._instrument.notional_e6(price_ticks=trade.price_ticks, quantity_lots=lots)
-        at_mark_e6 = self._at_mark_e6(trade.mark_e9, lots)
-        lost_e6 = (at_mark_e6 - got_e6) * (1 if trade.taker_side else -1)
+        worth_e6 = at_mark_e6(self._instrument, trade.mark_e9, lots)
+        lost_e6 = (worth_e6 - got_e6) * (1 if trade.taker_side else -1)
         costs.book_lots += lots
         costs.book_e6 += got_e6
-        costs.book_at_mark_e6 += at_mark_e6
+        costs.book_at_mark_e6 += worth_e6
         costs.fee_e6 += side.fee_e6
         costs.impact_e6 += lost_e6
-        costs.worst_impact_bps = max(costs.worst_impact_bps, lost_e6 * _BPS // at_mark_e6)
+        costs.worst_impact_bps = max(costs.worst_impact_bps, lost_e6 * _BPS // worth_e6)
 
     def _take_share(self, event: Deleveraged) -> None:
         costs, lots = self.costs, abs(event.bankrupt_lots)
-        at_mark_e6 = self._at_mark_e6(event.mark_e9, lots)
         costs.shared_lots += lots
-        costs.shared_e6 += at_mark_e6
-        # Who is short pays more than the mark to whoever was long, who is long gets less.
-        costs.haircut_e6 += (event.notional_e6 - at_mark_e6) * (1 if event.bankrupt_lots < 0 else -1)
+        costs.shared_e6 += at_mark_e6(self._instrument, event.mark_e9, lots)
+        costs.haircut_e6 += haircut_e6(self._instrument, event)
 
-    def _at_mark_e6(self, mark_e9: int, lots: int) -> int:
-        return mark_e9 * self._instrument.lot_e9 * lots // _E12
+
+def at_mark_e6(instrument: Instrument, mark_e9: int, lots: int) -> int:
+    """Value of lots at a mark, rounded down."""
+    return mark_e9 * instrument.lot_e9 * lots // _E12
+
+
+def haircut_e6(instrument: Instrument, event: Deleveraged) -> int:
+    """What the other side of a deleveraging got less than the mark: a short bought above it, a long sold below it."""
+    worth_e6 = at_mark_e6(instrument, event.mark_e9, abs(event.bankrupt_lots))
+    return (event.notional_e6 - worth_e6) * (1 if event.bankrupt_lots < 0 else -1)

@@ -12,7 +12,12 @@ from typing import Final
 from exchange.domain.commands import Side
 from exchange.domain.ids import FIRST_USER_ACCOUNT
 from exchange.domain.limits import MAX_LIQUIDATION_STEPS_PER_COMMAND
-from exchange.domain.liquidations import LiquidationEnded, LiquidationStage, LiquidationStarted
+from exchange.domain.liquidations import (
+    FIRST_LIQUIDATION_LINE,
+    LiquidationEnded,
+    LiquidationStage,
+    LiquidationStarted,
+)
 from exchange.domain.result_codes import CloseReason
 from exchange.engine import forced
 from exchange.engine.deleveraging import resolve
@@ -34,7 +39,6 @@ from exchange.risk.waterfall import Standing as WaterfallStanding
 __all__ = ["check_accounts"]
 
 _SECOND_NS: Final = 1_000_000_000
-_FIRST_LINE: Final = 128
 _STAGES: Final = {
     Level.BOOK: LiquidationStage.BOOK,
     Level.AUCTION: LiquidationStage.AUCTION,
@@ -50,7 +54,7 @@ def check_accounts(state: State, turn: Turn) -> None:
     due = [row for _, row in sorted(state.liquidations.items()) if row.next_ns <= state.timestamp_ns]
     for number, liquidation in enumerate(due[:MAX_LIQUIDATION_STEPS_PER_COMMAND]):
         liquidation.next_ns = state.timestamp_ns + state.config.liquidation.step_ns
-        _step(state, turn, liquidation, _FIRST_LINE + number)
+        _step(state, turn, liquidation, FIRST_LIQUIDATION_LINE + number)
     forced.finish(state, turn)
 
 

@@ -11,6 +11,7 @@ from exchange.gateway.core import Core, Handler
 from exchange.gateway.debug_methods import DebugMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.intake import Unverified, Work
+from exchange.gateway.liquidation_methods import LiquidationMethods
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.option_chains import OptionChains
 from exchange.gateway.order_methods import OrderMethods
@@ -48,6 +49,7 @@ class Dispatcher(Work):
             "private/mass_quote": self.quotes.unsigned,
             **AccountMethods(core).handlers(),
             **MmpMethods(core).handlers(),
+            **LiquidationMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
             "public/login": self._login,

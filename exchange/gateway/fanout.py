@@ -18,6 +18,7 @@ from exchange.gateway.book_topics import BookTopic
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
+from exchange.gateway.liquidations import row_of
 from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
 from exchange.gateway.topics import Subscriber, Topic
@@ -229,6 +230,7 @@ class Fanout:
 
     def _publish_one(self, output: Output) -> None:
         trades: list[Trade] = []
+        closes: list[Trade | Deleveraged] = []
         for event in output.events:
             if isinstance(event, Trade):
                 trades.append(event)
@@ -237,8 +239,23 @@ class Fanout:
             elif isinstance(event, CashMoved):
                 kind = "asset_deposit" if event.amount_e6 > 0 else "asset_withdrawal"
                 self._balance(event.subaccount, [(COLLATERAL, format_e6(event.cash_e6))], kind)
+            if isinstance(event, Trade | Deleveraged):
+                closes.append(event)
         if trades:
             self._trades(trades, output)
+        if closes:
+            self._liquidations(closes, output)
+
+    def _liquidations(self, closes: list[Trade | Deleveraged], output: Output) -> None:
+        """What was closed without its owner's order, by underlying; nobody is named."""
+        items: dict[str, list[Any]] = {}
+        for event in closes:
+            instrument = self._core.market.by_id[event.instrument]
+            row = row_of(event, instrument, output)
+            if row is not None:
+                items.setdefault(f"liquidations.{instrument.underlying}", []).append(row.item(instrument))
+        for name, rows in items.items():
+            self._send_to(name, rows)
 
     def _trades(self, trades: list[Trade], output: Output) -> None:
         items: dict[str, list[Any]] = {}

@@ -7,8 +7,10 @@ from typing import ClassVar, Final
 import msgspec
 
 from exchange.domain.events import BatchClosed, CashMoved, Event, OrderClosed, Trade
+from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import OrderStatus
 from exchange.domain.views import OrderView, Output
+from exchange.gateway.liquidations import LiquidationHistory
 from exchange.gateway.oracle import OracleHistory
 from exchange.gateway.settings import GatewaySettings
 from exchange.wire.objects import BatchRow
@@ -57,11 +59,15 @@ class _Account:
 class History:
     """Rings of closed orders, trades, transfers and batches."""
 
-    EVENTS: ClassVar[frozenset[type]] = frozenset({Trade, OrderClosed, CashMoved, BatchClosed}) | OracleHistory.EVENTS
+    EVENTS: ClassVar[frozenset[type]] = (
+        frozenset({Trade, OrderClosed, CashMoved, BatchClosed}) | OracleHistory.EVENTS | LiquidationHistory.EVENTS
+    )
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        """Take the sizes from `settings`."""
+    def __init__(self, settings: GatewaySettings, instruments: dict[int, Instrument]) -> None:
+        """Take the sizes from `settings`; `instruments` by id are somebody else's, and grow."""
         self._settings = settings
+        self._instruments = instruments
+        self.liquidations = LiquidationHistory(settings)
         self._accounts: OrderedDict[int, _Account] = OrderedDict()
         self.trades: dict[int, deque[TradeRecord]] = {}
         self.batches: OrderedDict[int, BatchRow] = OrderedDict()
@@ -69,6 +75,8 @@ class History:
 
     def record(self, output: Output, event: Event) -> None:
         """Take one event of `output`."""
+        if type(event) in LiquidationHistory.EVENTS:
+            self.liquidations.record(output, event, self._instruments)
         if isinstance(event, Trade):
             self._trade(output, event)
         elif isinstance(event, OrderClosed):

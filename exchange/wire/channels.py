@@ -20,8 +20,8 @@ class BadChannel(ValueError):
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed channel.
 
-    `kind` is orderbook, book, ticker_slim, trades, option_chain, batches, or a private kind with `subaccount_id`.
-    `interval_ms` 0: every change.
+    `kind` is orderbook, book, ticker_slim, trades, option_chain, liquidations, batches, or a private kind with
+    `subaccount_id`. `interval_ms` 0: every change.
     """
 
     name: str
@@ -64,6 +64,13 @@ def parse_channel(name: str) -> Channel:
             return Channel(name=name, kind="trades", instrument_type=rest[0], currency=rest[1])
         case ("option_chain", 3):
             return _option_chain(name, *rest)
+    return _of_no_instrument(name, head, rest)
+
+
+def _of_no_instrument(name: str, head: str, rest: list[str]) -> Channel:
+    match (head, len(rest)):
+        case ("liquidations", 1):
+            return Channel(name=name, kind="liquidations", currency=rest[0])
         case ("batches", 0):
             return Channel(name=name, kind="batches")
     raise BadChannel("13000 unknown channel")

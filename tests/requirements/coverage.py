@@ -16,6 +16,8 @@ _POSTER: Final = "tests/unit/settlement/onchain/test_poster.py"
 
 ELSEWHERE: Final = {
     23: "tests/unit/exchange/wire/test_account_items.py::test_every_numbered_event_reaches_the_stream",
+    24: "tests/unit/exchange/engine/test_deleveraging_ranks.py::"
+    "test_more_leverage_on_the_winning_side_is_reduced_first",
     35: "tests/unit/exchange/gateway/test_connection.py::test_a_stalled_reader_is_conflated_then_closed",
     37: "tests/unit/exchange/gateway/test_book_streams.py::test_stalled_socket_gets_a_snapshot_when_it_reads_again",
     38: "tests/unit/exchange/gateway/test_connection.py::test_a_burst_of_requests_is_slowed_down_and_not_punished",
@@ -33,6 +35,7 @@ PARTLY: Final = {
     15: "no `replaced` event of its own",
     17: "open, filled, cancelled; `expired`, `untriggered` and every reason have unit tests only",
     18: "reason_code and cancel_reason, no free text `detail`",
+    24: "on each position and in public feed, history and report; no event tells that a rank changed",
     29: "twenty cuts, not a thousand",
     30: "from the newest 65,536 private events and not over a restart, instead of 24 h",
     32: "a short session, no soak run",
@@ -48,7 +51,6 @@ MISSING: Final = {
     6: "sessions do not announce their end",
     7: "no benchmark of the client's signing",
     19: "the client hands wire objects through and knows no UNKNOWN",
-    24: "adl_rank is a placeholder: nobody sees his place before a deleveraging",
     27: "the client has no reconcile()",
     39: "close of the client with a saturated queue is not tested",
     44: "histories are bounded rings in memory, no cursor",

@@ -28,6 +28,8 @@ from exchange.wire.channels import BadChannel, parse_channel
         "99999999999999999999.orders",
         "spot_feed.BTC",
         "option_chain.BTC",
+        "liquidations",
+        "liquidations.BTC.all",
         "option_chain.BTC.all",
         "option_chain.BTC.all.500",
         "option_chain.BTC.2026122.100",
@@ -51,6 +53,7 @@ def test_bad_channels(name: str) -> None:
         ("ticker_slim.BTC-PERP.500", "ticker_slim", ("BTC-PERP", 0, 0, 1_000)),
         ("trades.BTC-PERP", "trades", ("BTC-PERP", 0, 0, 0)),
         ("batches", "batches", ("", 0, 0, 0)),
+        ("liquidations.BTC", "liquidations", ("", 0, 0, 0)),
     ],
 )
 def test_public_channels(name: str, kind: str, detail: tuple[str, int, int, int]) -> None:
