@@ -1,10 +1,10 @@
 """A market that crashes: the production engine, seeded accounts with leverage, makers whose depth follows the path.
 
 Assumptions, each a constant below: nobody adds money or closes by himself; makers quote around the index at once, hold
-`DEPTH_PPM` of the long open interest within 1 % of it on each side, and put back `REFILL_PPM` of that a second where it
-was taken; near quotes shrink with the path's depth, those at 4 % and 10 % do not. The mark is that of risk.md 3.2 over
-index and book, so what is sold into the book moves the mark. The same seed gives every engine the same accounts, index
-and makers' plan; what is in the book then depends on what was sold.
+a part of the long open interest within 1 % of it on each side, and put back what was taken in so many seconds
+(`MakerPlan`); near quotes shrink with the path's depth, those at 4 % and 10 % do not. The mark is that of risk.md 3.2
+over index and book, so what is sold into the book moves the mark. The same seed gives every engine the same accounts,
+index and makers' plan; what is in the book then depends on what was sold.
 """
 
 import random
@@ -42,10 +42,8 @@ from exchange.engine.states import new_state
 from exchange.pricing.mark import AGAINST_INDEX_S, BOOK_S, BookPrices, MarkInputs, MovingAverage, perpetual_mark
 from matching_core import OrderBook
 
-__all__ = ["CrashMarket", "Holder", "draw_holders"]
+__all__ = ["CrashMarket", "Holder", "MakerPlan", "draw_holders"]
 
-DEPTH_PPM: Final = 50_000
-REFILL_PPM: Final = 16_667
 FUND_PPM: Final = 5_000
 """The insurance fund at the start, of the long open interest."""
 LONG_PPM: Final = 700_000
@@ -81,6 +79,15 @@ _INSTRUMENT: Final = Instrument(
 )
 
 
+class MakerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What makers hold and how fast they come back: assumptions that decide more than any rule of liquidation."""
+
+    depth_ppm: int = 50_000
+    """Within 1 % on each side before the crash, of the long open interest."""
+    refill_s: int = 60
+    """Time in which all of the depth of the moment is put back."""
+
+
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """An account: money it brings, lots it holds (negative: short)."""
 
@@ -107,9 +114,11 @@ def draw_holders(seed: int, count: int, price_e9: int) -> list[Holder]:
 class CrashMarket:
     """One engine on one path."""
 
-    def __init__(self, path: CrashPath, rules: LiquidationRules, *, accounts: int, seed: int) -> None:
+    def __init__(
+        self, path: CrashPath, rules: LiquidationRules, *, accounts: int, seed: int, makers: MakerPlan | None = None
+    ) -> None:
         """List, fund and open all positions at the path's first price."""
-        self._path, self._seed = path, seed
+        self._path, self._makers = path, makers or MakerPlan()
         self._moments = list(path.moments(seed))
         self.state = new_state(OrderBook, EngineConfig(liquidation=rules, closed_orders_max=1_000))
         self.tally = Tally(_INSTRUMENT)
@@ -121,7 +130,7 @@ class CrashMarket:
         self._gone = {_BIDDER: 0, _ASKER: 0}
         """Lots taken from each side and not put back yet, in 1e-6."""
         holders = draw_holders(seed, accounts, self._moments[0].index_e9)
-        self._depth_lots = sum(row.lots for row in holders if row.lots > 0) * DEPTH_PPM // _PPM
+        self._depth_lots = sum(row.lots for row in holders if row.lots > 0) * self._makers.depth_ppm // _PPM
         self._open(holders)
 
     def run(self, progress: Callable[[int, int], None]) -> str:
@@ -199,7 +208,8 @@ class CrashMarket:
         """Both sides leave before either comes back: a new bid may be above an old ask."""
         for account in self._gone:
             self._run(CancelMany(subaccount=account, instrument=_PERP))
-        refill = self._depth_lots * moment.depth_ppm // _PPM * REFILL_PPM * self._path.step_s
+        refill_ppm = -(-_PPM // self._makers.refill_s)
+        refill = self._depth_lots * moment.depth_ppm // _PPM * refill_ppm * self._path.step_s
         for account, gone in self._gone.items():
             self._gone[account] = max(0, gone - refill)
             self._ladder(account, moment)

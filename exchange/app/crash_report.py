@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from exchange.app.crash_market import DEPTH_PPM, FUND_PPM, REFILL_PPM, CrashMarket
+from exchange.app.crash_market import FUND_PPM, CrashMarket, MakerPlan
 from exchange.app.crash_path import CrashPath
 from exchange.app.crash_tally import CrashCosts
 from exchange.engine.config import LiquidationRules
@@ -57,15 +57,21 @@ _ROWS: Final = (
 
 
 def run_engine(
-    name: str, path: CrashPath, *, accounts: int, seed: int, progress: Callable[[int, int], None]
+    name: str,
+    path: CrashPath,
+    *,
+    accounts: int,
+    seed: int,
+    makers: MakerPlan,
+    progress: Callable[[int, int], None],
 ) -> CrashRun:
     """Walk the path with one engine."""
-    market = CrashMarket(path, ENGINES[name], accounts=accounts, seed=seed)
+    market = CrashMarket(path, ENGINES[name], accounts=accounts, seed=seed, makers=makers)
     digest = market.run(progress)
     return CrashRun(name, market.tally.costs, digest)
 
 
-def path_lines(path: CrashPath) -> list[str]:
+def path_lines(path: CrashPath, makers: MakerPlan) -> list[str]:
     """Every point with what of it is published, and the assumptions of the market."""
     lines = [path.title, "index of BTC (price / time):"]
     lines += [
@@ -77,8 +83,8 @@ def path_lines(path: CrashPath) -> list[str]:
     return [
         *lines,
         (
-            f"assumed: depth within 1 % is {DEPTH_PPM / 10**4:g} % of the long open interest a side before the crash"
-            f" and comes back at {REFILL_PPM / 10**4:.2f} % a second; the fund is {FUND_PPM / 10**4:g} % of it;"
+            f"assumed: depth within 1 % is {makers.depth_ppm / 10**4:g} % of the long open interest a side before the"
+            f" crash and comes back within {makers.refill_s} s; the fund is {FUND_PPM / 10**4:g} % of it;"
             " nobody adds money or closes by himself"
         ),
     ]

@@ -19,24 +19,32 @@ def add_verbs(verbs: Any) -> None:
     crash.add_argument("--engine", default="fixed,adaptive", metavar="NAMES", help="fixed, adaptive or both (default)")
     crash.add_argument("--accounts", type=int, default=200, metavar="N", help="accounts with positions (default 200)")
     crash.add_argument("--seed", type=int, default=1, metavar="S", help="draws accounts and noise (default 1)")
+    crash.add_argument("--depth", type=int, default=5, metavar="P", help="makers' depth within 1 %% (default 5)")
+    crash.add_argument("--refill", type=int, default=60, metavar="S", help="seconds until it is back (default 60)")
     crash.add_argument("--sources", action="store_true", help="first print every point of the path and its source")
     crash.set_defaults(run=_crash)
 
 
 def _crash(parsed: argparse.Namespace) -> int:
     # The engine and its compiled parts: other verbs do not need them.
+    from exchange.app.crash_market import MakerPlan  # noqa: PLC0415
     from exchange.app.crash_path import load_path  # noqa: PLC0415
     from exchange.app.crash_report import compare_lines, path_lines, run_engine, table_lines  # noqa: PLC0415
 
     engines = _engines(parsed.engine)
-    _check_accounts(parsed.accounts)
+    _check("--accounts", parsed.accounts, 10, _ACCOUNTS_MAX)
+    _check("--depth", parsed.depth, 1, 1_000)
+    _check("--refill", parsed.refill, 1, 3_600)
+    makers = MakerPlan(depth_ppm=parsed.depth * 10_000, refill_s=parsed.refill)
     path = load_path(parsed.path)
     if parsed.sources:
-        _write(path_lines(path))
+        _write(path_lines(path, makers))
+    title = f"{path.title}; {parsed.accounts} accounts, seed {parsed.seed}, depth {parsed.depth} % in {parsed.refill} s"
     runs = [
-        run_engine(name, path, accounts=parsed.accounts, seed=parsed.seed, progress=_progress(name)) for name in engines
+        run_engine(name, path, accounts=parsed.accounts, seed=parsed.seed, makers=makers, progress=_progress(name))
+        for name in engines
     ]
-    _write([f"{path.title}; {parsed.accounts} accounts, seed {parsed.seed}", *table_lines(runs), *compare_lines(runs)])
+    _write([title, *table_lines(runs), *compare_lines(runs)])
     return 0
 
 
@@ -50,11 +58,11 @@ def _engines(text: str) -> list[str]:
     return names
 
 
-def _check_accounts(count: int) -> None:
+def _check(option: str, value: int, least: int, most: int) -> None:
     from exchange.app.failures import Failure  # noqa: PLC0415 - as above
 
-    if not 10 <= count <= _ACCOUNTS_MAX:
-        raise Failure(f"--accounts {count}: choose from 10 to {_ACCOUNTS_MAX}")
+    if not least <= value <= most:
+        raise Failure(f"{option} {value}: choose from {least} to {most}")
 
 
 def _progress(name: str) -> Callable[[int, int], None]:

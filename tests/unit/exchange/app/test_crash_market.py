@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from exchange.app.crash_market import CrashMarket, draw_holders
+from exchange.app.crash_market import CrashMarket, MakerPlan, draw_holders
 from exchange.app.crash_path import path_of
 from exchange.app.crash_report import ENGINES
 from exchange.domain.ids import FUND_ACCOUNT
@@ -69,6 +69,15 @@ def test_figures_agree_with_the_accounts(engine):
     fees_e6 = state.accounts[FUND_ACCOUNT].ledger_cash_e6 + costs.fund_e6
     assert fees_e6 >= costs.fee_e6
     assert 0 <= costs.equity_after_e6 < costs.equity_before_e6
+
+
+def test_a_deeper_book_sells_more_and_shares_less():
+    """The plan of the makers is an assumption one can turn."""
+    deep = CrashMarket(PATH, ENGINES["fixed"], accounts=40, seed=1, makers=MakerPlan(depth_ppm=500_000, refill_s=10))
+    deep.run(lambda *_: None)
+    thin = crashed("fixed")[0].tally.costs
+    assert deep.tally.costs.book_lots > thin.book_lots
+    assert deep.tally.costs.shared_lots < thin.shared_lots
 
 
 def test_progress_is_told_each_minute():

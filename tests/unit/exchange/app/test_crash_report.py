@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.app import crash_report
+from exchange.app.crash_market import MakerPlan
 from exchange.app.crash_path import load_path
 from exchange.app.crash_report import CrashRun, compare_lines, path_lines, table_lines
 from exchange.app.crash_tally import CrashCosts
@@ -19,6 +20,8 @@ COSTS = CrashCosts(fund_e6=3_000_000, haircut_e6=2_000_000, owed_e6=1_000_000, l
         (["--path", "2022-11-08"], "2020-03-12, 2025-10-10"),
         (["--path", "2025-10-10", "--engine", "clever"], "choose from fixed, adaptive"),
         (["--path", "2025-10-10", "--accounts", "9"], "10 to 5000"),
+        (["--path", "2025-10-10", "--depth", "0"], "1 to 1000"),
+        (["--path", "2025-10-10", "--refill", "3601"], "1 to 3600"),
     ],
 )
 def test_a_wrong_choice_is_one_line_with_the_right_ones(arguments, words, capsys):
@@ -84,6 +87,7 @@ def test_the_fixed_engine_is_section_10_as_it_stands():
 
 def test_sources_of_a_path_say_what_is_published():
     """Each point on a line of its own, and the market's assumptions at the end."""
-    lines = path_lines(load_path("2025-10-10"))
+    lines = path_lines(load_path("2025-10-10"), MakerPlan(refill_s=7))
     assert sum("published" in line for line in lines) >= 5
     assert "assumed" in lines[-1]
+    assert "within 7 s" in lines[-1]
