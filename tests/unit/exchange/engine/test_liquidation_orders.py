@@ -55,6 +55,16 @@ def test_no_more_than_half_of_the_depth_goes_in_a_step() -> None:
     assert second.quantity_lots == 25
 
 
+def test_an_order_of_the_engines_own_is_nobodys_and_lives_for_a_second() -> None:
+    """No signer, no nonce; in both kinds of step."""
+    for config in (WIDE, adaptive()):
+        world = long_one(config=config)
+        world.place(4, BUY, 581_000, 5_000)
+        (order,) = of(fall(world), OrderAccepted)
+        assert (order.nonce, order.signer) == (0, bytes(20))
+        assert order.expiry_s == world.now_ns // SECOND_NS + 1
+
+
 def test_a_large_position_goes_at_once_where_the_book_is_deep() -> None:
     """Beyond 100,000 USDC the fixed rule takes a fifth each second; depth is what bounds this one."""
     world = calm(long_one(10_000, deposit=30_000 * E6, config=adaptive()))
