@@ -8,7 +8,8 @@ from exchange.app.failures import Failure
 from exchange.app.keys import deployer_key, operator_key, watcher_key
 from exchange.app.layout import DataDirectory
 from exchange.app.venue import venue_of
-from exchange.feeds.catalogue import demo_catalogue, underlying_number
+from exchange.domain.underlyings import underlying_number
+from exchange.feeds.catalogue import demo_catalogue
 from exchange.risk.parameters import StandardParameters
 from exchange.wire.venue import VenueInfo
 from settlement.onchain.answers import AssetRow

@@ -56,7 +56,7 @@ def _follow(disk: Disk, seq: int, state: State, follower: "_Follower") -> Recomp
     for item in _history(disk, state):
         for assembled in follower.take(state, item):
             batch = build_batch(follower.ledger, assembled.input)
-            follower.ledger.check(assembled.input.opening.rows)
+            follower.ledger.check(assembled.input.opening.ending)
             if batch.seq == seq:
                 return RecomputedBatch(
                     batch, assembled.first_sequence, assembled.last_sequence, dict(state.instruments)

@@ -1,16 +1,19 @@
 """Committed events in, batch inputs out: a pure fold over the event stream.
 
 The engine decides where a batch ends (BatchClosed), so what is in batch n follows from the journal alone and two
-readers of the same events build the same batch. The fold needs four things from the past: the units of instruments,
-the digests of orders that may still fill, the values of the last oracle round, and what the open batch holds so far;
-`dump` and `load` carry them over a restart.
+readers of the same events build the same batch. The fold needs five things from the past: the units of instruments,
+the digests of orders that may still fill, the values of the last oracle round, the latest prices, and what the open
+batch holds so far; `dump` and `load` carry them over a restart. A batch with a withdrawal begins with a round that has
+marks, so that its approval can be judged on chain. A round's time is that of the engine's last oracle round: what
+funding accrued fits the time between two of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
+from exchange.bridge.round_prices import PriceFold, RoundPrices, SavedPrices
 from exchange.domain.commands import ChainRequestKind, Side
 from exchange.domain.events import (
     BatchClosed,
@@ -24,16 +27,20 @@ from exchange.domain.events import (
 )
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
+from exchange.domain.rounds import ExpirySettled, FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
+from exchange.domain.underlyings import underlying_number
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.caps import PERP_BIT
-from settlement.protocol.oracle import MarkRow, OracleVector
+from settlement.protocol.linear_bounds import ListedTerms
+from settlement.protocol.oracle import NO_ROUND, MarkRow, OracleVector
 from settlement.protocol.orders import OrderKind, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 4
+_FORMAT: Final = 5
+_E3: Final = 10**3
+_SECOND_NS: Final = 1_000_000_000
 
 
 class BadEvents(ValueError):
@@ -46,6 +53,13 @@ class AssembledBatch(msgspec.Struct, frozen=True, kw_only=True):
     input: BatchInput
     first_sequence: int
     last_sequence: int
+    round_s: int = 0
+    """Time of the round that it begins with (Unix seconds)."""
+    before: OracleVector = NO_ROUND
+    """Round of the batch before."""
+    before_s: int = 0
+    terms: Mapping[int, ListedTerms] = {}
+    """What disputes need of the instruments that the fold saw listed."""
 
 
 class _FillRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -75,6 +89,14 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     touched: list[int]
     round: int
     named: list[tuple[int, int]]
+    named_prices: RoundPrices
+    named_s: int
+    asked_prices: RoundPrices | None
+    set_prices: RoundPrices
+    set_s: int
+    settlements: list[tuple[tuple[int, int], int]]
+    named_settlements: list[tuple[tuple[int, int], int]]
+    prices: SavedPrices
 
 
 class BatchAssembler:
@@ -93,6 +115,14 @@ class BatchAssembler:
         self._touched: list[int] = []
         self._round = 0
         self._named: dict[int, int] = {}
+        self._named_prices = RoundPrices()
+        self._named_s = 0
+        self._asked_prices: RoundPrices | None = None
+        self._set_prices = RoundPrices()
+        self._set_s = 0
+        self._settlements: dict[tuple[int, int], int] = {}
+        self._named_settlements: dict[tuple[int, int], int] = {}
+        self._prices = PriceFold()
 
     @classmethod
     def resume(
@@ -108,7 +138,7 @@ class BatchAssembler:
         """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given.
 
         `vector`: value per lot by instrument as of the last oracle round. Rounds are counted from here, so their
-        numbers are not those of the chain.
+        numbers are not those of the chain, and they have prices of what is listed and priced from here on.
         """
         assembler = cls()
         assembler.sequence = sequence
@@ -131,7 +161,9 @@ class BatchAssembler:
             raise BadEvents(f"events of sequence {item.sequence} come after those of {self.sequence}")
         call = b""
         for event in item.events:
-            if isinstance(event, Trade):
+            if isinstance(event, OracleRoundSet):
+                self._begin_round(event, item.timestamp_ns)
+            elif isinstance(event, Trade):
                 self._fills.append(self._fill(event))
             elif isinstance(event, MassQuoted):
                 call = event.digest
@@ -144,7 +176,8 @@ class BatchAssembler:
         self.sequence = item.sequence
 
     def _note(self, event: Event) -> None:
-        """What fills will need: digests of orders, units of instruments; and requests."""
+        """What fills will need: digests of orders, units of instruments; requests with the prices of their time."""
+        self._prices.note(event)
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
         elif isinstance(event, OrderClosed):
@@ -154,13 +187,22 @@ class BatchAssembler:
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
-        elif isinstance(event, OracleRoundSet):
-            self._vector = {row.instrument: row.index_e12 for row in event.funding}
+            if event.kind is ChainRequestKind.WITHDRAW:
+                # The engine closes a batch with requests before it takes other prices.
+                self._asked_prices = self._prices.prices()
+        elif isinstance(event, ExpirySettled):
+            key = underlying_number(event.underlying), event.expiry_s
+            self._settlements[key] = event.price_e9 // _E3
         elif isinstance(event, InstrumentSettled):
             self._vector[event.instrument] = event.value_e12
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
+
+    def _begin_round(self, event: OracleRoundSet, timestamp_ns: int) -> None:
+        self._vector = {row.instrument: row.index_e12 for row in event.funding}
+        self._settlements = {}
+        self._set_prices, self._set_s = self._prices.prices().without_marks(), timestamp_ns // _SECOND_NS
 
     def _take_quote(self, order: int, digest: bytes) -> None:
         self._refs[order] = quote_ref(digest, order & 0xFF)
@@ -185,6 +227,14 @@ class BatchAssembler:
                 self._touched,
                 self._round,
                 sorted(self._named.items()),
+                self._named_prices,
+                self._named_s,
+                self._asked_prices,
+                self._set_prices,
+                self._set_s,
+                sorted(self._settlements.items()),
+                sorted(self._named_settlements.items()),
+                self._prices.dump(),
             )
         )
 
@@ -209,20 +259,30 @@ class BatchAssembler:
         assembler._touched = list(state.touched)
         assembler._round = state.round
         assembler._named = dict(state.named)
+        assembler._named_prices, assembler._named_s = state.named_prices, state.named_s
+        assembler._asked_prices = state.asked_prices
+        assembler._set_prices, assembler._set_s = state.set_prices, state.set_s
+        assembler._settlements = dict(state.settlements)
+        assembler._named_settlements = dict(state.named_settlements)
+        assembler._prices = PriceFold.load(state.prices)
         return assembler
 
-    def _opening(self) -> OracleVector:
-        """The values that the batch begins with; a round has the next number when a batch begins with others."""
-        if self._vector != self._named:
+    def _opening(self, match_from_s: int) -> OracleVector:
+        """The values that the batch begins with; a round has the next number when a batch begins with others.
+
+        Where nobody withdraws and no value changed, the prices of the round before do as well.
+        """
+        asked, self._asked_prices = self._asked_prices, None
+        if self._vector != self._named or (asked is not None and asked != self._named_prices):
+            time_s = max(self._named_s, self._set_s or match_from_s)
+            self._named_prices = (asked or self._set_prices).after(self._named_prices, time_s - self._named_s + 1)
+            self._named, self._named_s = dict(self._vector), time_s
+            self._named_settlements = dict(self._settlements)
             self._round += 1
-            self._named = dict(self._vector)
-        return OracleVector(
-            round_number=self._round,
-            rows={
-                number: MarkRow(fund_index=value) if number & PERP_BIT else MarkRow(payoff_e12=value)
-                for number, value in self._named.items()
-            },
-        )
+        return self._named_vector()
+
+    def _named_vector(self) -> OracleVector:
+        return _vector_of(self._round, self._named, self._named_prices, self._named_settlements)
 
     def _fill(self, trade: Trade) -> Fill:
         try:
@@ -252,6 +312,7 @@ class BatchAssembler:
                 f"batch {event.batch} with {event.fill_count} fills was closed; "
                 f"expected batch {self.next_batch} with {len(self._fills)}"
             )
+        before, before_s = self._named_vector(), self._named_s
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
         touched, self._touched = self._touched, []
@@ -268,11 +329,29 @@ class BatchAssembler:
                 request_up_to=event.request_up_to,
                 fee_e6=event.fee_e6,
                 touched=touched,
-                opening=self._opening(),
+                opening=self._opening(event.match_from_s),
             ),
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,
+            round_s=self._named_s,
+            before=before,
+            before_s=before_s,
+            terms=self._prices.terms(),
         )
+
+
+def _vector_of(
+    number: int, values: Mapping[int, int], prices: RoundPrices, settlements: Mapping[tuple[int, int], int]
+) -> OracleVector:
+    """A value is a perpetual's funding index, or the payoff of an option, whose mark does not count any more."""
+    rows = {instrument: MarkRow(mark_e6=mark_e6) for instrument, mark_e6 in prices.marks}
+    for instrument, value in values.items():
+        if instrument & PERP_BIT:
+            mark_e6 = rows[instrument].mark_e6 if instrument in rows else 0
+            rows[instrument] = MarkRow(mark_e6=mark_e6, fund_index=value)
+        else:
+            rows[instrument] = MarkRow(payoff_e12=value)
+    return OracleVector(round_number=number, rows=rows, index_e6=dict(prices.indexes), settlement_e6=dict(settlements))
 
 
 def _request(applied: RequestApplied) -> ChainRequest:

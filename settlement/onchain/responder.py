@@ -2,7 +2,8 @@
 
 Theory of operation. Whoever challenges puts up a bond and the clock starts: no answer, and the operator is slashed. All
 that is open is read from the chain: the Challenged events, how each stands, how far the parts of an answer have come.
-So there is nothing to lose in a crash. An instrument that was never listed is listed when the first answer needs it.
+So there is nothing to lose in a crash. An instrument is listed when it was traded for the first time, answer or not:
+who holds it can prove a wrongly refused withdrawal (F5) only with its terms on chain.
 The calls go through the poster (`settlement.onchain.errands`), which owns the key's nonces.
 """
 
@@ -57,6 +58,15 @@ class Responder:
         self._failed: dict[bytes, str] = {}
         self._assets: dict[bytes, AssetRow] = {}
         self._listed: set[int] = set()
+        self._traded: dict[int, Errand] = {}
+
+    def note(self, seq: int, leaves: Iterable[LeafEvidence]) -> None:
+        """Remember what batch `seq` traded: it is listed as soon as no answer is more urgent."""
+        for leaf in leaves:
+            number = leaf.fill.instrument
+            if number not in self._listed and number not in self._traded:
+                listing = encode_listing([(number, leaf.asset, leaf.sub_id)])
+                self._traded[number] = Errand(Purpose.LIST, seq, listing, number.to_bytes(4, "big"))
 
     @property
     def trouble(self) -> str:
@@ -81,11 +91,14 @@ class Responder:
                 continue
             if errand is not None:
                 return errand
-        return None
+        return self._listing()
 
     def refused(self, errand: Errand, reason: str) -> None:
-        """Remember why the contract would not take it; it is tried again after the others."""
-        self._fail(errand.subject, reason)
+        """Remember why the contract would not take it; an answer is tried again after the others, a listing is not."""
+        if self._traded.pop(int.from_bytes(errand.subject, "big"), None) is None:
+            self._fail(errand.subject, reason)
+        else:
+            _logger.error("an instrument of batch %d cannot be listed: %s", errand.seq, reason)
 
     def holds(self, seq: int) -> bool:
         """Tell whether a challenge of batch `seq` is open."""
@@ -95,6 +108,16 @@ class Responder:
         if self._failed.get(id_) != reason:
             self._failed[id_] = reason
             _logger.error("challenge 0x%s is not answered: %s", id_.hex(), reason)
+
+    def _listing(self) -> Errand | None:
+        """Return the call that lists what was traded and is not listed yet, the instrument traded first."""
+        while self._traded:
+            number, errand = next(iter(self._traded.items()))
+            if not any(self._reader.view("instrument(uint32)", ["bytes32"], number)):
+                return errand
+            self._listed.add(number)
+            del self._traded[number]
+        return None
 
     def _scan(self, head: BlockRef) -> None:
         """Read the events of new blocks, and of those that a reorganization may have put in place of known ones."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["LARGE_CAP", "MAJOR", "BoundTerms", "high_e6", "low_e6", "worth_e6"]
+__all__ = ["LARGE_CAP", "LONG_OPTION_HIGH_E6", "MAJOR", "BoundTerms", "ListedTerms", "high_e6", "low_e6", "worth_e6"]
 
 LARGE_CAP: Final = 1
 MAJOR: Final = 2
@@ -25,7 +25,7 @@ _HIGH_PPM: Final = {LARGE_CAP: 250_000, MAJOR: 420_000}
 """The highest initial bracket and a quarter more."""
 _SHORT_HIGH_PPM: Final = 200_000
 """Of the index and of the mark of a short option."""
-_LONG_OPTION_E6: Final = 1
+LONG_OPTION_HIGH_E6: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,17 @@ class BoundTerms:
     is_perpetual: bool
     lot_e18: int
     factor_class: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedTerms:
+    """What disputes need of a listed instrument; strike in 1e-8 USDC and expiry in s are 0 for a perpetual."""
+
+    bounds: BoundTerms
+    underlying: int
+    is_call: bool = False
+    strike_e8: int = 0
+    expiry_s: int = 0
 
 
 def high_e6(terms: BoundTerms, lots: int, mark_e6: int, index_e6: int) -> int:
@@ -47,7 +58,7 @@ def high_e6(terms: BoundTerms, lots: int, mark_e6: int, index_e6: int) -> int:
     if terms.is_perpetual:
         return _ceil(size * (mark_e6 + 1) * _HIGH_PPM.get(terms.factor_class, _PPM), _PPM)
     if lots > 0:
-        return _LONG_OPTION_E6
+        return LONG_OPTION_HIGH_E6
     underlying_e6 = _ceil(size * terms.lot_e18 * (index_e6 + 1), _E18)
     return _ceil((underlying_e6 + size * (mark_e6 + 1)) * _SHORT_HIGH_PPM, _PPM)
 

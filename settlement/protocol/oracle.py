@@ -65,6 +65,11 @@ class OracleVector:
     index_e6: Mapping[int, int] = field(default_factory=dict)
     settlement_e6: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
+    @property
+    def ending(self) -> frozenset[int]:
+        """Instruments that become cash with this round."""
+        return frozenset(instrument for instrument, row in self.rows.items() if row.is_settled)
+
     def encode(self) -> bytes:
         """Return the canonical bytes; BadVector when a row does not fit."""
         if len(self.rows) + len(self.index_e6) + len(self.settlement_e6) > MAX_ORACLE_ROWS:

@@ -1,5 +1,6 @@
 """Calls and events of the contract that the watcher uses; signatures as in `settlement/contracts/src/interfaces`."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from eth_abi.abi import encode
@@ -13,11 +14,14 @@ __all__ = [
     "CHALLENGED",
     "CHUNK_BYTES",
     "FINALIZED",
+    "INSTRUMENT_LISTED",
     "NO_FRAUD",
     "ORACLE_POSTED",
     "ZERO_HEADER",
     "PostedHeader",
     "accuse",
+    "accuse_of_bound",
+    "accuse_of_refusal",
     "accuse_staged",
     "ask",
     "challenge_id",
@@ -30,6 +34,8 @@ BATCH_REVERTED: Final = keccak256(b"BatchReverted(uint64,uint64,uint16)")
 FINALIZED: Final = keccak256(b"Finalized(uint64,uint64,uint96)")
 ORACLE_POSTED: Final = keccak256(b"OraclePosted(uint64,uint40,bytes32)")
 CHALLENGED: Final = keccak256(b"Challenged(bytes32,uint64,uint32,address,uint40)")
+_SPEC: Final = "(address,uint96,bool,bool,uint32,uint40,uint64,uint128,uint64,uint8)"
+INSTRUMENT_LISTED: Final = keccak256(f"InstrumentListed(uint32,{_SPEC})".encode())
 NO_FRAUD: Final = keccak256(b"NoFraud()")[:4]
 CHUNK_BYTES: Final = 24_575
 _HEADER: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
@@ -64,6 +70,25 @@ def accuse(seq: int, previous: PostedHeader, header: PostedHeader, proof: bytes)
 def accuse_staged(seq: int, previous: PostedHeader, header: PostedHeader, nonce: int) -> bytes:
     """Calldata that proves a wrong root with bytes staged before."""
     return encode_call(f"proveWrongRootStaged(uint64,{_HEADER},{_HEADER},uint256)", seq, previous, header, nonce)
+
+
+def accuse_of_bound(
+    seq: int,
+    previous: PostedHeader,
+    header: PostedHeader,
+    proof: tuple[bytes, bytes, int, object, int, bytes, bytes],
+) -> bytes:
+    """Calldata that proves a broken bound (F4): both vectors, instrument, spec, holder with leaf and siblings."""
+    call = f"proveOracleBound(uint64,{_HEADER},{_HEADER},(bytes,bytes,uint32,{_SPEC},uint32,bytes,bytes))"
+    return encode_call(call, seq, previous, header, proof)
+
+
+def accuse_of_refusal(
+    seq: int, previous: PostedHeader, header: PostedHeader, proof: tuple[int, bytes, bytes, bytes, Sequence[object]]
+) -> bytes:
+    """Calldata that proves a wrong refusal (F5): request, vector, leaf, path and specs."""
+    call = f"proveWrongRefusal(uint64,{_HEADER},{_HEADER},(uint64,bytes,bytes,bytes,{_SPEC}[]))"
+    return encode_call(call, seq, previous, header, proof)
 
 
 def stage(nonce: int, chunk: bytes) -> bytes:

@@ -1,14 +1,15 @@
 """Rebuilds every balance from calldata, compares roots, and sends the proofs and questions that follow.
 
 Theory of operation. Events of the contract are taken in order of their blocks. Every `BatchPosted` is replayed on the
-accounts behind the batch before it: another root than the posted one is proven wrong at once (F1). Where somebody knows
-what an account should have gained (`ExpectedDeltas`: its owner, or the journal), a batch that says otherwise is asked
-for the account's signatures (F2), and slashed when no answer comes in time. A revert takes the accounts back. Nothing
-but accounts and questions is remembered; how a question stands is read from the chain.
+accounts behind the batch before it: another root than the posted one is proven wrong at once (F1), and so are a round
+that says what none may say after the one before (F4) and a withdrawal that was refused although the account could cover
+it (F5). Where somebody knows what an account should have gained (`ExpectedDeltas`: its owner, or the journal), a batch
+that says otherwise is asked for the account's signatures (F2), and slashed when no answer comes in time. A revert takes
+the accounts back. Nothing but accounts and questions is remembered; how a question stands is read from the chain.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,7 +22,9 @@ from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
 from settlement.watch.history import History, Step
 from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
+from settlement.watch.refusals import Refusal, Terms, read_index_prices, read_terms, wrong_refusals
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
+from settlement.watch.rounds import BrokenBound, WatchedRound, broken_bounds
 
 __all__ = ["AccountDelta", "ExpectedDeltas", "Watcher", "WatcherWrong"]
 
@@ -126,6 +129,9 @@ class Watcher:
                 self._expected.forget(number)
         elif kind == calls.ORACLE_POSTED:
             self.history.vectors[number] = self._read_vector(number, log.tx_hash)
+            self.history.round_times[number] = int.from_bytes(log.data[:32], "big")
+        elif kind == calls.INSTRUMENT_LISTED:
+            self.history.listings[number] = log.data
         elif kind == calls.CHALLENGED:
             seq, account = (int.from_bytes(topic, "big") for topic in log.topics[2:4])
             self.history.questions[log.topics[1]] = (seq, account)
@@ -161,11 +167,20 @@ class Watcher:
         except Fraud as fraud:
             self._accuse(seq, header, call.data, str(fraud))
             return
+        terms = {number: read_terms(listing) for number, listing in self.history.listings.items()}
+        broken = self._broken(opening.oracle_round, word.oracle_round, terms)
+        refused = self._refused(word.oracle_round, opening.request_up_to + 1, requests, data, terms)
         self.history.take(header, call.data, after, collateral_e6)
         if self.history.tree.root != call.new_root:
             found = self.history.tree.root
             self.history.drop_from(seq)
             self._accuse(seq, header, call.data, f"root 0x{call.new_root.hex()} instead of 0x{found.hex()}")
+        elif broken is not None:
+            self.history.drop_from(seq)
+            self._accuse_of_bound(seq, header, broken)
+        elif refused is not None:
+            self.history.drop_from(seq)
+            self._accuse_of_refusal(seq, header, refused)
 
     def _request(self, number: int) -> QueuedRequest:
         account, kind, amount_e6, _, _ = self._reader.view("request(uint64)", _REQUEST_FIELDS, number)
@@ -189,10 +204,14 @@ class Watcher:
     def _accuse(self, seq: int, header: calls.PostedHeader, data: bytes, reason: str) -> None:
         """Prove batch `seq` wrong on the accounts before it. Later batches stand on it and need no proof."""
         self._say(f"batch {seq} is fraudulent ({reason}): sending the proof")
-        previous = self.history.header_of(seq - 1)
         proof = self._proof(data, read_word(header.h).oracle_round)
+        previous = self.history.header_of(seq - 1)
+        self._prove(seq, reason, lambda: self._send_proof(seq, previous, header, proof))
+
+    def _prove(self, seq: int, reason: str, send: Callable[[], object]) -> None:
+        """Send a proof against batch `seq`; nothing behind it is looked at until it fell."""
         try:
-            self._send_proof(seq, previous, header, proof)
+            send()
         except CallReverted as error:
             if error.data[:4] == calls.NO_FRAUD:
                 raise WatcherWrong(f"batch {seq} is honest to the contract, not to this watcher: {reason}") from error
@@ -224,6 +243,72 @@ class Watcher:
         in_tree = [index for index in (0, 1, *listed) if index < 1 << 20]
         return sizes + data + vector + leaves + self.history.tree.siblings(in_tree)
 
+    # F4
+
+    def _broken(self, before: int, after: int, terms: Mapping[int, Terms]) -> BrokenBound | None:
+        """Return the first bound that the round `after` breaks behind `before`, on the accounts before its batch."""
+        if before in {0, after}:
+            return None
+        return next(broken_bounds(self._round(before), self._round(after), terms, self.history.tree), None)
+
+    def _round(self, number: int) -> WatchedRound:
+        return WatchedRound(number, self.history.round_times[number], self.history.vectors[number])
+
+    def _accuse_of_bound(self, seq: int, header: calls.PostedHeader, broken: BrokenBound) -> None:
+        """Prove it with both vectors."""
+        self._say(f"batch {seq} is fraudulent ({broken.what}): sending the proof")
+        previous, tree = self.history.header_of(seq - 1), self.history.tree
+        proof = (
+            self.history.vectors[read_word(previous.h).oracle_round],
+            self.history.vectors[read_word(header.h).oracle_round],
+            broken.instrument,
+            broken.spec,
+            broken.holder,
+            leaf_bytes(tree.account(broken.holder)) if broken.holder else b"",
+            tree.siblings([broken.holder]) if broken.holder else b"",
+        )
+        calldata = calls.accuse_of_bound(seq, previous, header, proof)
+        self._prove(seq, broken.what, lambda: self._wallet.send(self._settlement, calldata))
+
+    # F5
+
+    def _refused(
+        self,
+        round_: int,
+        first_id: int,
+        requests: Sequence[QueuedRequest],
+        data: PostedData,
+        terms: Mapping[int, Terms],
+    ) -> Refusal | None:
+        """Return the first wrong refusal of a batch that is about to be taken."""
+        prices = read_index_prices(self.history.vectors[round_]) if round_ else {}
+        found = wrong_refusals(
+            self.history.tree,
+            first_id,
+            requests,
+            data.approved_e6,
+            self.history.collateral_e6,
+            self._marks(round_),
+            prices,
+            terms,
+        )
+        return next(found, None)
+
+    def _accuse_of_refusal(self, seq: int, header: calls.PostedHeader, refused: Refusal) -> None:
+        """Prove it on the accounts before the batch."""
+        reason = f"request {refused.id} of account {refused.account} was refused {refused.owed_e6} that were there"
+        self._say(f"batch {seq} is fraudulent ({reason}): sending the proof")
+        tree, round_ = self.history.tree, read_word(header.h).oracle_round
+        proof = (
+            refused.id,
+            self.history.vectors[round_] if round_ else b"",
+            leaf_bytes(tree.account(refused.account)),
+            tree.siblings([refused.account]),
+            refused.specs,
+        )
+        calldata = calls.accuse_of_refusal(seq, self.history.header_of(seq - 1), header, proof)
+        self._prove(seq, reason, lambda: self._wallet.send(self._settlement, calldata))
+
     # F2
 
     def _compare(self) -> None:
@@ -236,7 +321,7 @@ class Watcher:
             expected = self._expected.of_batch(step.seq)
             if expected is None:
                 return
-            if self._values(step) != self._expected.values_of_batch(step.seq):
+            if self._values(step) != _without_zero_indexes(self._expected.values_of_batch(step.seq) or {}):
                 self._say(f"batch {step.seq} begins with other values than expected: no proof of that exists on chain")
             for account in _differing(step, expected)[:_QUESTIONS_PER_BATCH]:
                 self._ask(step, account)
@@ -245,7 +330,9 @@ class Watcher:
     def _values(self, step: Step) -> dict[int, int]:
         """What step 2 of a batch took: payoffs of what ended, funding indexes of perpetuals."""
         rows = self._marks(read_word(step.header.h).oracle_round).items()
-        return {key: row.mark if row.is_settled else row.fund_index for key, row in rows if row.is_settled or key >> 31}
+        return _without_zero_indexes(
+            {key: row.mark if row.is_settled else row.fund_index for key, row in rows if row.is_settled or key >> 31}
+        )
 
     def _ask(self, step: Step, account: int) -> None:
         if calls.challenge_id(step.header, account) in self.history.questions:
@@ -281,6 +368,11 @@ class Watcher:
             self._wallet.send(self._settlement, calldata)
         except CallReverted as error:
             self._say(f"{what}: not taken by the contract: {error}")
+
+
+def _without_zero_indexes(values: Mapping[int, int]) -> dict[int, int]:
+    """A perpetual that never had a rate may stand in a round for its mark alone."""
+    return {key: value for key, value in values.items() if value or not key >> 31}
 
 
 def _differing(step: Step, expected: Mapping[int, AccountDelta]) -> list[int]:

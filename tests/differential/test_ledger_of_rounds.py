@@ -59,7 +59,7 @@ def settle(ledger: LedgerState, batch: BatchInput) -> None:
     )
     approvals = tuple(batch.approvals_e6)
     ledger.commit(apply_batch(ledger, header, BatchData(deltas, approvals), batch.requests, batch.opening))
-    ledger.check(batch.opening.rows)
+    ledger.check(batch.opening.ending)
 
 
 @pytest.mark.parametrize("seed", [3, 4])

@@ -1,0 +1,105 @@
+"""Refused withdrawals (F5) on the embedded chain: an honest refusal stands, a wrong one is proven by the watcher."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exchange.bridge import batcher
+from exchange.bridge.assembler import AssembledBatch, BatchAssembler
+from exchange.domain.packing import CommandEvents
+from exchange.domain.rounds import FundingRow, OracleRound
+from settlement.onchain.deploy import DeploymentSettings
+from settlement.onchain.funded_accounts import WATCHER_INDEX
+from tests.e2e.test_disputes import OPERATOR_BOND_E6, WINDOW_S, credit, reverted, watcher_of
+from tests.fakes.settled_market import SettledMarket
+from tests.unit.exchange.engine.world import CALL, E6, PERP
+
+ACCOUNTS = (2, 3, 4)
+FAR_TOO_MUCH_E6 = 10**9 * E6
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[SettledMarket]:
+    """Three accounts: 2 is long a perpetual, 3 short of it, 4 short a call that 2 holds."""
+    market = SettledMarket(tmp_path, DeploymentSettings(finality_window_s=WINDOW_S))
+    for account in ACCOUNTS:
+        market.fund(account)
+    market.take_requests()
+    market.trade(2, 3, 600_000, 50, PERP)
+    market.trade(2, 4, 1_500, 5, CALL)
+    market.settle()
+    market.run(OracleRound(round=1, funding=(FundingRow(PERP, 28_800_000),)))
+    market.prices()
+    market.work(steps=12)
+    yield market
+    market.close()
+
+
+def refuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on the operator's batches approve nothing."""
+    honest = BatchAssembler.take
+
+    def dishonest(assembler: BatchAssembler, item: CommandEvents) -> Iterator[AssembledBatch]:
+        for assembled in honest(assembler, item):
+            inputs = replace(assembled.input, approvals_e6=[0] * len(assembled.input.approvals_e6))
+            yield AssembledBatch(
+                input=inputs, first_sequence=assembled.first_sequence, last_sequence=assembled.last_sequence
+            )
+
+    monkeypatch.setattr(BatchAssembler, "take", dishonest)
+    monkeypatch.setattr(batcher, "check_disputes", lambda *_: None)
+
+
+def withdraw(market: SettledMarket, account: int, amount_e6: int) -> int:
+    """Queue a request, take it into a batch, post that; returns the request's number."""
+    index = market.user(account).request_withdraw(account, amount_e6).index
+    market.take_requests()
+    market.side.store(market.build(), 0)
+    market.work(steps=12)
+    return index
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_what_the_exchange_refuses_stands(exchange: SettledMarket, account: int) -> None:
+    """Long and short, with funding due: approved as far as it goes, and the watcher is silent."""
+    found: list[str] = []
+    watcher = watcher_of(exchange, found)
+    index = withdraw(exchange, account, FAR_TOO_MUCH_E6)
+    approved_e6 = exchange.contract.view("request(uint64)", ["uint32", "uint8", "uint64", "uint40", "uint104"], index)[
+        4
+    ]
+    assert 0 < approved_e6 >> 40 < FAR_TOO_MUCH_E6
+    assert watcher.step() == exchange.contract.head()
+    assert (found, reverted(exchange)) == ([], [])
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_a_solvent_account_is_not_refused(
+    exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch, account: int
+) -> None:
+    """F5 by itself: the batch falls, half of the bond is the watcher's."""
+    found: list[str] = []
+    watcher = watcher_of(exchange, found)
+    watcher.step()
+    refuse_everything(monkeypatch)
+    index = withdraw(exchange, account, 1_000 * E6)
+    seq = exchange.contract.head()
+    assert watcher.step() == seq - 1
+    assert watcher.step() == seq - 1
+    assert reverted(exchange) == [seq]
+    assert credit(exchange, WATCHER_INDEX) == OPERATOR_BOND_E6 // 2
+    reason = f"request {index} of account {account} was refused {1_000 * E6} that were there"
+    assert found == [f"batch {seq} is fraudulent ({reason}): sending the proof"]
+
+
+def test_a_watcher_that_starts_late_judges_the_same(exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings, rounds and accounts come from the chain alone."""
+    refuse_everything(monkeypatch)
+    withdraw(exchange, 3, 1_000 * E6)
+    seq = exchange.contract.head()
+    found: list[str] = []
+    watcher = watcher_of(exchange, found)
+    watcher.step()
+    assert reverted(exchange) == [seq]
