@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
+.PHONY: requirements risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -72,9 +72,9 @@ reset: setup ## clear the data directory
 
 test: dev ## every test that needs pip alone
 	$(PYTEST) -q -m "not needs_node and not needs_browser and not needs_redis and not risk_search and not dispute_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-	  --ignore=tests/fuzz --ignore=tests/sanitizers tests
+	  --ignore=tests/fuzz --ignore=tests/sanitizers --ignore=tests/requirements tests
 
-PARTS := lint types architecture risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
+PARTS := lint types architecture requirements risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -97,6 +97,9 @@ architecture: dev
 risk: judges ## how sharp the risk vectors are, QuantLib as a judge, long searches
 	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
 	  && echo "risk: green"
+
+requirements: dev ## P1 to P60 against a running exchange; `python -m tests.requirements` prints the table
+	@$(PYTEST) -q --timeout 300 -p no:benchmark tests/requirements && echo "requirements: green"
 
 disputes: dev ## random batches and forged ones against the contract on a chain in Python
 	@$(PYTEST) -q -m dispute_search --timeout 300 -p no:benchmark -n 2 tests/differential && echo "disputes: green"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_SHARED = ("conformance", "e2e", "ui")
+_SHARED = ("conformance", "e2e", "requirements", "ui")
 """Folders whose files share one exchange of a session fixture."""
-_FIRST = ("faults", "conformance", "e2e")
+_FIRST = ("faults", "conformance", "e2e", "requirements")
 """Folders whose tests start whole exchanges and mostly wait: begun first, so that the short ones fill the gaps."""
 
 

@@ -1,4 +1,7 @@
-"""The verb that watches a deployment: `offbook watch`."""
+"""The verb that watches a deployment: `offbook watch`.
+
+The watcher loads an Ethereum library, so it is imported by the verb that needs it: the other verbs start at once.
+"""
 
 import argparse
 import sys
@@ -8,7 +11,6 @@ from exchange.app.config import load_settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, lock_holder
 from exchange.app.link import stop_flag
-from exchange.app.watch_process import Watch
 from exchange.cli.run import add_data_option
 
 __all__ = ["add_verbs"]
@@ -29,6 +31,8 @@ def add_verbs(verbs: Any) -> None:
 
 def _watch(parsed: argparse.Namespace) -> int:
     """Exit code 1 when a fraud was found. One watcher per key and folder: `up` runs one itself."""
+    from exchange.app.watch_process import Watch  # noqa: PLC0415 - see above
+
     names = ("data", "port", "seed", "rpc_url")
     settings = load_settings({name: getattr(parsed, name) for name in names})
     directory = DataDirectory(settings.data.resolve())

@@ -119,6 +119,32 @@ class OffbookClient(ConditionalOrders):
         params = await self.signed_params(instrument, direction, amount, price, options)
         return await self._orders("private/order", params)
 
+    async def order_quote(
+        self, instrument: str, direction: str, amount: Number, price: Number | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """What `order` would do with the same arguments, and whether it would be taken; nothing is signed or placed."""
+        market, is_buy = self.market(instrument), direction == "buy"
+        worst = options.pop("worst_price", None) if price is None else price
+        ticks = await self._price_ticks(market, is_buy=is_buy, price=worst, trigger=None)
+        terms = {
+            "instrument_name": instrument,
+            "direction": direction,
+            "amount": market.instrument.quantity_text(market.quantity_lots(amount)),
+            "limit_price": market.instrument.price_text(ticks),
+            "order_type": "market" if price is None else "limit",
+        }
+        quote: dict[str, Any] = await self.request("private/order_quote", self.own(**terms | options))
+        return quote
+
+    async def simulate(self, changes: dict[str, Number] | None = None) -> dict[str, Any]:
+        """Margin of the subaccount if it held so much more (or less) of each instrument, bought at the mark.
+
+        `inputs` of the result has every number it was computed from: `exchange.client.margin.margin_of` gives the same.
+        """
+        rows = [{"instrument_name": name, "amount": str(amount)} for name, amount in (changes or {}).items()]
+        result: dict[str, Any] = await self.request("private/simulate", self.own(simulated_position_changes=rows))
+        return result
+
     async def replace(
         self, order_id: str, instrument: str, direction: str, amount: Number, price: Number, **options: Any
     ) -> dict[str, Any]:

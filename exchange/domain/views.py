@@ -1,8 +1,10 @@
 """What may be read: questions to the exchange and frozen answers. A question changes nothing, nobody journals it."""
 
+from typing import Any
+
 import msgspec
 
-from exchange.domain.commands import MarkRow, OrderFlag, Side, TimeInForce, Trigger
+from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
@@ -27,9 +29,13 @@ __all__ = [
     "OrderView",
     "Output",
     "PositionView",
+    "PreviewOrder",
+    "PreviewView",
     "PricesView",
     "Query",
     "SessionKeyView",
+    "SimulateAccount",
+    "SimulationView",
     "SummaryView",
     "WalletView",
 ]
@@ -88,6 +94,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Paid (< 0) or received since the position was opened."""
     pending_funding_e6: int = 0
     """Due since the last oracle round that charged it, rounded down; equity counts it already."""
+    liquidation_ticks: int = 0
+    """Of a perpetual: where the account falls below maintenance if only this price moves; 0: nowhere."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +181,41 @@ class MmpGroupView(msgspec.Struct, frozen=True, kw_only=True):
     thaw_ns: int
 
 
+class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order would do to the book and to its account as they stand; margins as the pre-trade check has them."""
+
+    code: ResultCode
+    """First failing code, OK when it would be taken; with another the account stays as it is."""
+    status: OrderStatus
+    fills: tuple[tuple[int, int], ...]
+    """(price_ticks, lots) by price, best first."""
+    fee_e6: int
+    """Rounded up for each price; the real one is rounded for each resting order that is met."""
+    realized_pnl_e6: int
+    """Of what the fills close, fees left out, rounded down."""
+    margin_e6: int
+    """Initial margin left after the worst fill of everything open, before the order; rounded down."""
+    margin_after_e6: int
+    liquidation_ticks: int = 0
+    """Of a perpetual, after the fills; 0: nowhere."""
+
+
+class SimulationView(msgspec.Struct, frozen=True, kw_only=True):
+    """The positions of an account with hypothetical changes, and what Standard Margin says of them."""
+
+    portfolio: dict[str, Any]
+    """`exchange.risk.standard.Portfolio` as plain data: every number that the result depends on, with `parameters`."""
+    parameters: dict[str, Any]
+    """`exchange.risk.parameters.StandardParameters` as plain data."""
+    pending_funding_e18: int
+    """Funding that is due, in 1e-18 USDC; part of equity, and no part of the portfolio's cash."""
+    open_orders_requirement_e6: int
+    """Of the orders that are really open, against the positions that are really held."""
+    equity_e6: int
+    initial_requirement_e6: int
+    maintenance_requirement_e6: int
+
+
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     """The state in numbers, for status lines, hashes and the bridge's start."""
 
@@ -237,6 +280,22 @@ class GetBook(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     levels: int = 20
 
 
+class PreviewOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> PreviewView | None (unknown subaccount). What `place` would do now; names, nonce, signature do not count."""
+
+    place: Place
+
+
+class SimulateAccount(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> SimulationView | None (unknown subaccount). KeyError for an instrument without a mark.
+
+    `changes`: (instrument, signed lots, price_ticks) bought or sold at that price without fees, 0 ticks: at the mark.
+    """
+
+    subaccount: int
+    changes: tuple[tuple[int, int, int], ...] = ()
+
+
 class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> tuple[Instrument, ...] by ascending id: what is listed, or instead what was taken off the list."""
 
@@ -265,6 +324,8 @@ Query = (
     | GetMmpGroups
     | GetWallet
     | GetBook
+    | PreviewOrder
+    | SimulateAccount
     | GetInstruments
     | GetExpiries
     | GetPrices
@@ -277,6 +338,8 @@ Answer = (
     | tuple[MmpGroupView, ...]
     | WalletView
     | BookView
+    | PreviewView
+    | SimulationView
     | tuple[Instrument, ...]
     | tuple[ExpiryView, ...]
     | PricesView

@@ -18,22 +18,29 @@ from exchange.engine.state import State
 from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options_worst, perpetual_worst
 from exchange.risk.standard import E12
 
-__all__ = ["Change", "group_margin", "invalidate", "is_affordable", "note_lots", "worst_margin_e18"]
+__all__ = ["Change", "group_margin", "invalidate", "is_affordable", "margin_after_e18", "note_lots", "worst_margin_e18"]
 
 _PPM: Final = 10**6
 
 
 class Change:
-    """A hypothesis about one instrument: an order of `lots` that rests, or that has filled completely at its limit."""
+    """A hypothesis about one instrument: so many lots have filled, so many more rest at `price_ticks`."""
 
-    __slots__ = ("filled", "instrument", "lots", "price_ticks", "side")
+    __slots__ = ("filled_lots", "instrument", "price_ticks", "resting_lots", "side")
 
-    def __init__(self, instrument: int, side: Side, *, lots: int, price_ticks: int, filled: bool) -> None:
+    def __init__(
+        self, instrument: int, side: Side, *, filled_lots: int = 0, resting_lots: int = 0, price_ticks: int = 0
+    ) -> None:
         self.instrument = instrument
         self.side = side
-        self.lots = lots
+        self.filled_lots = filled_lots
+        self.resting_lots = resting_lots
         self.price_ticks = price_ticks
-        self.filled = filled
+
+    @property
+    def delta_lots(self) -> int:
+        """What the fills add to the position."""
+        return self.filled_lots if self.side is Side.BUY else -self.filled_lots
 
 
 def invalidate(state: State, subaccount: int, instrument: int) -> None:
@@ -69,7 +76,7 @@ def is_affordable(state: State, place: Place, price_ticks: int) -> bool:
     others = _others_e18(state, account, key)
     if int(place.flags) & REDUCE_ONLY:
         return _is_fill_affordable(state, account, place, min(lots, abs(position)), others)
-    rests = Change(place.instrument, place.side, lots=lots, price_ticks=price_ticks, filled=False)
+    rests = Change(place.instrument, place.side, resting_lots=lots, price_ticks=price_ticks)
     if others + group_margin(state, account, key, rests) >= 0:
         return True
     if not _is_strict_reduction(state, place, position):
@@ -82,6 +89,12 @@ def worst_margin_e18(state: State, account: Account) -> int:
     return _others_e18(state, account, None)
 
 
+def margin_after_e18(state: State, account: Account, change: Change, *, paid_e6: int) -> int:
+    """As `worst_margin_e18`, with `change` and `paid_e6` of cash less (what its fills cost, fees included)."""
+    key = state.group_of[change.instrument]
+    return _others_e18(state, account, key) + group_margin(state, account, key, change) - paid_e6 * E12
+
+
 def group_margin(state: State, account: Account, key: GroupKey, change: Change | None = None) -> int:
     """Signed worst-fill initial margin of one group in 1e-18 USDC, cash left out, under a hypothesis."""
     if len(key) == 1:
@@ -92,7 +105,7 @@ def group_margin(state: State, account: Account, key: GroupKey, change: Change |
 def _is_fill_affordable(state: State, account: Account, place: Place, lots: int, others: int | None) -> bool:
     """Whether a complete fill leaves margin (`others` given) or at least does not lower it."""
     key = state.group_of[place.instrument]
-    filled = Change(place.instrument, place.side, lots=lots, price_ticks=place.price_ticks, filled=True)
+    filled = Change(place.instrument, place.side, filled_lots=lots)
     instrument = state.instruments[place.instrument]
     signed = lots if place.side is Side.BUY else -lots
     paid = instrument.notional_e6(price_ticks=place.price_ticks, quantity_lots=signed) * E12
@@ -138,12 +151,10 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
     position, buys, sells = account.lots(number), exposure.buy_lots, exposure.sell_lots
     loss = _total_loss_e18(state, account, instrument, exposure)
     if change is not None:
-        signed = change.lots if change.side is Side.BUY else -change.lots
-        if change.filled:
-            position += signed
-        else:
-            buys, sells = (buys + change.lots, sells) if signed > 0 else (buys, sells + change.lots)
-            loss += _loss_e18(state, instrument, change.side, change.price_ticks, change.lots)
+        position += change.delta_lots
+        is_buy, lots = change.side is Side.BUY, change.resting_lots
+        buys, sells = (buys + lots, sells) if is_buy else (buys, sells + lots)
+        loss += _loss_e18(state, instrument, change.side, change.price_ticks, lots)
     mark_e9 = state.prices.marks[number].mark_e9
     lot_e9 = instrument.lot_e9
     worst = perpetual_worst(
@@ -182,14 +193,12 @@ def _option_row(state: State, account: Account, number: int, change: Change | No
     position, buys, sells = account.lots(number), exposure.buy_lots, exposure.sell_lots
     tick_lots = exposure.buy_tick_lots
     if change is not None:
-        is_buy = change.side is Side.BUY
-        if change.filled:
-            position += change.lots if is_buy else -change.lots
-        elif is_buy:
-            buys += change.lots
-            tick_lots += change.lots * change.price_ticks
+        position += change.delta_lots
+        if change.side is Side.BUY:
+            buys += change.resting_lots
+            tick_lots += change.resting_lots * change.price_ticks
         else:
-            sells += change.lots
+            sells += change.resting_lots
     return OptionExposure(
         strike_e9=instrument.strike_e9,
         is_call=instrument.kind is InstrumentKind.CALL,

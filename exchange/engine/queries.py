@@ -27,15 +27,20 @@ from exchange.domain.views import (
     OrderView,
     Output,
     PositionView,
+    PreviewOrder,
     PricesView,
     Query,
     SessionKeyView,
+    SimulateAccount,
     SummaryView,
     WalletView,
 )
 from exchange.engine.funding import pending_e18
+from exchange.engine.liquidation_prices import liquidation_ticks_after, maintenance_margin_e18
 from exchange.engine.orders import find_order
+from exchange.engine.previews import preview_order
 from exchange.engine.records import Account, Expiry, MmpGroup, Order
+from exchange.engine.simulations import simulate_account
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
@@ -62,6 +67,10 @@ def answer(state: State, query: Query) -> Answer:
             return tuple(_group_view(group) for _, group in sorted(groups.items()))
         case GetWallet():
             return _wallet_view(state, query.owner)
+        case PreviewOrder():
+            return preview_order(state, query.place)
+        case SimulateAccount():
+            return simulate_account(state, query)
         case _:
             return _answer_market(state, query)
 
@@ -197,13 +206,19 @@ def _account_view(state: State, account: Account) -> AccountView:
         initial_requirement_e6=value.requirement.initial_e6,
         maintenance_requirement_e6=value.requirement.maintenance_e6,
         open_orders_requirement_e6=open_orders_requirement_e6(state, account),
-        positions=tuple(_position_view(state, account, state.instruments[n]) for n in sorted(account.positions)),
+        positions=_position_views(state, account),
         account_seq=account.account_seq,
         opened_ns=account.opened_ns,
     )
 
 
-def _position_view(state: State, account: Account, instrument: Instrument) -> PositionView:
+def _position_views(state: State, account: Account) -> tuple[PositionView, ...]:
+    left_e18 = maintenance_margin_e18(state, account)
+    instruments = [state.instruments[number] for number in sorted(account.positions)]
+    return tuple(_position_view(state, account, instrument, left_e18) for instrument in instruments)
+
+
+def _position_view(state: State, account: Account, instrument: Instrument, left_e18: int) -> PositionView:
     number = instrument.instrument_id
     position = account.positions[number]
     requirement = position_requirement(state, account, instrument)
@@ -219,6 +234,7 @@ def _position_view(state: State, account: Account, instrument: Instrument) -> Po
         opened_ns=position.opened_ns,
         funding_e6=position.funding_e6,
         pending_funding_e6=floor_div(pending_e18(state, account, number), E12),
+        liquidation_ticks=liquidation_ticks_after(state, account, instrument, left_e18),
     )
 
 

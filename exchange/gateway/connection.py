@@ -78,12 +78,14 @@ class SocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        settings = self.gateway.settings
+        self._transport.set_write_buffer_limits(high=settings.dirty_bytes, low=settings.clean_bytes)
         self._connections.add(self)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else "local"
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.gateway.settings.send_buffer_bytes)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
 
     def data_received(self, data: bytes) -> None:
         """Parse one read; what it asks is answered in the next tick."""
@@ -133,9 +135,7 @@ class SocketConnection(asyncio.Protocol):
         self._unanswered -= 1
         self.gateway.count_reply(call)
         self._queue_reply(text_frame(frame))
-        if self._is_paused and self._unanswered <= self.gateway.settings.resume_at and self._transport is not None:
-            self._is_paused = False
-            self._transport.resume_reading()
+        self._resume_when_drained()
 
     def refuse(self, frame: bytes) -> None:
         """Queue the reply to a frame that became no call."""
@@ -280,9 +280,16 @@ class SocketConnection(asyncio.Protocol):
         self.gateway.intake.put(self.lane, message)
 
     def _pause_when_full(self) -> None:
-        if not self._is_paused and self._unanswered > self.gateway.settings.pause_at and self._transport is not None:
+        is_full = self._is_lagging or self._unanswered > self.gateway.settings.pause_at
+        if is_full and not self._is_paused and self._transport is not None and not self._transport.is_closing():
             self._is_paused = True
             self._transport.pause_reading()
+
+    def _resume_when_drained(self) -> None:
+        is_drained = not self._is_lagging and self._unanswered <= self.gateway.settings.resume_at
+        if is_drained and self._is_paused and self._transport is not None and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _queue_reply(self, frame: bytes) -> None:
         if self.is_open:
@@ -311,7 +318,11 @@ class SocketConnection(asyncio.Protocol):
             transport.write(data)
 
     def _check_lag(self) -> None:
-        """Conflate a reader above 64 KiB, close it above 1 MiB or after 10 s (gateway.md 6)."""
+        """Conflate a reader above 64 KiB, close it above 1 MiB or after 10 s (gateway.md 6).
+
+        Meanwhile nothing more is read from it and its requests wait, cancels excepted: what it asks for itself is
+        bounded by what it takes, so a burst of requests is slowed down and not punished.
+        """
         transport, settings = self._transport, self.gateway.settings
         if transport is None or transport.is_closing() or not self.is_open:
             return
@@ -319,6 +330,8 @@ class SocketConnection(asyncio.Protocol):
         if size > settings.dirty_bytes:
             if not self._is_lagging:
                 self._is_lagging, self._lag_began = True, self._loop.time()
+                self.lane.is_slow = True
+                self._pause_when_full()
                 self._loop.call_later(settings.close_after_s, self._check_lag)
             elif size > settings.close_bytes or self._loop.time() - self._lag_began >= settings.close_after_s:
                 self.gateway.slow_closed_count += 1
@@ -326,6 +339,8 @@ class SocketConnection(asyncio.Protocol):
                 transport.abort()
         elif self._is_lagging and size <= settings.clean_bytes:
             self._is_lagging = False
+            self._resume_when_drained()
+            self.gateway.intake.speed_up(self.lane)
 
     def _write_protocol_output(self) -> None:
         transport = self._transport

@@ -14,6 +14,7 @@ from exchange.gateway.intake import Unverified, Work
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.order_methods import OrderMethods
 from exchange.gateway.owner_actions import OwnerActions
+from exchange.gateway.preview_methods import PreviewMethods
 from exchange.gateway.public_methods import PublicMethods
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
@@ -40,6 +41,7 @@ class Dispatcher(Work):
             **self.orders.handlers(),
             **AccountMethods(core).handlers(),
             **MmpMethods(core).handlers(),
+            **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
             "public/login": self._login,
             "private/logout": self._logout,

@@ -8,7 +8,7 @@ beyond; results of one connection are used in the order of arrival.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from exchange.gateway.calls import Call, Client
 from exchange.gateway.order_checks import CheckedOrder
@@ -41,9 +41,12 @@ class Unverified:
 
 
 class Lane:
-    """Requests of one client in their order. `blocks` > 0 while a login is on its way."""
+    """Requests of one client in their order. `blocks` > 0 while a login is on its way.
 
-    __slots__ = ("blocks", "client", "inbox", "is_closed", "is_queued", "plain_waiting", "waiting")
+    `is_slow` while the client takes its answers too slowly: then only cancels go on.
+    """
+
+    __slots__ = ("blocks", "client", "inbox", "is_closed", "is_queued", "is_slow", "plain_waiting", "waiting")
 
     def __init__(self, client: Client) -> None:
         """Start empty."""
@@ -54,6 +57,7 @@ class Lane:
         self.blocks = 0
         self.is_queued = False
         self.is_closed = False
+        self.is_slow = False
 
 
 class Work:
@@ -88,10 +92,7 @@ class Intake:
     def put(self, lane: Lane, item: bytes | Call) -> None:
         """Queue a frame or a ready call for the next tick."""
         lane.inbox.append(item)
-        if not lane.is_queued:
-            lane.is_queued = True
-            self._ready.append(lane)
-        self._schedule()
+        self._queue(lane)
 
     def resume(self, lane: Lane) -> None:
         """Go on with what waited in `lane`."""
@@ -103,6 +104,17 @@ class Intake:
             elif not item.removed:
                 self._hold_or_finish(lane, item)
         self._send_to_pool()
+
+    def speed_up(self, lane: Lane) -> None:
+        """Go on with a lane whose client has caught up, as much in a tick as if its requests had just come."""
+        lane.is_slow = False
+        if any(isinstance(item, Unverified) for item in lane.waiting):
+            self.resume(lane)
+            return
+        lane.inbox.extendleft(cast("Call", item) for item in reversed(lane.waiting))
+        lane.waiting.clear()
+        lane.plain_waiting = 0
+        self._queue(lane)
 
     def close(self, lane: Lane) -> None:
         """Drop everything of a closed connection that has no sequence yet."""
@@ -127,6 +139,12 @@ class Intake:
             item.call.fail(WireError(11003, {"reason": "cancelled_before_admission"}))
         self.removed_count += len(found)
         return len(found)
+
+    def _queue(self, lane: Lane) -> None:
+        if not lane.is_queued:
+            lane.is_queued = True
+            self._ready.append(lane)
+        self._schedule()
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -154,7 +172,7 @@ class Intake:
     def _feed(self, lane: Lane, call: Call) -> None:
         if lane.is_closed:
             return
-        if lane.blocks or (lane.waiting and not self._may_pass(lane, call)):
+        if lane.blocks or ((lane.waiting or lane.is_slow) and not self._may_pass(lane, call)):
             lane.waiting.append(call)
             lane.plain_waiting += 1
             return
@@ -172,7 +190,7 @@ class Intake:
     @staticmethod
     def _may_pass(lane: Lane, call: Call) -> bool:
         """A cancel overtakes; an order may be checked early when nothing but orders waits."""
-        return call.method.overtakes or (call.is_signed_order and not lane.plain_waiting)
+        return call.method.overtakes or (call.is_signed_order and not lane.plain_waiting and not lane.is_slow)
 
     def _verify(self, lane: Lane, item: Unverified) -> None:
         item.lane = lane

@@ -44,6 +44,7 @@ def position_object(view: PositionView, instrument: Instrument, prices: PricesVi
         initial_margin=format_e6(-view.initial_requirement_e6),
         maintenance_margin=format_e6(-view.maintenance_requirement_e6),
         leverage=_leverage(value_e6, view.initial_requirement_e6),
+        liquidation_price=instrument.price_text(view.liquidation_ticks) if view.liquidation_ticks else None,
         unrealized_pnl=format_e6(open_pnl_e6),
         unrealized_pnl_excl_fees=format_e6(open_pnl_e6),
         realized_pnl=format_e6(view.realized_pnl_e6 - view.fee_e6),

@@ -29,12 +29,15 @@ __all__ = [
     "NoParams",
     "OrderBookParams",
     "OrderParams",
+    "OrderQuoteParams",
     "Params",
+    "PositionChange",
     "ReplaceParams",
     "SelfTradeParams",
     "SessionKeyParams",
     "SetMmpParams",
     "SignedActionParams",
+    "SimulateParams",
     "SubaccountParams",
     "TickersParams",
     "WalletParams",
@@ -177,6 +180,20 @@ class SubaccountParams(Params):
     subaccount_id: int | None = None
 
 
+class PositionChange(msgspec.Struct, kw_only=True):
+    """A hypothetical purchase (amount > 0) or sale, at the mark or at `entry_price`."""
+
+    instrument_name: str
+    amount: Decimal
+    entry_price: Decimal | None = None
+
+
+class SimulateParams(SubaccountParams):
+    """private/simulate and get_margin."""
+
+    simulated_position_changes: list[PositionChange] | None = None
+
+
 class SignedActionParams(SubaccountParams):
     """Members of every signed action."""
 
@@ -219,6 +236,12 @@ class OrderParams(SignedActionParams):
     cancel_on_disconnect: bool | None = None
     self_trade_prevention: str | None = None
     display_amount: Decimal | None = None
+
+
+class OrderQuoteParams(OrderParams):
+    """private/order_quote: an order before it is signed."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("instrument_name", "subaccount_id", "direction", "limit_price", "amount")
 
 
 class CheckSignatureParams(OrderParams):

@@ -17,6 +17,7 @@ from settlement.protocol.keccak import keccak256
 
 __all__ = [
     "BATCH_POSTED",
+    "CLAIMED",
     "FINALIZE",
     "HEADER_TYPE",
     "POST",
@@ -38,6 +39,7 @@ POST: Final = "post(uint64,bytes32,bytes32,uint256,bytes)"
 HEADER_TYPE: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
 FINALIZE: Final = f"finalize(uint64,{HEADER_TYPE})"
 BATCH_POSTED: Final = keccak256(b"BatchPosted(uint64,bytes32,bytes32,bytes32,uint256)")
+CLAIMED: Final = keccak256(b"Claimed(uint64,uint32,address,uint64)")
 REQUESTED: Final = keccak256(b"Requested(uint64,uint32,uint8,uint64,address)")
 SESSION_KEY_SET: Final = keccak256(b"SessionKeySet(uint64,address,address,uint40,uint40,uint32,uint32[],bool)")
 

@@ -61,9 +61,10 @@ class Running:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)["result"]
 
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run another `offbook` verb on the same data directory."""
-        line = [str(OFFBOOK), *words, "--data", str(self.data), "--port", str(self.port)]
+    def command(self, *words: str, names_port: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run another `offbook` verb on the same data directory; some verbs know no port."""
+        line = [str(OFFBOOK), *words, "--data", str(self.data)]
+        line += ["--port", str(self.port)] if names_port else []
         return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=_environment())
 
 

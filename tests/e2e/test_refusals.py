@@ -94,6 +94,27 @@ def test_a_solvent_account_is_not_refused(
     assert found == [f"batch {seq} is fraudulent ({reason}): sending the proof"]
 
 
+def test_a_withdrawal_before_any_oracle_round_has_a_round_of_marks(tmp_path: Path) -> None:
+    """Its time is that of the batch; the engine's first round comes behind it."""
+    market = SettledMarket(tmp_path, DeploymentSettings(finality_window_s=WINDOW_S))
+    for account in ACCOUNTS:
+        market.fund(account)
+    market.take_requests()
+    market.trade(2, 3, 600_000, 50, PERP)
+    market.settle()
+    found: list[str] = []
+    withdraw(market, 3, FAR_TOO_MUCH_E6)
+    assert market.contract.view("oracleHead()", ["uint64"]) == 1
+    market.run(OracleRound(round=1, funding=(FundingRow(PERP, 28_800_000),)))
+    market.trade(2, 4, 600_000, 1, PERP)
+    market.settle()
+    market.work(steps=12)
+    assert market.contract.view("oracleHead()", ["uint64"]) == 2
+    assert watcher_of(market, found).step() == market.contract.head()
+    assert (found, reverted(market)) == ([], [])
+    market.close()
+
+
 def test_a_watcher_that_starts_late_judges_the_same(exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listings, rounds and accounts come from the chain alone."""
     refuse_everything(monkeypatch)

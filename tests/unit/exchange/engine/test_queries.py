@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchange.domain.commands import ChainRequestKind
+from exchange.domain.commands import ChainRequestKind, Side
 from exchange.domain.events import OrderAccepted
 from exchange.domain.views import (
     AccountView,
@@ -116,3 +116,38 @@ def test_market_answers() -> None:
     summary = answer(world.state, GetSummary(with_hash=True))
     assert isinstance(summary, SummaryView)
     assert (summary.state_hash, summary.open_order_count) == (state_hash(world.state), 2)
+
+
+@pytest.mark.parametrize(("side", "safer"), [(BUY, 1), (SELL, -1)])
+def test_the_liquidation_price_is_where_maintenance_ends(side: Side, safer: int) -> None:
+    """With the mark a dollar beyond it equity is below the requirement, a dollar before it is not."""
+    world = World().open(deposit=3_000 * E6)
+    world.deposit(4, 10**12)
+    world.run_cut()
+    world.place(4, Side(1 - side), 600_000, 1_000)
+    world.place(2, side, 600_000, 1_000)
+    ticks = held(world, 2).positions[0].liquidation_ticks
+    assert 0 < safer * (600_000 - ticks) < 40_000
+    dollars = ticks // 10
+    for perp, is_healthy in ((dollars + safer, True), (dollars - safer, False)):
+        world.prices(perp=perp)
+        view = held(world, 2)
+        assert (view.equity_e6 >= view.maintenance_requirement_e6) is is_healthy
+        assert abs(view.positions[0].liquidation_ticks - ticks) <= 1
+
+
+def test_an_option_and_a_position_in_no_danger_have_no_liquidation_price() -> None:
+    """Zero: options depend on more than one price, and rich accounts on none."""
+    world = World().open(deposit=10**13)
+    world.place(3, SELL, 1_500, 10, CALL)
+    world.place(2, BUY, 1_500, 10, CALL)
+    world.place(3, SELL, 600_000, 10)
+    world.place(2, BUY, 600_000, 10)
+    assert [row.liquidation_ticks for row in held(world, 2).positions] == [0, 0]
+
+
+def held(world: World, account: int) -> AccountView:
+    """The account as it is."""
+    view = answer(world.state, GetAccount(subaccount=account))
+    assert isinstance(view, AccountView)
+    return view

@@ -1,7 +1,6 @@
 """Hostile and slow clients: the connection lives where it can, the others notice nothing."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import struct
@@ -13,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from exchange.gateway.settings import GatewaySettings
-from tests.fakes.live_gateway import Client, Live, serve, until
+from tests.fakes.live_gateway import Client, Live, login_params, serve, until
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -238,6 +237,7 @@ def test_a_stalled_reader_is_conflated_then_closed() -> None:
             send_buffer_bytes=4 << 10,
             stream_interval_s=0.005,
             quiet_interval_s=0.005,
+            close_after_s=1.0,
         )
         async with serve(settings=settings) as live:
             one, two = live.exchange.traders[:2]
@@ -256,13 +256,7 @@ def test_a_stalled_reader_is_conflated_then_closed() -> None:
                 assert stalled.queued_bytes() < 64 << 10
                 data = await watcher.note(channel, lambda shown: len(shown["bids"]) == 40)
                 assert data["bids"][0][0] == "70039"
-                flood = b"".join(text(b'{"id":1,"method":"public/get_limits"}') for _ in range(100))
-                for _ in range(20):
-                    if stalled not in live.gateway.sockets:
-                        break
-                    with contextlib.suppress(ConnectionError):
-                        writer.write(flood)
-                    await asyncio.sleep(0.05)
+                await until(lambda: stalled not in live.gateway.sockets)
                 assert stalled not in live.gateway.sockets
                 assert live.gateway.slow_closed_count == 1
                 assert await watcher.call("public/get_time")
@@ -270,6 +264,37 @@ def test_a_stalled_reader_is_conflated_then_closed() -> None:
                 assert reader is not None
 
     run(story())
+
+
+def test_a_burst_of_requests_is_slowed_down_and_not_punished() -> None:
+    """Replies of a reader that is behind wait with it: its buffer stays bounded, cancels pass, and nothing is lost."""
+
+    async def story() -> None:
+        settings = GatewaySettings(
+            dirty_bytes=8 << 10, clean_bytes=1 << 10, close_bytes=64 << 10, send_buffer_bytes=4 << 10, frames_per_tick=4
+        )
+        async with serve(settings=settings) as live:
+            reader, writer = await raw_small_buffer(live)
+            trader = live.exchange.traders[0]
+            writer.write(_request(0, "public/login", login_params(trader)))
+            writer.write(b"".join(_request(number, "public/get_limits", {}) for number in range(1, 200)))
+            connection = next(iter(live.gateway.sockets))
+            await until(lambda: connection._is_lagging)
+            cancel_all = {"subaccount_id": trader.subaccount_id}
+            writer.write(_request(200, "private/cancel_all", cancel_all))
+            assert connection.queued_bytes() < 64 << 10
+            replies = [json.loads((await frame(reader))[1]) for _ in range(201)]
+            assert sorted(row["id"] for row in replies) == list(range(201))
+            assert all("result" in row for row in replies)
+            assert not connection._is_lagging
+            assert live.gateway.slow_closed_count == 0
+            writer.close()
+
+    run(story())
+
+
+def _request(number: int, method: str, params: dict[str, Any]) -> bytes:
+    return text(json.dumps({"id": number, "method": method, "params": params}).encode())
 
 
 async def raw_small_buffer(live: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
