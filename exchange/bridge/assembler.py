@@ -27,8 +27,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import ExpirySettled, FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
-from exchange.domain.underlyings import underlying_number
+from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.caps import PERP_BIT
 from settlement.protocol.linear_bounds import ListedTerms
@@ -39,7 +38,6 @@ from settlement.protocol.transition import ChainRequest, RequestKind
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
 _FORMAT: Final = 5
-_E3: Final = 10**3
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -190,11 +188,9 @@ class BatchAssembler:
             if event.kind is ChainRequestKind.WITHDRAW:
                 # The engine closes a batch with requests before it takes other prices.
                 self._asked_prices = self._prices.prices()
-        elif isinstance(event, ExpirySettled):
-            key = underlying_number(event.underlying), event.expiry_s
-            self._settlements[key] = event.price_e9 // _E3
         elif isinstance(event, InstrumentSettled):
             self._vector[event.instrument] = event.value_e12
+            self._settlements.update(self._prices.settlement(event))
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)

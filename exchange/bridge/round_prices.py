@@ -112,6 +112,11 @@ class PriceFold:
             tuple(sorted(indexes.items())),
         )
 
+    def settlement(self, event: InstrumentSettled) -> dict[tuple[int, int], int]:
+        """Return the settlement price behind a payoff by underlying and expiry, none for what was not seen listed."""
+        row = self._listed.get(event.instrument)
+        return {} if row is None else {(underlying_number(row.underlying), row.expiry_s): event.price_e9 // _E3}
+
     def dump(self) -> SavedPrices:
         """Everything that is remembered, canonical."""
         listings = [self._listed[number] for number in sorted(self._listed)]

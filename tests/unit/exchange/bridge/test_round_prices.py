@@ -76,6 +76,13 @@ def test_a_first_price_is_free() -> None:
     assert prices.after(RoundPrices(), 1) is prices
 
 
+def test_a_settlement_price_comes_with_each_payoff() -> None:
+    """Instruments of one expiry may be paid in several rounds: each has the price that its payoffs follow from."""
+    event = InstrumentSettled(instrument=CALL, price_e9=70_123_000_001_999, value_e12=1, position_count=0)
+    assert PriceFold().settlement(event) == {}
+    assert fold(marks={}).settlement(event) == {(BTC, EXPIRY_S): 70_123_000_001}
+
+
 def test_a_saved_fold_goes_on_the_same() -> None:
     """Listings, prices and what ended."""
     prices = fold(marks={PERP: 10**12, CALL: 10**12, PUT: 10**12})
