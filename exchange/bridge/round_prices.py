@@ -1,7 +1,7 @@
 """Prices as the vector of a round has them, folded from events: marks, index prices, settlement prices.
 
 What follows a round on chain is bounded (F4), and whoever publishes checks it first: an index price that went further
-than the bound is published at the bound, and then without marks, because nothing could be judged by them.
+than the bound is published at the bound, and then without the marks of options, whose margin depends on it.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from exchange.domain.instrument import InstrumentKind
 from exchange.domain.rounds import InstrumentDelisted, InstrumentSettled
 from exchange.domain.underlyings import underlying_number
 from exchange.risk.parameters import StandardParameters
-from settlement.protocol.caps import MAX_ORACLE_ROWS
+from settlement.protocol.caps import MAX_ORACLE_ROWS, PERP_BIT
 from settlement.protocol.linear_bounds import LARGE_CAP, MAJOR, BoundTerms, ListedTerms
 from settlement.protocol.oracle_bounds import bounded_price_e6
 
@@ -64,7 +64,7 @@ class RoundPrices(msgspec.Struct, frozen=True, array_like=True, gc=False):
             (number, bounded_price_e6(old.get(number, price_e6), price_e6, elapsed_s))
             for number, price_e6 in self.indexes
         )
-        return self if indexes == self.indexes else RoundPrices((), indexes)
+        return self if indexes == self.indexes else RoundPrices(_of_perpetuals(self.marks), indexes)
 
     def without_marks(self) -> "RoundPrices":
         """Return the index prices alone."""
@@ -102,15 +102,13 @@ class PriceFold:
             self._ended.discard(event.instrument)
 
     def prices(self) -> RoundPrices:
-        """Return the prices of now; no marks when they would not fit a vector."""
-        marks = sorted((self._marks_e9.keys() & self._listed.keys()) - self._ended)
+        """Return the prices of now; no marks of options when they would not fit a vector."""
+        numbers = sorted((self._marks_e9.keys() & self._listed.keys()) - self._ended)
+        marks = tuple((number, self._marks_e9[number] * self._listed[number].lot_e9 // _E12) for number in numbers)
         if len(marks) > _MOST_MARKS:
-            marks = []
+            marks = _of_perpetuals(marks)
         indexes = {underlying_number(name): index_e9 // _E3 for name, index_e9 in self._indexes_e9.items()}
-        return RoundPrices(
-            tuple((number, self._marks_e9[number] * self._listed[number].lot_e9 // _E12) for number in marks),
-            tuple(sorted(indexes.items())),
-        )
+        return RoundPrices(marks, tuple(sorted(indexes.items())))
 
     def settlement(self, event: InstrumentSettled) -> dict[tuple[int, int], int]:
         """Return the settlement price behind a payoff by underlying and expiry, none for what was not seen listed."""
@@ -133,3 +131,8 @@ class PriceFold:
         fold._listed = {listing.instrument: listing for listing in saved[0]}
         fold._marks_e9, fold._indexes_e9, fold._ended = dict(saved[1]), dict(saved[2]), set(saved[3])
         return fold
+
+
+def _of_perpetuals(marks: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """A withdrawal is not covered by a perpetual without a mark, so these always stand."""
+    return tuple(row for row in marks if row[0] & PERP_BIT)

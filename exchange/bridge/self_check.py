@@ -9,14 +9,15 @@ from itertools import chain
 from exchange.bridge.assembler import AssembledBatch, BadEvents
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.oracle_bounds import broken_bounds
-from settlement.protocol.refusal import wrong_refusals
+from settlement.protocol.refusal import over_approvals, wrong_refusals
 
 __all__ = ["check_disputes"]
 
 
 def check_disputes(ledger: LedgerState, assembled: AssembledBatch) -> None:
-    """Raise BadEvents when the batch, next on `ledger`, could be proven wrong by F4 or F5."""
-    found = next(chain(_rounds(ledger, assembled), _refusals(ledger, assembled)), None)
+    """Raise BadEvents when the batch, next on `ledger`, could be proven wrong by F3 (withdrawals), F4 or F5."""
+    checks = _rounds(ledger, assembled), _refusals(ledger, assembled), _approvals(ledger, assembled)
+    found = next(chain(*checks), None)
     if found is not None:
         raise BadEvents(f"batch {assembled.input.seq} would be slashed: {found}")
 
@@ -40,3 +41,9 @@ def _refusals(ledger: LedgerState, assembled: AssembledBatch) -> Iterator[str]:
         f"{row.owed_e6} more were there"
         for row in found
     )
+
+
+def _approvals(ledger: LedgerState, assembled: AssembledBatch) -> Iterator[str]:
+    batch = assembled.input
+    found = over_approvals(ledger.accounts, batch.requests, batch.approvals_e6, batch.opening)
+    return (f"request {row.index} of account {row.account} was approved without cover" for row in found)

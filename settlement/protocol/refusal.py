@@ -1,4 +1,4 @@
-"""Whether a withdrawal was wrongly refused (F5): what stays above `high` when the account is weighed at its round.
+"""Whether a withdrawal was wrongly refused (F5) or approved without cover (F3): an account weighed at its round.
 
 The state is the one in which the exchange decides: requests so far, funding and payoffs of the round that the batch
 begins with, the approved amount gone, no trade of the batch. `Refusals.sol` does the same on chain.
@@ -16,7 +16,7 @@ from settlement.protocol.positions import Positions, settle_positions
 from settlement.protocol.state_tree import Account
 from settlement.protocol.transition import ChainRequest, RequestKind
 
-__all__ = ["WrongRefusal", "excess_e6", "wrong_refusals"]
+__all__ = ["WrongRefusal", "cover_e6", "excess_e6", "over_approvals", "wrong_refusals"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,24 +58,65 @@ def wrong_refusals(
 
     `accounts` and `collateral_e6` are those before the batch, `approved_e6` has one amount per withdrawal.
     """
+    for request, paid_e6, moved_e6, left_e6 in _withdrawals(requests, approved_e6, collateral_e6):
+        if paid_e6 == request.amount_e6 or left_e6 <= 0:
+            continue
+        account = accounts.get(request.account, Account())
+        excess = excess_e6(account.cash_e6 + moved_e6, account.positions, opening, terms)
+        if excess is not None and excess > 0:
+            owed_e6 = min(excess, request.amount_e6 - paid_e6, left_e6)
+            yield WrongRefusal(request=request, approved_e6=paid_e6, owed_e6=owed_e6)
+
+
+def cover_e6(cash_e6: int, positions: Positions, opening: OracleVector) -> int | None:
+    """Return what covers a withdrawal at marks that favor the account: cash and perpetuals, or less with options.
+
+    Options count where the round has the marks of all of them. None when a perpetual has no mark: nothing covers then.
+    """
+    kept, gained_e6 = settle_positions(positions, opening)
+    total_e6, options_e6, is_known = cash_e6 + gained_e6, 0, True
+    for instrument, (lots, _) in kept.items():
+        mark_e6 = opening.rows[instrument].mark_e6 if instrument in opening.rows else None
+        if instrument & PERP_BIT and not mark_e6:
+            return None
+        value_e6 = lots * (mark_e6 or 0) + max(0, lots)
+        if instrument & PERP_BIT:
+            total_e6 += value_e6
+        else:
+            is_known &= mark_e6 is not None
+            options_e6 += value_e6
+    return min(total_e6, total_e6 + options_e6) if is_known else total_e6
+
+
+def over_approvals(
+    accounts: Mapping[int, Account],
+    requests: Sequence[ChainRequest],
+    approved_e6: Sequence[int],
+    opening: OracleVector,
+) -> Iterator[ChainRequest]:
+    """Yield every withdrawal of a batch that the contract would find approved without cover."""
+    for request, paid_e6, moved_e6, _ in _withdrawals(requests, approved_e6, 0):
+        account = accounts.get(request.account, Account())
+        cover = cover_e6(account.cash_e6 + moved_e6, account.positions, opening)
+        if paid_e6 and (cover is None or cover < 0):
+            yield request
+
+
+def _withdrawals(
+    requests: Sequence[ChainRequest], approved_e6: Sequence[int], collateral_e6: int
+) -> Iterator[tuple[ChainRequest, int, int, int]]:
+    """Yield each withdrawal, its approval, what its account was moved by up to it, and the collateral behind it."""
     moved: dict[int, int] = {}
     approvals = iter(approved_e6)
     for request in requests:
-        if request.kind is RequestKind.DEPOSIT:
-            paid_e6 = -request.amount_e6
-        elif request.kind is RequestKind.WITHDRAW:
-            paid_e6 = next(approvals)
-        else:
+        if request.kind not in {RequestKind.DEPOSIT, RequestKind.WITHDRAW}:
             continue
+        is_deposit = request.kind is RequestKind.DEPOSIT
+        paid_e6 = -request.amount_e6 if is_deposit else next(approvals)
         collateral_e6 -= paid_e6
         moved[request.account] = moved.get(request.account, 0) - paid_e6
-        if request.kind is not RequestKind.WITHDRAW or paid_e6 == request.amount_e6 or collateral_e6 <= 0:
-            continue
-        account = accounts.get(request.account, Account())
-        left_e6 = excess_e6(account.cash_e6 + moved[request.account], account.positions, opening, terms)
-        if left_e6 is not None and left_e6 > 0:
-            owed_e6 = min(left_e6, request.amount_e6 - paid_e6, collateral_e6)
-            yield WrongRefusal(request=request, approved_e6=paid_e6, owed_e6=owed_e6)
+        if not is_deposit:
+            yield request, paid_e6, moved[request.account], collateral_e6
 
 
 def _weigh(instrument: int, lots: int, opening: OracleVector, terms: Mapping[int, ListedTerms]) -> int | None:

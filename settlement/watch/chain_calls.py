@@ -17,11 +17,15 @@ __all__ = [
     "INSTRUMENT_LISTED",
     "NO_FRAUD",
     "ORACLE_POSTED",
+    "OVER_APPROVAL",
+    "REFUSAL",
     "ZERO_HEADER",
+    "BoundProof",
     "PostedHeader",
+    "WithdrawalProof",
     "accuse",
     "accuse_of_bound",
-    "accuse_of_refusal",
+    "accuse_of_withdrawal",
     "accuse_staged",
     "ask",
     "challenge_id",
@@ -36,6 +40,12 @@ ORACLE_POSTED: Final = keccak256(b"OraclePosted(uint64,uint40,bytes32)")
 CHALLENGED: Final = keccak256(b"Challenged(bytes32,uint64,uint32,address,uint40)")
 _SPEC: Final = "(address,uint96,bool,bool,uint32,uint40,uint64,uint128,uint64,uint8)"
 INSTRUMENT_LISTED: Final = keccak256(f"InstrumentListed(uint32,{_SPEC})".encode())
+REFUSAL: Final = "proveWrongRefusal"
+OVER_APPROVAL: Final = "proveOverApproval"
+BoundProof = tuple[bytes, bytes, int, object, int, bytes, bytes]
+"""Vectors before and after, instrument, spec, holder with leaf and siblings."""
+WithdrawalProof = tuple[int, bytes, bytes, bytes, Sequence[object]]
+"""Request, vector, leaf, siblings, specs."""
 NO_FRAUD: Final = keccak256(b"NoFraud()")[:4]
 CHUNK_BYTES: Final = 24_575
 _HEADER: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
@@ -76,18 +86,18 @@ def accuse_of_bound(
     seq: int,
     previous: PostedHeader,
     header: PostedHeader,
-    proof: tuple[bytes, bytes, int, object, int, bytes, bytes],
+    proof: BoundProof,
 ) -> bytes:
-    """Calldata that proves a broken bound (F4): both vectors, instrument, spec, holder with leaf and siblings."""
+    """Calldata that proves a broken bound (F4)."""
     call = f"proveOracleBound(uint64,{_HEADER},{_HEADER},(bytes,bytes,uint32,{_SPEC},uint32,bytes,bytes))"
     return encode_call(call, seq, previous, header, proof)
 
 
-def accuse_of_refusal(
-    seq: int, previous: PostedHeader, header: PostedHeader, proof: tuple[int, bytes, bytes, bytes, Sequence[object]]
+def accuse_of_withdrawal(
+    name: str, seq: int, previous: PostedHeader, header: PostedHeader, proof: WithdrawalProof
 ) -> bytes:
-    """Calldata that proves a wrong refusal (F5): request, vector, leaf, path and specs."""
-    call = f"proveWrongRefusal(uint64,{_HEADER},{_HEADER},(uint64,bytes,bytes,bytes,{_SPEC}[]))"
+    """Calldata that proves a wrong REFUSAL (F5) or an OVER_APPROVAL (F3)."""
+    call = f"{name}(uint64,{_HEADER},{_HEADER},(uint64,bytes,bytes,bytes,{_SPEC}[]))"
     return encode_call(call, seq, previous, header, proof)
 
 

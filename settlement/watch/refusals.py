@@ -1,4 +1,4 @@
-"""Refused withdrawals (F5) as the watcher reads them: an account at the round of its batch, and the proof of a refusal.
+"""Withdrawals as the watcher reads them: refused although they were covered (F5), approved although not (F3).
 
 The state is the one behind the request: what earlier requests of the batch brought, funding and payoffs of its round,
 the approved amount gone. A position whose terms, mark or index price is not on chain cannot be judged by anybody.
@@ -13,7 +13,16 @@ from eth_abi.abi import decode
 from settlement.watch.accounts import AccountTree, WatchedAccount
 from settlement.watch.replay import DEPOSIT, WITHDRAW, Marks, QueuedRequest, RoundRow
 
-__all__ = ["Refusal", "Terms", "read_index_prices", "read_terms", "terms_of", "wrong_refusals"]
+__all__ = [
+    "Refusal",
+    "Terms",
+    "is_overdrawn",
+    "over_approvals",
+    "read_index_prices",
+    "read_terms",
+    "terms_of",
+    "wrong_refusals",
+]
 
 _SPEC: Final = "(address,uint96,bool,bool,uint32,uint40,uint64,uint128,uint64,uint8)"
 _PERPETUAL: Final = 1 << 31
@@ -36,11 +45,11 @@ class Terms(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Request `id` of `account` that could have been approved for `owed_e6` more; the specs that its proof shows."""
+    """Request `id` of `account`, refused or approved for `amount_e6` too much; the specs that its proof shows."""
 
     id: int
     account: int
-    owed_e6: int
+    amount_e6: int
     specs: tuple[tuple[object, ...], ...]
 
 
@@ -137,3 +146,37 @@ def _short(lots: int, row: RoundRow, terms: Terms, prices: Mapping[int, int]) ->
     underlying_e6 = -(-size * terms.lot_e18 * (prices[terms.underlying] + 1) // 10**18)
     marked_e6 = size * (row.mark + 1)
     return marked_e6 - (-(underlying_e6 + marked_e6) * _SHORT_PPM // _MILLION)
+
+
+def over_approvals(
+    tree: AccountTree, first_id: int, requests: Sequence[QueuedRequest], approved_e6: Sequence[int], marks: Marks
+) -> Iterator[Refusal]:
+    """Yield approvals without cover, as (id, account, approved amount, no specs); arguments as of `wrong_refusals`."""
+    approvals = list(approved_e6)
+    brought: dict[int, int] = {}
+    for number, row in enumerate(requests, first_id):
+        paid_e6 = approvals.pop(0) if row.kind == WITHDRAW else 0
+        change_e6 = row.amount_e6 if row.kind == DEPOSIT else -paid_e6
+        brought[row.account] = brought.get(row.account, 0) + change_e6
+        if paid_e6 and is_overdrawn(tree.account(row.account), brought[row.account], marks):
+            yield Refusal(number, row.account, paid_e6, ())
+
+
+def is_overdrawn(account: WatchedAccount, brought_e6: int, marks: Marks) -> bool:
+    """Tell whether cash and perpetuals, or all of it, are below zero; every mark counts in the account's favor."""
+    cash_e6, options_e6, knows_options = account.cash_e6 + brought_e6, 0, True
+    for instrument, (lots, known_index) in account.positions.items():
+        row = marks.get(instrument)
+        if row is not None and instrument >= _PERPETUAL:
+            cash_e6 += -lots * (row.fund_index - known_index) // _MILLION
+        if row is not None and row.is_settled:
+            cash_e6 += lots * row.mark // _MILLION
+        elif instrument >= _PERPETUAL:
+            if row is None or row.mark == 0:
+                return True
+            cash_e6 += lots * (row.mark + (lots > 0))
+        elif row is None:
+            knows_options = False
+        else:
+            options_e6 += lots * (row.mark + (lots > 0))
+    return cash_e6 < 0 or (knows_options and cash_e6 + options_e6 < 0)

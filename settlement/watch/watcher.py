@@ -1,11 +1,12 @@
 """Rebuilds every balance from calldata, compares roots, and sends the proofs and questions that follow.
 
 Theory of operation. Events of the contract are taken in order of their blocks. Every `BatchPosted` is replayed on the
-accounts behind the batch before it: another root than the posted one is proven wrong at once (F1), and so are a round
-that says what none may say after the one before (F4) and a withdrawal that was refused although the account could cover
-it (F5). Where somebody knows what an account should have gained (`ExpectedDeltas`: its owner, or the journal), a batch
-that says otherwise is asked for the account's signatures (F2), and slashed when no answer comes in time. A revert takes
-the accounts back. Nothing but accounts and questions is remembered; how a question stands is read from the chain.
+accounts behind the batch before it: another root than the posted one is proven wrong at once (F1), and so is a round
+that says what none may say after the one before (F4), a withdrawal that was refused although the account could cover it
+(F5), or approved although it could not (F3). Where somebody knows what an account should have gained (`ExpectedDeltas`:
+its owner, or the journal), a batch that says otherwise is asked for the account's signatures (F2), and slashed when no
+answer comes in time. A revert takes the accounts back. Nothing but accounts and questions is remembered; how a question
+stands is read from the chain.
 """
 
 import logging
@@ -20,11 +21,10 @@ from settlement.onchain.wallet import Wallet
 from settlement.protocol.keccak import keccak256
 from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
+from settlement.watch.findings import first_finding
 from settlement.watch.history import History, Step
 from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
-from settlement.watch.refusals import Refusal, Terms, read_index_prices, read_terms, wrong_refusals
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
-from settlement.watch.rounds import BrokenBound, WatchedRound, broken_bounds
 
 __all__ = ["AccountDelta", "ExpectedDeltas", "Watcher", "WatcherWrong"]
 
@@ -149,7 +149,6 @@ class Watcher:
         tail = call.data[len(call.data) - 8 * len(withdrawals) :]
         approved_e6 = sum(int.from_bytes(tail[at : at + 8], "big") for at in range(0, len(tail), 8))
         received_e6 = sum(row.amount_e6 for row in requests if row.kind == DEPOSIT)
-        collateral_e6 = self.history.collateral_e6 + received_e6 - approved_e6
         header = calls.PostedHeader(
             previous.digest() if seq > 1 else bytes(32),
             self.history.tree.root,
@@ -159,28 +158,31 @@ class Watcher:
             call.h,
             block.timestamp_s,
             block.number,
-            collateral_e6,
+            self.history.collateral_e6 + received_e6 - approved_e6,
         )
+        self._judge(seq, header, call.data, requests)
+
+    def _judge(self, seq: int, header: calls.PostedHeader, raw: bytes, requests: Sequence[QueuedRequest]) -> None:
+        """Take a batch, or prove it wrong: what cannot be right, another root, what can be proven of a right root."""
+        previous, word = self.history.header_of(seq - 1), read_word(header.h)
         try:
-            data = read_data(call.data, len(withdrawals))
+            data = read_data(raw, sum(row.kind == WITHDRAW for row in requests))
             after = replay(self.history.tree, word, data, requests, self._marks(word.oracle_round))
         except Fraud as fraud:
-            self._accuse(seq, header, call.data, str(fraud))
+            self._accuse(seq, header, raw, str(fraud))
             return
-        terms = {number: read_terms(listing) for number, listing in self.history.listings.items()}
-        broken = self._broken(opening.oracle_round, word.oracle_round, terms)
-        refused = self._refused(word.oracle_round, opening.request_up_to + 1, requests, data, terms)
-        self.history.take(header, call.data, after, collateral_e6)
-        if self.history.tree.root != call.new_root:
-            found = self.history.tree.root
-            self.history.drop_from(seq)
-            self._accuse(seq, header, call.data, f"root 0x{call.new_root.hex()} instead of 0x{found.hex()}")
-        elif broken is not None:
-            self.history.drop_from(seq)
-            self._accuse_of_bound(seq, header, broken)
-        elif refused is not None:
-            self.history.drop_from(seq)
-            self._accuse_of_refusal(seq, header, refused)
+        finding = first_finding(self.history, read_word(previous.h), word, requests, data)
+        self.history.take(header, raw, after, header.collateral_e6)
+        found = self.history.tree.root
+        if found == header.new_root and finding is None:
+            return
+        self.history.drop_from(seq)
+        if found != header.new_root:
+            self._accuse(seq, header, raw, f"root 0x{header.new_root.hex()} instead of 0x{found.hex()}")
+        elif finding is not None:
+            self._say(f"batch {seq} is fraudulent ({finding.reason}): sending the proof")
+            calldata = finding.accuse(seq, previous, header)
+            self._prove(seq, finding.reason, lambda: self._wallet.send(self._settlement, calldata))
 
     def _request(self, number: int) -> QueuedRequest:
         account, kind, amount_e6, _, _ = self._reader.view("request(uint64)", _REQUEST_FIELDS, number)
@@ -242,72 +244,6 @@ class Watcher:
         sizes = b"".join(len(part).to_bytes(4, "big") for part in (data, vector, leaves))
         in_tree = [index for index in (0, 1, *listed) if index < 1 << 20]
         return sizes + data + vector + leaves + self.history.tree.siblings(in_tree)
-
-    # F4
-
-    def _broken(self, before: int, after: int, terms: Mapping[int, Terms]) -> BrokenBound | None:
-        """Return the first bound that the round `after` breaks behind `before`, on the accounts before its batch."""
-        if before in {0, after}:
-            return None
-        return next(broken_bounds(self._round(before), self._round(after), terms, self.history.tree), None)
-
-    def _round(self, number: int) -> WatchedRound:
-        return WatchedRound(number, self.history.round_times[number], self.history.vectors[number])
-
-    def _accuse_of_bound(self, seq: int, header: calls.PostedHeader, broken: BrokenBound) -> None:
-        """Prove it with both vectors."""
-        self._say(f"batch {seq} is fraudulent ({broken.what}): sending the proof")
-        previous, tree = self.history.header_of(seq - 1), self.history.tree
-        proof = (
-            self.history.vectors[read_word(previous.h).oracle_round],
-            self.history.vectors[read_word(header.h).oracle_round],
-            broken.instrument,
-            broken.spec,
-            broken.holder,
-            leaf_bytes(tree.account(broken.holder)) if broken.holder else b"",
-            tree.siblings([broken.holder]) if broken.holder else b"",
-        )
-        calldata = calls.accuse_of_bound(seq, previous, header, proof)
-        self._prove(seq, broken.what, lambda: self._wallet.send(self._settlement, calldata))
-
-    # F5
-
-    def _refused(
-        self,
-        round_: int,
-        first_id: int,
-        requests: Sequence[QueuedRequest],
-        data: PostedData,
-        terms: Mapping[int, Terms],
-    ) -> Refusal | None:
-        """Return the first wrong refusal of a batch that is about to be taken."""
-        prices = read_index_prices(self.history.vectors[round_]) if round_ else {}
-        found = wrong_refusals(
-            self.history.tree,
-            first_id,
-            requests,
-            data.approved_e6,
-            self.history.collateral_e6,
-            self._marks(round_),
-            prices,
-            terms,
-        )
-        return next(found, None)
-
-    def _accuse_of_refusal(self, seq: int, header: calls.PostedHeader, refused: Refusal) -> None:
-        """Prove it on the accounts before the batch."""
-        reason = f"request {refused.id} of account {refused.account} was refused {refused.owed_e6} that were there"
-        self._say(f"batch {seq} is fraudulent ({reason}): sending the proof")
-        tree, round_ = self.history.tree, read_word(header.h).oracle_round
-        proof = (
-            refused.id,
-            self.history.vectors[round_] if round_ else b"",
-            leaf_bytes(tree.account(refused.account)),
-            tree.siblings([refused.account]),
-            refused.specs,
-        )
-        calldata = calls.accuse_of_refusal(seq, self.history.header_of(seq - 1), header, proof)
-        self._prove(seq, reason, lambda: self._wallet.send(self._settlement, calldata))
 
     # F2
 

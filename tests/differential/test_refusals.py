@@ -1,4 +1,4 @@
-"""F5 three times over: contract, Python twin and watcher come to one verdict on each request of random batches."""
+"""F5 and F3 three times over: contract, twin and watcher come to one verdict on each request of random batches."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from web3 import Web3
 from settlement.protocol.linear_bounds import LARGE_CAP, MAJOR, BoundTerms, ListedTerms
 from settlement.protocol.netting import NetDeltas
 from settlement.protocol.oracle import MarkRow, OracleVector
-from settlement.protocol.refusal import WrongRefusal, excess_e6, wrong_refusals
+from settlement.protocol.refusal import WrongRefusal, cover_e6, excess_e6, over_approvals, wrong_refusals
 from settlement.protocol.state_tree import Account, leaf_preimage
 from settlement.protocol.transition import RequestKind
 from settlement.watch import refusals as watched
@@ -131,8 +131,8 @@ def step(world: DisputeWorld, deltas: NetDeltas, approved: Sequence[int]) -> Pos
     return posted
 
 
-def verdicts(world: DisputeWorld, posted: Posted, rows: dict[int, Listed]) -> dict[int, bytes]:
-    """Answer of the contract about each withdrawal of a batch, by request."""
+def verdicts(world: DisputeWorld, posted: Posted, rows: dict[int, Listed] | None) -> dict[int, bytes]:
+    """Answer of the contract about each withdrawal of a batch, by request; without specs about its approval."""
     answers = {}
     for request in world.requests:
         if request.kind is not RequestKind.WITHDRAW:
@@ -145,11 +145,13 @@ def verdicts(world: DisputeWorld, posted: Posted, rows: dict[int, Listed]) -> di
             if number not in settled and (number in PERPS or lots < 0)
         ]
         # the prover has no spec of what is not listed: any other must be refused
-        specs = [rows[number].spec if number in rows else rows[1].spec for number in named]
+        specs = [] if rows is None else [rows.get(number, rows[1]).spec for number in named]
         leaf = b"" if account.is_empty else leaf_preimage(account)
         path = b"".join(world.ledger.tree.multiproof([request.account]))
         proof = (request.index, world.opening.encode(), leaf, path, specs)
-        call = world.vault.functions.proveWrongRefusal(posted.seq, world.headers[posted.seq - 1], posted.header, proof)
+        calls = world.vault.functions
+        prove = calls.proveOverApproval if rows is None else calls.proveWrongRefusal
+        call = prove(posted.seq, world.headers[posted.seq - 1], posted.header, proof)
         answers[request.index] = world.refusal(call)
     return answers
 
@@ -171,7 +173,19 @@ def seen_by_the_watcher(world: DisputeWorld, approved: Sequence[int], rows: dict
         watched.read_index_prices(vector),
         {number: watched.terms_of(row.spec) for number, row in rows.items()},
     )
-    return {row.id: row.owed_e6 for row in found}
+    return {row.id: row.amount_e6 for row in found}
+
+
+def overdrawn_to_the_watcher(world: DisputeWorld, approved: Sequence[int]) -> set[int]:
+    """Requests approved without cover, from the watcher's own code."""
+    tree = AccountTree()
+    tree.change(
+        {index: WatchedAccount(row.owner, row.cash_e6, row.positions) for index, row in world.ledger.accounts.items()}
+    )
+    requests = [QueuedRequest(int(row.kind), row.account, row.amount_e6, row.owner) for row in world.requests]
+    marks = read_vector(world.opening.encode())
+    found = watched.over_approvals(tree, world.ledger.request_done + 1, requests, approved, marks)
+    return {row.id for row in found}
 
 
 def twin(world: DisputeWorld, approved: Sequence[int], terms: dict[int, ListedTerms]) -> list[WrongRefusal]:
@@ -204,6 +218,45 @@ def test_three_readings_of_a_refusal_agree(world: DisputeWorld) -> None:
         world.advance(posted, world.effect(deltas, approved))
     assert wrong >= 8
     assert honest >= 10
+
+
+def generous_approvals(world: DisputeWorld, rng: random.Random) -> list[int]:
+    """At what covers a withdrawal, a unit above, or far above."""
+    approved, moved, vault_e6 = [], dict.fromkeys(ACCOUNTS, 0), world.ledger.collateral_e6
+    for request in world.requests:
+        if request.kind is RequestKind.DEPOSIT:
+            moved[request.account] += request.amount_e6
+            vault_e6 += request.amount_e6
+        if request.kind is not RequestKind.WITHDRAW:
+            continue
+        account = world.ledger.account(request.account)
+        cover = cover_e6(account.cash_e6 + moved[request.account], account.positions, world.opening)
+        limit_e6 = rng.choice((max(0, cover or 0) + rng.choice((0, 0, 1)), 10**7))
+        approved.append(min(request.amount_e6, limit_e6, vault_e6))
+        moved[request.account] -= approved[-1]
+        vault_e6 -= approved[-1]
+    return approved
+
+
+def test_three_readings_of_an_approval_agree(world: DisputeWorld) -> None:
+    """What covers a withdrawal to the unit is honest, a unit more is not; a perpetual without a mark covers nothing."""
+    rng = random.Random(29)
+    wrong = honest = 0
+    for _ in range(BATCHES):
+        ask(world, rng)
+        world.publish(random_round(rng, world.opening.round_number + 1))
+        deltas, approved = small_deltas(rng, 0), generous_approvals(world, rng)
+        posted = step(world, deltas, approved)
+        accounts: dict[int, Account] = dict(world.ledger.accounts)
+        found = {row.index for row in over_approvals(accounts, world.requests, approved, world.opening)}
+        assert overdrawn_to_the_watcher(world, approved) == found
+        for (index, answer), paid in zip(verdicts(world, posted, None).items(), approved, strict=True):
+            assert answer == (b"" if index in found else NO_FRAUD), (index, paid)
+            wrong += index in found
+            honest += index not in found and paid > 0
+        world.advance(posted, world.effect(deltas, approved))
+    assert wrong >= 5
+    assert honest >= 5
 
 
 def test_gas_of_a_proof_at_the_cap(world: DisputeWorld) -> None:

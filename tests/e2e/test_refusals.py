@@ -1,4 +1,4 @@
-"""Refused withdrawals (F5) on the embedded chain: an honest refusal stands, a wrong one is proven by the watcher."""
+"""Withdrawals on the embedded chain: what is refused (F5) or approved (F3) wrongly is proven by the watcher."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,13 +37,13 @@ def exchange(tmp_path: Path) -> Iterator[SettledMarket]:
     market.close()
 
 
-def refuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on the operator's batches approve nothing."""
+def approve_always(monkeypatch: pytest.MonkeyPatch, amount_e6: int) -> None:
+    """From here on the operator's batches approve this much, whatever the exchange says."""
     honest = BatchAssembler.take
 
     def dishonest(assembler: BatchAssembler, item: CommandEvents) -> Iterator[AssembledBatch]:
         for assembled in honest(assembler, item):
-            inputs = replace(assembled.input, approvals_e6=[0] * len(assembled.input.approvals_e6))
+            inputs = replace(assembled.input, approvals_e6=[amount_e6] * len(assembled.input.approvals_e6))
             yield AssembledBatch(
                 input=inputs, first_sequence=assembled.first_sequence, last_sequence=assembled.last_sequence
             )
@@ -83,7 +83,7 @@ def test_a_solvent_account_is_not_refused(
     found: list[str] = []
     watcher = watcher_of(exchange, found)
     watcher.step()
-    refuse_everything(monkeypatch)
+    approve_always(monkeypatch, 0)
     index = withdraw(exchange, account, 1_000 * E6)
     seq = exchange.contract.head()
     assert watcher.step() == seq - 1
@@ -91,6 +91,25 @@ def test_a_solvent_account_is_not_refused(
     assert reverted(exchange) == [seq]
     assert credit(exchange, WATCHER_INDEX) == OPERATOR_BOND_E6 // 2
     reason = f"request {index} of account {account} was refused {1_000 * E6} that were there"
+    assert found == [f"batch {seq} is fraudulent ({reason}): sending the proof"]
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_more_than_the_account_has_is_not_paid(
+    exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch, account: int
+) -> None:
+    """F3 by itself: the others' money stays, half of the bond is the watcher's."""
+    found: list[str] = []
+    watcher = watcher_of(exchange, found)
+    watcher.step()
+    approve_always(monkeypatch, 150_000 * E6)
+    index = withdraw(exchange, account, 200_000 * E6)
+    seq = exchange.contract.head()
+    assert watcher.step() == seq - 1
+    watcher.step()
+    assert reverted(exchange) == [seq]
+    assert credit(exchange, WATCHER_INDEX) == OPERATOR_BOND_E6 // 2
+    reason = f"request {index} of account {account} was approved for {150_000 * E6} without cover"
     assert found == [f"batch {seq} is fraudulent ({reason}): sending the proof"]
 
 
@@ -117,7 +136,7 @@ def test_a_withdrawal_before_any_oracle_round_has_a_round_of_marks(tmp_path: Pat
 
 def test_a_watcher_that_starts_late_judges_the_same(exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listings, rounds and accounts come from the chain alone."""
-    refuse_everything(monkeypatch)
+    approve_always(monkeypatch, 0)
     withdraw(exchange, 3, 1_000 * E6)
     seq = exchange.contract.head()
     found: list[str] = []

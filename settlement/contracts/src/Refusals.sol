@@ -22,24 +22,60 @@ abstract contract Refusals is Leaves, IRefusals {
         bool isKnown;
     }
 
+    /// @param left collateral behind the request
+    struct Asked {
+        uint256 amount;
+        uint256 approved;
+        uint256 left;
+        uint256 vector;
+        int256 cash;
+        uint256 from;
+        uint256 to;
+    }
+
     function proveWrongRefusal(
         uint64 seq,
         Header calldata previous,
         Header calldata header,
         RefusalProof calldata proof
     ) external {
+        Asked memory asked = _asked(seq, previous, header, proof);
+        require(asked.amount > asked.approved, NotRefused());
+        Standing memory standing = Standing(asked.cash, 0, true);
+        _weigh(standing, asked.from, asked.to, asked.vector, proof.specs);
+        require(asked.left > 0 && standing.isKnown && standing.equity > int256(standing.high), NoFraud());
+        _revert(seq, previous, header, msg.sender);
+    }
+
+    function proveOverApproval(
+        uint64 seq,
+        Header calldata previous,
+        Header calldata header,
+        RefusalProof calldata proof
+    ) external {
+        Asked memory asked = _asked(seq, previous, header, proof);
+        require(asked.approved > 0 && proof.specs.length == 0, NoFraud());
+        require(_isOverdrawn(asked), NoFraud());
+        _revert(seq, previous, header, msg.sender);
+    }
+
+    /// @dev the request, and the account behind it: `cash` with all that requests moved, entries at [from, to)
+    function _asked(uint64 seq, Header memory previous, Header memory header, RefusalProof calldata proof)
+        private
+        view
+        returns (Asked memory asked)
+    {
         _checkHeaders(seq, previous, header);
         uint256 done = seq == 1 ? 0 : previous.h >> 192;
         require(proof.id > done && proof.id <= header.h >> 192, NotRefused());
         Request memory row = _requests[proof.id];
-        require(row.kind == uint8(Kind.WITHDRAW) && row.amount > row.aux >> 40, NotRefused());
-        (int256 moved, uint256 left) = _take(done, proof.id, row.acct, seq == 1 ? 0 : previous.collateral);
-        uint256 vector = _vectorOf(proof.vector, uint48(header.h >> 144));
-        (int256 cash, uint256 from, uint256 to) = _leafOf(row.acct, proof.leaf, proof.path, header.prevRoot);
-        Standing memory standing = Standing(cash + moved, 0, true);
-        _weigh(standing, from, to, vector, proof.specs);
-        require(left > 0 && standing.isKnown && standing.equity > int256(standing.high), NoFraud());
-        _revert(seq, previous, header, msg.sender);
+        require(row.kind == uint8(Kind.WITHDRAW), NotRefused());
+        (asked.amount, asked.approved) = (row.amount, row.aux >> 40);
+        int256 moved;
+        (moved, asked.left) = _take(done, proof.id, row.acct, seq == 1 ? 0 : previous.collateral);
+        asked.vector = _vectorOf(proof.vector, uint48(header.h >> 144));
+        (asked.cash, asked.from, asked.to) = _leafOf(row.acct, proof.leaf, proof.path, header.prevRoot);
+        asked.cash += moved;
     }
 
     /// @dev requests (done, id] as the batch consumed them: approvals of a batch that stands are in their rows
@@ -63,6 +99,36 @@ abstract contract Refusals is Leaves, IRefusals {
                 if (row.acct == acct) moved -= int256(paid);
             }
         }
+    }
+
+    /// @dev cash and perpetuals alone, or with all options, are below zero at marks that favor the account; a perpetual
+    /// without a mark covers nothing, and without the marks of all options these do not count
+    function _isOverdrawn(Asked memory asked) private pure returns (bool) {
+        (int256 cash, int256 options, bool isKnown) = (asked.cash, 0, true);
+        uint256 from = asked.from;
+        while (from < asked.to) {
+            uint256 entry = _entryAt(from);
+            bool isPerp = entry >> 255 == 1;
+            int256 lots = int64(uint64(entry >> 160));
+            uint256 row = MarkTable.search(asked.vector, entry >> 224);
+            int256 mark = int256((row >> 64) & U64);
+            if (isPerp && row != 0) {
+                int256 index = int256(int64(uint64(row))) - int64(uint64(entry >> 96));
+                cash += Positions.floorDivide(-lots * index, MILLION);
+            }
+            if ((row >> 128) & 0xff == 1) {
+                cash += Positions.floorDivide(lots * mark, MILLION);
+            } else if (isPerp) {
+                if (mark == 0) return true;
+                cash += lots * (lots > 0 ? mark + 1 : mark);
+            } else {
+                if (row == 0) isKnown = false;
+                options += lots * (lots > 0 ? mark + 1 : mark);
+            }
+            from += isPerp ? 20 : 12;
+        }
+        require(from == asked.to, BadProof());
+        return cash < 0 || (isKnown && cash + options < 0);
     }
 
     /// @dev every entry at the round: what ends becomes cash, perpetuals pay their funding, the rest is bounded

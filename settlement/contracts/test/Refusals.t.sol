@@ -369,4 +369,111 @@ contract RefusalsTest is Fixture {
         disputes.proveWrongRefusal(1, lie, headers[1], proofOf(0, 0));
         eq(vault.head(), 0);
     }
+
+    // ---------------------------------------------------------------- over-approval
+
+    function proveOver(IRefusals.RefusalProof memory proof, bytes4 refusal) private {
+        if (refusal != 0) vm.expectRevert(refusal);
+        vm.prank(bob);
+        disputes.proveOverApproval(2, headers[1], headers[2], proof);
+    }
+
+    function covered(int128 cash, bytes memory entries, bytes memory round) private {
+        refusedWith(cash, entries, round, ASKED);
+        proveOver(proofOf(0, 0), ISettlementTypes.NoFraud.selector);
+    }
+
+    function overdrawn(int128 cash, bytes memory entries, bytes memory round) private {
+        refusedWith(cash, entries, round, ASKED);
+        proveOver(proofOf(0, 0), 0);
+        eq(vault.head(), 1);
+        eq(vault.credit(bob), BOND / 2);
+    }
+
+    function test_over_approval_refuses_what_is_not_pinned() public {
+        refusedWith(0, "", "", ASKED);
+        IRefusals.RefusalProof memory proof = proofOf(0, 0);
+        proof.leaf[30] ^= 0x01;
+        proveOver(proof, ISettlementTypes.BadProof.selector);
+        proof = proofOf(0, 0);
+        proof.id = 1;
+        proveOver(proof, ISettlementTypes.NotRefused.selector);
+        proveOver(proofOf(PERP, 0), ISettlementTypes.NoFraud.selector);
+        vm.expectRevert(ISettlementTypes.BadHeader.selector);
+        disputes.proveOverApproval(2, headers[2], headers[2], proofOf(0, 0));
+    }
+
+    function test_nothing_approved_is_no_over_approval() public {
+        refusedWith(-5, "", "", 0);
+        proveOver(proofOf(0, 0), ISettlementTypes.NoFraud.selector);
+    }
+
+    function test_all_cash_may_be_approved() public {
+        covered(int128(uint128(ASKED)), "", "");
+    }
+
+    /// @dev threat "over-approved withdrawal"
+    function test_a_unit_more_than_cash_is_reverted() public {
+        overdrawn(int128(uint128(ASKED)) - 1, "", "");
+    }
+
+    function test_one_unit_to_an_empty_account_is_reverted() public {
+        refusedWith(0, "", "", 1);
+        proveOver(proofOf(0, 0), 0);
+        eq(vault.head(), 1);
+    }
+
+    function test_a_long_perpetual_covers_at_its_mark() public {
+        // 3 lots at up to 100.000001
+        covered(-300e6 - 3 + 100e6, held(PERP, 3), usual());
+    }
+
+    function test_below_a_long_perpetual_is_reverted() public {
+        overdrawn(-300e6 - 4 + 100e6, held(PERP, 3), usual());
+    }
+
+    function test_a_short_perpetual_is_owed_at_its_mark() public {
+        covered(300e6 + 100e6, held(PERP, -3), usual());
+    }
+
+    function test_below_a_short_perpetual_is_reverted() public {
+        overdrawn(300e6 + 100e6 - 1, held(PERP, -3), usual());
+    }
+
+    function test_a_perpetual_without_mark_covers_nothing() public {
+        overdrawn(1_000e6, held(PERP, -3), rows("", perpRow(0, 0), 50_000e6));
+    }
+
+    function test_a_perpetual_without_row_covers_nothing() public {
+        overdrawn(1_000e6, held(PERP, 3), rows("", "", 50_000e6));
+    }
+
+    function test_a_long_option_does_not_lend() public {
+        overdrawn(int128(uint128(ASKED)) - 1, held(OPTION, 50), usual());
+    }
+
+    function test_a_short_option_is_owed_at_its_mark() public {
+        covered(10e6 + 100e6, held(OPTION, -1), usual());
+    }
+
+    function test_below_a_short_option_is_reverted() public {
+        overdrawn(10e6 + 100e6 - 1, held(OPTION, -1), usual());
+    }
+
+    function test_an_option_without_mark_does_not_count() public {
+        covered(100e6, held(OPTION, -1), rows("", "", 50_000e6));
+    }
+
+    function test_funding_and_payoffs_count_before_the_approval() public {
+        // 5 lots at 2.000001 USDC are 10.000005
+        covered(100e6 - 10e6 - 5, held(OPTION, 5), rows(optionRow(2_000_001_000_000, 1), "", 0));
+    }
+
+    function test_below_a_payoff_is_reverted() public {
+        overdrawn(100e6 - 10e6 - 6, held(OPTION, 5), rows(optionRow(2_000_001_000_000, 1), "", 0));
+    }
+
+    function test_funding_that_is_due_is_owed() public {
+        overdrawn(-300e6 - 3 + 100e6 + 3e6 - 1, held(PERP, 3), rows("", perpRow(100e6, 1e12), 0));
+    }
 }

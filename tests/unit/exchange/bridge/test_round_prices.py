@@ -64,10 +64,10 @@ def test_what_ended_has_no_mark_again(event: InstrumentSettled | InstrumentDelis
     ],
 )
 def test_a_jump_is_published_at_its_bound(before_e6: int, now_e6: int, elapsed_s: int, published_e6: int) -> None:
-    """10 % and 0.2 % per second; what had to be held back takes the marks with it."""
-    marks = ((PERP, 5),)
+    """10 % and 0.2 % per second; what had to be held back takes the marks of options with it."""
+    marks = ((CALL, 4), (PERP, 5))
     after = RoundPrices(marks, ((BTC, now_e6),)).after(RoundPrices((), ((BTC, before_e6),)), elapsed_s)
-    assert after == RoundPrices(marks if now_e6 == published_e6 else (), ((BTC, published_e6),))
+    assert after == RoundPrices(marks if now_e6 == published_e6 else marks[1:], ((BTC, published_e6),))
 
 
 def test_a_first_price_is_free() -> None:

@@ -75,6 +75,21 @@ def test_an_honest_refusal_passes(cash_e6: int, approved_e6: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("account", "opening"),
+    [
+        (Account(b"\x02" * 20, 0), NO_ROUND),
+        (Account(b"\x02" * 20, 9), NO_ROUND),
+        (Account(b"\x02" * 20, 1_000, {PERP: (1, 0)}), replace(ROUND, rows={})),
+        (Account(b"\x02" * 20, 1_000, {OPTION: (-10, 0)}), replace(ROUND, rows={OPTION: MarkRow(mark_e6=100)})),
+    ],
+)
+def test_an_approval_without_cover_stops(account: Account, opening: OracleVector) -> None:
+    """No cash, too little, a perpetual without a mark, options that owe more than there is."""
+    with pytest.raises(BadEvents, match="request 1 of account 2 was approved without cover"):
+        check_disputes(ledger_with(account), batch(approved_e6=10, opening=opening))
+
+
+@pytest.mark.parametrize(
     ("after", "reason"),
     [
         (replace(ROUND, round_number=2, index_e6={}), "the price of underlying 7 is gone"),
