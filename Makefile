@@ -61,7 +61,7 @@ $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
 dev: $(VENV)/.dev ## setup and the test tools
-judges: dev $(VENV)/.judges ## QuantLib and scipy, beside which prices and margin are judged
+judges: dev $(VENV)/.judges ## QuantLib, beside which prices and margin are judged
 build: setup ## compile the extensions again when a source changed
 
 run: setup ## a live exchange with a demo market on http://127.0.0.1:8700

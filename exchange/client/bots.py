@@ -6,6 +6,7 @@ from random import Random
 
 from exchange.client.bot import Bot, BotCounts
 from exchange.client.maker import Maker
+from exchange.client.quoting import seeded_opinion
 from exchange.client.signing import Credentials
 from exchange.client.taker import Taker
 
@@ -22,6 +23,7 @@ async def run_makers(
     max_open_orders: int = 200,
 ) -> list[BotCounts]:
     """Quote perpetuals and options with one maker per account until `stop`; `orders_per_s` is for all together."""
+    opinion = seeded_opinion(seed)
     makers: list[Bot] = [
         Maker(
             url,
@@ -31,6 +33,7 @@ async def run_makers(
             place=place,
             makers=len(accounts),
             max_open_orders=max_open_orders,
+            opinion=opinion,
         )
         for place, who in enumerate(accounts)
     ]

@@ -1,4 +1,7 @@
-"""The demo's market maker: rests post-only orders around the mark, in turn over its instruments."""
+"""The demo's market maker: rests post-only orders in turn over its instruments, around the mark of perpetuals.
+
+Options are quoted around the maker's own opinion where it has one: their marks are fitted from such quotes.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,8 +11,9 @@ from typing import Any
 from exchange.client.bot import Bot
 from exchange.client.errors import OffbookError
 from exchange.client.markets import Market, decimal_e9
-from exchange.client.quoting import Quote, Style, wanted_quotes
+from exchange.client.quoting import Quote, Style, own_view, wanted_quotes
 from exchange.client.signing import Credentials
+from exchange.pricing.opinion import Opinion
 
 __all__ = ["Maker"]
 
@@ -35,10 +39,11 @@ class Maker(Bot):
 
     def __init__(
         self, url: str, who: Credentials, source: Random, *, orders_per_s: float, place: int = 0, makers: int = 1,
-        max_open_orders: int = 200,
+        max_open_orders: int = 200, opinion: Opinion | None = None,
     ) -> None:  # fmt: skip
         super().__init__(url, who, source, orders_per_s=orders_per_s)
         self._place, self._makers, self._max_open_orders = place, makers, max_open_orders
+        self._opinion = opinion
         self._styles: dict[str, Style] = {}
         self._resting: dict[Slot, _Resting] = {}
         self._slots: dict[str, Slot] = {}
@@ -121,6 +126,8 @@ class Maker(Bot):
         market = self.client.market(name)
         style = self._styles.setdefault(name, Style.drawn(self.source, market))
         held = self.positions.get(name, 0)
+        if self._opinion is not None:
+            view = own_view(market, view, self._opinion)
         quotes = wanted_quotes(market, view, style, position_lots=held, size_ppm=self.size_ppm)
         await self._drop_unwanted(name, {(name, *quote.slot) for quote in quotes})
         self._todo.extend((name, quote) for quote in quotes if self._needs(name, quote))

@@ -8,8 +8,19 @@ from random import Random
 from typing import Any
 
 from exchange.client.markets import Market, decimal_e9
+from exchange.pricing.opinion import Opinion, SmileShape
 
-__all__ = ["PERPETUAL_LEVELS", "Quote", "Style", "View", "position_limit_lots", "view_of", "wanted_quotes"]
+__all__ = [
+    "PERPETUAL_LEVELS",
+    "Quote",
+    "Style",
+    "View",
+    "own_view",
+    "position_limit_lots",
+    "seeded_opinion",
+    "view_of",
+    "wanted_quotes",
+]
 
 PERPETUAL_LEVELS = 3
 _PPM = 1_000_000
@@ -20,16 +31,19 @@ _OPTION_FLOOR_PPM = 60
 _TYPICAL_NOTIONAL_E9 = 8_000 * 10**9
 """Size of one quote: about this much of the underlying."""
 _LIMIT_IN_QUOTES = 12
+_VOLATILITIES = {"BTC": 0.52, "ETH": 0.68}
+"""What the opinion is drawn around, at the money."""
 _REFRESH_PART = 3
 """A quote is kept while it is within this fraction (1/n) of its half spread from where it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a ticker says: mark and index in 1e-9 USDC."""
+    """What a ticker says: mark and index in 1e-9 USDC, and when (Unix milliseconds, 0 where nobody asks)."""
 
     mark_e9: int
     index_e9: int
+    timestamp_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +80,26 @@ class Quote:
 
 def view_of(ticker: dict[str, Any]) -> View | None:
     """Mark and index of a ticker, None while there is none."""
-    view = View(mark_e9=decimal_e9(ticker["M"]), index_e9=decimal_e9(ticker["I"]))
+    view = View(mark_e9=decimal_e9(ticker["M"]), index_e9=decimal_e9(ticker["I"]), timestamp_ms=int(ticker.get("t", 0)))
     return view if view.mark_e9 > 0 and view.index_e9 > 0 else None
+
+
+def seeded_opinion(seed: int) -> Opinion:
+    """What the makers of a demo think of volatility, all alike: the exchange fits one smile from all their quotes."""
+    source = Random(f"opinion {seed}")  # noqa: S311 - reproducible, no secret
+    shapes = {
+        name: SmileShape(level * source.uniform(0.95, 1.05), source.uniform(-0.45, -0.15))
+        for name, level in _VOLATILITIES.items()
+    }
+    return Opinion(shapes, source.random())
+
+
+def own_view(market: Market, view: View, opinion: Opinion) -> View:
+    """The view with an option's mark replaced by the opinion, on the index of the view; unchanged without one."""
+    value_e9 = opinion.value_e9(market.instrument, index_e9=view.index_e9, now_ms=view.timestamp_ms)
+    if not view.timestamp_ms or not value_e9:
+        return view
+    return View(mark_e9=value_e9, index_e9=view.index_e9, timestamp_ms=view.timestamp_ms)
 
 
 def position_limit_lots(market: Market, index_e9: int) -> int:

@@ -1,36 +1,32 @@
 """Index prices in, SetPrices commands out: marks of perpetuals and of every option, once per second.
 
-The mark of a perpetual is its index (thin: no basis, no funding). The forward of an expiry is the index as well
-(no carry), and options are marked by Black-76 on a seeded smile. The pricer owns no clock and never sleeps: whoever
-runs it calls `tick(now_ns)`. At most one round is under way; a tick that finds one is skipped.
+The mark of a perpetual is its index (thin: no basis). Options are marked on the surface fitted from their own books,
+which each round asks for (`book_surface`). The pricer owns no clock and never sleeps: whoever runs it calls
+`tick(now_ns)`. At most one round is under way; a tick that finds one is skipped.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from exchange.bus.interface import Busy, ExchangePort
-from exchange.domain.commands import ExpiryRow, ListInstrument, MarkRow, SetPrices, UnderlyingRow
+from exchange.domain.commands import ListInstrument, MarkRow, SetPrices, UnderlyingRow
 from exchange.domain.events import CommandRefused
-from exchange.domain.instrument import Instrument, InstrumentKind
-from exchange.domain.views import Answer, GetInstruments, GetPrices, Output, PricesView
+from exchange.domain.instrument import Instrument
+from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, Output, PricesView
+from exchange.feeds.book_surface import BookSurface, Chain
 from exchange.feeds.synthetic import SyntheticIndex
 from exchange.feeds.volatility import SeededSurface
-from exchange.pricing.black76 import Option, greeks, quantise
 
 __all__ = ["Pricer"]
 
 _NS_PER_S: Final = 1_000_000_000
-_SECONDS_PER_YEAR: Final = 365 * 86_400
-_E9: Final = 1e9
-Chain = tuple[str, int]
-"""Underlying and expiry in Unix seconds."""
 
 
 class Pricer:
     """Lists what is missing of `catalogue`, then prices everything that is listed.
 
     `chains_per_tick` option chains are marked each second in turn (0: all of them); index prices and perpetuals are
-    always. `failures` counts refused or unanswered submissions.
+    always. `surface` stands in where the books say nothing. `failures` counts refused or unanswered submissions.
     """
 
     def __init__(
@@ -44,7 +40,7 @@ class Pricer:
     ) -> None:
         self._port = port
         self._index = index
-        self._surface = surface
+        self._surface = BookSurface(surface)
         self._catalogue = catalogue
         self._chains_per_tick = chains_per_tick
         self._listed: dict[int, Instrument] = {}
@@ -128,13 +124,33 @@ class Pricer:
         self._port.submit_together([ListInstrument(instrument=row) for row in rows], on_reply)
 
     def _publish(self, now_ns: int) -> None:
+        """Move the index, ask for the books of the chains that are due, and price behind the last answer."""
         elapsed_s = (now_ns - self._last_ns) / _NS_PER_S if self._last_ns else 1.0
         self._last_ns = now_ns
         self._index.advance(elapsed_s)
         self._surface.advance(elapsed_s)
         self._waiting = True
-        prices = self._prices(now_ns)
+        chains = self._chains(now_ns // _NS_PER_S)
+        due = chains if not self._has_prices else {chain: chains[chain] for chain in self._due(chains)}
+        wanted = [row.instrument_id for rows in due.values() for row in rows]
+        books: dict[int, BookView] = {}
 
+        def on_book(answer: Answer) -> None:
+            if isinstance(answer, BookView):
+                books[answer.instrument] = answer
+
+        def on_last(answer: Answer) -> None:
+            on_book(answer)
+            self._submit(self._prices(now_ns, due, books))
+
+        if not wanted:
+            self._submit(self._prices(now_ns, due, books))
+            return
+        for number in wanted:
+            is_last = number == wanted[-1]
+            self._port.ask(GetBook(instrument=number, levels=1), on_last if is_last else on_book)
+
+    def _submit(self, prices: SetPrices) -> None:
         def on_reply(output: Output) -> None:
             self._waiting = False
             if _refused(output):
@@ -144,26 +160,26 @@ class Pricer:
             self._round = prices.round
             self._has_prices = True
 
-        self._port.submit(prices, on_reply)
+        try:
+            self._port.submit(prices, on_reply)
+        except Busy:
+            # Inside an answer nobody above would hear of it.
+            self._waiting = False
+            self.failures += 1
 
-    def _prices(self, now_ns: int) -> SetPrices:
+    def _prices(self, now_ns: int, due: dict[Chain, list[Instrument]], books: dict[int, BookView]) -> SetPrices:
         index_e9 = self._index.prices_e9
-        chains = self._chains(now_ns // _NS_PER_S)
-        due = chains if not self._has_prices else self._due(chains)
-        marks = [
+        perpetuals = [
             MarkRow(instrument=row.instrument_id, mark_e9=index_e9[row.underlying])
             for row in self._listed.values()
             if row.is_perpetual and row.underlying in index_e9
         ]
-        for chain in due:
-            marks += self._chain_marks(chain, chains[chain], index_e9[chain[0]], now_ns)
+        options = self._surface.price(due, books, index_e9=index_e9, now_ns=now_ns)
         return SetPrices(
             round=self._round + 1,
             underlyings=tuple(UnderlyingRow(underlying=name, index_e9=price) for name, price in index_e9.items()),
-            expiries=tuple(
-                ExpiryRow(underlying=name, expiry_s=expiry_s, forward_e9=index_e9[name]) for name, expiry_s in due
-            ),
-            marks=tuple(marks),
+            expiries=options.expiries,
+            marks=(*perpetuals, *options.marks),
         )
 
     def _chains(self, now_s: int) -> dict[Chain, list[Instrument]]:
@@ -183,19 +199,6 @@ class Pricer:
         due = (names * 2)[self._turn : self._turn + self._chains_per_tick]
         self._turn += self._chains_per_tick
         return due
-
-    def _chain_marks(self, chain: Chain, rows: list[Instrument], forward_e9: int, now_ns: int) -> list[MarkRow]:
-        underlying, expiry_s = chain
-        years = (expiry_s - now_ns / _NS_PER_S) / _SECONDS_PER_YEAR
-        forward = forward_e9 / _E9
-        smile = self._surface.slice(underlying, years)
-        marks = []
-        for row in rows:
-            strike = row.strike_e9 / _E9
-            volatility = smile.volatility(strike=strike, forward=forward)
-            option = Option(is_call=row.kind is InstrumentKind.CALL, forward=forward, strike=strike, years=years)
-            marks.append(quantise(row.instrument_id, greeks(option, volatility), volatility))
-        return marks
 
 
 def _refused(output: Output) -> bool:

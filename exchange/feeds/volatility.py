@@ -4,6 +4,7 @@ import math
 from random import Random
 from typing import Final
 
+from exchange.pricing.opinion import SmileShape, plain_smile
 from exchange.pricing.smile import SviSlice
 
 __all__ = ["SeededSurface"]
@@ -13,8 +14,6 @@ _DEFAULT_LEVEL: Final = 0.6
 _PULL_PER_S: Final = 1.0 / 3_600.0
 _NOISE_PER_ROOT_S: Final = 0.0004
 _LONGEST_STEP_S: Final = 60.0
-_SHORTEST_YEARS: Final = 1.0 / 8_760.0
-"""The smile of the last hour keeps the shape it had an hour before expiry."""
 
 
 class SeededSurface:
@@ -41,11 +40,4 @@ class SeededSurface:
 
     def slice(self, underlying: str, years: float) -> SviSlice:
         """Return the smile of an expiry: its bottom near the money, steeper for near expiries."""
-        term = max(years, _SHORTEST_YEARS)
-        level = self._level[underlying]
-        variance = level * level * term
-        width = 0.6 * level * math.sqrt(term)
-        rho = self._skew[underlying]
-        slope = 0.35 * variance / width
-        bottom = slope * width * math.sqrt(1.0 - rho * rho)
-        return SviSlice(a=variance - bottom, b=slope, rho=rho, m=0.0, sigma=width, years=term)
+        return plain_smile(SmileShape(self._level[underlying], self._skew[underlying]), years)

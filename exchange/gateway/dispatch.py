@@ -12,6 +12,7 @@ from exchange.gateway.debug_methods import DebugMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.intake import Unverified, Work
 from exchange.gateway.mmp_methods import MmpMethods
+from exchange.gateway.option_chains import OptionChains
 from exchange.gateway.order_methods import OrderMethods
 from exchange.gateway.owner_actions import OwnerActions
 from exchange.gateway.preview_methods import PreviewMethods
@@ -37,6 +38,7 @@ class Dispatcher(Work):
         self.refused_count = 0
         self._handlers: dict[str, Handler] = {
             **PublicMethods(core).handlers(),
+            **OptionChains(core).handlers(),
             **DebugMethods(core).handlers(),
             **self.orders.handlers(),
             **AccountMethods(core).handlers(),

@@ -5,7 +5,7 @@ nothing crossed is ever shown. Private items and public trades leave with their 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from exchange.domain.events import (
@@ -23,6 +23,7 @@ from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
+from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
 from exchange.wire.channels import BadChannel, Channel, parse_channel
 from exchange.wire.decimals import format_e6
@@ -71,6 +72,7 @@ class Fanout:
         self._topics: dict[str, Topic] = {}
         self._sampled: dict[str, Topic] = {}
         self._balances: dict[tuple[int, str], str] = {}
+        self._chains = ChainStreams(core, self._deliver)
         self._publish_id = 0
         self._timer: asyncio.TimerHandle | None = None
         self.sent_count = 0
@@ -144,6 +146,8 @@ class Fanout:
         topic.shown_version = None
         if topic.channel.kind in ("orderbook", "ticker_slim"):
             self._sampled[name] = topic
+        elif topic.channel.kind == KIND:
+            self._chains.add(topic.channel, subscriber)
 
     def _new_topic(self, name: str) -> Topic:
         channel = parse_channel(name)
@@ -155,6 +159,8 @@ class Fanout:
             instrument_id = instrument.instrument_id
         elif channel.currency and channel.currency not in self._core.market.currencies():
             raise BadChannel("12002 currency not found")
+        elif channel.kind == KIND:
+            self._chains.check(channel)
         return Topic(channel, instrument_id)
 
     def _check_private(self, channel: Channel, subscriber: Subscriber) -> None:
@@ -173,6 +179,7 @@ class Fanout:
         if topic is None:
             return
         topic.subscribers.pop(subscriber, None)
+        self._chains.remove(topic.channel, subscriber)
         if not topic.subscribers:
             self._topics.pop(name, None)
             self._sampled.pop(name, None)
@@ -282,10 +289,20 @@ class Fanout:
                 self.dropped_count += 1
                 topic.shown_version = None
 
+    def _deliver(self, channel: Channel, data: dict[str, object], seq: int, subscribers: Iterable[Any]) -> list[Any]:
+        """Send one public frame to some of a channel's subscribers; give back those who lag."""
+        frame = text_frame(notification(channel.name, data, seq))
+        taken = [(one, one.notify(frame, is_private=False)) for one in subscribers]
+        lagging = [one for one, is_taken in taken if not is_taken]
+        self.sent_count += len(taken) - len(lagging)
+        self.dropped_count += len(lagging)
+        return lagging
+
     def _sample(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._core.settings.stream_interval_s, self._sample)
         now = loop.time()
+        self._chains.sample(now)
         for topic in list(self._sampled.values()):
             if topic.channel.kind == "orderbook":
                 self._sample_book(topic, now)

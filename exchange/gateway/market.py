@@ -114,6 +114,8 @@ class Market:
         self.books: dict[int, Book] = {}
         self.prices = PricesView(round=0, timestamp_ns=0, index_e9={}, forward_e9={}, marks={})
         self.price_version = 0
+        self.priced_ns: dict[tuple[str, int], int] = {}
+        """When each expiry was priced last, as far as this process saw it; Unix nanoseconds."""
         self.crossed_count = 0
         self.is_loaded = False
         self.auctions: dict[int, int] = {}
@@ -230,6 +232,7 @@ class Market:
 
     def _set_prices(self, update: SetPrices, timestamp_ns: int) -> None:
         index = self.prices.index_e9 | {row.underlying: row.index_e9 for row in update.underlyings}
+        self.priced_ns |= {(row.underlying, row.expiry_s): timestamp_ns for row in update.expiries}
         forward = self.prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
         marks: dict[int, MarkRow] = self.prices.marks | {row.instrument: row for row in update.marks}
         self.prices = msgspec.structs.replace(

@@ -14,6 +14,7 @@ from exchange.domain.views import Output, Query
 from exchange.gateway.core import Core
 from exchange.gateway.fanout import Fanout, Subscriber
 from exchange.gateway.gateway import Gateway
+from exchange.gateway.option_chain_stream import KIND as OPTION_CHAIN
 from exchange.gateway.public_items import BatchItem, CommitItem, FrameItem, ReadinessItem, decode_item, output_of
 from exchange.gateway.public_state import clear_state, load_state
 from exchange.gateway.settings import GatewaySettings, Readiness
@@ -76,8 +77,12 @@ class ForwardingFanout(Fanout):
 
     def add(self, name: str, subscriber: Subscriber) -> None:
         """As Fanout; a channel that streams whole states begins with the last one."""
-        if parse_channel(name).is_private:
+        channel = parse_channel(name)
+        if channel.is_private:
             raise BadChannel(f"20019 private channels are at {self._core.exchange_url}")
+        if channel.kind == OPTION_CHAIN:
+            # Its changes mean nothing without the snapshot that only the exchange sends each subscriber.
+            raise BadChannel(f"20019 option chains are streamed at {self._core.exchange_url}")
         if name in subscriber.channels:
             return
         is_new = name not in self._topics

@@ -8,6 +8,7 @@ from exchange.gateway.calls import Call
 from exchange.gateway.candles import candles
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.history import TradeRecord, page_of
+from exchange.gateway.option_chains import quoted_volatilities_e9
 from exchange.gateway.oracle import funding_rows
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.market_shapes import (
@@ -304,6 +305,7 @@ def ticker_of(core: Core, instrument: Instrument) -> Ticker:
         stats=core.market.stats(instrument, now_ns),
         timestamp_ms=now_ns // 1_000_000,
         auction_end_ms=None if auction_ns is None else auction_ns // 1_000_000,
+        quoted_ivs_e9=quoted_volatilities_e9(core, instrument) if instrument.is_option else (None, None),
     )
 
 

@@ -17,7 +17,10 @@ class BadChannel(ValueError):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """A parsed channel. `kind` is orderbook, ticker_slim, trades, batches, or a private kind with `subaccount_id`."""
+    """A parsed channel.
+
+    `kind` is orderbook, ticker_slim, trades, option_chain, batches, or a private kind with `subaccount_id`.
+    """
 
     name: str
     kind: str
@@ -27,6 +30,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     interval_ms: int = 0
     instrument_type: str = ""
     currency: str = ""
+    expiry_date: str = ""
+    """YYYYMMDD; empty for all."""
     subaccount_id: int = -1
 
     @property
@@ -53,9 +58,25 @@ def parse_channel(name: str) -> Channel:
             return Channel(name=name, kind="trades", instrument=rest[0])
         case ("trades", 2) if rest[0] in ("perp", "option"):
             return Channel(name=name, kind="trades", instrument_type=rest[0], currency=rest[1])
+        case ("option_chain", 3):
+            return _option_chain(name, *rest)
         case ("batches", 0):
             return Channel(name=name, kind="batches")
     raise BadChannel("13000 unknown channel")
+
+
+def _option_chain(name: str, currency: str, expiry: str, interval: str) -> Channel:
+    if interval not in ("100", "1000"):
+        raise BadChannel("13000 interval must be 100 or 1000")
+    if expiry != "all" and not (expiry.isascii() and expiry.isdigit() and len(expiry) == len("YYYYMMDD")):
+        raise BadChannel("13000 expiry must be YYYYMMDD or all")
+    return Channel(
+        name=name,
+        kind="option_chain",
+        currency=currency,
+        expiry_date="" if expiry == "all" else expiry,
+        interval_ms=int(interval),
+    )
 
 
 def _private(name: str, head: str, rest: list[str]) -> Channel:

@@ -107,8 +107,9 @@ def ticker_object(
     stats: TickerStats,
     timestamp_ms: int,
     auction_end_ms: int | None = None,
+    quoted_ivs_e9: tuple[int | None, int | None] = (None, None),
 ) -> Ticker:
-    """The slim ticker; a side without orders is "0"."""
+    """The slim ticker; a side without orders is "0", and so is a volatility that best bid or ask do not have."""
     mark = prices.marks.get(instrument.instrument_id)
     mark_text = format_e9(mark.mark_e9) if mark else "0"
     return Ticker(
@@ -123,7 +124,7 @@ def ticker_object(
         minp=instrument.price_text(1),
         maxp=instrument.price_text(instrument.maximum_price_ticks),
         stats=stats,
-        option_pricing=_pricing(instrument, mark, prices) if mark and instrument.is_option else None,
+        option_pricing=_pricing(instrument, mark, prices, quoted_ivs_e9) if mark and instrument.is_option else None,
         auction_end=auction_end_ms,
     )
 
@@ -159,7 +160,10 @@ def _asset(currency: str, kind: str, venue: VenueInfo) -> dict[str, object]:
     }
 
 
-def _pricing(instrument: Instrument, mark: MarkRow, prices: PricesView) -> OptionPricing:
+def _pricing(
+    instrument: Instrument, mark: MarkRow, prices: PricesView, quoted_ivs_e9: tuple[int | None, int | None]
+) -> OptionPricing:
+    bid_iv_e9, ask_iv_e9 = quoted_ivs_e9
     return OptionPricing(
         d=format_e9(mark.delta_e9),
         g=format_e12(mark.gamma_e12),
@@ -167,8 +171,8 @@ def _pricing(instrument: Instrument, mark: MarkRow, prices: PricesView) -> Optio
         v=format_e9(mark.vega_e9),
         r=format_e9(mark.rho_e9),
         i=format_e9(mark.volatility_e9),
-        bi="0",
-        ai="0",
+        bi=format_e9(bid_iv_e9 or 0),
+        ai=format_e9(ask_iv_e9 or 0),
         m=format_e9(mark.mark_e9),
         f=format_e9(prices.forward_e9.get((instrument.underlying, instrument.expiry_s), 0)),
     )

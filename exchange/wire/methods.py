@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.wire import params as p
 from exchange.wire.errors import RpcCode, WireError
+from exchange.wire.option_chain import OptionChainParams
 
 __all__ = ["ALIASES", "METHODS", "Bucket", "Method", "find_method"]
 
@@ -68,6 +69,7 @@ _TABLE: Final = (
     _public("get_funding_rate_history", p.FundingRateParams),
     _public("get_option_settlement_prices", p.CurrencyParams),
     _public("get_order_book", p.OrderBookParams),
+    Method(path="public/get_option_chain", params=OptionChainParams, cost=5),
     _public("getRateLimits"),
     _public("get_limits"),
     _public("check_signature", p.CheckSignatureParams),

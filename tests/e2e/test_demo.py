@@ -48,6 +48,27 @@ def test_makers_quote_perpetuals_and_options(demo: Running) -> None:
           timeout_s=QUOTED_WITHIN_S)  # fmt: skip
 
 
+def test_options_are_marked_from_their_books(demo: Running) -> None:
+    """Nine of ten quoted options are marked inside their quotes, and nothing that is published has arbitrage."""
+
+    def inside() -> list[bool]:
+        rows = [row for ccy in ("BTC", "ETH") for row in demo.public("get_option_chain", {"currency": ccy})["rows"]]
+        quoted = [row for row in rows if row["bid_price"] and row["ask_price"]]
+        return [float(row["bid_price"]) <= float(row["mark_price"]) <= float(row["ask_price"]) for row in quoted]
+
+    def is_marked() -> bool:
+        found = inside()
+        return len(found) > 100 and sum(found) > 0.9 * len(found)
+
+    until(is_marked, lambda: f"inside their quotes: {sum(inside())} of {len(inside())}", timeout_s=QUOTED_WITHIN_S)
+    for currency in ("BTC", "ETH"):
+        checked = demo.command("vol", "check", currency, names_port=False)
+        assert (checked.returncode, checked.stdout.count("no arbitrage"), checked.stderr) == (0, 3, "")
+        index = demo.command("vol", "index", currency, "--explain", names_port=False)
+        assert (index.returncode, index.stderr) == (0, "")
+        assert 30.0 < float(index.stdout.splitlines()[-1].split()[3]) < 200.0
+
+
 def test_books_and_trades_stream(demo: Running) -> None:
     """A listener gets a changing two-sided book of BTC-PERP and the trades of the bots."""
 

@@ -55,7 +55,6 @@ MISSING: Final = {
     39: "close of the client with a saturated queue is not tested",
     44: "histories are bounded rings in memory, no cursor",
     45: "pages go by number",
-    47: "no option chain",
 }
 """No test shows it; mostly because it is not built."""
 

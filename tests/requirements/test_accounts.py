@@ -77,6 +77,23 @@ def test_p46_candles_have_no_holes(exchange):
     story(exchange, steps)
 
 
+def test_p47_a_whole_chain_comes_in_one_call(exchange):
+    """Every option of a currency with price, volatility and Greeks; what is unknown is null with a reason, never 0."""
+
+    async def steps(desk):
+        chain = await desk.one.request("public/get_option_chain", {"currency": "BTC"})
+        options = {name for name in desk.one.markets if name.startswith("BTC-") and name != PERP}
+        assert {row["instrument_name"] for row in chain["rows"]} == options
+        for row in chain["rows"]:
+            assert Decimal(row["mark_iv"]) > 0
+            assert all(isinstance(row[name], str) for name in ("mark_price", "delta", "gamma", "vega", "theta"))
+            unknown = {name for name in row if row[name] is None}
+            assert unknown == set(row["null_reasons"])
+            assert {"bid_price", "ask_price"} <= unknown
+
+    story(exchange, steps)
+
+
 def test_p48_margin_is_computed_again_from_what_the_exchange_says_it_used(exchange):
     """Every input is in the answer; the client's own function gives the result, and says what a change would do."""
 

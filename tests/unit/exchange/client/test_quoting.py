@@ -5,7 +5,15 @@ from random import Random
 import pytest
 
 from exchange.client.markets import parse_market
-from exchange.client.quoting import Style, View, position_limit_lots, view_of, wanted_quotes
+from exchange.client.quoting import (
+    Style,
+    View,
+    own_view,
+    position_limit_lots,
+    seeded_opinion,
+    view_of,
+    wanted_quotes,
+)
 from tests.unit.exchange.client.fake_exchange import instrument_row
 
 PERPETUAL = parse_market(instrument_row())
@@ -18,6 +26,24 @@ VIEW = View(mark_e9=84_000 * 10**9, index_e9=84_000 * 10**9)
 def test_no_view_without_prices(mark, index):
     """A ticker before the first round of prices."""
     assert view_of({"M": mark, "I": index}) is None
+
+
+@pytest.mark.parametrize(("market", "timestamp_ms"), [(PERPETUAL, 1_795_363_200_000), (OPTION, 0), (OPTION, 1 << 62)])
+def test_a_view_without_an_opinion_is_unchanged(market, timestamp_ms):
+    """A perpetual, a ticker without a time, an expired option."""
+    view = View(mark_e9=10**9, index_e9=84_000 * 10**9, timestamp_ms=timestamp_ms)
+    assert own_view(market, view, seeded_opinion(1)) is view
+
+
+def test_an_option_is_quoted_around_the_opinion_and_not_the_mark():
+    """Equal for every maker of a seed, whatever the mark says; it follows the index."""
+    views = [
+        own_view(OPTION, View(mark_e9=mark, index_e9=index * 10**9, timestamp_ms=1_795_363_200_000), seeded_opinion(1))
+        for mark, index in ((1, 84_000), (10**15, 84_000), (1, 90_000))
+    ]
+    assert views[0].mark_e9 == views[1].mark_e9 > 1_000 * 10**9
+    assert views[2].mark_e9 > views[0].mark_e9
+    assert (views[2].index_e9, views[2].timestamp_ms) == (90_000 * 10**9, 1_795_363_200_000)
 
 
 def test_a_worthless_option_has_no_bid():

@@ -8,12 +8,13 @@ from exchange.bus.interface import Busy
 from exchange.domain.commands import ListInstrument, SetPrices
 from exchange.domain.events import CommandRefused, InstrumentListed, PricesSet
 from exchange.domain.result_codes import ResultCode
-from exchange.domain.views import GetPrices, Output, PricesView
+from exchange.domain.views import GetBook, GetPrices, Output, PricesView
 from exchange.feeds.catalogue import demo_catalogue
 from exchange.feeds.pacing import run_pricer
 from exchange.feeds.pricer import Pricer
 from exchange.feeds.synthetic import START_PRICES_E9, SyntheticIndex
 from exchange.feeds.volatility import SeededSurface
+from tests.unit.exchange.feeds.test_book_surface import book_of
 
 START_NS = 1_795_363_200 * 10**9
 SECOND_NS = 10**9
@@ -29,6 +30,8 @@ class DictionaryPort:
         self.busy = False
         self.holding = False
         self.held = []
+        self.make_book = lambda row: None
+        self.full = False
 
     def ask(self, query, answer):
         """Answer the two questions of a pricer."""
@@ -36,12 +39,14 @@ class DictionaryPort:
             raise Busy
         if isinstance(query, GetPrices):
             answer(self.prices)
+        elif isinstance(query, GetBook):
+            answer(self.make_book(self.instruments[query.instrument]))
         else:
             answer(tuple(self.instruments.values()))
 
     def submit(self, command, reply=None):
         """Take one round of prices."""
-        if self.busy:
+        if self.busy or self.full:
             raise Busy
         output = self._apply(command)
         if self.holding:
@@ -88,6 +93,20 @@ def test_a_busy_exchange_is_tried_again():
     run(pricer, 4)
     assert pricer.failures == 3
     assert pricer.is_ready
+
+
+def test_an_exchange_that_answers_and_takes_nothing_is_tried_again():
+    """The round is submitted inside the last answer, where a refusal must not get lost."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 3)
+    port.full = True
+    run(pricer, 2, START_NS + 10 * SECOND_NS)
+    port.full = False
+    before = len(port.rounds)
+    run(pricer, 2, START_NS + 20 * SECOND_NS)
+    assert pricer.failures == 2
+    assert len(port.rounds) == before + 2
 
 
 def test_a_round_out_of_order_is_learned_again():
@@ -145,6 +164,23 @@ def test_lists_the_catalogue_then_marks_everything():
         else:
             assert mark.mark_e9 > 0
             assert mark.volatility_e9 > 100_000_000
+
+
+def test_options_are_marked_from_their_own_books():
+    """Books at 90 % volatility: a chain's marks follow them as soon as its neighbours do."""
+    port = DictionaryPort()
+    pricer = pricer_on(port)
+    run(pricer, 3)
+    option = next(row for row in port.instruments.values() if row.is_option and row.underlying == "BTC")
+    chain = [row for row in port.instruments.values() if (row.underlying, row.expiry_s) == ("BTC", option.expiry_s)]
+    seeded = {row.instrument_id: port.prices.marks[row.instrument_id].volatility_e9 for row in chain}
+    assert max(seeded.values()) < 800_000_000
+    port.make_book = lambda row: book_of(row) if row.underlying == "BTC" else None
+    run(pricer, 8, START_NS + 10 * SECOND_NS)
+    for row in chain:
+        book, mark = book_of(row), port.prices.marks[row.instrument_id]
+        assert book.bids[0][0] * row.tick_e9 <= mark.mark_e9 <= book.asks[0][0] * row.tick_e9
+        assert mark.volatility_e9 > seeded[row.instrument_id] + 100_000_000
 
 
 @pytest.mark.parametrize(("per_tick", "rows"), [(0, 134), (1, 24), (2, 46)])

@@ -107,8 +107,10 @@ def test_login_and_private_channels_are_refused_on_the_socket(tmp_path):
                 error = await client.refused("private/get_open_orders", {"subaccount_id": 1})
                 assert error["code"] == 20019
                 channel = f"{twins.live.exchange.traders[0].subaccount_id}.orders"
-                reply = await client.call("subscribe", {"channels": [channel, "trades.NONE-PERP", "nonsense"]})
+                chain = "option_chain.BTC.all.100"
+                reply = await client.call("subscribe", {"channels": [channel, chain, "trades.NONE-PERP", "nonsense"]})
                 assert reply["status"][channel] == f"20019 private channels are at {twins.live.http}"
+                assert reply["status"][chain] == f"20019 option chains are streamed at {twins.live.http}"
                 assert reply["status"]["trades.NONE-PERP"].startswith("12001")
                 assert reply["status"]["nonsense"].startswith("13000")
                 assert reply["current_subscriptions"] == []

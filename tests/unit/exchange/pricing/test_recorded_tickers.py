@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.pricing.black76 import Option, greeks
+from exchange.pricing.black76 import Option, greeks, implied_volatility
 
 SHARED = Path(os.environ.get("OFFBOOK_SHARED", Path(__file__).parents[4] / ".." / "shared"))
 CAPTURE = SHARED / "data" / "deribit_2021-07-22_ws.txt.gz"
@@ -71,3 +71,28 @@ def test_other_greeks_agree_up_to_convention(ticker):
         assert abs(ticker["greeks"]["theta"]) <= 2 * max(values.price, 1e-3)
     differences = {name: abs(value - ticker["greeks"][name]) for name, value in ours.items()}
     assert {name: differences[name] for name, bound in GREEKS if differences.get(name, 0) > bound} == {}
+
+
+LAST_DIGIT = 0.006
+"""Volatility points: half a unit of their last digit (0.005), and a fifth of that for the underlying's own rounding."""
+AGE_USD = 0.4
+"""How far the underlying has moved, in the recording, since they computed a volatility of the last day."""
+
+
+@pytest.mark.parametrize("ticker", tickers())
+@pytest.mark.parametrize("side", ["bid", "ask"])
+def test_volatilities_of_their_quotes_are_theirs(ticker, side):
+    """Of best bid and best ask, to the last digit they print; where they print 0 there is no quote and we have none.
+
+    In the last day theirs belong to an underlying that is some ticks older: what that makes is allowed there.
+    """
+    option, _ = our_view(ticker)
+    ours = implied_volatility(option, ticker[f"best_{side}_price"] * option.forward)
+    if ticker[f"{side}_iv"] == 0.0:
+        assert (ours, ticker[f"best_{side}_price"]) == (None, 0.0)
+        return
+    values = greeks(option, ours)
+    allowed = LAST_DIGIT
+    if option.years < 1 / 365:
+        allowed += AGE_USD * abs(values.forward_delta / values.vega)
+    assert abs(100 * ours - ticker[f"{side}_iv"]) <= allowed

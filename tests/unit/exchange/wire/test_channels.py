@@ -27,6 +27,11 @@ from exchange.wire.channels import BadChannel, parse_channel
         "7.orders.open",
         "99999999999999999999.orders",
         "spot_feed.BTC",
+        "option_chain.BTC",
+        "option_chain.BTC.all",
+        "option_chain.BTC.all.500",
+        "option_chain.BTC.2026122.100",
+        "option_chain.BTC.202612²5.100",
         "o" * 200,
     ],
 )
@@ -66,3 +71,14 @@ def test_trades_by_type() -> None:
     """Trades may be asked for by type and currency."""
     channel = parse_channel("trades.option.ETH")
     assert (channel.instrument_type, channel.currency) == ("option", "ETH")
+
+
+@pytest.mark.parametrize(
+    ("name", "expiry_date", "interval_ms"),
+    [("option_chain.BTC.all.1000", "", 1_000), ("option_chain.ETH.20261225.100", "20261225", 100)],
+)
+def test_option_chains(name: str, expiry_date: str, interval_ms: int) -> None:
+    """A currency, a day or all, one of two intervals; public."""
+    channel = parse_channel(name)
+    assert (channel.kind, channel.currency) == ("option_chain", name.split(".")[1])
+    assert (channel.expiry_date, channel.interval_ms, channel.is_private) == (expiry_date, interval_ms, False)
