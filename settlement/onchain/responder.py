@@ -38,6 +38,9 @@ __all__ = ["Responder"]
 _logger: Final = logging.getLogger(__name__)
 _NO_STATE: Final = bytes(32)
 _REORG_BLOCKS: Final = 64
+_LISTED_AT_ONCE: Final = 32
+_LISTING: Final = b"listing"
+"""Subject of errands that are about no challenge."""
 
 
 class Responder:
@@ -58,15 +61,14 @@ class Responder:
         self._failed: dict[bytes, str] = {}
         self._assets: dict[bytes, AssetRow] = {}
         self._listed: set[int] = set()
-        self._traded: dict[int, Errand] = {}
+        self._traded: dict[int, tuple[int, bytes, int]] = {}
+        self._lists_one = False
 
     def note(self, seq: int, leaves: Iterable[LeafEvidence]) -> None:
         """Remember what batch `seq` traded: it is listed as soon as no answer is more urgent."""
         for leaf in leaves:
-            number = leaf.fill.instrument
-            if number not in self._listed and number not in self._traded:
-                listing = encode_listing([(number, leaf.asset, leaf.sub_id)])
-                self._traded[number] = Errand(Purpose.LIST, seq, listing, number.to_bytes(4, "big"))
+            if leaf.fill.instrument not in self._listed:
+                self._traded.setdefault(leaf.fill.instrument, (seq, leaf.asset, leaf.sub_id))
 
     @property
     def trouble(self) -> str:
@@ -94,11 +96,18 @@ class Responder:
         return self._listing()
 
     def refused(self, errand: Errand, reason: str) -> None:
-        """Remember why the contract would not take it; an answer is tried again after the others, a listing is not."""
-        if self._traded.pop(int.from_bytes(errand.subject, "big"), None) is None:
+        """Remember why the contract would not take it; an answer is tried again after the others.
+
+        A listing of several is tried again one by one, what cannot be listed alone is not.
+        """
+        if errand.subject != _LISTING:
             self._fail(errand.subject, reason)
+        elif not self._lists_one:
+            self._lists_one = True
         else:
-            _logger.error("an instrument of batch %d cannot be listed: %s", errand.seq, reason)
+            number = next(iter(self._traded))
+            del self._traded[number]
+            _logger.error("instrument %d of batch %d cannot be listed: %s", number, errand.seq, reason)
 
     def holds(self, seq: int) -> bool:
         """Tell whether a challenge of batch `seq` is open."""
@@ -110,14 +119,16 @@ class Responder:
             _logger.error("challenge 0x%s is not answered: %s", id_.hex(), reason)
 
     def _listing(self) -> Errand | None:
-        """Return the call that lists what was traded and is not listed yet, the instrument traded first."""
-        while self._traded:
-            number, errand = next(iter(self._traded.items()))
-            if not any(self._reader.view("instrument(uint32)", ["bytes32"], number)):
-                return errand
-            self._listed.add(number)
-            del self._traded[number]
-        return None
+        """Return the call that lists what was traded and is not listed yet, what was traded first."""
+        for number in list(self._traded):
+            if any(self._reader.view("instrument(uint32)", ["bytes32"], number)):
+                self._listed.add(number)
+                del self._traded[number]
+        chosen = list(self._traded.items())[: 1 if self._lists_one else _LISTED_AT_ONCE]
+        if not chosen:
+            return None
+        rows = [(number, asset, sub_id) for number, (_, asset, sub_id) in chosen]
+        return Errand(Purpose.LIST, chosen[0][1][0], encode_listing(rows), _LISTING)
 
     def _scan(self, head: BlockRef) -> None:
         """Read the events of new blocks, and of those that a reorganization may have put in place of known ones."""

@@ -12,6 +12,7 @@ from exchange.domain.packing import CommandEvents
 from exchange.domain.rounds import FundingRow, OracleRound
 from settlement.onchain.deploy import DeploymentSettings
 from settlement.onchain.funded_accounts import WATCHER_INDEX
+from settlement.watch.chain_calls import INSTRUMENT_LISTED
 from tests.e2e.test_disputes import OPERATOR_BOND_E6, WINDOW_S, credit, reverted, watcher_of
 from tests.fakes.settled_market import SettledMarket
 from tests.unit.exchange.engine.world import CALL, E6, PERP
@@ -59,6 +60,25 @@ def withdraw(market: SettledMarket, account: int, amount_e6: int) -> int:
     market.side.store(market.build(), 0)
     market.work(steps=12)
     return index
+
+
+def test_what_was_traded_is_listed_in_one_call(exchange: SettledMarket) -> None:
+    """Nobody has to ask first: without its terms on chain no position could be judged."""
+    head = exchange.chain.block("latest").number
+    listed = exchange.chain.logs(exchange.deployment.settlement, [INSTRUMENT_LISTED], 0, head)
+    assert sorted(int.from_bytes(log.topics[1], "big") for log in listed) == [CALL, PERP]
+    assert len({log.tx_hash for log in listed}) == 1
+
+
+def test_what_cannot_be_listed_holds_nothing_up(exchange: SettledMarket) -> None:
+    """An asset without a row on chain is tried with the others, then alone, then left."""
+    responder = exchange.side._responder
+    responder._traded = {77: (1, b"\x01" * 20, 0), 78: (1, b"\x02" * 20, 0)}
+    exchange.trade(2, 3, 600_000, 1, PERP)
+    step = exchange.settle()
+    exchange.work(steps=4)
+    assert (step.status.state, responder._traded) == ("idle", {})
+    assert exchange.contract.head() == exchange.ledger.seq
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
