@@ -12,6 +12,7 @@ GOALS ?=
 WORKERS ?= 3
 MINUTES ?= 60
 COMMANDS ?= 100000000
+STEPS ?= 1000000
 CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
 ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
@@ -22,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: requirements risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential clean lock
+.PHONY: requirements risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -135,6 +136,9 @@ fuzz-smoke: sanitized
 
 long-differential: dev ## COMMANDS=100000000 SEED=1: both books to the byte; stop with Ctrl-C, the same command goes on
 	@exec $(BIN)/python -m tests.differential.long_run --commands $(COMMANDS) --seed $(SEED)
+
+long-liquidation: dev ## STEPS=1000000 SEED=1: crashes, all sums after each step; stop with Ctrl-C, the same command goes on
+	@exec $(BIN)/python -m tests.property.liquidation_run --steps $(STEPS) --seed $(SEED)
 
 contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)
 	@.ci/with node "contracts" settlement/contracts/tools/setup settlement/contracts/tools/check

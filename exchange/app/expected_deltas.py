@@ -11,6 +11,7 @@ import msgspec
 
 from exchange.domain.commands import Side
 from exchange.domain.events import BatchClosed, FillSide, InstrumentListed, Trade
+from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.packing import CommandEvents, unpack_events
 from exchange.domain.rounds import InstrumentSettled, OracleRoundSet
 from settlement.watch.history import BadHistory
@@ -80,6 +81,10 @@ class JournalDeltas:
                 sign = 1 if event.taker_side is Side.BUY else -1
                 self._book(event.taker, event.instrument, sign * event.quantity_lots, -sign * value_e6)
                 self._book(event.maker, event.instrument, -sign * event.quantity_lots, sign * value_e6)
+            elif isinstance(event, Deleveraged):
+                self._deleverage(event)
+            elif isinstance(event, FundPaid):
+                self._pay(event.subaccount, event.amount_e6)
             elif isinstance(event, BatchClosed):
                 self._closed[event.batch], self._open = self._open, {}
                 self._began[event.batch] = dict(self._values)
@@ -92,9 +97,21 @@ class JournalDeltas:
         self.cursor = item.sequence
 
     def _book(self, party: FillSide, instrument: int, lots: int, value_e6: int) -> None:
-        cash_e6, held = self._open.setdefault(party.subaccount, (0, {}))
+        self._move(party.subaccount, instrument, lots, value_e6 - party.fee_e6)
+
+    def _deleverage(self, event: Deleveraged) -> None:
+        value_e6 = event.notional_e6 if event.bankrupt_lots < 0 else -event.notional_e6
+        self._move(event.bankrupt.subaccount, event.instrument, event.bankrupt_lots, value_e6)
+        self._move(event.counterparty.subaccount, event.instrument, -event.bankrupt_lots, -value_e6)
+
+    def _move(self, account: int, instrument: int, lots: int, cash_e6: int) -> None:
+        self._pay(account, cash_e6)
+        held = self._open[account][1]
         held[instrument] = held.get(instrument, 0) + lots
-        self._open[party.subaccount] = (cash_e6 + value_e6 - party.fee_e6, held)
+
+    def _pay(self, account: int, cash_e6: int) -> None:
+        before_e6, held = self._open.get(account, (0, {}))
+        self._open[account] = (before_e6 + cash_e6, held)
 
     def _load(self, raw: bytes) -> None:
         try:

@@ -13,8 +13,10 @@ from typing import Final
 
 import msgspec
 
-from exchange.bridge.round_prices import PriceFold, RoundPrices, SavedPrices
-from exchange.domain.commands import ChainRequestKind, Side
+from exchange.bridge.fill_rows import FillRow, fill_of, row_of
+from exchange.bridge.forced_leaves import deleveraged_fill, fund_leaf, fund_leg
+from exchange.bridge.round_prices import PriceFold, RoundPrices, SavedPrices, vector_of
+from exchange.domain.commands import ChainRequestKind, OrderFlag, Side
 from exchange.domain.events import (
     BatchClosed,
     Event,
@@ -25,19 +27,19 @@ from exchange.domain.events import (
     RequestApplied,
     Trade,
 )
+from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationMarks
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
-from settlement.protocol.caps import PERP_BIT
 from settlement.protocol.linear_bounds import ListedTerms
-from settlement.protocol.oracle import NO_ROUND, MarkRow, OracleVector
-from settlement.protocol.orders import OrderKind, quote_ref
+from settlement.protocol.oracle import NO_ROUND, OracleVector
+from settlement.protocol.orders import OrderKind, engine_ref, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -60,20 +62,6 @@ class AssembledBatch(msgspec.Struct, frozen=True, kw_only=True):
     """What disputes need of the instruments that the fold saw listed."""
 
 
-class _FillRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    buyer: int
-    seller: int
-    instrument: int
-    quantity_lots: int
-    notional_e6: int
-    buyer_fee_e6: int
-    seller_fee_e6: int
-    buyer_ref: bytes
-    seller_ref: bytes
-    buyer_kind: int
-    seller_kind: int
-
-
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
     version: int
     sequence: int
@@ -81,7 +69,7 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     units: list[tuple[int, int]]
     refs: list[tuple[int, bytes]]
     quotes: list[int]
-    fills: list[_FillRow]
+    fills: list[FillRow]
     requests: list[RequestApplied]
     vector: list[tuple[int, int]]
     touched: list[int]
@@ -95,6 +83,9 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     settlements: list[tuple[tuple[int, int], int]]
     named_settlements: list[tuple[tuple[int, int], int]]
     prices: SavedPrices
+    announced: list[LiquidationMarks]
+    marks: list[tuple[int, int]]
+    funded: list[FundPaid]
 
 
 class BatchAssembler:
@@ -121,6 +112,13 @@ class BatchAssembler:
         self._settlements: dict[tuple[int, int], int] = {}
         self._named_settlements: dict[tuple[int, int], int] = {}
         self._prices = PriceFold()
+        self._announced: dict[int, LiquidationMarks] = {}
+        """By account in liquidation."""
+        self._marks: dict[int, int] = {}
+        """That the leaves of the open batch which nobody signed are judged by."""
+        self._funded: list[FundPaid] = []
+        self._liquidations: set[int] = set()
+        """Orders of the engine's own; each ends inside its command."""
 
     @classmethod
     def resume(
@@ -151,7 +149,7 @@ class BatchAssembler:
     @property
     def has_open_content(self) -> bool:
         """Whether fills, requests or payoffs wait for the next BatchClosed."""
-        return bool(self._fills or self._requests or self._touched)
+        return bool(self._fills or self._requests or self._touched or self._funded)
 
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
@@ -163,6 +161,11 @@ class BatchAssembler:
                 self._begin_round(event, item.timestamp_ns)
             elif isinstance(event, Trade):
                 self._fills.append(self._fill(event))
+                if event.taker.order in self._liquidations:
+                    self._use_marks(event.taker.subaccount)
+            elif isinstance(event, Deleveraged):
+                self._fills.append(deleveraged_fill(event))
+                self._use_marks(event.bankrupt.subaccount)
             elif isinstance(event, MassQuoted):
                 call = event.digest
             elif isinstance(event, QuotePlaced):
@@ -178,9 +181,13 @@ class BatchAssembler:
         self._prices.note(event)
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
+            if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
+                self._refs[event.order] = engine_ref(OrderKind.LIQUIDATION, event.order)
+                self._liquidations.add(event.order)
         elif isinstance(event, OrderClosed):
             self._refs.pop(event.order, None)
             self._quotes.discard(event.order)
+            self._liquidations.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         elif isinstance(event, RequestApplied):
@@ -194,6 +201,17 @@ class BatchAssembler:
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
+        else:
+            self._note_liquidation(event)
+
+    def _note_liquidation(self, event: Event) -> None:
+        if isinstance(event, FundPaid):
+            self._funded.append(event)
+            self._use_marks(event.subaccount)
+        elif isinstance(event, LiquidationMarks):
+            self._announced[event.subaccount] = event
+        elif isinstance(event, LiquidationEnded):
+            self._announced.pop(event.subaccount, None)
 
     def _begin_round(self, event: OracleRoundSet, timestamp_ns: int) -> None:
         self._vector = {row.instrument: row.index_e12 for row in event.funding}
@@ -205,6 +223,8 @@ class BatchAssembler:
         self._quotes.add(order)
 
     def _kind(self, order: int) -> OrderKind:
+        if order in self._liquidations:
+            return OrderKind.LIQUIDATION
         return OrderKind.QUOTE if order in self._quotes else OrderKind.ORDER
 
     def dump(self) -> bytes:
@@ -217,7 +237,7 @@ class BatchAssembler:
                 sorted(self._units.items()),
                 sorted(self._refs.items()),
                 sorted(self._quotes),
-                [_row(fill) for fill in self._fills],
+                [row_of(fill) for fill in self._fills],
                 self._requests,
                 sorted(self._vector.items()),
                 self._touched,
@@ -231,6 +251,9 @@ class BatchAssembler:
                 sorted(self._settlements.items()),
                 sorted(self._named_settlements.items()),
                 self._prices.dump(),
+                [row for _, row in sorted(self._announced.items())],
+                sorted(self._marks.items()),
+                self._funded,
             )
         )
 
@@ -249,7 +272,7 @@ class BatchAssembler:
         assembler._units = dict(state.units)
         assembler._refs = dict(state.refs)
         assembler._quotes = set(state.quotes)
-        assembler._fills = [_fill(row) for row in state.fills]
+        assembler._fills = [fill_of(row) for row in state.fills]
         assembler._requests = list(state.requests)
         assembler._vector = dict(state.vector)
         assembler._touched = list(state.touched)
@@ -261,24 +284,43 @@ class BatchAssembler:
         assembler._settlements = dict(state.settlements)
         assembler._named_settlements = dict(state.named_settlements)
         assembler._prices = PriceFold.load(state.prices)
+        assembler._announced = {row.subaccount: row for row in state.announced}
+        assembler._marks = dict(state.marks)
+        assembler._funded = list(state.funded)
         return assembler
 
     def _opening(self, match_from_s: int) -> OracleVector:
         """The values that the batch begins with; a round has the next number when a batch begins with others.
 
-        Where nobody withdraws and no value changed, the prices of the round before do as well.
+        Marks are published where withdrawals or leaves are judged by them; a batch without may keep those of a round.
         """
-        asked, self._asked_prices = self._asked_prices, None
-        if self._vector != self._named or (asked is not None and asked != self._named_prices):
+        wanted = self._wanted_prices()
+        if self._vector != self._named or (wanted is not None and wanted != self._named_prices):
             time_s = max(self._named_s, self._set_s or match_from_s)
-            self._named_prices = (asked or self._set_prices).after(self._named_prices, time_s - self._named_s + 1)
+            marks, self._marks = self._marks, {}
+            bounded = (self._asked_prices or self._set_prices).after(self._named_prices, time_s - self._named_s + 1)
+            self._named_prices = bounded.with_marks(marks)
             self._named, self._named_s = dict(self._vector), time_s
             self._named_settlements = dict(self._settlements)
             self._round += 1
+        self._asked_prices, self._marks = None, {}
         return self._named_vector()
 
+    def _wanted_prices(self) -> RoundPrices | None:
+        """Prices that something in the open batch is judged by, None for nothing."""
+        if self._asked_prices is None and not self._marks:
+            return None
+        return (self._asked_prices or self._set_prices).with_marks(self._marks)
+
     def _named_vector(self) -> OracleVector:
-        return _vector_of(self._round, self._named, self._named_prices, self._named_settlements)
+        return vector_of(self._round, self._named, self._named_prices, self._named_settlements)
+
+    def _use_marks(self, account: int) -> None:
+        """The open batch has a leaf of an account in liquidation."""
+        row = self._announced.get(account)
+        if row is None:
+            raise BadEvents(f"account {account} is liquidated and nothing told at which marks")
+        self._marks.update(row.marks)
 
     def _fill(self, trade: Trade) -> Fill:
         try:
@@ -312,6 +354,7 @@ class BatchAssembler:
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
         touched, self._touched = self._touched, []
+        funded, self._funded = self._funded, []
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(
@@ -319,7 +362,8 @@ class BatchAssembler:
                 match_from_s=event.match_from_s,
                 match_to_s=event.match_to_s,
                 fills=fills,
-                order_fills=order_fills_of(fills),
+                order_fills=[*order_fills_of(fills), *map(fund_leaf, funded)],
+                extra_legs=[fund_leg(row) for row in funded],
                 requests=[_request(applied) for applied in requests],
                 approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
                 request_up_to=event.request_up_to,
@@ -336,20 +380,6 @@ class BatchAssembler:
         )
 
 
-def _vector_of(
-    number: int, values: Mapping[int, int], prices: RoundPrices, settlements: Mapping[tuple[int, int], int]
-) -> OracleVector:
-    """A value is a perpetual's funding index, or the payoff of an option, whose mark does not count any more."""
-    rows = {instrument: MarkRow(mark_e6=mark_e6) for instrument, mark_e6 in prices.marks}
-    for instrument, value in values.items():
-        if instrument & PERP_BIT:
-            mark_e6 = rows[instrument].mark_e6 if instrument in rows else 0
-            rows[instrument] = MarkRow(mark_e6=mark_e6, fund_index=value)
-        else:
-            rows[instrument] = MarkRow(payoff_e12=value)
-    return OracleVector(round_number=number, rows=rows, index_e6=dict(prices.indexes), settlement_e6=dict(settlements))
-
-
 def _request(applied: RequestApplied) -> ChainRequest:
     return ChainRequest(
         index=applied.index,
@@ -357,27 +387,4 @@ def _request(applied: RequestApplied) -> ChainRequest:
         account=applied.account,
         amount_e6=applied.amount_e6,
         owner=applied.owner,
-    )
-
-
-def _row(fill: Fill) -> _FillRow:
-    return _FillRow(
-        fill.buyer, fill.seller, fill.instrument, fill.quantity_lots, fill.notional_e6, fill.buyer_fee_e6,
-        fill.seller_fee_e6, fill.buyer_ref, fill.seller_ref, fill.buyer_kind, fill.seller_kind,
-    )  # fmt: skip
-
-
-def _fill(row: _FillRow) -> Fill:
-    return Fill(
-        buyer=row.buyer,
-        seller=row.seller,
-        instrument=row.instrument,
-        quantity_lots=row.quantity_lots,
-        notional_e6=row.notional_e6,
-        buyer_fee_e6=row.buyer_fee_e6,
-        seller_fee_e6=row.seller_fee_e6,
-        buyer_ref=row.buyer_ref,
-        seller_ref=row.seller_ref,
-        buyer_kind=OrderKind(row.buyer_kind),
-        seller_kind=OrderKind(row.seller_kind),
     )

@@ -18,7 +18,11 @@ from exchange.bridge.self_check import check_disputes
 from exchange.domain.packing import CommandEvents, unpack_events
 from settlement.onchain.outbox import BuiltBatch
 from settlement.protocol.batch import build_batch
+from settlement.protocol.evidence import ForcedAccount
+from settlement.protocol.forced import FORCED_KINDS, check_forced_leaves
 from settlement.protocol.ledger import LedgerState
+from settlement.protocol.state_tree import leaf_preimage
+from settlement.protocol.transition import RequestKind
 
 __all__ = ["UNBATCHED_FILL_GAS", "Batcher", "LedgerStore"]
 
@@ -144,6 +148,7 @@ class Batcher:
     def _build(self, assembled: AssembledBatch) -> BuiltBatch:
         evidence = () if self._book is None else self._book.evidence_of(assembled)
         check_disputes(self._ledger, assembled)
+        forced = self._forced(assembled)
         batch = build_batch(self._ledger, assembled.input)
         self._ledger.check(assembled.input.opening.ending)
         return BuiltBatch(
@@ -166,4 +171,18 @@ class Batcher:
             },
             vector=assembled.input.opening.encode() if batch.header.oracle_round else b"",
             evidence=evidence,
+            forced=forced,
         )
+
+    def _forced(self, assembled: AssembledBatch) -> dict[int, ForcedAccount]:
+        """Accounts as the batch finds them that have leaves nobody signed; BadOrders when these are not allowed."""
+        content = assembled.input
+        deposits = {row.account for row in content.requests if row.kind is RequestKind.DEPOSIT}
+        check_forced_leaves(self._ledger.accounts, content.order_fills, content.opening, deposits)
+        accounts = {fill.account for fill in content.order_fills if fill.kind in FORCED_KINDS}
+        return {
+            index: ForcedAccount(
+                leaf_preimage(self._ledger.account(index)), b"".join(self._ledger.tree.multiproof([index]))
+            )
+            for index in sorted(accounts)
+        }

@@ -72,7 +72,7 @@ class ChainSide:
         """Put built batches into the outbox, durably; the same ones again change nothing. Raises OutboxMismatch."""
         for batch in batches:
             # First: what is in the outbox is posted, and what is posted can be asked about.
-            self._evidence.add(batch.seq, batch.evidence)
+            self._evidence.add(batch.seq, batch.evidence, batch.forced)
             self._responder.note(batch.seq, batch.evidence)
             self._outbox.add(batch, now_ms)
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from exchange.bridge.assembler import AssembledBatch, BadEvents
-from exchange.domain.commands import Place, Replace, Side, SignedAmend
+from exchange.domain.commands import OrderFlag, Place, Replace, Side, SignedAmend
 from exchange.domain.events import (
     AccountOpened,
     BatchClosed,
@@ -29,7 +29,8 @@ from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.quotes import MassQuote, pack_lines
 from exchange.wire.venue import VenueInfo
 from settlement.protocol.eip712 import MASS_QUOTE_MODULE, TRADE_MODULE, Action, encode_mass_quote, encode_trade
-from settlement.protocol.evidence import LeafEvidence, SignedAction
+from settlement.protocol.evidence import Evidence, ForcedLeaf, LeafEvidence, SignedAction
+from settlement.protocol.forced import FORCED_KINDS
 from settlement.protocol.orders import BadOrders, OrderFill, quote_ref, sorted_order_fills
 
 __all__ = ["CommandRecords", "EvidenceBook"]
@@ -80,13 +81,17 @@ class EvidenceBook:
         self._filled: set[bytes] = set()
         self._ended: set[bytes] = set()
         self._unneeded: set[bytes] = set()
+        self._own: set[int] = set()
+        """Orders of the engine's own; each ends inside its command."""
         self._last = (0, b"")
 
     def note(self, item: CommandEvents) -> None:
         """Take one command's events. Raises BadEvents, BadRecord, JournalError."""
         call = b""
         for event in item.events:
-            if isinstance(event, OrderAccepted | OrderRevised):
+            if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
+                self._own.add(event.order)
+            elif isinstance(event, OrderAccepted | OrderRevised):
                 self._keep(event.order, event.digest, item.sequence, 0)
             elif isinstance(event, MassQuoted):
                 call = event.digest
@@ -94,11 +99,12 @@ class EvidenceBook:
                 line = event.order & 0xFF
                 self._keep(event.order, quote_ref(call, line), item.sequence, line)
             elif isinstance(event, Trade):
-                self._filled.update(self._ref(party.order) for party in (event.maker, event.taker))
+                parties = [party.order for party in (event.maker, event.taker) if party.order not in self._own]
+                self._filled.update(map(self._ref, parties))
             else:
                 self._note_rare(event)
 
-    def evidence_of(self, batch: AssembledBatch) -> tuple[LeafEvidence, ...]:
+    def evidence_of(self, batch: AssembledBatch) -> tuple[Evidence, ...]:
         """Return what authorizes each leaf, in the tree's order.
 
         Raises BadEvents or BadOrders when something of it is missing: such a batch must not be posted.
@@ -143,6 +149,7 @@ class EvidenceBook:
 
     def _note_rare(self, event: Event) -> None:
         if isinstance(event, OrderClosed):
+            self._own.discard(event.order)
             for ref in self._refs.pop(event.order, ()):
                 (self._ended if ref in self._filled else self._unneeded).add(ref)
         elif isinstance(event, BatchClosed):
@@ -176,7 +183,9 @@ class EvidenceBook:
             raise BadEvents(f"the journal's reader stands behind sequence {sequence}")
         return self._last[1]
 
-    def _leaf(self, fill: OrderFill) -> LeafEvidence:
+    def _leaf(self, fill: OrderFill) -> Evidence:
+        if fill.kind in FORCED_KINDS:
+            return ForcedLeaf(fill)
         signed = self._signed.get(fill.ref)
         instrument = self._instruments.get(fill.instrument)
         if signed is None or instrument is None:

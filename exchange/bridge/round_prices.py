@@ -4,6 +4,7 @@ What follows a round on chain is bounded (F4), and whoever publishes checks it f
 than the bound is published at the bound, and then without the marks of options, whose margin depends on it.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -15,9 +16,10 @@ from exchange.domain.underlyings import underlying_number
 from exchange.risk.parameters import StandardParameters
 from settlement.protocol.caps import MAX_ORACLE_ROWS, PERP_BIT
 from settlement.protocol.linear_bounds import LARGE_CAP, MAJOR, BoundTerms, ListedTerms
+from settlement.protocol.oracle import MarkRow, OracleVector
 from settlement.protocol.oracle_bounds import bounded_price_e6
 
-__all__ = ["PriceFold", "RoundPrices", "SavedPrices"]
+__all__ = ["PriceFold", "RoundPrices", "SavedPrices", "vector_of"]
 
 _E3: Final = 10**3
 _E9: Final = 10**9
@@ -65,6 +67,10 @@ class RoundPrices(msgspec.Struct, frozen=True, array_like=True, gc=False):
             for number, price_e6 in self.indexes
         )
         return self if indexes == self.indexes else RoundPrices(_of_perpetuals(self.marks), indexes)
+
+    def with_marks(self, marks: Mapping[int, int]) -> "RoundPrices":
+        """Return these prices with marks, by instrument, in place of those of the same instruments."""
+        return RoundPrices(tuple(sorted({**dict(self.marks), **marks}.items())), self.indexes) if marks else self
 
     def without_marks(self) -> "RoundPrices":
         """Return the index prices alone."""
@@ -131,6 +137,20 @@ class PriceFold:
         fold._listed = {listing.instrument: listing for listing in saved[0]}
         fold._marks_e9, fold._indexes_e9, fold._ended = dict(saved[1]), dict(saved[2]), set(saved[3])
         return fold
+
+
+def vector_of(
+    number: int, values: Mapping[int, int], prices: RoundPrices, settlements: Mapping[tuple[int, int], int]
+) -> OracleVector:
+    """Return the vector of a round: values are funding indexes, or payoffs of options, whose marks do not count."""
+    rows = {instrument: MarkRow(mark_e6=mark_e6) for instrument, mark_e6 in prices.marks}
+    for instrument, value in values.items():
+        if instrument & PERP_BIT:
+            mark_e6 = rows[instrument].mark_e6 if instrument in rows else 0
+            rows[instrument] = MarkRow(mark_e6=mark_e6, fund_index=value)
+        else:
+            rows[instrument] = MarkRow(payoff_e12=value)
+    return OracleVector(round_number=number, rows=rows, index_e6=dict(prices.indexes), settlement_e6=dict(settlements))
 
 
 def _of_perpetuals(marks: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:

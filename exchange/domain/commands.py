@@ -107,6 +107,8 @@ class OrderFlag(IntFlag):
     STP_DECREMENT_BOTH = 768
     STP_ACCOUNT = 1024
     """Alone of the STP flags: the mode the account has set."""
+    LIQUIDATION = 2048
+    """Of the engine's own making."""
 
 
 class TriggerKind(IntEnum):

@@ -18,6 +18,7 @@ from exchange.domain.commands import (
     Trigger,
 )
 from exchange.domain.instrument import Instrument
+from exchange.domain.liquidations import LiquidationEvent
 from exchange.domain.quote_events import QuoteEvent
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.domain.rounds import RoundEvent
@@ -394,5 +395,5 @@ OrderEvent = (
 Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
-    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent
+    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent | LiquidationEvent
 )  # fmt: skip

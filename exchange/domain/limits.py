@@ -3,6 +3,7 @@
 from typing import Final
 
 __all__ = [
+    "LIQUIDATION_PRICE_PPM",
     "MAX_ACCOUNTS_PER_BATCH",
     "MAX_AUCTION_NS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_INBOX_COMMANDS",
     "MAX_INSTRUMENTS_PER_BATCH",
     "MAX_LABEL_CHARACTERS",
+    "MAX_LIQUIDATION_STEPS_PER_COMMAND",
     "MAX_MMP_GROUPS_PER_SUBACCOUNT",
     "MAX_MMP_LIMIT",
     "MAX_MONEY_E6",
@@ -62,6 +64,10 @@ RECENT_CLOSED_ORDERS: Final = 100_000
 MAX_AUCTION_NS: Final = 86_400_000_000_000
 """Longest call auction that an operator may set."""
 MAX_TIMERS_PER_CLOCK: Final = 256
+MAX_LIQUIDATION_STEPS_PER_COMMAND: Final = 128
+LIQUIDATION_PRICE_PPM: Final = 50_000
+"""How far from the mark the contract lets an account be closed without its signature (`Forced.sol`)."""
+"""Orders of the engine's own making take the lines from 128 on of a command's order numbers."""
 MAX_EXPIRED_PER_COMMAND: Final = 256
 """Positions after which a command pays no further instrument of an expiry; the rest waits for the next Clock."""
 MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100

@@ -31,6 +31,7 @@ class ResultCode(IntEnum):
     REJECT_TIMESTAMP_PASSED = 11022
     MAX_FEE_TOO_LOW = 11023
     REDUCE_ONLY_REJECTED = 11025
+    IN_LIQUIDATION = 11027
     REPLACE_FILL_MISMATCH = 11028
     TRIGGER_WRONG_SIDE = 11051
     TOO_MANY_TRIGGER_ORDERS = 11052
@@ -107,3 +108,5 @@ class CloseReason(IntEnum):
     """The position it was attached to is gone."""
     MMP_TRIGGERED = 18
     """A limit of its protection group was reached."""
+    LIQUIDATION = 19
+    """Its account is below maintenance."""

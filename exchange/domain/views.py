@@ -113,6 +113,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionView, ...]
     account_seq: int
     opened_ns: int
+    is_in_liquidation: bool = False
 
 
 class SessionKeyView(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -31,7 +31,7 @@ cdef class AccountView:
         self.at().book_owner = account.index
         for name in (
             "opened_ns", "ledger_cash_e6", "perpetual_cost_e6", "account_seq", "cancel_all_ns", "is_locked",
-            "is_close_all_requested", "self_trade_mode", "is_self_trade_by_owner",
+            "is_close_all_requested", "is_in_liquidation", "self_trade_mode", "is_self_trade_by_owner",
         ):
             setattr(self, name, getattr(account, name))
 
@@ -112,6 +112,14 @@ cdef class AccountView:
     @is_close_all_requested.setter
     def is_close_all_requested(self, value):
         self.at().is_close_all = value
+
+    @property
+    def is_in_liquidation(self):
+        return bool(self.at().is_in_liquidation)
+
+    @is_in_liquidation.setter
+    def is_in_liquidation(self, value):
+        self.at().is_in_liquidation = value
 
     @property
     def self_trade_mode(self):

@@ -53,6 +53,7 @@ cdef enum:
     FLAG_QUOTE = 64
     FLAG_STP = 768
     FLAG_STP_ACCOUNT = 1024
+    FLAG_LIQUIDATION = 2048
     FORCE_IOC = 1
     FORCE_FOK = 2
     # Scopes (authority.py)
@@ -347,7 +348,7 @@ cdef inline uint16_t check_entry(Engine* engine, const Terms* terms, Entry* entr
 cdef inline bint is_canonical(const Terms* terms) noexcept nogil:
     """Whether fields that an unguarded order does not use are as `pack_command` leaves them."""
     cdef const Record* record = terms.record
-    if record.flags & (FLAG_MMP | FLAG_QUOTE):
+    if record.flags & (FLAG_MMP | FLAG_QUOTE | FLAG_LIQUIDATION):
         return False
     return record.signer == 0 and record.group == 0 and record.target == 0 and terms.expected_filled == -1
 
@@ -380,6 +381,8 @@ cdef inline uint16_t examine(Engine* engine, const Terms* terms, Entry* entry) n
     entry.code = admit(engine, terms, entry)
     if entry.code:
         return COLD if entry.code == COLD else NO_CODE
+    if engine.accounts[entry.account].is_in_liquidation:
+        return COLD
     entry.listing = find_listing(engine, terms.record.instrument)
     if entry.listing and is_priced(engine, &engine.listings[entry.listing]):
         if not engine.listings[entry.listing].is_narrow:

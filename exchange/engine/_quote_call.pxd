@@ -113,7 +113,7 @@ cdef inline bint has_authority(Engine* engine, Call* call, const char* lines) no
         head.instrument = index << 31
         if kinds >> index & 1 and check_authority(engine, &terms, &call.entry):
             return False
-    if not is_life_valid(engine, &call.terms):
+    if not is_life_valid(engine, &call.terms) or engine.accounts[call.entry.account].is_in_liquidation:
         return False
     return check_nonce(engine, &call.terms, &call.entry) == 0
 

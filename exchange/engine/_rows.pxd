@@ -31,6 +31,7 @@ cdef enum:
     AT_BOOK = 1
     AT_CLOSED = 2
     ORDER_QUOTE = 64                 # OrderFlag.QUOTE
+    ORDER_LIQUIDATION = 2048         # OrderFlag.LIQUIDATION
     # Commands and events of one run
     RECORD_BYTES = 64
     CORE_EVENTS = 1 << 12
@@ -134,6 +135,7 @@ cdef struct AccountRow:
     uint8_t is_open
     uint8_t is_locked
     uint8_t is_close_all
+    uint8_t is_in_liquidation
 
 cdef struct CellRow:                 # one account on one instrument: position, open orders, batch leg
     int128 cost

@@ -15,13 +15,14 @@ from exchange.engine._lookup cimport (
     find_account, find_cell_row, find_client_id, find_key_row, find_listing, find_nonce_order, find_number,
     forget_names, hash_address, hash_text, index_names, make_account, make_cell_row, reserve_names,
 )
+from exchange.engine._margin cimport others_margin
 from exchange.engine._memory cimport close_engine, open_engine
 from exchange.engine._order_rows cimport reserve_orders, take_order
 from exchange.engine._orders cimport (
     drop_stopped, find_deadline, forget_old, reserve_timer, start_timer, stop_timer,
 )
 from exchange.engine._rows cimport (
-    ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
+    ORDER_LIQUIDATION, ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
 from exchange.engine._tables cimport fold, put, reserve
 from matching_core._order_book cimport OrderBook
@@ -270,9 +271,9 @@ cdef class Store:
         return order_at(&self.engine, row).number if row else 0
 
     def index_names(self, number):
-        """Its client order id and nonce lead to this order; quotes have a nonce in common, and no names."""
+        """Its client order id and nonce lead to this order; what shares a nonce with others has no names."""
         self.need(reserve_names(&self.engine))
-        if not order_at(&self.engine, self.row_of(number)).flags & ORDER_QUOTE:
+        if not order_at(&self.engine, self.row_of(number)).flags & (ORDER_QUOTE | ORDER_LIQUIDATION):
             index_names(&self.engine, self.row_of(number))
 
     def forget_names(self, number):
@@ -352,6 +353,17 @@ cdef class Store:
                 cell = self.engine.cells[cell].next
             answer.append(members)
             row = self.engine.groups[row].next
+        return answer
+
+    def candidates(self):
+        """List the accounts whose worst margin is below zero or too wide for C."""
+        cdef uint32_t row
+        cdef int is_wide
+        answer = []
+        for row in range(1, self.engine.account_top + 1):
+            is_wide = 0
+            if others_margin(&self.engine, row, 0, &is_wide) < 0 or is_wide:
+                answer.append(self.engine.accounts[row].id)
         return answer
 
     def holders(self, instrument):

@@ -35,6 +35,7 @@ from exchange.engine.auctions import set_phase
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.expiry import pay_expired
 from exchange.engine.invariants import check_turn
+from exchange.engine.liquidation import check_accounts
 from exchange.engine.listing import delist_instrument, list_instrument
 from exchange.engine.mass_quotes import mass_quote
 from exchange.engine.orders import place_order
@@ -55,6 +56,9 @@ def _clock(state: State, turn: Turn, _: Clock) -> None:
     timers.fire_timers(state, turn)
     if state.unpaid:
         pay_expired(state, turn)
+    if (state.is_check_due or state.liquidations) and not state.unpaid:
+        # An instrument with a payoff has no mark any more: whoever still waits for it is looked at when it is paid.
+        check_accounts(state, turn)
 
 
 def _batch_cut(state: State, turn: Turn, _: BatchCut) -> None:

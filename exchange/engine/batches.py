@@ -13,12 +13,16 @@ from exchange.engine.turn import Turn
 __all__ = [
     "add_expired",
     "add_fill",
+    "add_fund_payment",
+    "add_leg",
     "add_request",
     "add_trade",
     "close_content",
     "cut",
     "make_room_for_account",
     "make_room_for_fill",
+    "make_room_for_legs",
+    "make_room_for_payment",
     "make_room_for_request",
 ]
 
@@ -84,6 +88,44 @@ def add_fill(state: State, order: Order, *, lots: int, cash_e6: int, fee_e6: int
     leg = (order.place.instrument, account)
     batch.legs[leg] = batch.legs.get(leg, 0) + lots
     batch.fee_e6 += fee_e6
+
+
+def make_room_for_legs(
+    state: State, turn: Turn, *, instrument: int, accounts: tuple[int, int], lots: int, notional_e6: int
+) -> None:
+    """Close the open batch first when a transfer between two accounts would pass a cap of the batch format."""
+    batch = state.batch
+    if batch.has_content and (
+        _lacks_place(state, instrument, accounts)
+        or any(batch.orders.get(account, 0) >= state.config.batch_orders_max for account in accounts)
+        or any(_overflows(batch, instrument, account, lots, notional_e6) for account in accounts)
+    ):
+        _close(state, turn, next_first=state.sequence)
+
+
+def make_room_for_payment(state: State, turn: Turn, account: int, amount_e6: int) -> None:
+    """Close the open batch first when it cannot list one more account, leaf of it, or so much cash."""
+    batch = state.batch
+    if batch.orders.get(account, 0) >= state.config.batch_orders_max or _overflows(batch, 0, account, 0, amount_e6):
+        _close(state, turn, next_first=state.sequence)
+    else:
+        make_room_for_account(state, turn, account)
+
+
+def add_leg(state: State, account: int, *, instrument: int, lots: int, cash_e6: int) -> None:
+    """Book one party of a transfer without fee: signed `lots` (0: cash alone), signed `cash_e6`, a leaf of its own."""
+    batch = _touched(state)
+    batch.orders[account] = batch.orders.get(account, 0) + 1
+    batch.cash_e6[account] = batch.cash_e6.get(account, 0) + cash_e6
+    if lots:
+        batch.legs[instrument, account] = batch.legs.get((instrument, account), 0) + lots
+
+
+def add_fund_payment(state: State, account: int, amount_e6: int) -> None:
+    """The fund pays `amount_e6` into an account: the batch's fees shrink by it."""
+    add_leg(state, account, instrument=0, lots=0, cash_e6=amount_e6)
+    state.batch.fee_e6 -= amount_e6
+    state.batch.expired_count += 1
 
 
 def add_trade(state: State, instrument: int) -> None:

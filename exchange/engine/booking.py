@@ -11,14 +11,16 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.money import ceil_div
 from exchange.engine import batches
 from exchange.engine.fees import fee_e6, signed_cap_e6
+from exchange.engine.flags import LIQUIDATION
 from exchange.engine.funding import fund_index_e12, pay_funding
+from exchange.engine.liquidation_terms import liquidation_fee_e6
 from exchange.engine.margin import invalidate, note_lots
 from exchange.engine.records import Account, Order, Position
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import observe
 
-__all__ = ["book_auction_trade", "book_trade", "move_position"]
+__all__ = ["book_auction_trade", "book_trade", "change_position", "move_position"]
 
 
 def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
@@ -126,6 +128,8 @@ def _note_last_price(state: State, instrument: Instrument, price_ticks: int) -> 
 
 def _fee(state: State, order: Order, *, price_ticks: int, lots: int, is_taker: bool) -> int:
     instrument = state.instruments[order.place.instrument]
+    if int(order.place.flags) & LIQUIDATION:
+        return liquidation_fee_e6(state, order, price_ticks=price_ticks, lots=lots)
     due = fee_e6(
         instrument,
         index_e9=state.prices.index_e9[instrument.underlying],
@@ -150,7 +154,7 @@ def _book_side(
     account = state.accounts[order.place.subaccount]
     delta = lots if order.place.side is Side.BUY else -lots
     notional = instrument.notional_e6(price_ticks=price_ticks, quantity_lots=delta)
-    position, realized = _move(state, turn, account, instrument, delta, notional)
+    position, realized = change_position(state, turn, account, instrument, delta, notional)
     position.fee_e6 += fee
     account.ledger_cash_e6 -= notional + fee
     state.accounts[FUND_ACCOUNT].ledger_cash_e6 += fee
@@ -176,9 +180,10 @@ def _book_side(
     )
 
 
-def _move(
+def change_position(
     state: State, turn: Turn, account: Account, instrument: Instrument, delta: int, notional: int
 ) -> tuple[Position, int]:
+    """Move an account's position by `delta` lots bought for signed `notional`; (position, profit realized)."""
     number = instrument.instrument_id
     position = account.positions.get(number)
     if position is None:

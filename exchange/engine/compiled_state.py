@@ -93,9 +93,7 @@ class CompiledState(QuoteRows, State):
         self.closed_orders = ClosedOrders(store)
         self.account_groups = {}
         self.auctions = {}
-        self.oracle_round = 0
-        self.funding = {}
-        self.samples, self.expiries, self.delisted = {}, {}, {}
+        self._init_rounds()
         self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
@@ -379,6 +377,10 @@ class CompiledState(QuoteRows, State):
         for members in self.store.group_members(subaccount):
             cache.members[self.group_of[members[0]]] = dict.fromkeys(members)
         return cache
+
+    def candidates(self) -> list[int]:
+        """Accounts that may be short of initial margin, ascending."""
+        return sorted(self.store.candidates())
 
     def holders(self, instrument: int) -> list[int]:
         """Accounts with a position, ascending."""

@@ -12,16 +12,40 @@ from exchange.domain.limits import (
     MAX_TRIGGER_ORDERS_PER_SUBACCOUNT,
     RECENT_CLOSED_ORDERS,
 )
+from exchange.risk.auction import AuctionParameters
 from exchange.risk.expiry import WINDOW_NS
 from exchange.risk.parameters import StandardParameters
 
-__all__ = ["EngineConfig"]
+__all__ = ["EngineConfig", "LiquidationRules"]
+
+
+class LiquidationRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account below maintenance is closed (risk.md 10); parts in 1e-6."""
+
+    step_ns: int = 1_000_000_000
+    buffer_ppm: int = 150_000
+    """Won back beyond maintenance, of the requirement."""
+    share_ppm: int = 200_000
+    """Most of a position that one step closes, when it is worth more than `threshold_e6`."""
+    threshold_e6: int = 100_000_000_000
+    aggressiveness_ppm: int = 1_000_000
+    spread_ppm: int = 100_000
+    """Of the maintenance fraction: how far a liquidation order gives way when all collateral is gone."""
+    fee_ppm: int = 10_000
+    """Most that the fund takes of what was closed."""
+    patience_s: int = 30
+    fund_event_ppm: int = 200_000
+    fund_day_ppm: int = 400_000
+    auction: AuctionParameters = AuctionParameters(
+        one=1_000_000, start=950_000, knee=700_000, buffer=150_000, fast_s=60, slow_s=600, insolvent_s=300
+    )
 
 
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Rules and bounds. The batch caps keep a batch inside one proof and 65,536 bytes of calldata."""
 
     margin: StandardParameters = StandardParameters()
+    liquidation: LiquidationRules = LiquidationRules()
     option_fee_cap_ppm: int = 125_000
     """A taker fee on an option is at most this part of the option's value."""
     open_orders_max: int = MAX_OPEN_ORDERS_PER_SUBACCOUNT
@@ -45,7 +69,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     auction_corridor_ppm: int = 100_000
     """A call is extended while its indicative price is farther than this part from the index."""
     index_life_ns: int = 10_000_000_000
-    """An older index is stale: nothing accrues on it."""
+    """An older index is stale: nothing accrues on it, nobody is liquidated on it, nor on an older perpetual's mark."""
+    option_mark_life_ns: int = 60_000_000_000
+    """Nobody who holds an option is liquidated on an older mark of it."""
     settlement_window_ns: int = WINDOW_NS
     """The index is averaged over so much time before an expiry; samples are kept for twice as long."""
     batch_requests_max: int = 64

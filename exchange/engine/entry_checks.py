@@ -5,13 +5,22 @@ from typing import Final
 from exchange.domain.commands import Place, TimeInForce
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
-from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
+from exchange.engine.flags import LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
 from exchange.engine.protection import check_group
 from exchange.engine.state import State
 from matching_core.limits import ICEBERG_SLICES_MAX
 
-__all__ = ["check_display", "check_entry", "check_limits", "check_slices", "check_terms", "check_time", "is_full"]
+__all__ = [
+    "check_display",
+    "check_entry",
+    "check_frozen",
+    "check_limits",
+    "check_slices",
+    "check_terms",
+    "check_time",
+    "is_full",
+]
 
 _MILLISECOND_NS: Final = 1_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -19,8 +28,8 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: group, limits, time (if new), margin, somebody to trade with; the book's come after."""
-    code = check_group(state, place) or check_limits(state, place)
+    """First failing code of: liquidation, group, limits, time (if new), margin, liquidity; the book's come after."""
+    code = check_frozen(state, place) or check_group(state, place) or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)
     if not code and not is_affordable(state, place, place.price_ticks):
@@ -28,8 +37,14 @@ def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCod
     return code or _check_liquidity(state, place)
 
 
+def check_frozen(state: State, place: Place) -> ResultCode:
+    """While an account is liquidated its owner cannot trade, not even to reduce: the engine does."""
+    is_frozen = state.accounts[place.subaccount].is_in_liquidation
+    return ResultCode.IN_LIQUIDATION if is_frozen else ResultCode.OK
+
+
 def check_terms(state: State, place: Place) -> ResultCode:
-    """Instrument live and priced, a possible combination of options, price and size on the instrument's scale."""
+    """Instrument live and priced, a possible combination of options of a user, price and size on the scale."""
     instrument = state.instruments.get(place.instrument)
     if instrument is None:
         return ResultCode.INSTRUMENT_NOT_FOUND
@@ -37,6 +52,8 @@ def check_terms(state: State, place: Place) -> ResultCode:
     if ended or place.instrument not in state.prices.marks or instrument.underlying not in state.prices.index_e9:
         return ResultCode.INSTRUMENT_NOT_LIVE
     flags = int(place.flags)
+    if flags & LIQUIDATION:
+        return ResultCode.PARAMETER_INVALID
     is_immediate = place.time_in_force in _IMMEDIATE or flags & MARKET
     if flags & (POST_ONLY | SLIDE) == SLIDE or (is_immediate and flags & POST_ONLY):
         return ResultCode.POST_ONLY_NOT_ALLOWED

@@ -6,7 +6,17 @@ from exchange.domain.commands import OrderFlag, Place, TimeInForce
 from exchange.engine.records import Account
 from matching_core.fills import FLAG_FOK, FLAG_IOC, FLAG_POST_ONLY, FLAG_REDUCE_ONLY, FLAG_SLIDE, STP_SHIFT
 
-__all__ = ["CANCEL_ON_DISCONNECT", "MARKET", "MMP", "POST_ONLY", "QUOTE", "REDUCE_ONLY", "SLIDE", "core_flags"]
+__all__ = [
+    "CANCEL_ON_DISCONNECT",
+    "LIQUIDATION",
+    "MARKET",
+    "MMP",
+    "POST_ONLY",
+    "QUOTE",
+    "REDUCE_ONLY",
+    "SLIDE",
+    "core_flags",
+]
 
 POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 SLIDE: Final = int(OrderFlag.SLIDE)
@@ -14,6 +24,7 @@ REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)
 MARKET: Final = int(OrderFlag.MARKET)
 MMP: Final = int(OrderFlag.MMP)
 QUOTE: Final = int(OrderFlag.QUOTE)
+LIQUIDATION: Final = int(OrderFlag.LIQUIDATION)
 CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
 _STP: Final = int(OrderFlag.STP_DECREMENT_BOTH)
 _STP_ACCOUNT: Final = int(OrderFlag.STP_ACCOUNT)

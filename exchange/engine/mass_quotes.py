@@ -101,9 +101,11 @@ def _check_scopes(state: State, command: MassQuote) -> ResultCode:
 
 
 def _check_call(state: State, command: MassQuote) -> ResultCode:
-    """First failing code of: account, lines, group and cancel-on-disconnect, frozen."""
+    """First failing code of: account, its liquidation, lines, group and cancel-on-disconnect, frozen."""
     if command.subaccount not in state.account_groups:
         return ResultCode.SUBACCOUNT_NOT_FOUND
+    if state.accounts[command.subaccount].is_in_liquidation:
+        return ResultCode.IN_LIQUIDATION
     named = {line.instrument for line in command.lines}
     if not 0 < len(command.lines) <= MAX_QUOTE_LINES or len(named) != len(command.lines):
         return ResultCode.PARAMETER_INVALID

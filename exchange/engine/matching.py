@@ -47,13 +47,13 @@ _REJECTED, _TRADE, _DEPTH, _CANCELED, _REFILLED, _TRIPPED = (
 )
 
 
-def match_order(state: State, turn: Turn, place: Place, *, replaces: int) -> tuple[ResultCode, int]:
+def match_order(state: State, turn: Turn, place: Place, *, replaces: int, line: int = 0) -> tuple[ResultCode, int]:
     """Hand an admitted order to the book and book what happens; (refusal, best opposite price) or (OK, 0)."""
     raw = _submit(state, place, place.quantity_lots)
     kind, _, code, _, handle, price_ticks, _ = EVENT.unpack_from(raw)
     if kind == _REJECTED:
         return refusal_of(code), price_ticks
-    taker = accept_order(state, turn, place, price_ticks, replaces)
+    taker = accept_order(state, turn, place, price_ticks, replaces, line)
     state.open_orders[taker.number] = taker
     _book_taker(state, turn, raw, taker, handle)
     return ResultCode.OK, 0
@@ -195,9 +195,9 @@ def lower_quantity(state: State, turn: Turn, order: Order, lots: int, *, rests: 
     )
 
 
-def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int) -> Order:
+def accept_order(state: State, turn: Turn, place: Place, price_ticks: int, replaces: int, line: int = 0) -> Order:
     """Make the order of this command, with its names; the caller says where it stands."""
-    number = order_number(sequence=state.sequence)
+    number = order_number(sequence=state.sequence, line=line)
     order = state.adopt_order(
         Order(
             number=number,

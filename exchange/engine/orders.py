@@ -12,7 +12,7 @@ from exchange.domain.ids import order_number
 from exchange.domain.result_codes import OrderStatus, ResultCode
 from exchange.engine.auctions import begin_call
 from exchange.engine.authority import check_authority, check_expiry
-from exchange.engine.entry_checks import check_display, check_entry, check_terms, check_time
+from exchange.engine.entry_checks import check_display, check_entry, check_frozen, check_terms, check_time
 from exchange.engine.matching import match_order
 from exchange.engine.records import Order
 from exchange.engine.state import State
@@ -59,7 +59,9 @@ def execute(state: State, turn: Turn, place: Place, *, replaces: int) -> None:
     """The ladder behind the nonce, then the book."""
     code, best_ticks = check_terms(state, place) or check_display(state, place), 0
     if not code and place.trigger is not None:
-        code = check_time(state, place) or accept_trigger(state, turn, place, place.trigger)
+        code = (
+            check_frozen(state, place) or check_time(state, place) or accept_trigger(state, turn, place, place.trigger)
+        )
     elif not code:
         code = check_entry(state, place)
         code = code or begin_call(state, turn, place, place.quantity_lots, order_number(sequence=state.sequence))

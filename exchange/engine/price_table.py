@@ -8,7 +8,7 @@ __all__ = ["PriceTable"]
 
 
 class PriceTable:
-    """Index and its time by underlying, forward by (underlying, expiry_s), mark row and last trade by instrument."""
+    """Index and time by underlying, forward by (underlying, expiry_s); mark row, its time, last trade by instrument."""
 
     def __init__(self) -> None:
         self.round = 0
@@ -17,6 +17,7 @@ class PriceTable:
         self.index_ns: dict[str, int] = {}
         self.forward_e9: dict[tuple[str, int], int] = {}
         self.marks: dict[int, MarkRow] = {}
+        self.mark_ns: dict[int, int] = {}
         self.last_ticks: MutableMapping[int, int] = {}
 
     def forward(self, underlying: str, expiry_s: int) -> int:

@@ -38,8 +38,9 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     for expiry in command.expiries:
         prices.forward_e9[expiry.underlying, expiry.expiry_s] = expiry.forward_e9
     for row in command.marks:
-        prices.marks[row.instrument] = row
+        prices.marks[row.instrument], prices.mark_ns[row.instrument] = row, state.timestamp_ns
         set_weights(state, row.instrument)
+    state.is_check_due = True
     turn.events.append(PricesSet(prices=command))
     if state.waiting_orders:
         _fire_triggers(state, command)

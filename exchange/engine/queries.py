@@ -209,6 +209,7 @@ def _account_view(state: State, account: Account) -> AccountView:
         positions=_position_views(state, account),
         account_seq=account.account_seq,
         opened_ns=account.opened_ns,
+        is_in_liquidation=account.is_in_liquidation,
     )
 
 

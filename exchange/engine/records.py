@@ -5,6 +5,7 @@ from enum import IntEnum
 import msgspec
 
 from exchange.domain.commands import OrderFlag, Place
+from exchange.domain.liquidations import LiquidationStage
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "Auction",
     "Batch",
     "Expiry",
+    "FundDay",
     "Funding",
     "KeyRow",
+    "Liquidation",
     "MmpGroup",
     "Order",
     "Position",
@@ -112,6 +115,39 @@ class Expiry(msgspec.Struct, kw_only=True, array_like=True):
     is_paid: bool = False
 
 
+class Liquidation(msgspec.Struct, kw_only=True, array_like=True):
+    """An account below maintenance."""
+
+    subaccount: int
+    stage: LiquidationStage
+    stage_ns: int
+    """When the stage began."""
+    next_ns: int
+    """When its next step is due."""
+    unfilled_ns: int
+    """Since when nothing was closed."""
+
+
+class Forced(msgspec.Struct, kw_only=True, array_like=True):
+    """What is in a batch that nobody signed; of the open batch while `batch` is its number."""
+
+    batch: int = 0
+    price_round: int = 0
+    """Whose marks the batch begins with."""
+    is_paid_by_others: bool = False
+    """Payments of the fund and deleveraging; else orders on the book."""
+    accounts: list[int] = []
+    """Liquidated ones, ascending."""
+
+
+class FundDay(msgspec.Struct, kw_only=True, array_like=True):
+    """What the insurance fund had when the day (UTC) began, and what the day has taken."""
+
+    day: int = -1
+    start_e6: int = 0
+    taken_e6: int = 0
+
+
 class Position(msgspec.Struct, kw_only=True):
     """An open position. `cost_e6`: signed notional paid for what is open; entry price = cost / size."""
 
@@ -140,6 +176,7 @@ class Account(msgspec.Struct, kw_only=True):
     """Time of the last CANCEL_ALL request; older nonces are refused."""
     is_locked: bool = False
     is_close_all_requested: bool = False
+    is_in_liquidation: bool = False
     self_trade_mode: OrderFlag = OrderFlag.NONE
     """Mode of orders that leave it to the account."""
     is_self_trade_by_owner: bool = False
@@ -209,7 +246,7 @@ class Batch(msgspec.Struct, kw_only=True):
     fill_count: int = 0
     request_count: int = 0
     expired_count: int = 0
-    """Positions that became cash in it: their accounts are listed, even without a cash delta."""
+    """Positions that became cash in it, and payments of the fund: their accounts are listed, even without a delta."""
     cash_e6: dict[int, int] = {}
     """Cash delta by account of trades and fees; accounts of requests are listed with 0."""
     legs: dict[tuple[int, int], int] = {}

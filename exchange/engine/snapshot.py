@@ -16,6 +16,7 @@ from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
 from exchange.engine.expiry import expiry_rows, load_expiries
+from exchange.engine.liquidation_snapshot import liquidation_rows, load_liquidations
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
 from exchange.engine.records import Account, Auction, Batch, Funding, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.restored_book import restore_book, shown_lots
@@ -41,6 +42,7 @@ SECTIONS: Final = (
     "auctions",
     "funding",
     "expiries",
+    "liquidations",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -90,6 +92,7 @@ _ACCOUNT_FIELDS: Final = (
     "cancel_all_ns",
     "is_locked",
     "is_close_all_requested",
+    "is_in_liquidation",
     "self_trade_mode",
     "is_self_trade_by_owner",
 )
@@ -127,6 +130,7 @@ def dump(state: State) -> dict[str, bytes]:
         [auction for _, auction in sorted(state.auctions.items())],
         [funding for _, funding in sorted(state.funding.items())],
         expiry_rows(state),
+        liquidation_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -154,6 +158,7 @@ def load(
     for funding in msgspec.convert(decoded["funding"], list[Funding]):
         state.funding[funding.instrument] = funding
     load_expiries(state, decoded["expiries"])
+    load_liquidations(state, decoded["liquidations"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")
@@ -182,7 +187,7 @@ def _price_rows(state: State) -> list[Any]:
         prices.timestamp_ns,
         sorted((name, value, prices.index_ns[name]) for name, value in prices.index_e9.items()),
         sorted((*key, value) for key, value in prices.forward_e9.items()),
-        [row for _, row in sorted(prices.marks.items())],
+        [(prices.mark_ns[number], row) for number, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
         state.price_moves.rows(state.instruments),
     ]
@@ -223,7 +228,8 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
     state.price_moves.restore(rows[6])
-    prices.marks = {row.instrument: row for row in msgspec.convert(rows[4], list[MarkRow])}
+    for set_ns, row in msgspec.convert(rows[4], list[tuple[int, MarkRow]]):
+        prices.marks[row.instrument], prices.mark_ns[row.instrument] = row, set_ns
 
 
 def _load_accounts(state: State, decoded: dict[str, Any]) -> None:

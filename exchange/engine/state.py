@@ -18,12 +18,25 @@ from exchange.domain.result_codes import CloseReason
 from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
-from exchange.engine.flags import QUOTE
+from exchange.engine.flags import LIQUIDATION, QUOTE
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
-from exchange.engine.records import Account, Auction, Batch, Expiry, Funding, KeyRow, MmpGroup, Order, Session
+from exchange.engine.records import (
+    Account,
+    Auction,
+    Batch,
+    Expiry,
+    Forced,
+    FundDay,
+    Funding,
+    KeyRow,
+    Liquidation,
+    MmpGroup,
+    Order,
+    Session,
+)
 from exchange.engine.triggers import TriggerBook
 from exchange.risk.expiry import Sample
 from matching_core import InvariantViolated, OrderBook
@@ -64,6 +77,17 @@ class State:
         self.account_groups: dict[int, dict[int, MmpGroup]] = {}
         """Protection groups by subaccount and number."""
         self.auctions: dict[int, Auction] = {}
+        self._init_rounds()
+        self.price_moves = PriceRings()
+        self.nonces = NonceStore()
+        self.prices = PriceTable()
+        self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
+        self._init_derived()
+        for account in self.accounts.values():
+            self.index_account(account)
+
+    def _init_rounds(self) -> None:
+        """What oracle rounds and liquidations leave behind."""
         self.oracle_round = 0
         self.funding: dict[int, Funding] = {}
         """Of the perpetuals that ever had a rate."""
@@ -72,13 +96,12 @@ class State:
         self.expiries: dict[tuple[str, int], Expiry] = {}
         """Settled ones, by (underlying, expiry_s)."""
         self.delisted: dict[int, None] = {}
-        self.price_moves = PriceRings()
-        self.nonces = NonceStore()
-        self.prices = PriceTable()
-        self.batch = Batch(cash_e6={}, legs={}, instruments={}, orders={})
-        self._init_derived()
-        for account in self.accounts.values():
-            self.index_account(account)
+        self.liquidations: dict[int, Liquidation] = {}
+        """Accounts below maintenance."""
+        self.forced = Forced(accounts=[])
+        self.fund_day = FundDay()
+        self.is_check_due = False
+        """Prices moved since all accounts were looked at."""
 
     def _init_derived(self) -> None:
         self.names: dict[str, int] = {}
@@ -113,10 +136,11 @@ class State:
 
     def next_deadline_ns(self) -> int | None:
         """When a Clock is needed: at once while something is left over, else for the next timer; None for never."""
-        if self.triggers.fired or self.unpaid:
+        if self.triggers.fired or self.unpaid or self.is_check_due:
             return self.timestamp_ns
         deadlines = [line[0][0] for line in (self.timers, self.thaws) if line]
         deadlines += [auction.deadline_ns for auction in self.auctions.values()]
+        deadlines += [liquidation.next_ns for liquidation in self.liquidations.values()]
         return min(deadlines) if deadlines else None
 
     def work_pending(self) -> bool:
@@ -264,9 +288,9 @@ class State:
         self.ended_quotes.clear()
 
     def index_order(self, order: Order) -> None:
-        """Names under which an order is found, open or closed; quotes have a nonce in common, and no names."""
+        """Names under which an order is found, open or closed; what shares a nonce with others has no names."""
         place = order.place
-        if int(place.flags) & QUOTE:
+        if int(place.flags) & (QUOTE | LIQUIDATION):
             return
         if place.client_order_id:
             self.client_ids[place.subaccount][place.client_order_id] = order.number
@@ -296,6 +320,10 @@ class State:
                 return
             del closed[oldest.number]
             self.forget_order(oldest)
+
+    def candidates(self) -> list[int]:
+        """Accounts that may be short of initial margin, ascending: all that are, and perhaps others."""
+        return sorted(self.accounts)
 
     def holders(self, instrument: int) -> list[int]:
         """Accounts with a position, ascending."""

@@ -22,7 +22,14 @@ from exchange.risk.standard import (
     requirement,
 )
 
-__all__ = ["AccountValue", "open_orders_requirement_e6", "portfolio_of", "position_requirement", "value_account"]
+__all__ = [
+    "AccountValue",
+    "maintenance_without_e6",
+    "open_orders_requirement_e6",
+    "portfolio_of",
+    "position_requirement",
+    "value_account",
+]
 
 _NOTHING: Final = Requirement(0, 0)
 
@@ -66,10 +73,15 @@ def open_orders_requirement_e6(state: State, account: Account) -> int:
     return max(0, ceil_div(alone - worst_margin_e18(state, account), E12))
 
 
-def portfolio_of(state: State, account: Account) -> Portfolio:
-    """The account's positions in the words of `exchange.risk`, ascending by underlying and instrument."""
+def maintenance_without_e6(state: State, account: Account, instrument: int) -> int:
+    """Maintenance requirement of all positions but one: above that of all where this one hedges others."""
+    return requirement(portfolio_of(state, account, without=instrument), state.config.margin).maintenance_e6
+
+
+def portfolio_of(state: State, account: Account, *, without: int = 0) -> Portfolio:
+    """The account's positions but one in the words of `exchange.risk`, ascending by underlying and instrument."""
     by_underlying: dict[str, list[Instrument]] = {}
-    for number in sorted(account.positions):
+    for number in sorted(account.positions.keys() - {without}):
         instrument = state.instruments[number]
         by_underlying.setdefault(instrument.underlying, []).append(instrument)
     markets = tuple(_market(state, account, name, rows) for name, rows in sorted(by_underlying.items()))

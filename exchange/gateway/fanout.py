@@ -18,6 +18,7 @@ from exchange.domain.events import (
     Trade,
     TriggerSet,
 )
+from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.calls import Call, Identity
@@ -197,6 +198,8 @@ class Fanout:
                 trades.append(event)
                 for side in (event.maker, event.taker):
                     orders.setdefault(side.subaccount, {})[side.order] = None
+            elif isinstance(event, Deleveraged | FundPaid):
+                self._forced_balances(event)
             elif isinstance(event, CashMoved):
                 kind = "asset_deposit" if event.amount_e6 > 0 else "asset_withdrawal"
                 self._balance(event.subaccount, [(COLLATERAL, format_e6(event.cash_e6))], kind)
@@ -251,6 +254,16 @@ class Fanout:
                 (COLLATERAL, format_e6(side.cash_e6)),
             ]
             self._balance(side.subaccount, rows, "trade")
+
+    def _forced_balances(self, event: Deleveraged | FundPaid) -> None:
+        """What nobody ordered: the fund paid an account, or a position was closed against one on the other side."""
+        if isinstance(event, FundPaid):
+            self._balance(event.subaccount, [(COLLATERAL, format_e6(event.cash_e6))], "liquidation")
+            return
+        instrument = self._core.market.by_id[event.instrument]
+        for side, kind in ((event.bankrupt, "liquidation"), (event.counterparty, "liquidator")):
+            lots = (instrument.name, instrument.quantity_text(side.position_lots))
+            self._balance(side.subaccount, [lots, (COLLATERAL, format_e6(side.cash_e6))], kind)
 
     def _balance(self, account: int, rows: list[tuple[str, str]], update_type: str) -> None:
         name = f"{self._core.venue.subaccount_id(account)}.balances"

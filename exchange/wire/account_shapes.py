@@ -94,6 +94,7 @@ def subaccount_object(
         collaterals=[collateral_object(view)],
         positions=[position_object(row, instrument_of(row.instrument), prices) for row in view.positions],
         open_orders=open_orders,
+        is_under_liquidation=view.is_in_liquidation,
     )
 
 

@@ -70,6 +70,7 @@ MESSAGES: Final[dict[int, str]] = {
     11023: "Max fee order param is too low",
     11024: "Reduce only not supported with this time in force",
     11025: "Reduce only reject",
+    11027: "Subaccount is in liquidation",
     11028: "Replaced order filled amount does not match expected state",
     11051: "Trigger price must be higher than the current price for stop orders and vice versa for take orders",
     11052: "Trigger orders limit exceeded",

@@ -44,6 +44,7 @@ CANCEL_REASONS: Final[dict[CloseReason, str]] = {
     CloseReason.LINKED_ORDER: "user_request",
     CloseReason.PARENT_CLOSED: "user_request",
     CloseReason.POSITION_CLOSED: "validation_failed",
+    CloseReason.LIQUIDATION: "validation_failed",
     CloseReason.MMP_TRIGGERED: "mmp_trigger",
 }
 _REASON_CODES: Final = {reason: reason.name.lower() if reason else "" for reason in CloseReason}

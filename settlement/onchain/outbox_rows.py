@@ -1,12 +1,12 @@
 """Rows of the outbox: a built batch, a stored one, a transaction and its signed forms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from settlement.onchain.contract import BatchHeader, PostCall
 from settlement.onchain.errors import OutboxMismatch
-from settlement.protocol.evidence import LeafEvidence
+from settlement.protocol.evidence import Evidence, ForcedAccount
 from settlement.protocol.keccak import keccak256
 
 __all__ = ["BatchRow", "BatchState", "BuiltBatch", "Flight", "Purpose", "RawTransaction"]
@@ -38,7 +38,7 @@ class BuiltBatch:
     """A batch as the batcher made it, from a journal range (both ends included). `stats` is shown to users.
 
     `vector` are the bytes of the round in `h`, empty for round 0. `evidence` is what authorizes each leaf of its orders
-    tree, in the tree's order; the outbox does not keep it.
+    tree, in the tree's order; the outbox does not keep it. `forced` are the accounts with leaves that nobody signed.
     """
 
     seq: int
@@ -52,7 +52,8 @@ class BuiltBatch:
     collateral_e6: int
     stats: Mapping[str, int]
     vector: bytes = b""
-    evidence: Sequence[LeafEvidence] = ()
+    evidence: Sequence[Evidence] = ()
+    forced: Mapping[int, ForcedAccount] = field(default_factory=dict)
 
     @property
     def data_hash(self) -> bytes:

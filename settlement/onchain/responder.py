@@ -29,9 +29,10 @@ from settlement.onchain.deployment import Deployment
 from settlement.onchain.errands import Errand
 from settlement.onchain.errors import HistoryPruned, RpcRefused
 from settlement.onchain.evidence_store import EvidenceStore
+from settlement.onchain.forced_answers import ForcedAnswers
 from settlement.onchain.outbox import BatchRow, Outbox, Purpose
 from settlement.onchain.posted import kept_logs
-from settlement.protocol.evidence import LeafEvidence
+from settlement.protocol.evidence import ForcedLeaf, LeafEvidence
 
 __all__ = ["Responder"]
 
@@ -56,6 +57,7 @@ class Responder:
         self._evidence = evidence
         self._address = address
         self._reader = SettlementReader(chain, deployment.settlement)
+        self._forced = ForcedAnswers(self._reader, outbox, evidence)
         self._next_block = 0
         self._open: dict[bytes, Challenge] = {}
         self._failed: dict[bytes, str] = {}
@@ -64,10 +66,13 @@ class Responder:
         self._traded: dict[int, tuple[int, bytes, int]] = {}
         self._lists_one = False
 
-    def note(self, seq: int, leaves: Iterable[LeafEvidence]) -> None:
-        """Remember what batch `seq` traded: it is listed as soon as no answer is more urgent."""
+    def note(self, seq: int, leaves: Iterable[LeafEvidence | ForcedLeaf]) -> None:
+        """Remember what batch `seq` traded: it is listed as soon as no answer is more urgent.
+
+        What nobody signed shrinks positions, so it was traded before.
+        """
         for leaf in leaves:
-            if leaf.fill.instrument not in self._listed:
+            if isinstance(leaf, LeafEvidence) and leaf.fill.instrument not in self._listed:
                 self._traded.setdefault(leaf.fill.instrument, (seq, leaf.asset, leaf.sub_id))
 
     @property
@@ -156,6 +161,15 @@ class Responder:
             self._forget(challenge, still_open=False)
             return None
         leaves = self._evidence.of_account(challenge.seq, challenge.account)
+        if any(isinstance(leaf, ForcedLeaf) for _, leaf in leaves):
+            return self._forced.errand(challenge, row, header)
+        return self._signed_errand(
+            challenge, row, [(place, leaf) for place, leaf in leaves if isinstance(leaf, LeafEvidence)]
+        )
+
+    def _signed_errand(
+        self, challenge: Challenge, row: BatchRow, leaves: list[tuple[int, LeafEvidence]]
+    ) -> Errand | None:
         unlisted = self._unlisted(leaf for _, leaf in leaves)
         if unlisted:
             return Errand(Purpose.LIST, challenge.seq, encode_listing(unlisted), challenge.id)

@@ -15,7 +15,7 @@ from settlement.protocol.eip712 import MASS_QUOTE_MODULE, Action, digest
 from settlement.protocol.keccak import keccak256
 from settlement.protocol.orders import BadOrders, OrderFill, OrderKind, quote_ref
 
-__all__ = ["AnswerSums", "LeafEvidence", "SignedAction"]
+__all__ = ["AnswerSums", "Evidence", "ForcedAccount", "ForcedLeaf", "LeafEvidence", "SignedAction"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,24 @@ class LeafEvidence:
                 f"account {self.fill.account}: the signed action at hand does not authorize {self.fill.kind.name} "
                 f"{self.fill.ref.hex()}"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedLeaf:
+    """A leaf that nobody signed: a liquidation, its other side, a payment of the fund; judged by `forced`."""
+
+    fill: OrderFill
+
+
+Evidence = LeafEvidence | ForcedLeaf
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedAccount:
+    """What such leaves of an account are judged by: its leaf before the batch (preimage) and the 20 siblings above."""
+
+    leaf: bytes
+    path: bytes
 
 
 @dataclass(frozen=True, slots=True)

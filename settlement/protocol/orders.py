@@ -15,7 +15,16 @@ from settlement.protocol.caps import MAX_LEAVES
 from settlement.protocol.keccak import keccak256
 from settlement.protocol.merkle import TREE_DEPTH, root_of_prefix
 
-__all__ = ["BadOrders", "OrderFill", "OrderKind", "order_leaf", "orders_root", "quote_ref", "sorted_order_fills"]
+__all__ = [
+    "BadOrders",
+    "OrderFill",
+    "OrderKind",
+    "engine_ref",
+    "order_leaf",
+    "orders_root",
+    "quote_ref",
+    "sorted_order_fills",
+]
 
 _LEAF = struct.Struct(">BII32sqQq")
 _REF_BYTES = 32
@@ -45,6 +54,14 @@ def quote_ref(digest: bytes, line: int) -> bytes:
     `line` is 2 * line + side, 0 to 127: the last byte of the quote's order number.
     """
     return keccak256(digest + bytes((line >> 1, line & 1)))
+
+
+def engine_ref(kind: OrderKind, number: int) -> bytes:
+    """Authority key of a leaf that nobody signs: its kind and a number, 0 to 2**248 - 1, that the kind counts.
+
+    LIQUIDATION: the order's number. ADL, on both sides of a deleveraging: the trade's. FUND: the account's event's.
+    """
+    return bytes((kind,)) + number.to_bytes(_REF_BYTES - 1, "big")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

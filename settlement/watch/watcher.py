@@ -257,7 +257,7 @@ class Watcher:
             expected = self._expected.of_batch(step.seq)
             if expected is None:
                 return
-            if self._values(step) != _without_zero_indexes(self._expected.values_of_batch(step.seq) or {}):
+            if self._values(step) != _without_idle(self._expected.values_of_batch(step.seq) or {}):
                 self._say(f"batch {step.seq} begins with other values than expected: no proof of that exists on chain")
             for account in _differing(step, expected)[:_QUESTIONS_PER_BATCH]:
                 self._ask(step, account)
@@ -266,9 +266,8 @@ class Watcher:
     def _values(self, step: Step) -> dict[int, int]:
         """What step 2 of a batch took: payoffs of what ended, funding indexes of perpetuals."""
         rows = self._marks(read_word(step.header.h).oracle_round).items()
-        return _without_zero_indexes(
-            {key: row.mark if row.is_settled else row.fund_index for key, row in rows if row.is_settled or key >> 31}
-        )
+        taken = ((key, row) for key, row in rows if row.is_settled or key >> 31)
+        return _without_idle({key: row.mark if row.is_settled else row.fund_index for key, row in taken})
 
     def _ask(self, step: Step, account: int) -> None:
         if calls.challenge_id(step.header, account) in self.history.questions:
@@ -306,8 +305,8 @@ class Watcher:
             self._say(f"{what}: not taken by the contract: {error}")
 
 
-def _without_zero_indexes(values: Mapping[int, int]) -> dict[int, int]:
-    """A perpetual that never had a rate may stand in a round for its mark alone."""
+def _without_idle(values: Mapping[int, int]) -> dict[int, int]:
+    """A perpetual that never charged funding may have a row or none: its mark may need one."""
     return {key: value for key, value in values.items() if value or not key >> 31}
 
 

@@ -49,7 +49,6 @@ WANTED = {
 NEVER = {
     "refused MAX_FEE_TOO_LOW": "the gateway refuses it",
     "refused ACCOUNT_NOT_FOUND": "the gateway refuses it",
-    "OrderClosed INSUFFICIENT_MARGIN": "nothing closes orders for margin yet",
 }
 """Kinds that the engine has no way to give."""
 

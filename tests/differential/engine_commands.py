@@ -51,6 +51,7 @@ class FastStream:
         """Everything is a function of `seed`."""
         self.random = Random(seed)
         self.slices = Random(~seed)
+        self.crashes = Random(seed + 10**9)
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -209,11 +210,13 @@ class FastStream:
         return ChainRequest(index=self.requests, kind=kind, account=account, **{"owner": owner(account), **fields})
 
     def prices(self) -> SetPrices:
-        """A round near the last; now and then a stale or an impossible one."""
+        """A round near the last; now and then a crash, a stale or an impossible one."""
         self.round += 1
         if self.round > 1 and self.random.random() < 0.05:
             return SetPrices(round=self.random.choice((0, self.round)), underlyings=(UnderlyingRow("BTC", 0),))
         self.index = max(50_000, min(70_000, self.index + self.random.randrange(-100, 101)))
+        if self.crashes.random() < 0.06:
+            self.index = self.crashes.randrange(50_000, 70_001)
         return SetPrices(
             round=self.round,
             underlyings=(UnderlyingRow("BTC", self.index * E9), UnderlyingRow("WIDE", (1 << 20) * E9)),

@@ -97,7 +97,7 @@ ODD_ORDERS: list[Callable[[Random, Place, int], dict[str, Any]]] = [
     lambda pick, *_: {"price_ticks": pick.choice((0, -1, 10_000_000, 10_000_001, 2**50))},
     lambda *_: {"flags": OrderFlag.SLIDE},
     lambda *_: {"flags": OrderFlag.POST_ONLY | OrderFlag.MARKET},
-    lambda pick, *_: {"flags": pick.choice((OrderFlag.MMP, OrderFlag.CANCEL_ON_DISCONNECT))},
+    lambda pick, *_: {"flags": pick.choice((OrderFlag.MMP, OrderFlag.CANCEL_ON_DISCONNECT, OrderFlag.LIQUIDATION))},
     lambda pick, *_: {"session": pick.choice((1, 2, 5, 10**6))},
     lambda pick, *_: {"domain": pick.randrange(256), "digest": b"\x01" * 32, "signature": b"\x02" * 65},
     lambda *_: {"digest": b"\x01" * 9, "signature": b"\x00" * 3},

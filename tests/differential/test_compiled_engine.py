@@ -74,6 +74,9 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["AuctionEnded"] > 10
     assert counts["OracleRoundSet"] > 5
     assert counts["FundingPaid"] > 100
+    assert counts["LiquidationStarted"] > 10
+    assert counts["Deleveraged"] > 10
+    assert counts["refused IN_LIQUIDATION"] > 100
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:

@@ -28,14 +28,17 @@ from exchange.domain.events import (
     TriggerFailed,
     TriggerSet,
 )
+from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid, LiquidationEnded, LiquidationStarted
 from exchange.domain.packing import CommandEvents
 from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.ledger import Effect, LedgerState
-from settlement.protocol.orders import OrderFill, orders_root
+from settlement.protocol.orders import OrderFill, OrderKind, engine_ref, orders_root
 from settlement.protocol.state_tree import Account
 from tests.simulation.history import InvariantBroken
 
 __all__ = ["ClosedBatch", "LedgerModel"]
+
+_Numbered = FundPaid | DeleveragedSide | LiquidationStarted | LiquidationEnded
 
 
 @dataclass(slots=True)
@@ -90,6 +93,8 @@ class LedgerModel:
     _trades: list[int] = field(default_factory=list)
     _fee_e6: int = 0
     _fills: dict[tuple[int, bytes, int], list[int]] = field(default_factory=dict)
+    _leaves: list[OrderFill] = field(default_factory=list)
+    """Of what no order authorizes."""
     _ledger: LedgerState = field(default_factory=LedgerState)
 
     def take(self, item: CommandEvents) -> None:
@@ -154,8 +159,19 @@ class LedgerModel:
                 self.request_index = event.index
             case InstrumentListed():
                 self._units[event.instrument.instrument_id] = event.instrument.unit_e6
+            case _:
+                self._take_liquidation(event)
 
-    def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid | PositionExpired) -> None:
+    def _take_liquidation(self, event: Event) -> None:
+        match event:
+            case FundPaid():
+                self._pay(event)
+            case Deleveraged():
+                self._deleverage(event)
+            case LiquidationStarted() | LiquidationEnded():
+                self._number(event)
+
+    def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid | PositionExpired | _Numbered) -> None:
         assert not isinstance(row, OrderRefused | OrderRepeated)  # these have no number
         self._account_seq[row.subaccount] += 1
         expected = self._account_seq[row.subaccount]
@@ -164,8 +180,10 @@ class LedgerModel:
     def _accept(self, event: OrderAccepted) -> None:
         self._number(event)
         expect(event.order not in self.orders, "order-numbers-unique", f"order {event.order}")
+        is_own = bool(event.flags & OrderFlag.LIQUIDATION)
+        digest = engine_ref(OrderKind.LIQUIDATION, event.order) if is_own else event.digest
         self.orders[event.order] = _Order(
-            event.subaccount, event.side, event.flags, event.digest, event.price_ticks, event.quantity_lots
+            event.subaccount, event.side, event.flags, digest, event.price_ticks, event.quantity_lots
         )
         if event.client_order_id:
             name = (event.subaccount, event.client_order_id)
@@ -215,6 +233,43 @@ class LedgerModel:
         self.cash_e6[event.subaccount] += event.amount_e6
         self.cash_e6[1] -= event.amount_e6
         self._check_cash(event.subaccount, event.ledger_cash_e6)
+
+    def _pay(self, event: FundPaid) -> None:
+        """The fund pays an account out of fees."""
+        self._number(event)
+        self.cash_e6[event.subaccount] += event.amount_e6
+        self.cash_e6[0] -= event.amount_e6
+        self._fee_e6 -= event.amount_e6
+        expect(self.cash_e6[0] >= 0, "fund", f"the fund is left with {self.cash_e6[0]}")
+        self._check_cash(0, event.fund_cash_e6)
+        self._check_cash(event.subaccount, event.ledger_cash_e6)
+        ref = engine_ref(OrderKind.FUND, event.account_seq)
+        self._leaves.append(
+            OrderFill(account=event.subaccount, instrument=0, ref=ref, position_lots=0, notional_e6=0,
+                      fee_e6=-event.amount_e6, kind=OrderKind.FUND)
+        )  # fmt: skip
+
+    def _deleverage(self, event: Deleveraged) -> None:
+        """A bankrupt position and one on the other side shrink by the same lots, for the same money."""
+        expect(event.trade == self.trade_count + 1, "fills-unique", f"trade {event.trade} after {self.trade_count}")
+        self.trade_count = event.trade
+        self._trades.append(event.trade)
+        ref = engine_ref(OrderKind.ADL, event.trade)
+        sides = ((event.bankrupt, event.bankrupt_lots, OrderKind.LIQUIDATION),
+                 (event.counterparty, -event.bankrupt_lots, OrderKind.ADL))  # fmt: skip
+        for side, lots, kind in sides:
+            self._number(side)
+            cell = (side.subaccount, event.instrument)
+            before = self.lots[cell]
+            after = self.lots[cell] = before + lots
+            expect(after == side.position_lots and after * before >= 0 and abs(after) < abs(before),
+                   "deleveraging-shrinks", f"trade {event.trade}: {side}")  # fmt: skip
+            self.cash_e6[side.subaccount] -= event.notional_e6 if lots > 0 else -event.notional_e6
+            self._check_cash(side.subaccount, side.ledger_cash_e6)
+            self._leaves.append(
+                OrderFill(account=side.subaccount, instrument=event.instrument, ref=ref, position_lots=lots,
+                          notional_e6=event.notional_e6, fee_e6=0, kind=kind)
+            )  # fmt: skip
 
     def _expire(self, event: PositionExpired) -> None:
         """A position becomes its payoff, rounded against the account; the clearing account has the rest."""
@@ -285,15 +340,15 @@ class LedgerModel:
         expect(shown == own, "batch-content", f"BatchClosed says {shown}, own sums {own}")
         fills = [
             OrderFill(account=account, instrument=number, ref=digest, position_lots=row[0], notional_e6=row[1],
-                      fee_e6=row[2])
+                      fee_e6=row[2], kind=_kind_of(digest))
             for (account, digest, number), row in self._fills.items()
-        ]  # fmt: skip
+        ] + self._leaves  # fmt: skip
         root = self._root(event)
         self.batches.append(
             ClosedBatch(event.batch, root, orders_root(fills), tuple(self._trades), self._fee_e6,
                         self.request_index, self.collateral_e6)
         )  # fmt: skip
-        self._trades, self._fills, self._fee_e6 = [], {}, 0
+        self._trades, self._fills, self._leaves, self._fee_e6 = [], {}, [], 0
 
     def _root(self, event: BatchClosed) -> bytes:
         rows: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
@@ -308,6 +363,12 @@ class LedgerModel:
             Effect(accounts=accounts, collateral_e6=self.collateral_e6, request_done=self.request_index,
                    last_match_to_s=event.match_to_s)
         )  # fmt: skip
+
+
+def _kind_of(digest: bytes) -> OrderKind:
+    """Orders of the engine's own are named by their kind and number; nobody signed a digest like that."""
+    is_own = digest[:24] == bytes((OrderKind.LIQUIDATION,)) + bytes(23)
+    return OrderKind.LIQUIDATION if is_own else OrderKind.ORDER
 
 
 def expect(holds: bool, name: str, detail: str) -> None:

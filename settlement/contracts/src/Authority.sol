@@ -7,16 +7,12 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {IAuthority} from "./interfaces/IAuthority.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ActionHash} from "./libraries/ActionHash.sol";
-import {BatchCells} from "./libraries/BatchCells.sol";
-import {TreeFold} from "./libraries/TreeFold.sol";
+import {Challenges} from "./Challenges.sol";
 import {Orders} from "./Orders.sol";
 import {Parts} from "./Parts.sol";
-import {Reverts} from "./Reverts.sol";
 
 /// @title F2: who asks is shown the signed orders behind a delta, or the operator is slashed
-contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Parts {
-    using BatchCells for BatchCells.Cells;
-
+contract Authority is Orders, Challenges, ReentrancyGuardTransient, IAuthority, Parts {
     uint8 private constant ORDER = 1;
     uint8 private constant QUOTE = 8;
     uint256 private constant NS = 1e9;
@@ -64,7 +60,7 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
             return;
         }
         require(keccak256(data) == header.dataHash, BadProof());
-        require(_isPosted(asked.acct, now_, data), NotTheDelta());
+        require(_isPosted(asked.acct, now_.instrs, now_.lots, now_.cash, data), NotTheDelta());
         _closeChallenge(id, asked, msg.sender);
         emit Answered(id, msg.sender);
     }
@@ -188,44 +184,6 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
         (state.instrs, state.lots) = (instrs, lots);
     }
 
-    /// @dev an account that is not listed has no delta; data that is not canonical is F1's
-    function _isPosted(uint32 acct, AnswerState memory state, bytes memory data) private pure returns (bool) {
-        uint256 at;
-        assembly ("memory-safe") {
-            at := add(data, 32)
-        }
-        (BatchCells.Cells memory cells,) = BatchCells.read(at);
-        uint256 local = cells.find(acct);
-        uint256 from;
-        uint256 to;
-        int256 cash;
-        if (local < cells.accounts) {
-            (, cash) = cells.account(local);
-            (from, to) = cells.cellsOf(local);
-        }
-        for (uint256 i = 0; i < state.instrs.length; ++i) {
-            if (state.lots[i] == 0) continue;
-            if (from == to) return false;
-            (uint32 instr, int256 delta) = BatchCells.cellAt(from);
-            if (instr != state.instrs[i] || delta != state.lots[i]) return false;
-            from += 16;
-        }
-        return from == to && cash == state.cash;
-    }
-
-    function _checkRoot(uint256[] memory indices, bytes32[] memory hashes, bytes memory siblings, bytes32 root)
-        private
-        pure
-    {
-        require(indices[indices.length - 1] < 1 << TreeFold.DEPTH, BadLeaves());
-        uint256 at;
-        assembly ("memory-safe") {
-            at := add(siblings, 32)
-        }
-        (bytes32 folded, uint256 used) = TreeFold.fold(indices, hashes, at);
-        require(folded == root && used == at + siblings.length, BadLeaves());
-    }
-
     /// @dev a ref stands once in a batch; shown twice with different lots, the larger counts
     function _record(bytes32 ref, uint64 seq, int64 pos, bytes32 hash) private {
         uint64 lots = uint64(pos > 0 ? pos : -pos);
@@ -250,15 +208,6 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
         }
     }
 
-    function _liveHash(uint64 seq, Header calldata header) private view returns (bytes32 hash) {
-        hash = keccak256(abi.encode(header));
-        require(seq > 0 && seq <= _head.head && hash == _batchHash[seq], BadHeader());
-    }
-
-    function _isLive(Challenge memory asked) private view returns (bool) {
-        return asked.seq <= _head.head && _batchHash[asked.seq] == asked.batchHash;
-    }
-
     function _isWindowOpen(Header calldata header) private view returns (bool) {
         ISettlement vault = ISettlement(address(this));
         return block.timestamp < uint256(header.blockTime) + vault.finalityWindow()
@@ -269,16 +218,5 @@ contract Authority is Orders, Reverts, ReentrancyGuardTransient, IAuthority, Par
         if (reqId == 0) return;
         Request memory row = _requests[reqId];
         require(row.acct == acct && row.kind == uint8(kind) && reqId <= header.h >> 192, BadReliance());
-    }
-
-    function _openChallenge(bytes32 id) private view returns (Challenge memory asked) {
-        asked = _challenges[id];
-        require(asked.isOpen && _isLive(asked), NotOpen());
-    }
-
-    function _closeChallenge(bytes32 id, Challenge memory asked, address holder) private {
-        _challenges[id].isOpen = false;
-        _openChallenges[asked.batchHash] -= 1;
-        _credit(holder, asked.bond);
     }
 }

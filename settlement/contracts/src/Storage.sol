@@ -79,4 +79,5 @@ abstract contract Storage is ISettlementTypes {
     mapping(bytes32 batchHash => uint256) internal _openChallenges;
     mapping(bytes32 idAndSender => bytes32) internal _answers;
     mapping(bytes32 ref => mapping(uint256 seq => uint256 lotsAndBatch)) internal _fillOf;
+    mapping(bytes32 batchHashAndAccount => bool) internal _shownForced;
 }

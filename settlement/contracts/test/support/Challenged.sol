@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Authority} from "../../src/Authority.sol";
+import {Forced} from "../../src/Forced.sol";
 import {Bonds} from "../../src/Bonds.sol";
 import {IAuthority} from "../../src/interfaces/IAuthority.sol";
 import {IMarkets} from "../../src/interfaces/IMarkets.sol";
@@ -22,7 +23,7 @@ abstract contract Challenged is Fixture {
     ISettlementTypes.Header internal none;
     ISettlementTypes.AnswerState internal fresh;
 
-    function setUp() public override {
+    function setUp() public virtual override {
         super.setUp();
         authority = IAuthority(address(vault));
         vm.prank(TIMELOCK);
@@ -38,7 +39,7 @@ abstract contract Challenged is Fixture {
     }
 
     function part() internal override returns (address) {
-        return address(new Authority(address(new Bonds(address(new Markets(address(0)))))));
+        return address(new Authority(address(new Forced(address(new Bonds(address(new Markets(address(0)))))))));
     }
 
     // ---------------------------------------------------------------- evidence

@@ -3,18 +3,22 @@
 import msgspec
 import pytest
 
+from exchange.app.verify import ledger_of
 from exchange.bridge.assembler import BadEvents, BatchAssembler
 from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import BatchCut, SignedAmend
 from exchange.domain.events import BatchClosed, InstrumentListed, OrderAccepted, Trade
 from exchange.domain.packing import CommandEvents
 from exchange.domain.rounds import FundingRow, OracleRound
+from exchange.engine.config import EngineConfig
+from settlement.protocol.batch import build_batch
 from settlement.protocol.keccak import keccak256
+from settlement.protocol.ledger import LedgerState
 from settlement.protocol.oracle import MarkRow
 from settlement.protocol.orders import OrderKind
 from tests.fakes.recorded_market import traded_market
 from tests.unit.exchange.engine.quoting import QuoteWorld
-from tests.unit.exchange.engine.world import BUY, CALL, PERP, PUT, SECOND_NS, SELL, World
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SECOND_NS, SELL, World
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +211,57 @@ def test_fills_of_an_uncross_have_their_buyer_and_their_seller():
     (fill,) = batches[0].input.fills
     assert (fill.buyer, fill.seller, fill.buyer_ref, fill.seller_ref) == (2, 3, b"\x02" * 32, b"\x03" * 32)
     assert (fill.notional_e6, fill.buyer_fee_e6, fill.seller_fee_e6) == (600_000_000, 60_000, 60_000)
+
+
+def test_a_liquidation_is_explained_by_leaves_that_nobody_signed():
+    """An order, a deleveraging and a payment of the fund: settlement takes the batch, and the ledger is the engine."""
+    world, events = liquidated()
+    assembler, ledger = BatchAssembler(), LedgerState()
+    leaves, rounds = [], []
+    for item in events:
+        assembler = BatchAssembler.load(assembler.dump())
+        for batch in assembler.take(item):
+            build_batch(ledger, batch.input)
+            leaves += [(row.kind, row.account, row.ref[0]) for row in batch.input.order_fills]
+            rounds.append((batch.input.opening.round_number, batch.input.opening.rows.get(PERP)))
+    own = [row for row in leaves if row[0] is not OrderKind.ORDER]
+    kinds = OrderKind
+    assert own == [
+        (kinds.LIQUIDATION, 2, kinds.LIQUIDATION),
+        (kinds.ADL, 3, kinds.ADL),
+        (kinds.LIQUIDATION, 2, kinds.ADL),
+        (kinds.FUND, 2, kinds.FUND),
+    ]
+    # A round with marks for each batch with such leaves, and none for those before.
+    assert rounds == [(0, None), (1, MarkRow(mark_e6=58_100_000)), (2, MarkRow(mark_e6=55_000_000))]
+    assert ledger.accounts == ledger_of(world.state, match_to_s=0).accounts
+
+
+def liquidated():
+    """Account 2 is closed on the book in part; then prices fall through it, the fund pays, account 3 gives up."""
+    world, events = World(config=EngineConfig(short_move_ppm=900_000, long_move_ppm=900_000)), []
+    run = world.run
+
+    def listen(command, **fields):
+        found = run(command, **fields)
+        events.append(CommandEvents(world.state.sequence, world.now_ns, found))
+        return found
+
+    world.run = listen
+    world.open(accounts=0)
+    for account, amount in ((0, 500), (2, 3_000), (3, 10**6), (4, 10**6)):
+        world.deposit(account, amount * E6)
+    signed = iter(range(1, 9))
+
+    def place(account, side, price, lots):
+        world.place(account, side, price, lots, digest=next(signed).to_bytes(32, "little"))
+
+    place(3, SELL, 600_000, 1_000)
+    place(2, BUY, 600_000, 1_000)
+    place(4, BUY, 580_990, 100)
+    world.prices(58_100)
+    world.clock()
+    world.prices(55_000)
+    world.clock(1)
+    world.run_cut()
+    return world, events

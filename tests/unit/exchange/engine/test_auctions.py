@@ -166,6 +166,7 @@ def test_both_sides_pay_the_makers_fee() -> None:
 def test_the_clock_ends_a_call_at_its_deadline_and_not_before() -> None:
     """The state asks for a Clock at the deadline; one second before nothing happens."""
     world = opened()
+    world.clock()
     world.place(2, BUY, PRICE, 10)
     world.place(3, SELL, PRICE, 10)
     deadline_ns = world.state.auctions[PERP].deadline_ns
@@ -274,13 +275,13 @@ def test_a_reduce_only_order_never_passes_zero_in_an_uncross() -> None:
 
 
 def test_a_stop_that_fires_in_a_call_is_placed_at_its_end() -> None:
-    """A market order could not rest: it waits, trades after the uncross, and no Clock is asked for meanwhile."""
+    """A market order could not rest: it waits, trades after the uncross, and asks for no Clock meanwhile."""
     world = World().open(accounts=4)
     world.place(3, BUY, PRICE - 5_000, 10)
     stop = Trigger(kind=TriggerKind.STOP, price_e9=59_500 * E9)
     world.place(2, SELL, PRICE - 10_000, 5, flags=OrderFlag.MARKET, trigger=stop)
     call(world)
-    fired = world.prices(index=59_400)
+    fired = world.prices(index=59_400) + world.clock()
     assert not any(isinstance(event, OrderTriggered | TriggerFailed) for event in fired)
     assert not world.state.work_pending()
     again = restored(world)

@@ -289,6 +289,7 @@ def test_self_trade_decrement_lowers_both() -> None:
 def test_deadline_is_known_to_the_clock() -> None:
     """The next deadline is the earliest life of an open order, and none without orders."""
     world = World().open()
+    world.clock()
     assert world.state.next_deadline_ns() is None
     world.place(2, BUY, 500_000, 1)
     placed = world.place(2, BUY, 500_000, 1, expiry_s=world.now_ns // SECOND_NS + 20)[0]

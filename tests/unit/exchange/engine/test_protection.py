@@ -203,6 +203,7 @@ def test_a_sweep_meets_no_quote_of_a_group_that_it_froze() -> None:
 def test_a_group_thaws_with_the_clock_behind_its_frozen_time() -> None:
     """The engine asks for a Clock then, and not before."""
     world = QuoteWorld().open_maker(count=1)
+    world.clock()
     world.quote(*LINES)
     world.place(3, BUY, 2_500, 1, CALL)
     thaw_ns = world.now_ns + 5 * SECOND_NS

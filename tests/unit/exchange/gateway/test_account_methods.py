@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exchange.domain.commands import BatchCut, ChainRequest, ChainRequestKind
+from exchange.domain.commands import BatchCut, ChainRequest, ChainRequestKind, Clock, MarkRow, SetPrices, UnderlyingRow
 from exchange.gateway.core import RelayRequest, RelayUnavailable
 from settlement.protocol.eip712 import (
     DERIVE_SEPOLIA_CHAIN_ID,
@@ -255,3 +255,47 @@ def test_margins_have_the_signs_of_the_wire() -> None:
                 assert keys[0]["public_session_key"] == one.signer
 
     run(story())
+
+
+def test_what_a_liquidation_moves_is_streamed() -> None:
+    """The fund pays up an account that owes, and a position is closed against its other side: both hear of it."""
+
+    async def story() -> None:
+        async with serve() as live:
+            owes, gives = live.exchange.traders[:2]
+            async with live.client(owes) as client, live.client(gives) as other:
+                await client.call("subscribe", {"channels": [f"{owes.subaccount_id}.balances"]})
+                await other.call("subscribe", {"channels": [f"{gives.subaccount_id}.balances"]})
+                assert await other.place("BTC-PERP", "sell", "0.1", "70000")
+                assert await client.place("BTC-PERP", "buy", "0.1", "70000")
+                await other.note(f"{gives.subaccount_id}.balances")
+                await client.note(f"{owes.subaccount_id}.balances")
+                owe(live, owes.account)
+                (paid,) = await client.note(f"{owes.subaccount_id}.balances")
+                assert (paid["name"], paid["update_type"]) == ("USDC", "liquidation")
+                position, cash = await client.note(f"{owes.subaccount_id}.balances")
+                assert (position["name"], position["new_balance"], cash["new_balance"]) == ("BTC-PERP", "0", "0")
+                rows = await other.note(f"{gives.subaccount_id}.balances")
+                assert [(row["name"], row["update_type"]) for row in rows] == [
+                    ("BTC-PERP", "liquidator"),
+                    ("USDC", "liquidator"),
+                ]
+
+    run(story())
+
+
+def owe(live: Live, account: int) -> None:
+    """Let an account's cash be the fund's, but for what it then owes, and have the engine look at it."""
+    port = live.exchange.port
+    state = port.state
+    perpetual = next(iter(state.accounts[account].positions))
+    price_e9 = 60_000 * E9
+    wanted_e6 = -state.accounts[account].lots(perpetual) * state.instruments[perpetual].lot_e9 * 60_001 // 1_000
+    moved_e6 = state.accounts[account].ledger_cash_e6 - wanted_e6
+    state.accounts[account].ledger_cash_e6 -= moved_e6
+    state.accounts[0].ledger_cash_e6 += moved_e6
+    number = state.prices.round + 1
+    port.submit(
+        SetPrices(round=number, underlyings=(UnderlyingRow("BTC", price_e9),), marks=(MarkRow(perpetual, price_e9),))
+    )
+    port.submit(Clock())

@@ -104,7 +104,8 @@ def vault() -> Iterator[Vault]:
 def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
     markets = _deploy(web3, "Markets", operator, "0x" + "00" * 20)
     bonds = _deploy(web3, "Bonds", operator, markets.address)
-    authority = _deploy(web3, "Authority", operator, bonds.address)
+    forced = _deploy(web3, "Forced", operator, bonds.address)
+    authority = _deploy(web3, "Authority", operator, forced.address)
     disputes = _deploy(web3, "Disputes", operator, authority.address)
     windows = (FINALITY_WINDOW_S, 1, 30, FORCE_DELAY_S, 3 * FORCE_DELAY_S)
     amounts = (MINIMUM_DEPOSIT_E6, MINIMUM_BOND_E6, 20_000_000)

@@ -5,9 +5,17 @@ import pytest
 from settlement.onchain.answers import orders_tree, parts_of
 from settlement.onchain.evidence_store import EvidenceStore
 from settlement.protocol.eip712 import MASS_QUOTE_MODULE, TRADE_MODULE, Action
-from settlement.protocol.evidence import AnswerSums, LeafEvidence, SignedAction
+from settlement.protocol.evidence import AnswerSums, ForcedAccount, ForcedLeaf, LeafEvidence, SignedAction
 from settlement.protocol.merkle import fold_multiproof
-from settlement.protocol.orders import BadOrders, OrderFill, OrderKind, order_leaf, orders_root, sorted_order_fills
+from settlement.protocol.orders import (
+    BadOrders,
+    OrderFill,
+    OrderKind,
+    engine_ref,
+    order_leaf,
+    orders_root,
+    sorted_order_fills,
+)
 
 SEPARATOR = b"\x5e" * 32
 
@@ -88,6 +96,22 @@ def test_leaves_come_back_as_they_were(store, tmp_path):
         assert again.of_account(7, account) == expected
     again.close()
     store.__init__(tmp_path / "evidence.sqlite")
+
+
+def test_what_nobody_signed_comes_back_with_its_accounts(store):
+    """Between signed leaves; replaced with its batch, forgotten with it."""
+    ref = engine_ref(OrderKind.LIQUIDATION, 9)
+    fill = OrderFill(
+        account=5, instrument=1, ref=ref, position_lots=-3, notional_e6=7, fee_e6=1, kind=OrderKind.LIQUIDATION
+    )
+    kept = ForcedAccount(b"leaf", b"path")
+    store.add(7, [leaf(2, 1), ForcedLeaf(fill)], {5: kept, 4: kept})
+    store.add(7, [leaf(2, 1), ForcedLeaf(fill)], {5: kept})
+    assert store.of_account(7, 5) == [(1, ForcedLeaf(fill))]
+    assert store.of_account(7, 2) == [(0, leaf(2, 1))]
+    assert store.forced_accounts(7) == {5: kept}
+    store.prune(7)
+    assert store.forced_accounts(7) == {}
 
 
 def test_final_batches_are_forgotten(store):

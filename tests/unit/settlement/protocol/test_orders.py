@@ -4,7 +4,15 @@ import pytest
 
 from settlement.protocol.keccak import reference_keccak256
 from settlement.protocol.merkle import ReferenceTree
-from settlement.protocol.orders import BadOrders, OrderFill, OrderKind, order_leaf, orders_root, sorted_order_fills
+from settlement.protocol.orders import (
+    BadOrders,
+    OrderFill,
+    OrderKind,
+    engine_ref,
+    order_leaf,
+    orders_root,
+    sorted_order_fills,
+)
 
 REF = b"\x77" * 32
 
@@ -46,6 +54,17 @@ def test_a_ref_counts_once_per_account() -> None:
     """Two leaves of one order in one batch are refused."""
     with pytest.raises(BadOrders, match="twice"):
         orders_root([fill(), fill(position_lots=1)])
+
+
+def test_refs_of_the_engine_differ_by_kind_and_number() -> None:
+    """An order's number may be a trade's: both are leaves of one account in one batch."""
+    refs = [
+        engine_ref(kind, number) for kind in (OrderKind.LIQUIDATION, OrderKind.ADL, OrderKind.FUND) for number in (5, 6)
+    ]
+    assert len(sorted_order_fills([fill(ref=ref) for ref in refs])) == 6
+    assert engine_ref(OrderKind.ADL, 5) == b"\x04" + bytes(30) + b"\x05"
+    with pytest.raises(OverflowError):
+        engine_ref(OrderKind.FUND, 1 << 248)
 
 
 def test_number_of_leaves_per_account_is_bounded() -> None:

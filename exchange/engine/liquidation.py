@@ -1,0 +1,296 @@
+"""Liquidation (risk.md 9.3, 10, D-035): orders that add risk go, then positions bit by bit, then others pay.
+
+Every price round has all accounts looked at by the next Clock. Below initial margin, orders that add risk are canceled.
+Below maintenance the account is frozen, all its orders end, and a step follows each second until it is restored: an
+order on the book at a price that gives way as the account sinks; the whole portfolio offered, once it holds options;
+the fund and the other side of its positions (`deleveraging`), once it is worth less than nothing. Nothing happens on a
+stale index price, nor in a call auction.
+"""
+
+from typing import Final
+
+from exchange.domain.commands import OrderFlag, Place, Side, TimeInForce
+from exchange.domain.ids import FIRST_USER_ACCOUNT
+from exchange.domain.instrument import Instrument
+from exchange.domain.limits import MAX_LIQUIDATION_STEPS_PER_COMMAND
+from exchange.domain.liquidations import LiquidationEnded, LiquidationStage, LiquidationStarted
+from exchange.domain.money import ceil_div, floor_div
+from exchange.domain.result_codes import CloseReason
+from exchange.engine import forced
+from exchange.engine.deleveraging import resolve
+from exchange.engine.flags import REDUCE_ONLY
+from exchange.engine.liquidation_terms import ONE, PPM_TO_ONE, exposure_of, is_fresh, standing_of
+from exchange.engine.margin import worst_margin_e18
+from exchange.engine.matching import cancel_orders, match_order
+from exchange.engine.price_moves import moves_too_far
+from exchange.engine.records import Account, Liquidation, Order
+from exchange.engine.state import State
+from exchange.engine.turn import Turn
+from exchange.engine.valuation import AccountValue, value_account
+from exchange.risk.auction import auction_discount, auction_price, insolvent_payout
+from exchange.risk.liquidation import Exposure, Standing, close_amount, fillable_price
+from exchange.risk.waterfall import Level, OpenOrderRisk, cancel_order, level_of, restoring_target, step_amount
+from exchange.risk.waterfall import Standing as WaterfallStanding
+
+__all__ = ["check_accounts"]
+
+_SECOND_NS: Final = 1_000_000_000
+_FIRST_LINE: Final = 128
+_FLAGS: Final = OrderFlag.REDUCE_ONLY | OrderFlag.STP_CANCEL_MAKER | OrderFlag.LIQUIDATION
+_STAGES: Final = {
+    Level.BOOK: LiquidationStage.BOOK,
+    Level.AUCTION: LiquidationStage.AUCTION,
+    Level.INSOLVENT: LiquidationStage.INSOLVENT,
+}
+
+
+def check_accounts(state: State, turn: Turn) -> None:
+    """Look at every account behind a price round, and take the steps that are due, by account, a bounded number."""
+    if state.is_check_due:
+        state.is_check_due = False
+        _look_at_all(state, turn)
+    due = [row for _, row in sorted(state.liquidations.items()) if row.next_ns <= state.timestamp_ns]
+    for number, liquidation in enumerate(due[:MAX_LIQUIDATION_STEPS_PER_COMMAND]):
+        liquidation.next_ns = state.timestamp_ns + state.config.liquidation.step_ns
+        _step(state, turn, liquidation, _FIRST_LINE + number)
+    forced.finish(state, turn)
+
+
+def _look_at_all(state: State, turn: Turn) -> None:
+    """Take the first step with those that miss margin; what one command leaves over the next Clock does."""
+    left = MAX_LIQUIDATION_STEPS_PER_COMMAND
+    for index in state.candidates():
+        left -= _look(state, turn, state.accounts[index])
+        if not left:
+            state.is_check_due = True
+            return
+
+
+def _look(state: State, turn: Turn, account: Account) -> bool:
+    """Cancel what adds risk below initial margin, begin a liquidation below maintenance; whether anything was done."""
+    if account.index < FIRST_USER_ACCOUNT or account.is_in_liquidation or not is_fresh(state, account):
+        return False
+    if worst_margin_e18(state, account) >= 0:
+        return False
+    value = value_account(state, account)
+    if value.equity_e6 < value.requirement.maintenance_e6:
+        _start(state, turn, account)
+        return True
+    doomed = _risk_adding(state, account)
+    cancel_orders(state, turn, doomed, CloseReason.INSUFFICIENT_MARGIN)
+    turn.flush_closes(state)
+    return bool(doomed)
+
+
+def _start(state: State, turn: Turn, account: Account) -> None:
+    cancel_orders(state, turn, state.live_orders(account.index), CloseReason.LIQUIDATION)
+    turn.flush_closes(state)
+    account.is_in_liquidation = True
+    now_ns = state.timestamp_ns
+    state.liquidations[account.index] = Liquidation(
+        subaccount=account.index, stage=LiquidationStage.BOOK, stage_ns=now_ns, next_ns=now_ns, unfilled_ns=now_ns
+    )
+    _report(state, turn, account, value_account(state, account))
+
+
+def _step(state: State, turn: Turn, liquidation: Liquidation, line: int) -> None:
+    account = state.accounts[liquidation.subaccount]
+    if not is_fresh(state, account):
+        return
+    value = value_account(state, account)
+    if value.equity_e6 < value.requirement.maintenance_e6:
+        _enter_stage(state, turn, liquidation, account, value)
+        if liquidation.stage is LiquidationStage.INSOLVENT or _is_sold_out(state, liquidation, account):
+            resolve(state, turn, account)
+        else:
+            _close_part(state, turn, liquidation, account, value, line)
+        value = value_account(state, account)
+    if value.equity_e6 >= value.requirement.maintenance_e6:
+        _end(state, turn, account, value)
+
+
+def _end(state: State, turn: Turn, account: Account, value: AccountValue) -> None:
+    forced.leave(state, turn, account.index)
+    del state.liquidations[account.index]
+    account.is_in_liquidation = False
+    turn.events.append(
+        LiquidationEnded(
+            subaccount=account.index,
+            account_seq=account.next_seq(),
+            equity_e6=value.equity_e6,
+            maintenance_requirement_e6=value.requirement.maintenance_e6,
+        )
+    )
+
+
+def _enter_stage(state: State, turn: Turn, liquidation: Liquidation, account: Account, value: AccountValue) -> None:
+    """Go to the stage that the account's standing asks for, and report it when it is another one."""
+    level = level_of(
+        WaterfallStanding(
+            equity=value.equity_e6,
+            initial=value.equity_e6 - value.requirement.initial_e6,
+            maintenance=value.equity_e6 - value.requirement.maintenance_e6,
+            has_options=_has_options(state, account),
+            unfilled_s=(state.timestamp_ns - liquidation.unfilled_ns) // _SECOND_NS,  # whole seconds
+        ),
+        patience_s=state.config.liquidation.patience_s,
+    )
+    stage = _STAGES[level]
+    if stage is not liquidation.stage:
+        liquidation.stage, liquidation.stage_ns = stage, state.timestamp_ns
+        _report(state, turn, account, value)
+
+
+def _report(state: State, turn: Turn, account: Account, value: AccountValue) -> None:
+    liquidation = state.liquidations[account.index]
+    turn.events.append(
+        LiquidationStarted(
+            subaccount=account.index,
+            account_seq=account.next_seq(),
+            stage=liquidation.stage,
+            equity_e6=value.equity_e6,
+            maintenance_requirement_e6=value.requirement.maintenance_e6,
+            price_e6=_offered_e6(state, liquidation, value),
+        )
+    )
+
+
+def _offered_e6(state: State, liquidation: Liquidation, value: AccountValue) -> int:
+    """Price of the whole portfolio in its stage; 0 on the book."""
+    rules = state.config.liquidation.auction
+    elapsed_s = (state.timestamp_ns - liquidation.stage_ns) // _SECOND_NS
+    if liquidation.stage is LiquidationStage.AUCTION:
+        discount = auction_discount(elapsed_s, rules)
+        return auction_price(value=value.equity_e6, reserved=0, discount=discount, one=rules.one)
+    if liquidation.stage is LiquidationStage.INSOLVENT:
+        margin = value.equity_e6 - value.requirement.maintenance_e6
+        return insolvent_payout(maintenance=margin, value=value.equity_e6, elapsed_s=elapsed_s, parameters=rules)
+    return 0
+
+
+def _is_sold_out(state: State, liquidation: Liquidation, account: Account) -> bool:
+    """Whether a portfolio with options was offered down to nothing, and nobody took it."""
+    rules = state.config.liquidation.auction
+    is_over = state.timestamp_ns - liquidation.stage_ns >= (rules.fast_s + rules.slow_s) * _SECOND_NS
+    return liquidation.stage is LiquidationStage.AUCTION and _has_options(state, account) and is_over
+
+
+def _has_options(state: State, account: Account) -> bool:
+    return any(state.instruments[number].is_option for number in account.positions)
+
+
+def _risk_adding(state: State, account: Account) -> list[Order]:
+    """Resting orders that go while initial margin is missing, by instrument."""
+    rows = [order for _, order in sorted(state.account_orders[account.index].items())]
+    doomed: list[Order] = []
+    for number in sorted({order.place.instrument for order in rows}):
+        own = {order.number: order for order in rows if order.place.instrument == number}
+        risks = [_risk_of(state, order) for order in own.values() if not int(order.place.flags) & REDUCE_ONLY]
+        doomed += [own[one] for one in cancel_order(risks, position_lots=account.lots(number))]
+    return doomed
+
+
+def _risk_of(state: State, order: Order) -> OpenOrderRisk:
+    bid_ticks, _, ask_ticks, _ = state.book.best(order.place.instrument)
+    is_buy = order.place.side is Side.BUY
+    best = bid_ticks if is_buy else ask_ticks
+    distance = 0 if best is None else (best - order.price_ticks if is_buy else order.price_ticks - best)
+    return OpenOrderRisk(order_id=order.number, is_buy=is_buy, lots=order.remaining_lots, distance=distance)
+
+
+def _close_part(
+    state: State, turn: Turn, liquidation: Liquidation, account: Account, value: AccountValue, line: int
+) -> None:
+    """One order on the book: of the perpetual that asks for most, as much as restores the buffer or a step allows."""
+    exposures = {
+        number: exposure_of(state, account, state.instruments[number])
+        for number in sorted(account.positions)
+        if state.instruments[number].is_perpetual and number not in state.auctions
+    }
+    if not exposures:
+        return
+    number = max(exposures, key=lambda one: (_weight(exposures[one]), -one))
+    instrument = state.instruments[number]
+    place = _order(state, account, instrument, exposures[number], value)
+    if place.price_ticks < 1 or moves_too_far(state, place, place.quantity_lots):
+        return
+    lots = account.lots(number)
+    forced.begin(state, turn, account, is_paid_by_others=False)
+    match_order(state, turn, place, replaces=0, line=line)
+    if account.lots(number) != lots:
+        liquidation.unfilled_ns = state.timestamp_ns
+        forced.note(state, account.index)
+
+
+def _weight(exposure: Exposure) -> int:
+    return abs(exposure.amount) * exposure.price * exposure.maintenance
+
+
+def _order(state: State, account: Account, instrument: Instrument, exposure: Exposure, value: AccountValue) -> Place:
+    standing = standing_of(value)
+    is_sell = exposure.amount > 0
+    now_s = state.timestamp_ns // _SECOND_NS
+    return Place(
+        subaccount=account.index,
+        instrument=instrument.instrument_id,
+        side=Side.SELL if is_sell else Side.BUY,
+        time_in_force=TimeInForce.IOC,
+        flags=_FLAGS,
+        price_ticks=_limit_ticks(state, instrument, exposure, standing, is_sell=is_sell),
+        quantity_lots=_lots(state, instrument, exposure, value),
+        nonce=0,
+        expiry_s=now_s + 1,
+        signer=bytes(20),
+    )
+
+
+def _limit_ticks(state: State, instrument: Instrument, exposure: Exposure, standing: Standing, *, is_sell: bool) -> int:
+    """Fillable price in ticks, rounded away from the mark: an order that does not fill helps nobody.
+
+    Not worse than the chain takes; below 1 where no price is that good.
+    """
+    rules = state.config.liquidation
+    price_e9 = fillable_price(
+        exposure,
+        standing,
+        aggressiveness=rules.aggressiveness_ppm * PPM_TO_ONE,
+        spread_share=rules.spread_ppm * PPM_TO_ONE,
+        one=ONE,
+    )
+    ticks = floor_div(price_e9, instrument.tick_e9) if is_sell else ceil_div(price_e9, instrument.tick_e9)
+    worst = forced.worst_ticks(state, instrument, is_sell=is_sell)
+    if is_sell:
+        return min(instrument.maximum_price_ticks, max(1, ticks, worst))
+    return min(max(1, ticks), worst, instrument.maximum_price_ticks)
+
+
+def _lots(state: State, instrument: Instrument, exposure: Exposure, value: AccountValue) -> int:
+    """Lots of one step, at least one; all of the position where closing it does not free what it costs."""
+    rules = state.config.liquidation
+    held = abs(exposure.amount)
+    target = restoring_target(
+        equity=value.equity_e6,
+        maintenance=value.equity_e6 - value.requirement.maintenance_e6,
+        buffer=rules.buffer_ppm * PPM_TO_ONE,
+        one=ONE,
+    )
+    wanted = close_amount(
+        shortage=target,
+        price=exposure.price,
+        maintenance=exposure.maintenance,
+        liquidation_fee=0,
+        fund_fee=rules.fee_ppm * PPM_TO_ONE,
+        quote_price=ONE,
+        one=ONE,
+        lot=instrument.lot_e9,
+    )
+    amount = step_amount(
+        wanted=held if wanted is None else wanted,
+        position=held,
+        notional=floor_div(held * exposure.price, ONE),
+        threshold=rules.threshold_e6,
+        share=rules.share_ppm * PPM_TO_ONE,
+        one=ONE,
+        lot=instrument.lot_e9,
+    )
+    return min(max(1, amount // instrument.lot_e9), instrument.maximum_lots)  # exact: whole lots

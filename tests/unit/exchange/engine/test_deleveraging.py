@@ -1,0 +1,199 @@
+"""Deleveraging: the fund inside its caps, then the other side at the bankruptcy price; nothing is created or lost."""
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.domain.commands import ChainRequestKind, ListInstrument, MarkRow, SetPrices
+from exchange.domain.ids import FUND_ACCOUNT
+from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationStage, LiquidationStarted
+from exchange.engine.snapshot import dump, load
+from exchange.engine.state_hash import state_hash
+from exchange.engine.valuation import value_account
+from matching_core import OrderBook
+from tests.unit.exchange.engine.test_liquidation import fall, join, long_one, of
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World, instruments
+
+WING = 7
+CRASH = 55_000
+"""Account 2, long one unit since 60,000 with 3,000 USDC, owes about 2,018."""
+
+
+def funded(amount: int = 0) -> World:
+    """The world of `long_one` with so much in the fund."""
+    world = long_one()
+    world.run_cut()
+    if amount:
+        world.request(ChainRequestKind.DEPOSIT, FUND_ACCOUNT, amount_e6=amount)
+        world.run_cut()
+    return world
+
+
+def fund_of(world: World) -> int:
+    """Cash of the fund."""
+    return world.state.accounts[FUND_ACCOUNT].ledger_cash_e6
+
+
+def test_a_solvent_account_costs_nobody_anything() -> None:
+    """Below maintenance but worth more than nothing: the fund does not pay."""
+    events = fall(funded(10**6 * E6))
+    assert of(events, FundPaid | Deleveraged) == []
+
+
+def test_the_fund_pays_a_fifth_of_itself_at_most() -> None:
+    """Of one event; the other side bears the rest."""
+    world = funded(1_000 * E6)
+    before = fund_of(world)
+    events = fall(world, CRASH)
+    (paid,) = of(events, FundPaid)
+    assert paid.amount_e6 == before * 200_000 // 10**6
+    assert fund_of(world) == before - paid.amount_e6
+    assert of(events, Deleveraged)
+
+
+def test_the_fund_pays_two_fifths_of_the_morning_in_a_day() -> None:
+    """Three bankrupt accounts: a fifth, a fifth of what is left, and what the day still has."""
+    world = funded(1_000 * E6)
+    for account in (6, 7):
+        join(world, account, 3_000 * E6)
+        world.place(3, SELL, 600_000, 1_000)
+        world.place(account, BUY, 600_000, 1_000)
+    start = fund_of(world)
+    amounts = [event.amount_e6 for event in of(fall(world, CRASH), FundPaid)]
+    assert len(amounts) == 3
+    assert sum(amounts) == start * 400_000 // 10**6
+
+
+def test_a_rich_fund_leaves_the_other_side_at_the_mark() -> None:
+    """It pays the whole deficit; the position is closed at the mark."""
+    world = funded(10**6 * E6)
+    events = fall(world, CRASH)
+    (paid,) = of(events, FundPaid)
+    (closed,) = of(events, Deleveraged)
+    assert closed.notional_e6 == 1_000 * CRASH * 1_000
+    assert closed.bankrupt.ledger_cash_e6 == 0
+    assert paid.amount_e6 > 2_000 * E6
+
+
+def test_an_empty_fund_leaves_the_deficit_to_the_other_side() -> None:
+    """Closed at the price at which nothing is left: the winner gives up what the loser cannot pay, no unit more."""
+    world = funded()
+    events = fall(world, CRASH)
+    fund = sum(event.amount_e6 for event in of(events, FundPaid))
+    (closed,) = of(events, Deleveraged)
+    assert (closed.bankrupt_lots, closed.counterparty.subaccount) == (-1_000, 3)
+    assert closed.notional_e6 > 1_000 * CRASH * 1_000
+    assert closed.bankrupt.ledger_cash_e6 == 0
+    assert closed.counterparty.position_lots == 0
+    assert fund >= 0
+    (ended,) = of(events, LiquidationEnded)
+    assert (ended.equity_e6, ended.maintenance_requirement_e6) == (0, 0)
+
+
+def test_the_loss_is_shared_in_proportion() -> None:
+    """Two shorts of 600 and 400 lots with the same price and nearly the same equity give up 6 to 4."""
+    world = long_one(600)
+    world.place(4, SELL, 600_000, 400)
+    world.place(2, BUY, 600_000, 400)
+    world.run_cut()
+    rows = of(fall(world, CRASH), Deleveraged)
+    assert [row.counterparty.subaccount for row in rows] == [3, 4]
+    assert sum(row.bankrupt_lots for row in rows) == -1_000
+    assert rows[0].bankrupt_lots == -600
+
+
+@pytest.mark.parametrize(("plain_lots", "givers"), [(3, {5: 3}), (1, {4: 2, 5: 1})])
+def test_hedges_are_spared_while_others_reach(plain_lots: int, givers: dict[int, int]) -> None:
+    """A call bought above one that was sold bounds the loss of both: account 4 gives it up where 5 does not reach."""
+    world = funded(10**6 * E6)
+    wing = replace(instruments()[1], instrument_id=WING, name="BTC-WING", strike_e9=75_000 * 10**9)
+    world.run(ListInstrument(instrument=wing))
+    mark_wing(world, 300)
+    world.place(5, BUY, 300, plain_lots, WING)
+    world.place(2, SELL, 300, plain_lots, WING)
+    world.place(4, BUY, 300, 5, WING)
+    world.place(2, SELL, 300, 3 - plain_lots, WING)
+    world.place(3, SELL, 300, 2 + plain_lots, WING)
+    world.place(3, BUY, 1_500, 5, CALL)
+    world.place(4, SELL, 1_500, 5, CALL)
+    world.prices(CRASH)
+    mark_wing(world, 750)
+    rows = [row for row in of(world.clock(), Deleveraged) if row.instrument == WING]
+    assert {row.counterparty.subaccount: row.bankrupt_lots for row in rows} == givers
+
+
+def mark_wing(world: World, dollars: int) -> None:
+    """A round of its own."""
+    world.round += 1
+    world.run(SetPrices(round=world.round, marks=(MarkRow(WING, dollars * 10**9),)))
+
+
+def test_losers_are_spared() -> None:
+    """A short that lost money at the bankruptcy price gives nothing; without candidates the position waits."""
+    world = funded()
+    world.state.accounts[3].positions[PERP].cost_e6 = -1_000 * 40_000 * 1_000
+    world.state.accounts[3].perpetual_cost_e6 = -1_000 * 40_000 * 1_000
+    events = fall(world, CRASH)
+    assert of(events, Deleveraged) == []
+    assert of(events, LiquidationStarted)[-1].stage is LiquidationStage.INSOLVENT
+    assert world.state.accounts[2].is_in_liquidation
+
+
+def test_whoever_could_not_bear_it_is_spared() -> None:
+    """Nobody is pushed below maintenance by somebody else's loss."""
+    world = long_one()
+    poor = 2_700 * E6
+    world.state.accounts[3].ledger_cash_e6 -= 10**6 * E6 - poor
+    world.state.accounts[4].ledger_cash_e6 += 10**6 * E6 - poor
+    events = fall(world, 30_000)
+    assert all(event.counterparty.subaccount == 3 for event in of(events, Deleveraged))
+    assert value_account(world.state, world.state.accounts[3]).equity_e6 >= 0
+
+
+def test_cash_without_positions_is_owed_to_the_fund_alone() -> None:
+    """A negative account that holds nothing ends as soon as the fund has paid it up."""
+    world = funded(10**6 * E6)
+    gap = 5_000 * E6
+    world.state.accounts[5].ledger_cash_e6 -= 10**6 * E6 + gap
+    world.state.accounts[4].ledger_cash_e6 += 10**6 * E6 + gap
+    world.prices()
+    events = world.clock()
+    assert [event.amount_e6 for event in of(events, FundPaid)] == [gap]
+    assert of(events, LiquidationEnded)
+
+
+def test_a_sold_out_portfolio_of_options_is_closed_against_its_holders() -> None:
+    """Offered down to nothing for eleven minutes, a short call goes to its buyer at the mark; what is left stays."""
+    world = long_one()
+    join(world, 6, 400 * E6)
+    world.place(4, BUY, 1_500, 4, CALL)
+    world.place(6, SELL, 1_500, 4, CALL)
+    world.run_cut()
+    world.prices(60_000, call=7_000)
+    assert of(world.clock(), LiquidationStarted)[-1].stage is LiquidationStage.AUCTION
+    rows = []
+    for _ in range(67):
+        world.prices(60_000, call=7_000)
+        rows += of(world.clock(10), Deleveraged)
+    assert [(row.instrument, row.bankrupt_lots, row.counterparty.subaccount) for row in rows] == [(CALL, 4, 4)]
+    assert rows[0].notional_e6 == 4 * 7_000 * 10_000
+    assert world.state.accounts[6].ledger_cash_e6 > 100 * E6
+    assert not world.state.accounts[6].is_in_liquidation
+
+
+def test_deleveraging_keeps_every_sum() -> None:
+    """Cash, positions, the core's counters and the batch's deltas add up afterwards, and over a restart."""
+    world = funded(1_000 * E6)
+    fall(world, CRASH)
+    again = load(dump(world.state), OrderBook, world.state.config, type(world.state))
+    assert state_hash(again) == state_hash(world.state)
+    assert sum(account.ledger_cash_e6 for account in again.accounts.values()) == again.collateral_e6
+    world.run_cut()
+
+
+@pytest.mark.parametrize("price", [56_900, 56_000, 50_000, 40_000])
+def test_a_bankrupt_account_ends_with_nothing(price: int) -> None:
+    """Whatever the price, neither debt nor money is left of it, but for rounding."""
+    world = funded()
+    fall(world, price)
+    assert not world.state.accounts[2].positions
+    assert 0 <= world.state.accounts[2].ledger_cash_e6 <= 2
