@@ -11,6 +11,7 @@ from typing import Any
 
 from exchange.app.failures import Failure
 from exchange.bridge.assembler import AssembledBatch, BatchAssembler
+from exchange.bridge.marks import MarkBook
 from exchange.domain.commands import OrderFlag
 from exchange.domain.events import BatchClosed, Event
 from exchange.domain.instrument import Instrument
@@ -148,6 +149,11 @@ class _Follower:
             refs=_digests(state, quotes=False),
             quotes=_digests(state, quotes=True),
             vector={number: row.index_e12 for number, row in sorted(state.funding.items())},
+            marks=MarkBook(
+                {number: row.lot_e9 for number, row in state.instruments.items()},
+                {number: row.mark_e9 for number, row in state.prices.marks.items() if number in state.instruments},
+                {number for account in state.accounts.values() for number in account.positions},
+            ),
         )
 
 

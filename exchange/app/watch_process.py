@@ -90,8 +90,9 @@ class Watch:
                 self._say(trouble)
         self.trouble = trouble
         checked = self._watcher.history.seq
+        report = {"checked": checked, "time_s": int(time.time()), "trouble": trouble, "freeze": self._watcher.freeze}
         temporary = self._report.with_suffix(".new")
-        temporary.write_text(json.dumps({"checked": checked, "time_s": int(time.time()), "trouble": trouble}) + "\n")
+        temporary.write_text(json.dumps(report) + "\n")
         temporary.replace(self._report)
         return checked
 

@@ -1,11 +1,9 @@
 """Committed events in, batch inputs out: a pure fold over the event stream.
 
 The engine decides where a batch ends (BatchClosed), so what is in batch n follows from the journal alone and two
-readers of the same events build the same batch. The fold needs five things from the past: the units of instruments,
-the digests of orders that may still fill, the values of the last oracle round, the latest prices, and what the open
-batch holds so far; `dump` and `load` carry them over a restart. A batch with a withdrawal begins with a round that has
-marks, so that its approval can be judged on chain. A round's time is that of the engine's last oracle round: what
-funding accrued fits the time between two of them.
+readers of the same events build the same batch. The fold needs four things from the past: the units of instruments,
+the digests of orders that may still fill, what rounds are made of (`RoundBook`), and what the open batch holds so far;
+`dump` and `load` carry them over a restart.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,8 @@ import msgspec
 
 from exchange.bridge.fill_rows import FillRow, fill_of, row_of
 from exchange.bridge.forced_leaves import deleveraged_fill, fund_leaf, fund_leg
-from exchange.bridge.round_prices import PriceFold, RoundPrices, SavedPrices, vector_of
+from exchange.bridge.marks import MarkBook
+from exchange.bridge.rounds import RoundBook, SavedRounds
 from exchange.domain.commands import ChainRequestKind, OrderFlag, Side
 from exchange.domain.events import (
     BatchClosed,
@@ -30,17 +29,16 @@ from exchange.domain.events import (
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationMarks
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
+from exchange.domain.rounds import FundingPaid, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.linear_bounds import ListedTerms
-from settlement.protocol.oracle import NO_ROUND, OracleVector
+from settlement.protocol.oracle import NO_ROUND, BadVector, OracleVector
 from settlement.protocol.orders import OrderKind, engine_ref, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 6
-_SECOND_NS: Final = 1_000_000_000
+_FORMAT: Final = 7
 
 
 class BadEvents(ValueError):
@@ -71,20 +69,10 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     quotes: list[int]
     fills: list[FillRow]
     requests: list[RequestApplied]
-    vector: list[tuple[int, int]]
     touched: list[int]
-    round: int
-    named: list[tuple[int, int]]
-    named_prices: RoundPrices
-    named_s: int
-    asked_prices: RoundPrices | None
-    set_prices: RoundPrices
-    set_s: int
-    settlements: list[tuple[tuple[int, int], int]]
-    named_settlements: list[tuple[tuple[int, int], int]]
-    prices: SavedPrices
+    rounds: SavedRounds
     announced: list[LiquidationMarks]
-    marks: list[tuple[int, int]]
+    judged: list[tuple[int, int]]
     funded: list[FundPaid]
 
 
@@ -100,22 +88,12 @@ class BatchAssembler:
         self._quotes: set[int] = set()
         self._fills: list[Fill] = []
         self._requests: list[RequestApplied] = []
-        self._vector: dict[int, int] = {}
         self._touched: list[int] = []
-        self._round = 0
-        self._named: dict[int, int] = {}
-        self._named_prices = RoundPrices()
-        self._named_s = 0
-        self._asked_prices: RoundPrices | None = None
-        self._set_prices = RoundPrices()
-        self._set_s = 0
-        self._settlements: dict[tuple[int, int], int] = {}
-        self._named_settlements: dict[tuple[int, int], int] = {}
-        self._prices = PriceFold()
+        self._rounds = RoundBook()
         self._announced: dict[int, LiquidationMarks] = {}
         """By account in liquidation."""
-        self._marks: dict[int, int] = {}
-        """That the leaves of the open batch which nobody signed are judged by."""
+        self._judged: dict[int, int] = {}
+        """Marks that the leaves of the open batch which nobody signed are judged by."""
         self._funded: list[FundPaid] = []
         self._liquidations: set[int] = set()
         """Orders of the engine's own; each ends inside its command."""
@@ -130,18 +108,20 @@ class BatchAssembler:
         refs: dict[int, bytes],
         quotes: dict[int, bytes] | None = None,
         vector: dict[int, int] | None = None,
+        marks: MarkBook | None = None,
     ) -> "BatchAssembler":
         """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given.
 
         `vector`: value per lot by instrument as of the last oracle round. Rounds are counted from here, so their
-        numbers are not those of the chain, and they have prices of what is listed and priced from here on.
+        numbers are not those of the chain, and they have index and settlement prices of what is priced and listed from
+        here on.
         """
         assembler = cls()
         assembler.sequence = sequence
         assembler.next_batch = next_batch
         assembler._units = dict(units)
         assembler._refs = dict(refs)
-        assembler._vector = dict(vector or {})
+        assembler._rounds = RoundBook(vector, marks)
         for number, digest in (quotes or {}).items():
             assembler._take_quote(number, digest)
         return assembler
@@ -156,11 +136,11 @@ class BatchAssembler:
         if item.sequence <= self.sequence:
             raise BadEvents(f"events of sequence {item.sequence} come after those of {self.sequence}")
         call = b""
+        self._rounds.begin_command(item.timestamp_ns)
         for event in item.events:
-            if isinstance(event, OracleRoundSet):
-                self._begin_round(event, item.timestamp_ns)
-            elif isinstance(event, Trade):
+            if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
+                self._rounds.trade(event.instrument)
                 if event.taker.order in self._liquidations:
                     self._use_marks(event.taker.subaccount)
             elif isinstance(event, Deleveraged):
@@ -177,8 +157,8 @@ class BatchAssembler:
         self.sequence = item.sequence
 
     def _note(self, event: Event) -> None:
-        """What fills will need: digests of orders, units of instruments; requests with the prices of their time."""
-        self._prices.note(event)
+        """What fills will need: digests of orders, units of instruments; what rounds hold; and requests."""
+        self._rounds.note(event, is_batch_open=self.has_open_content)
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
             if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
@@ -192,12 +172,6 @@ class BatchAssembler:
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
-            if event.kind is ChainRequestKind.WITHDRAW:
-                # The engine closes a batch with requests before it takes other prices.
-                self._asked_prices = self._prices.prices()
-        elif isinstance(event, InstrumentSettled):
-            self._vector[event.instrument] = event.value_e12
-            self._settlements.update(self._prices.settlement(event))
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
@@ -212,11 +186,6 @@ class BatchAssembler:
             self._announced[event.subaccount] = event
         elif isinstance(event, LiquidationEnded):
             self._announced.pop(event.subaccount, None)
-
-    def _begin_round(self, event: OracleRoundSet, timestamp_ns: int) -> None:
-        self._vector = {row.instrument: row.index_e12 for row in event.funding}
-        self._settlements = {}
-        self._set_prices, self._set_s = self._prices.prices().without_marks(), timestamp_ns // _SECOND_NS
 
     def _take_quote(self, order: int, digest: bytes) -> None:
         self._refs[order] = quote_ref(digest, order & 0xFF)
@@ -239,20 +208,10 @@ class BatchAssembler:
                 sorted(self._quotes),
                 [row_of(fill) for fill in self._fills],
                 self._requests,
-                sorted(self._vector.items()),
                 self._touched,
-                self._round,
-                sorted(self._named.items()),
-                self._named_prices,
-                self._named_s,
-                self._asked_prices,
-                self._set_prices,
-                self._set_s,
-                sorted(self._settlements.items()),
-                sorted(self._named_settlements.items()),
-                self._prices.dump(),
+                self._rounds.dump(),
                 [row for _, row in sorted(self._announced.items())],
-                sorted(self._marks.items()),
+                sorted(self._judged.items()),
                 self._funded,
             )
         )
@@ -274,53 +233,19 @@ class BatchAssembler:
         assembler._quotes = set(state.quotes)
         assembler._fills = [fill_of(row) for row in state.fills]
         assembler._requests = list(state.requests)
-        assembler._vector = dict(state.vector)
         assembler._touched = list(state.touched)
-        assembler._round = state.round
-        assembler._named = dict(state.named)
-        assembler._named_prices, assembler._named_s = state.named_prices, state.named_s
-        assembler._asked_prices = state.asked_prices
-        assembler._set_prices, assembler._set_s = state.set_prices, state.set_s
-        assembler._settlements = dict(state.settlements)
-        assembler._named_settlements = dict(state.named_settlements)
-        assembler._prices = PriceFold.load(state.prices)
+        assembler._rounds = _rounds_of(state.rounds)
         assembler._announced = {row.subaccount: row for row in state.announced}
-        assembler._marks = dict(state.marks)
+        assembler._judged = dict(state.judged)
         assembler._funded = list(state.funded)
         return assembler
-
-    def _opening(self, match_from_s: int) -> OracleVector:
-        """The values that the batch begins with; a round has the next number when a batch begins with others.
-
-        Marks are published where withdrawals or leaves are judged by them; a batch without may keep those of a round.
-        """
-        wanted = self._wanted_prices()
-        if self._vector != self._named or (wanted is not None and wanted != self._named_prices):
-            time_s = max(self._named_s, self._set_s or match_from_s)
-            marks, self._marks = self._marks, {}
-            bounded = (self._asked_prices or self._set_prices).after(self._named_prices, time_s - self._named_s + 1)
-            self._named_prices = bounded.with_marks(marks)
-            self._named, self._named_s = dict(self._vector), time_s
-            self._named_settlements = dict(self._settlements)
-            self._round += 1
-        self._asked_prices, self._marks = None, {}
-        return self._named_vector()
-
-    def _wanted_prices(self) -> RoundPrices | None:
-        """Prices that something in the open batch is judged by, None for nothing."""
-        if self._asked_prices is None and not self._marks:
-            return None
-        return (self._asked_prices or self._set_prices).with_marks(self._marks)
-
-    def _named_vector(self) -> OracleVector:
-        return vector_of(self._round, self._named, self._named_prices, self._named_settlements)
 
     def _use_marks(self, account: int) -> None:
         """The open batch has a leaf of an account in liquidation."""
         row = self._announced.get(account)
         if row is None:
             raise BadEvents(f"account {account} is liquidated and nothing told at which marks")
-        self._marks.update(row.marks)
+        self._judged.update(row.marks)
 
     def _fill(self, trade: Trade) -> Fill:
         try:
@@ -350,11 +275,14 @@ class BatchAssembler:
                 f"batch {event.batch} with {event.fill_count} fills was closed; "
                 f"expected batch {self.next_batch} with {len(self._fills)}"
             )
-        before, before_s = self._named_vector(), self._named_s
+        before, before_s = self._rounds.named, self._rounds.named_s
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
         touched, self._touched = self._touched, []
         funded, self._funded = self._funded, []
+        judged, self._judged = self._judged, {}
+        approved_e6 = [row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW]
+        opening = self._rounds.close(event.match_from_s, judged=judged, is_asked=bool(approved_e6))
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(
@@ -365,19 +293,26 @@ class BatchAssembler:
                 order_fills=[*order_fills_of(fills), *map(fund_leaf, funded)],
                 extra_legs=[fund_leg(row) for row in funded],
                 requests=[_request(applied) for applied in requests],
-                approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
+                approvals_e6=approved_e6,
                 request_up_to=event.request_up_to,
                 fee_e6=event.fee_e6,
                 touched=touched,
-                opening=self._opening(event.match_from_s),
+                opening=opening,
             ),
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,
-            round_s=self._named_s,
+            round_s=self._rounds.named_s,
             before=before,
             before_s=before_s,
-            terms=self._prices.terms(),
+            terms=self._rounds.terms(),
         )
+
+
+def _rounds_of(saved: SavedRounds) -> RoundBook:
+    try:
+        return RoundBook.load(saved)
+    except BadVector as error:
+        raise BadEvents(f"saved assembler: {error}") from error
 
 
 def _request(applied: RequestApplied) -> ChainRequest:

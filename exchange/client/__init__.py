@@ -1,10 +1,12 @@
 """Python SDK: `OffbookClient` (async) and `BlockingClient` over the public websocket API."""
 
 from exchange.client.blocking import BlockingClient
+from exchange.client.books import BookFeed, BookMirror
 from exchange.client.client import OffbookClient
 from exchange.client.errors import (
     AnswerMissing,
     BadAccount,
+    BookOutOfStep,
     ClientError,
     ConnectionLost,
     OffbookError,
@@ -16,6 +18,9 @@ __all__ = [
     "AnswerMissing",
     "BadAccount",
     "BlockingClient",
+    "BookFeed",
+    "BookMirror",
+    "BookOutOfStep",
     "ClientError",
     "ConnectionLost",
     "OffbookClient",

@@ -8,26 +8,30 @@ sizes raise `exchange.domain.instrument.OffGrid` before anything is sent.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from exchange.client.books import BookFeed
 from exchange.client.conditional import ConditionalOrders
 from exchange.client.connection import Connection
 from exchange.client.errors import BadAccount, OffbookError
-from exchange.client.markets import Market, Number, decimal_e9, parse_market
+from exchange.client.markets import Market, Number, QuoteInput, decimal_e9, parse_market, quote_line, quote_texts
 from exchange.client.signing import (
     ClockNs,
     Credentials,
     NonceSource,
     OrderTerms,
+    QuoteTerms,
     demo_accounts,
     login_params,
     signed_order,
+    signed_quotes,
 )
 from exchange.client.streams import DEFAULT_QUEUE_ITEMS, Subscription
 from exchange.domain.money import ceil_div, floor_div
+from settlement.protocol.signature import parse_address
 
 __all__ = ["DEMO_ACCOUNTS_FILE", "DEMO_URL", "Connecting", "OffbookClient"]
 
@@ -56,6 +60,7 @@ class OffbookClient(ConditionalOrders):
         self._valid_for_s = valid_for_s
         self._nonces = NonceSource(clock_ns)
         self._separator = b""
+        self._contract = b""
         self._index_e9: dict[str, int] = {}
         self._connection = Connection(url, on_open=self._log_in)
 
@@ -152,6 +157,37 @@ class OffbookClient(ConditionalOrders):
         params = await self.signed_params(instrument, direction, amount, price, options)
         return await self._orders("private/replace", params | {"order_id_to_cancel": order_id})
 
+    async def mass_quote(
+        self,
+        lines: Sequence[QuoteInput],
+        *,
+        group: int = 1,
+        max_fee: Number | None = None,
+        valid_for_s: int | None = None,
+        detailed: bool = True,
+    ) -> dict[str, Any]:
+        """Quote up to 64 instruments under one signature: `(instrument, bid_price, bid_amount, ask_price, ask_amount)`.
+
+        Each side takes the place of the group's quote there; an amount of None or 0 pulls it. The group needs limits
+        first (private/set_mmp_config). Returns `{"quotes": [{"line", "direction", "status", "order_id", "error"}],
+        "trades": []}`, without `detailed` the rejected sides only. Raises OffGrid, OffbookError, ConnectionLost.
+        """
+        packed = tuple(quote_line(self.market(line[0]), line) for line in lines)
+        terms = QuoteTerms(
+            lines=packed,
+            max_fee_e9=max([await self._max_fee_e9(line[0], max_fee) for line in lines], default=0),
+            nonce=self._nonces.next(),
+            expiry_s=floor_div(self._clock_ns(), _NS_PER_S) + (valid_for_s or self._valid_for_s),
+        )
+        texts = [quote_texts(self.market(name), line) for (name, *_), line in zip(lines, packed, strict=True)]
+        params = {"mmp_group": group, "lines": texts, "detailed": detailed}
+        signed = signed_quotes(self.who, self._separator, self._contract, terms)
+        return await self._orders("private/mass_quote", params | signed)
+
+    async def pull_quotes(self, group: int = 1) -> dict[str, Any]:
+        """Cancel every quote of a group, without a signature and never refused by a budget."""
+        return await self._orders("private/mass_quote", self.own(mmp_group=group, cancel="all"))
+
     async def cancel(self, order_id: str, instrument: str) -> dict[str, Any]:
         """Cancel one order and return it. Raises OffbookError 11003 - 11006 when it is already closed."""
         return await self._orders("private/cancel", self.own(order_id=order_id, instrument_name=instrument))
@@ -198,9 +234,20 @@ class OffbookClient(ConditionalOrders):
         """Own fills, one Trade at a time."""
         return await self.subscribe(f"{self.who.subaccount_id}.trades", flatten=True)
 
+    async def account_events(self) -> Subscription:
+        """Everything that happens to the subaccount, one item per `account_seq` without a gap, over reconnections too.
+
+        StreamBroken with 20002 when a socket was away for longer than the exchange remembers: read the state anew.
+        """
+        return await self.subscribe(f"{self.who.subaccount_id}.account")
+
     async def order_updates(self) -> Subscription:
         """Own orders, one Order at each change."""
         return await self.subscribe(f"{self.who.subaccount_id}.orders", flatten=True)
+
+    def book(self, instrument: str, interval: str = "raw") -> BookFeed:
+        """Return the whole order book after each change; `interval` is raw, 20ms or 100ms."""
+        return BookFeed(f"book.{instrument}.{interval}", self.subscribe, self.unsubscribe)
 
     def market(self, instrument: str) -> Market:
         """Grid, fees and asset of an instrument. Raises OffbookError 12001 when it is unknown."""
@@ -231,6 +278,7 @@ class OffbookClient(ConditionalOrders):
         call = self._connection.call
         info = await call("public/get_info", {})
         self._separator = bytes.fromhex(info["domain_separator"].removeprefix("0x"))
+        self._contract = parse_address(info["settlement_contract"])
         self.subaccount_ids = await call("public/login", login_params(self.who, self._clock_ns()))
         if self.who.subaccount_id not in self.subaccount_ids:
             raise OffbookError(14001, "Subaccount not found", f"the key acts for {self.subaccount_ids}")

@@ -93,13 +93,20 @@ class Connection:
         if len(streams) > 1:
             return
         try:
-            await self._subscribe([stream.channel])
+            refused = await self._subscribe([stream.channel])
         except BaseException:
-            streams.remove(stream)
+            self._detach(stream)
             raise
-        finally:
-            if not streams:
-                self._streams.pop(stream.channel, None)
+        if refused:
+            self._detach(stream)
+            raise StreamBroken(f"{stream.channel}: {refused.get(stream.channel, refused)}")
+
+    def _detach(self, stream: Subscription) -> None:
+        streams = self._streams.get(stream.channel, [])
+        if stream in streams:
+            streams.remove(stream)
+        if not streams:
+            self._streams.pop(stream.channel, None)
 
     async def unsubscribe(self, stream: Subscription) -> None:
         """Detach `stream`; the channel is left with its last one."""
@@ -134,14 +141,20 @@ class Connection:
             await self._subscribe(list(self._streams))
         self._ready.set()
 
-    async def _subscribe(self, channels: list[str]) -> None:
-        result = await self.call("subscribe", {"channels": channels})
+    async def _subscribe(self, channels: list[str]) -> dict[str, str]:
+        """Subscribe and return what was refused, whose streams end; after a reconnection that is their news alone."""
+        seqs = {name: stream.resume_from for name in channels for stream in self._streams.get(name, ())[:1]}
+        resume_from = {name: seq for name, seq in seqs.items() if seq is not None}
+        params = {"channels": channels} | ({"resume_from": resume_from} if resume_from else {})
+        result = await self.call("subscribe", params)
+        for name, seq in result.get("account_seq", {}).items():
+            for stream in self._streams.get(name, ()):
+                stream.begin(seq)
         refused = {name: text for name, text in result["status"].items() if text != "ok"}
         for name, text in refused.items():
             for stream in self._streams.get(name, []):
                 stream.end(str(text))
-        if refused and len(channels) == 1:
-            raise StreamBroken(f"{channels[0]}: {refused.get(channels[0], refused)}")
+        return refused
 
     async def _keep(self, socket: ClientConnection, reader: asyncio.Task[None]) -> None:
         try:
@@ -205,7 +218,7 @@ class Connection:
         if frame.get("method") == "subscription":
             params = frame["params"]
             for stream in self._streams.get(params["channel"], ()):
-                stream.put(params["data"])
+                stream.put(params["data"], params.get("seq"))
             return
         answer = self._waiting.get(frame.get("id", 0))
         if answer is None or answer.done():

@@ -5,12 +5,21 @@ ClientError
 +-- ConnectionLost      the socket ended; `sent` tells whether the request may have taken effect
 +-- AnswerMissing       no answer in time; the outcome is unknown, ask for the order by its nonce
 +-- StreamBroken        a subscription ended: refused, overflowed, or its client was closed
++-- BookOutOfStep       frames of a book channel are missing; `BookFeed` mends it by itself
 +-- BadAccount          a demo account file or a key that cannot be used
 """
 
 import msgspec
 
-__all__ = ["AnswerMissing", "BadAccount", "ClientError", "ConnectionLost", "OffbookError", "StreamBroken"]
+__all__ = [
+    "AnswerMissing",
+    "BadAccount",
+    "BookOutOfStep",
+    "ClientError",
+    "ConnectionLost",
+    "OffbookError",
+    "StreamBroken",
+]
 
 
 class ClientError(Exception):
@@ -49,6 +58,10 @@ class AnswerMissing(ClientError):
 
 class StreamBroken(ClientError):
     """A subscription delivers nothing more."""
+
+
+class BookOutOfStep(ClientError):
+    """A copy of a book is not what the exchange has."""
 
 
 class BadAccount(ClientError):

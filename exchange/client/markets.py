@@ -8,13 +8,16 @@ import msgspec
 from exchange.domain.instrument import Instrument, InstrumentKind, OffGrid
 from exchange.domain.limits import MAX_PRICE_TICKS
 from exchange.domain.money import ceil_div
+from exchange.domain.quotes import QuoteLine
 from settlement.protocol.signature import parse_address
 
-__all__ = ["Market", "Number", "decimal_e9", "parse_market"]
+__all__ = ["Market", "Number", "QuoteInput", "decimal_e9", "parse_market", "quote_line", "quote_texts"]
 
 Number = str | int | Decimal
 """A price or size. Floats are refused: 0.1 as a float is not 0.1."""
 
+QuoteInput = tuple[str, Number | None, Number | None, Number | None, Number | None]
+"""Instrument, bid price, bid amount, ask price, ask amount; an amount of None or 0 pulls that side."""
 _E9 = 10**9
 _PPM_PER_UNIT = 1_000_000
 
@@ -80,6 +83,28 @@ def parse_market(row: dict[str, Any]) -> Market:
         asset=parse_address(row["base_asset_address"]),
         asset_sub_id=int(row["base_asset_sub_id"]),
     )
+
+
+def quote_line(market: Market, line: QuoteInput) -> QuoteLine:
+    """One line of a mass quote as it is signed. Raises OffGrid; ValueError for an amount without a price."""
+    _, bid_price, bid_amount, ask_price, ask_amount = line
+    bid, ask = _quote_side(market, bid_price, bid_amount), _quote_side(market, ask_price, ask_amount)
+    return QuoteLine(market.instrument.instrument_id, *bid, *ask)
+
+
+def quote_texts(market: Market, line: QuoteLine) -> list[str]:
+    """The same line as it is sent."""
+    one = market.instrument
+    bid = one.price_text(line.bid_ticks), one.quantity_text(line.bid_lots)
+    return [one.name, *bid, one.price_text(line.ask_ticks), one.quantity_text(line.ask_lots)]
+
+
+def _quote_side(market: Market, price: Number | None, amount: Number | None) -> tuple[int, int]:
+    if amount is None or not _exact(amount):
+        return 0, 0
+    if price is None:
+        raise ValueError(f"{market.instrument.name}: an amount needs a price")
+    return market.price_ticks(price), market.quantity_lots(amount)
 
 
 def decimal_e9(text: Number) -> int:

@@ -13,10 +13,21 @@ import msgspec
 from exchange.client.errors import BadAccount
 from exchange.client.markets import Market
 from exchange.domain.instrument import format_e9
-from settlement.protocol.eip712 import trade_digest
+from exchange.domain.quotes import QuoteLine, pack_lines
+from settlement.protocol.eip712 import MASS_QUOTE_MODULE, Action, digest, encode_mass_quote, trade_digest
 from settlement.protocol.signature import address_of, checksum_address, parse_address, personal_digest, sign_digest
 
-__all__ = ["ClockNs", "Credentials", "NonceSource", "OrderTerms", "demo_accounts", "login_params", "signed_order"]
+__all__ = [
+    "ClockNs",
+    "Credentials",
+    "NonceSource",
+    "OrderTerms",
+    "QuoteTerms",
+    "demo_accounts",
+    "login_params",
+    "signed_order",
+    "signed_quotes",
+]
 
 ClockNs = Callable[[], int]
 _KEY_BYTES = 32
@@ -70,6 +81,17 @@ class OrderTerms:
     quantity_lots: int
     max_fee_e9: int
     """Most USDC the order may pay per unit of the underlying, in 1e-9."""
+    nonce: int
+    expiry_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteTerms:
+    """The signed part of a mass quote, in the integers of the exchange."""
+
+    lines: tuple[QuoteLine, ...]
+    max_fee_e9: int
+    """Most USDC a quote may pay per unit of the underlying, in 1e-9."""
     nonce: int
     expiry_s: int
 
@@ -128,4 +150,33 @@ def signed_order(who: Credentials, separator: bytes, terms: OrderTerms) -> dict[
         "signature_expiry_sec": terms.expiry_s,
         "signer": checksum_address(who.signer),
         "signature": "0x" + sign_digest(who.session_key, digest).hex(),
+    }
+
+
+def signed_quotes(who: Credentials, separator: bytes, contract: bytes, terms: QuoteTerms) -> dict[str, object]:
+    """Return the signed members of private/mass_quote but for the lines, as sent; `contract` settles the fills."""
+    max_fee_e18 = terms.max_fee_e9 * _E9_TO_E18
+    data = encode_mass_quote(
+        settlement_contract=contract,
+        packed_lines=pack_lines(terms.lines),
+        line_count=len(terms.lines),
+        max_fee_e18=max_fee_e18,
+        subaccount_id=who.subaccount_id,
+    )
+    action = Action(
+        subaccount_id=who.subaccount_id,
+        nonce=terms.nonce,
+        module=MASS_QUOTE_MODULE,
+        data=data,
+        expiry_s=terms.expiry_s,
+        owner=who.owner,
+        signer=who.signer,
+    )
+    return {
+        "subaccount_id": who.subaccount_id,
+        "max_fee": format_e9(terms.max_fee_e9),
+        "nonce": str(terms.nonce),
+        "signature_expiry_sec": terms.expiry_s,
+        "signer": checksum_address(who.signer),
+        "signature": "0x" + sign_digest(who.session_key, digest(separator, action)).hex(),
     }

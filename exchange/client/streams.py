@@ -13,6 +13,7 @@ from exchange.client.errors import StreamBroken
 __all__ = ["DEFAULT_QUEUE_ITEMS", "Subscription"]
 
 DEFAULT_QUEUE_ITEMS = 1_024
+_RESUMING = (".account", ".orders", ".trades")
 
 
 class Subscription:
@@ -24,6 +25,8 @@ class Subscription:
     def __init__(self, channel: str, *, flatten: bool = False, queue_items: int = DEFAULT_QUEUE_ITEMS) -> None:
         self.channel = channel
         self.dropped = 0
+        self.seq: int | None = None
+        """Number of the last notification."""
         self._flatten = flatten
         self._limit = queue_items
         self._items: deque[Any] = deque()
@@ -35,8 +38,27 @@ class Subscription:
         """Whether it is an account's channel, `{subaccount}.…`."""
         return self.channel.split(".", 1)[0].isdigit()
 
-    def put(self, data: Any) -> None:
-        """Take the data of one notification; the connection calls it."""
+    @property
+    def resume_from(self) -> int | None:
+        """What a new socket of the client asks the exchange to go on from; None: from now."""
+        return self.seq if self.resumes else None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the exchange can go on from a `seq` of this channel: books, and an account's events."""
+        return self.channel.startswith("book.") or (self.is_private and self.channel.endswith(_RESUMING))
+
+    def begin(self, seq: int) -> None:
+        """Learn where a channel stands of which nothing came yet."""
+        if self.seq is None:
+            self.seq = seq
+
+    def put(self, data: Any, seq: int | None = None) -> None:
+        """Take the data of one notification; the connection calls it. What an account's channel had is not repeated."""
+        is_old = seq is not None and self.seq is not None and seq <= self.seq
+        if is_old and self.is_private and self.resumes:
+            return
+        self.seq = seq
         for item in data if self._flatten else (data,):
             self._put_one(item)
         self._wake.set()

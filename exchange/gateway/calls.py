@@ -11,6 +11,7 @@ from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.legacy import legacy_result
 from exchange.wire.methods import Method
 from exchange.wire.params import EditParams
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["Call", "Client", "Identity"]
 
@@ -83,8 +84,15 @@ class Call:
 
     @property
     def is_signed_order(self) -> bool:
-        """Whether its signature is checked as an order's: an edit may have one."""
-        return self.method.signed_order or (type(self.params) is EditParams and self.params.signature is not None)
+        """Whether a signature of its own is checked: an edit and a mass quote may have one."""
+        return self.method.signed_order or (
+            type(self.params) in (EditParams, MassQuoteParams) and self.params.signature is not None
+        )
+
+    @property
+    def overtakes(self) -> bool:
+        """Whether it passes orders that wait for their verification: cancels do, and pulling a group of quotes."""
+        return self.method.overtakes or (type(self.params) is MassQuoteParams and self.params.cancel is not None)
 
     def result(self, value: Any, sequence: int = 0) -> None:
         """Reply with `value`; `sequence` is the journal sequence that decided it."""

@@ -22,8 +22,8 @@ from exchange.gateway.intake import Lane
 from exchange.wire.venue import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from exchange.gateway.fanout import Topic
     from exchange.gateway.gateway import Gateway
+    from exchange.gateway.topics import Topic
 
 __all__ = ["SocketConnection", "connection_class"]
 
@@ -33,6 +33,8 @@ _BINARY: Final = int(Opcode.BINARY)
 _SLOW_CONSUMER: Final = 4001
 _HEARTBEAT_MISSED: Final = 4002
 _GOING_AWAY: Final = 1012
+_REASON_BYTES: Final = 123
+"""Of a close frame, beside its code."""
 _CLOSE_GRACE_S: Final = 5.0
 _STOP_GRACE_S: Final = 1.0
 
@@ -78,9 +80,10 @@ class SocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        settings = self.gateway.settings
-        self._transport.set_write_buffer_limits(high=settings.dirty_bytes, low=settings.clean_bytes)
         self._connections.add(self)
+        settings = self.gateway.settings
+        # A reader that lags comes back by `resume_writing`, whatever else is sent to it.
+        self._transport.set_write_buffer_limits(high=settings.dirty_bytes, low=settings.clean_bytes)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else "local"
         raw = transport.get_extra_info("socket")
@@ -176,7 +179,8 @@ class SocketConnection(asyncio.Protocol):
 
     def queued_bytes(self) -> int:
         """Bytes that wait in user space for this reader."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        written = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return written + sum(map(len, self._notes))
 
     def send_ping(self) -> None:
         """Send a protocol ping, or close a socket that has been silent too long."""
@@ -335,12 +339,17 @@ class SocketConnection(asyncio.Protocol):
                 self._loop.call_later(settings.close_after_s, self._check_lag)
             elif size > settings.close_bytes or self._loop.time() - self._lag_began >= settings.close_after_s:
                 self.gateway.slow_closed_count += 1
-                self.close(_SLOW_CONSUMER, "SLOW_CONSUMER")
+                self.close(_SLOW_CONSUMER, self._slow_reason())
                 transport.abort()
         elif self._is_lagging and size <= settings.clean_bytes:
             self._is_lagging = False
             self._resume_when_drained()
             self.gateway.intake.speed_up(self.lane)
+
+    def _slow_reason(self) -> str:
+        """The close frame's text: where private channels stand, as far as it has room."""
+        private = [f"{topic.channel.name} {topic.seq}" for topic in self.channels.values() if topic.channel.is_private]
+        return " ".join(["SLOW_CONSUMER", *private])[:_REASON_BYTES]
 
     def _write_protocol_output(self) -> None:
         transport = self._transport

@@ -8,6 +8,7 @@ import msgspec
 from exchange.bus.interface import Busy, ExchangePort, ReplyCallback
 from exchange.domain.commands import Command
 from exchange.domain.views import Answer, OrderView, Query
+from exchange.gateway.account_log import AccountLog
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.credits import Credits
 from exchange.gateway.directory import Directory
@@ -73,6 +74,7 @@ class Core(msgspec.Struct, kw_only=True):
     shapes: OrderShapes
     checks: OrderChecks
     checker: SignatureChecker
+    account_log: AccountLog
     readiness: Callable[[], Readiness]
     relay: Relay | None = None
     started_ns: int = 0

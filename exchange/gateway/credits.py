@@ -29,6 +29,7 @@ class Credits:
         self._budgets: dict[Bucket, Budget] = {
             Bucket.MATCHING: settings.matching,
             Bucket.CANCELS: settings.cancels,
+            Bucket.QUOTES: settings.quotes,
             Bucket.READS: settings.reads,
             Bucket.PUBLIC: settings.public,
         }

@@ -17,10 +17,13 @@ from exchange.gateway.order_methods import OrderMethods
 from exchange.gateway.owner_actions import OwnerActions
 from exchange.gateway.preview_methods import PreviewMethods
 from exchange.gateway.public_methods import PublicMethods
+from exchange.gateway.quote_checks import line_count
+from exchange.gateway.quote_methods import QuoteMethods
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.methods import Bucket, Method, find_method
 from exchange.wire.params import LoginParams, decode_params, text_of
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["Dispatcher"]
 
@@ -34,6 +37,7 @@ class Dispatcher(Work):
         self._fanout = fanout
         self._authenticator = authenticator
         self.orders = OrderMethods(core)
+        self.quotes = QuoteMethods(core, self.orders.refusal)
         self.owner_actions = OwnerActions(core)
         self.refused_count = 0
         self._handlers: dict[str, Handler] = {
@@ -41,6 +45,7 @@ class Dispatcher(Work):
             **OptionChains(core).handlers(),
             **DebugMethods(core).handlers(),
             **self.orders.handlers(),
+            "private/mass_quote": self.quotes.unsigned,
             **AccountMethods(core).handlers(),
             **MmpMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
@@ -86,19 +91,23 @@ class Dispatcher(Work):
             self._core.identity(call)
         self._charge(call)
         if call.is_signed_order:
-            return self.orders.prepare(call)
+            return self.quotes.prepare(call) if type(call.params) is MassQuoteParams else self.orders.prepare(call)
         self._handlers[method.path](call)
         return None
 
     def _charge(self, call: Call) -> None:
-        bucket = Bucket.MATCHING if call.is_signed_order else call.method.bucket
+        bucket, cost = call.method.bucket, call.method.cost
         identity = call.client.identity
-        if bucket is Bucket.FREE:
+        if type(call.params) is MassQuoteParams:
+            cost = line_count(call.params)
+        elif call.is_signed_order:
+            bucket = Bucket.MATCHING
+        if bucket is Bucket.FREE or not cost:
             return
         if bucket is Bucket.PUBLIC and identity is not None:
             bucket = Bucket.READS
         who: bytes | str = identity.owner if identity is not None else call.client.address
-        call.cost = call.method.cost
+        call.cost = cost
         call.remaining, call.reset_ms = self._core.credits.charge(bucket, who, call.cost, call.received_ns)
 
     def _us(self) -> int:

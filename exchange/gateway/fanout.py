@@ -5,71 +5,43 @@ nothing crossed is ever shown. Private items and public trades leave with their 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Protocol
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
-from exchange.domain.events import (
-    CashMoved,
-    OrderAccepted,
-    OrderAmended,
-    OrderClosed,
-    OrderRevised,
-    OrderTriggered,
-    Trade,
-    TriggerSet,
-)
+from exchange.domain.events import CashMoved, Trade
 from exchange.domain.liquidations import Deleveraged, FundPaid
-from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
-from exchange.gateway.calls import Call, Identity
+from exchange.gateway.account_streams import ACCOUNT_KINDS, AccountStreams, AccountTopic
+from exchange.gateway.book_streams import BookStreams
+from exchange.gateway.book_topics import BookTopic
+from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
 from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
+from exchange.gateway.topics import Subscriber, Topic
+from exchange.wire.book_frames import OrderBookFrame
 from exchange.wire.channels import BadChannel, Channel, parse_channel
 from exchange.wire.decimals import format_e6
 from exchange.wire.envelope import notification
 from exchange.wire.errors import WireError
-from exchange.wire.objects import BalanceUpdate, BatchRow, OrderBookFrame, Ticker
+from exchange.wire.objects import BalanceUpdate, BatchRow, Ticker
 from exchange.wire.venue import COLLATERAL, asset_kind
 
-__all__ = ["Fanout", "Subscriber", "Topic"]
+__all__ = ["Fanout"]
 
-_OrderChange = OrderAccepted | OrderAmended | OrderRevised | OrderClosed | TriggerSet | OrderTriggered | QuotePlaced
 _REFUSED: Final = "14022 log in as the owner of this subaccount first"
-
-
-class Subscriber(Protocol):
-    """A socket, as the fan-out sees it."""
-
-    identity: Identity | None
-    channels: "dict[str, Topic]"
-
-    def notify(self, frame: bytes, *, is_private: bool) -> bool:
-        """Queue a frame; False when a public one was dropped because the reader lags."""
-        ...
-
-
-class Topic:
-    """One channel that somebody listens to."""
-
-    __slots__ = ("channel", "instrument_id", "sent_at", "seq", "shown_version", "subscribers")
-
-    def __init__(self, channel: Channel, instrument_id: int) -> None:
-        self.channel = channel
-        self.instrument_id = instrument_id
-        self.subscribers: dict[Any, None] = {}
-        self.seq = 0
-        self.shown_version: object = None
-        self.sent_at = 0.0
 
 
 class Fanout:
     """All subscriptions."""
 
-    def __init__(self, core: Core) -> None:
-        """Publish what `core`'s port commits."""
+    def __init__(self, core: Core, *, is_follower: bool = False) -> None:
+        """Publish what `core`'s port commits; a follower of another process's frames cuts books where that one does."""
         self._core = core
+        self.books = BookStreams(core, is_follower=is_follower)
+        self.accounts = AccountStreams(core)
         self._topics: dict[str, Topic] = {}
         self._sampled: dict[str, Topic] = {}
         self._balances: dict[tuple[int, str], str] = {}
@@ -86,6 +58,8 @@ class Fanout:
 
     def stop(self) -> None:
         """End sampling."""
+        self.books.stop()
+        self.accounts.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -96,15 +70,54 @@ class Fanout:
 
     def subscribe(self, call: Call, subscriber: Subscriber) -> None:
         """Answer `subscribe`: bad names get a status text, never an error."""
+        unknown = self._unknown_accounts(_names(call.params.channels), subscriber)
+        if unknown:
+            call.client.block()
+            call.when_answered = call.client.unblock
+        self._learn(call, unknown, lambda: self._subscribe(call, subscriber))
+
+    def _unknown_accounts(self, names: list[str], subscriber: Subscriber) -> list[int]:
+        """Own subaccounts of which nothing was heard since the start, among those whose streams are asked for."""
+        found: dict[int, None] = {}
+        for name in names:
+            with contextlib.suppress(BadChannel):
+                channel = parse_channel(name)
+                if channel.kind in ACCOUNT_KINDS and channel.is_private:
+                    account = self._own_account(channel, subscriber)
+                    if self._core.account_log.span(account) is None:
+                        found[account] = None
+        return list(found)
+
+    def _learn(self, call: Call, accounts: list[int], then: Callable[[], None]) -> None:
+        """Ask where the numbering of `accounts` stands, one after another."""
+        if not accounts:
+            then()
+            return
+
+        def learned(answer: Answer) -> None:
+            if isinstance(answer, AccountView):
+                self._core.account_log.begin(answer.subaccount, answer.account_seq)
+            self._learn(call, accounts[1:], then)
+
+        self._core.ask(call, GetAccount(subaccount=accounts[0]), learned)
+
+    def _subscribe(self, call: Call, subscriber: Subscriber) -> None:
         status: dict[str, str] = {}
+        resume_from = call.params.resume_from or {}
         for name in _names(call.params.channels):
             try:
-                self.add(name, subscriber)
+                self.add(name, subscriber, resume_from.get(name))
             except BadChannel as error:
                 status[name] = str(error)
             else:
                 status[name] = "ok"
-        call.result({"status": status, "current_subscriptions": list(subscriber.channels)})
+        seqs = {
+            name: self.accounts.last_seq(topic)
+            for name, topic in subscriber.channels.items()
+            if name in status and isinstance(topic, AccountTopic)
+        }
+        result = {"status": status, "current_subscriptions": list(subscriber.channels)}
+        call.result(result | ({"account_seq": seqs} if seqs else {}))
 
     def unsubscribe(self, call: Call, subscriber: Subscriber) -> None:
         """Answer `unsubscribe`; no channels means all."""
@@ -123,6 +136,7 @@ class Fanout:
 
     def publish(self, outputs: Sequence[Output]) -> None:
         """Send what a commit changed on the channels that do not sample."""
+        self.accounts.take()
         if not self._topics:
             return
         for output in outputs:
@@ -132,39 +146,56 @@ class Fanout:
         """Send the life of a batch."""
         self._send_to("batches", row)
 
-    def add(self, name: str, subscriber: Subscriber) -> None:
-        """Put a subscriber on a channel, once. Raises BadChannel."""
+    def add(self, name: str, subscriber: Subscriber, resume_from: int | None = None) -> None:
+        """Put a subscriber on a channel, once; it has everything up to `resume_from`. Raises BadChannel."""
         if name in subscriber.channels:
             return
         if len(subscriber.channels) >= self._core.settings.channels_per_socket:
             raise BadChannel(f"20006 at most {self._core.settings.channels_per_socket} channels per socket")
-        topic = self._topics.get(name) or self._new_topic(name)
+        topic = self._topics.get(name) or self._new_topic(name, subscriber)
         if topic.channel.is_private:
             self._check_private(topic.channel, subscriber)
+        if isinstance(topic, AccountTopic):
+            self._join_account(topic, subscriber, resume_from)
         self._topics[name] = topic
         topic.subscribers[subscriber] = None
         subscriber.channels[name] = topic
         topic.shown_version = None
+        if isinstance(topic, BookTopic):
+            self.books.join(topic, subscriber, resume_from)
         if topic.channel.kind in ("orderbook", "ticker_slim"):
             self._sampled[name] = topic
         elif topic.channel.kind == KIND:
             self._chains.add(topic.channel, subscriber)
 
-    def _new_topic(self, name: str) -> Topic:
+    def _join_account(self, topic: AccountTopic, subscriber: Subscriber, resume_from: int | None) -> None:
+        try:
+            self.accounts.join(topic, subscriber, resume_from)
+        except BadChannel:
+            self.accounts.leave(topic, subscriber)
+            raise
+
+    def _new_topic(self, name: str, subscriber: Subscriber) -> Topic:
         channel = parse_channel(name)
+        if channel.kind in ACCOUNT_KINDS and channel.is_private:
+            self._own_account(channel, subscriber)
+            return self.accounts.topic(channel)
         instrument_id = 0
         if channel.instrument:
             instrument = self._core.market.by_name.get(channel.instrument)
             if instrument is None:
                 raise BadChannel("12001 instrument not found")
             instrument_id = instrument.instrument_id
+            if channel.kind == "book":
+                return self.books.topic(channel)
         elif channel.currency and channel.currency not in self._core.market.currencies():
             raise BadChannel("12002 currency not found")
         elif channel.kind == KIND:
             self._chains.check(channel)
         return Topic(channel, instrument_id)
 
-    def _check_private(self, channel: Channel, subscriber: Subscriber) -> None:
+    def _own_account(self, channel: Channel, subscriber: Subscriber) -> int:
+        """Account of a private channel; BadChannel unless it is the subscriber's."""
         if subscriber.identity is None:
             raise BadChannel(_REFUSED)
         account = self._core.venue.account(channel.subaccount_id)
@@ -172,6 +203,10 @@ class Fanout:
             self._core.directory.check_subaccount(subscriber.identity, account)
         except WireError as error:
             raise BadChannel(_REFUSED) from error
+        return account
+
+    def _check_private(self, channel: Channel, subscriber: Subscriber) -> None:
+        account = self._own_account(channel, subscriber)
         if channel.kind == "balances":
             self._core.port.ask(GetAccount(subaccount=account), self._seed_balances)
 
@@ -180,6 +215,10 @@ class Fanout:
         if topic is None:
             return
         topic.subscribers.pop(subscriber, None)
+        if isinstance(topic, BookTopic):
+            self.books.leave(topic, subscriber)
+        if isinstance(topic, AccountTopic):
+            self.accounts.leave(topic, subscriber)
         self._chains.remove(topic.channel, subscriber)
         if not topic.subscribers:
             self._topics.pop(name, None)
@@ -189,30 +228,17 @@ class Fanout:
                 self._balances = {key: text for key, text in self._balances.items() if key[0] != account}
 
     def _publish_one(self, output: Output) -> None:
-        orders: dict[int, dict[int, None]] = {}
         trades: list[Trade] = []
         for event in output.events:
-            if isinstance(event, _OrderChange):
-                orders.setdefault(event.subaccount, {})[event.order] = None
-            elif isinstance(event, Trade):
+            if isinstance(event, Trade):
                 trades.append(event)
-                for side in (event.maker, event.taker):
-                    orders.setdefault(side.subaccount, {})[side.order] = None
             elif isinstance(event, Deleveraged | FundPaid):
                 self._forced_balances(event)
             elif isinstance(event, CashMoved):
                 kind = "asset_deposit" if event.amount_e6 > 0 else "asset_withdrawal"
                 self._balance(event.subaccount, [(COLLATERAL, format_e6(event.cash_e6))], kind)
-        for account, numbers in orders.items():
-            self._orders(account, numbers, output)
         if trades:
             self._trades(trades, output)
-
-    def _orders(self, account: int, numbers: dict[int, None], output: Output) -> None:
-        name = f"{self._core.venue.subaccount_id(account)}.orders"
-        if name in self._topics:
-            rows = [self._core.order(output.orders[number]) for number in numbers if number in output.orders]
-            self._send_to(name, rows)
 
     def _trades(self, trades: list[Trade], output: Output) -> None:
         items: dict[str, list[Any]] = {}
@@ -223,28 +249,10 @@ class Fanout:
                 item = self._core.shapes.trade_item(trade, instrument, timestamp_ns=output.timestamp_ns)
                 items.setdefault(by_name, []).append(item)
                 items.setdefault(by_kind, []).append(item)
-            for is_maker in (True, False):
-                self._own_trade(trade, output, items, is_maker=is_maker)
         for name, rows in items.items():
             self._send_to(name, rows)
         for trade in trades:
             self._trade_balances(trade)
-
-    def _own_trade(self, trade: Trade, output: Output, items: dict[str, list[Any]], *, is_maker: bool) -> None:
-        side = trade.maker if is_maker else trade.taker
-        name = f"{self._core.venue.subaccount_id(side.subaccount)}.trades"
-        if name not in self._topics:
-            return
-        view = output.orders.get(side.order)
-        shape = self._core.shapes.trade(
-            trade,
-            self._core.market.by_id[trade.instrument],
-            is_maker=is_maker,
-            timestamp_ns=output.timestamp_ns,
-            label=view.label if view else "",
-            client_order_id=view.client_order_id if view else "",
-        )
-        items.setdefault(name, []).append(shape)
 
     def _trade_balances(self, trade: Trade) -> None:
         instrument = self._core.market.by_id[trade.instrument]
@@ -293,7 +301,7 @@ class Fanout:
 
     def _send(self, topic: Topic, data: Any) -> None:
         topic.seq += 1
-        frame = text_frame(notification(topic.channel.name, data, topic.seq))
+        frame = text_frame(notification(topic.channel.name, data, topic.seq, topic.seq - 1))
         is_private = topic.channel.is_private
         for subscriber in list(topic.subscribers):
             if subscriber.notify(frame, is_private=is_private):
@@ -304,7 +312,8 @@ class Fanout:
 
     def _deliver(self, channel: Channel, data: dict[str, object], seq: int, subscribers: Iterable[Any]) -> list[Any]:
         """Send one public frame to some of a channel's subscribers; give back those who lag."""
-        frame = text_frame(notification(channel.name, data, seq))
+        prev_seq = data["prev_seq"]
+        frame = text_frame(notification(channel.name, data, seq, prev_seq if isinstance(prev_seq, int) else None))
         taken = [(one, one.notify(frame, is_private=False)) for one in subscribers]
         lagging = [one for one, is_taken in taken if not is_taken]
         self.sent_count += len(taken) - len(lagging)
@@ -324,7 +333,7 @@ class Fanout:
 
     def _sample_book(self, topic: Topic, now: float) -> None:
         book = self._core.market.book(topic.instrument_id)
-        if topic.shown_version == book.version and now - topic.sent_at < self._core.settings.quiet_interval_s:
+        if topic.shown_version == book.seq and now - topic.sent_at < self._core.settings.quiet_interval_s:
             return
         if book.is_crossed():
             # A book of a call auction crosses; it is shown again when it was matched.
@@ -334,7 +343,7 @@ class Fanout:
         channel = topic.channel
         bids, asks = order_book_levels(self._core, instrument, group=channel.group, depth=channel.depth)
         self._publish_id += 1
-        topic.shown_version, topic.sent_at = book.version, now
+        topic.shown_version, topic.sent_at = book.seq, now
         frame = OrderBookFrame(
             instrument_name=instrument.name,
             timestamp=self._core.clock_ns() // 1_000_000,
@@ -346,7 +355,7 @@ class Fanout:
 
     def _sample_ticker(self, topic: Topic, now: float) -> None:
         market = self._core.market
-        version = (market.book(topic.instrument_id).version, market.price_version)
+        version = (market.book(topic.instrument_id).seq, market.price_version)
         due = now - topic.sent_at
         interval_s = topic.channel.interval_ms / 1_000
         if due < interval_s * 0.9 or (topic.shown_version == version and due < self._core.settings.quiet_interval_s):

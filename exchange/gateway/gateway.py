@@ -14,6 +14,7 @@ from exchange.bus.interface import ExchangePort
 from exchange.domain.commands import SessionClose
 from exchange.domain.events import BatchClosed
 from exchange.domain.views import Output
+from exchange.gateway.account_log import AccountLog
 from exchange.gateway.auth import Authenticator
 from exchange.gateway.calls import Call
 from exchange.gateway.connection import SocketConnection, connection_class
@@ -38,6 +39,7 @@ from exchange.wire.venue import VenueInfo
 __all__ = ["Gateway"]
 
 _WEB_ROOT: Final = Path(__file__).parents[1] / "web"
+_NOTHING: Final[frozenset[type]] = frozenset()
 
 
 class Gateway:
@@ -77,6 +79,7 @@ class Gateway:
             shapes=OrderShapes(venue),
             checks=OrderChecks(venue, market, directory, clock_ns),
             checker=checker,
+            account_log=AccountLog(self.settings.account_events_kept),
             readiness=self.readiness,
             relay=relay,
             exchange_url=exchange_url,
@@ -86,7 +89,7 @@ class Gateway:
         self.fanout = fanout(self.core)
         self.dispatcher = Dispatcher(self.core, self.fanout, self.authenticator)
         self.intake = Intake(self.dispatcher, checker, self.settings)
-        self.dispatcher.orders.intake = self.intake
+        self.dispatcher.orders.intake = self.dispatcher.quotes.intake = self.intake
         self.sockets: dict[SocketConnection, None] = {}
         self.socket_class = connection_class(self)
         self.replies: Counter[tuple[str, int]] = Counter()
@@ -147,24 +150,33 @@ class Gateway:
 
     def committed(self, outputs: Sequence[Output]) -> None:
         """Take one commit: first state, then streams, so that a stream never shows older state than its seq."""
-        market, directory, history = self.core.market, self.core.directory, self.core.history
-        of_market, of_directory, of_history = market.EVENTS, directory.EVENTS, history.EVENTS
-        closed: list[int] = []
+        books, history = self.fanout.books, self.core.history
         for output in outputs:
-            for event in output.events:
-                kind = type(event)
-                if kind in of_market:
-                    market.apply(event, output.timestamp_ns)
-                if kind in of_directory:
-                    directory.apply(event, output.timestamp_ns)
-                if kind in of_history:
-                    history.record(output, event)
-                    if isinstance(event, BatchClosed):
-                        closed.append(event.batch)
+            self._apply(output)
+            if not books.is_idle:
+                books.take(output)
         self.fanout.publish(outputs)
+        closed = [event.batch for output in outputs for event in output.events if type(event) is BatchClosed]
         for batch in closed:
             if batch in history.batches:
                 self.fanout.publish_batch(history.batches[batch])
+
+    def _apply(self, output: Output) -> None:
+        core = self.core
+        market, directory, history, log = core.market, core.directory, core.history, core.account_log
+        of_market, of_directory, of_history = market.EVENTS, directory.EVENTS, history.EVENTS
+        # A public feed's trades name no party, so there is nothing private to remember.
+        of_account = log.EVENTS if not core.exchange_url else _NOTHING
+        for event in output.events:
+            kind = type(event)
+            if kind in of_market:
+                market.apply(event, output.sequence, output.timestamp_ns)
+            if kind in of_directory:
+                directory.apply(event, output.timestamp_ns)
+            if kind in of_account:
+                log.record(output, event)
+            if kind in of_history:
+                history.record(output, event)
 
     # --- for connections --------------------------------------------------------------------------------------------
 

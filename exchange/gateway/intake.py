@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from exchange.gateway.calls import Call, Client
 from exchange.gateway.order_checks import CheckedOrder
+from exchange.gateway.quote_checks import CheckedQuotes
 from exchange.gateway.settings import GatewaySettings
 from exchange.gateway.verify import SignatureChecker, VerifyPool
 from exchange.wire.errors import WireError, busy
@@ -23,12 +24,16 @@ Outcome = tuple[int, bytes] | WireError
 
 
 class Unverified:
-    """An order between its cheap checks and its signature's verdict."""
+    """An order or a mass quote between its cheap checks and its signature's verdict."""
 
     __slots__ = ("account", "call", "checked", "lane", "outcome", "removed", "submit")
 
     def __init__(
-        self, call: Call, account: int, checked: CheckedOrder, submit: Callable[["Unverified", int, bytes], None]
+        self,
+        call: Call,
+        account: int,
+        checked: CheckedOrder | CheckedQuotes,
+        submit: Callable[["Unverified", int, bytes], None],
     ) -> None:
         """`submit` is called with (self, domain index, digest) when the signature is good."""
         self.call = call
@@ -130,7 +135,7 @@ class Intake:
         """End the pool."""
         self._pool.close()
 
-    def remove_unverified(self, account: int, matches: Callable[[CheckedOrder], bool]) -> int:
+    def remove_unverified(self, account: int, matches: Callable[[CheckedOrder | CheckedQuotes], bool]) -> int:
         """Answer matching orders that wait for verification with 11003; returns how many."""
         found = [item for item in self._unverified.get(account, ()) if matches(item.checked)]
         for item in found:
@@ -190,7 +195,7 @@ class Intake:
     @staticmethod
     def _may_pass(lane: Lane, call: Call) -> bool:
         """A cancel overtakes; an order may be checked early when nothing but orders waits."""
-        return call.method.overtakes or (call.is_signed_order and not lane.plain_waiting and not lane.is_slow)
+        return call.overtakes or (call.is_signed_order and not lane.plain_waiting and not lane.is_slow)
 
     def _verify(self, lane: Lane, item: Unverified) -> None:
         item.lane = lane

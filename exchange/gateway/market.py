@@ -4,7 +4,8 @@ Book levels are absolute, so replaying a few of them over a later snapshot ends 
 snapshot and the event stream does not matter.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import ClassVar, Final
 
 import msgspec
@@ -17,7 +18,16 @@ from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet
 from exchange.domain.instrument import Instrument, format_e9
 from exchange.domain.money import floor_div
 from exchange.domain.rounds import InstrumentDelisted, OracleRoundSet
-from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, PricesView
+from exchange.domain.views import (
+    Answer,
+    BookView,
+    GetBook,
+    GetInstruments,
+    GetPrices,
+    GetSummary,
+    PricesView,
+    SummaryView,
+)
 from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
 from exchange.wire.objects import TickerStats
@@ -32,30 +42,41 @@ Level = tuple[int, int]
 
 
 class Book:
-    """Aggregated levels of one instrument; `version` rises with each change."""
+    """Aggregated levels of one instrument.
 
-    __slots__ = ("asks", "bids", "version")
+    `seq` rises by one with each command that changed a level. It begins above every `seq` of an earlier process, so
+    that two states never have the same one.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("asks", "bids", "changed_ns", "seq", "sequence")
+
+    def __init__(self, seq: int = 0) -> None:
         """Start empty."""
         self.bids: SortedDict[int, int] = SortedDict()
         self.asks: SortedDict[int, int] = SortedDict()
-        self.version = 0
+        self.seq = seq
+        self.sequence = 0
+        """Of the command that changed it last, 0 when none did since it was loaded."""
+        self.changed_ns = 0
 
-    def set_level(self, side: Side, price_ticks: int, quantity_lots: int) -> None:
-        """Replace one level; 0 removes it."""
+    def set_level(self, level: BookLevel, sequence: int, timestamp_ns: int) -> None:
+        """Replace one level, 0 lots remove it; `sequence` is the command's."""
+        side, price_ticks, quantity_lots = level.side, level.price_ticks, level.quantity_lots
         levels = self.bids if side is Side.BUY else self.asks
         if quantity_lots:
             levels[price_ticks] = quantity_lots
         else:
             levels.pop(price_ticks, None)
-        self.version += 1
+        if sequence != self.sequence:
+            self.sequence, self.changed_ns = sequence, timestamp_ns
+            self.seq += 1
 
-    def load(self, view: BookView) -> None:
+    def load(self, view: BookView, now_ns: int) -> None:
         """Replace everything."""
         self.bids = SortedDict({price: lots for price, lots, _ in view.bids})
         self.asks = SortedDict({price: lots for price, lots, _ in view.asks})
-        self.version += 1
+        self.sequence, self.changed_ns = 0, now_ns
+        self.seq += 1
 
     def best(self, side: Side) -> Level | None:
         """Best level of a side as (price_ticks, quantity_lots)."""
@@ -75,6 +96,10 @@ class Book:
         levels = self.bids if side is Side.BUY else self.asks
         keys = reversed(levels) if side is Side.BUY else iter(levels)
         return ((price_ticks, levels[price_ticks]) for price_ticks in keys)
+
+    def top(self, side: Side, limit: int) -> Iterable[Level]:
+        """The best `limit` levels, best first."""
+        return islice(self.iterate(side), limit)
 
 
 class Hour(msgspec.Struct):
@@ -112,8 +137,12 @@ class Market:
         """Every instrument, off the list too: orders and trades of a day name them still."""
         self.by_name: dict[str, Instrument] = {}
         self.books: dict[int, Book] = {}
+        self.first_book_seq = 0
+        """At least every `seq` that an earlier process gave out: the sequence at the load."""
+        self.on_book_loaded: Callable[[int], None] = lambda _instrument: None
         self.prices = PricesView(round=0, timestamp_ns=0, index_e9={}, forward_e9={}, marks={})
         self.price_version = 0
+        self._loaded_ns = 0
         self.priced_ns: dict[tuple[str, int], int] = {}
         """When each expiry was priced last, as far as this process saw it; Unix nanoseconds."""
         self.crossed_count = 0
@@ -139,6 +168,7 @@ class Market:
                 if isinstance(instrument, Instrument):
                     self.by_id[instrument.instrument_id] = instrument
 
+        port.ask(GetSummary(), self._summary_answer)
         port.ask(GetInstruments(), instruments)
 
     def named(self, name: str) -> Instrument:
@@ -163,10 +193,10 @@ class Market:
             kinds.setdefault(instrument.underlying, set()).add(asset_kind(instrument))
         return kinds
 
-    def apply(self, event: Event, timestamp_ns: int) -> None:
-        """Take one event; others than public ones are ignored."""
+    def apply(self, event: Event, sequence: int, timestamp_ns: int) -> None:
+        """Take one event of command `sequence`; others than public ones are ignored."""
         if isinstance(event, BookLevel):
-            self.book(event.instrument).set_level(event.side, event.price_ticks, event.quantity_lots)
+            self.book(event.instrument).set_level(event, sequence, timestamp_ns)
         elif isinstance(event, Trade):
             self._count(event, timestamp_ns)
         elif isinstance(event, PricesSet):
@@ -186,7 +216,7 @@ class Market:
         """Book of an instrument, made when it is new."""
         book = self.books.get(instrument_id)
         if book is None:
-            book = self.books[instrument_id] = Book()
+            book = self.books[instrument_id] = Book(self.first_book_seq)
         return book
 
     def stats(self, instrument: Instrument, now_ns: int) -> TickerStats:
@@ -218,9 +248,14 @@ class Market:
             self.by_name.pop(instrument.name, None)
         self.hours.pop(instrument_id, None)
 
+    def _summary_answer(self, answer: Answer) -> None:
+        if isinstance(answer, SummaryView):
+            self.first_book_seq, self._loaded_ns = answer.sequence, answer.timestamp_ns
+
     def _book_answer(self, answer: Answer) -> None:
         if isinstance(answer, BookView):
-            self.book(answer.instrument).load(answer)
+            self.book(answer.instrument).load(answer, self._loaded_ns)
+            self.on_book_loaded(answer.instrument)
             if answer.auction_deadline_ns:
                 self.auctions[answer.instrument] = answer.auction_deadline_ns
 

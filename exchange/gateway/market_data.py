@@ -12,12 +12,21 @@ from exchange.bus.interface import AnswerCallback, OutputListener, ReplyCallback
 from exchange.domain.commands import Command
 from exchange.domain.views import Output, Query
 from exchange.gateway.core import Core
-from exchange.gateway.fanout import Fanout, Subscriber
+from exchange.gateway.fanout import Fanout
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.option_chain_stream import KIND as OPTION_CHAIN
-from exchange.gateway.public_items import BatchItem, CommitItem, FrameItem, ReadinessItem, decode_item, output_of
+from exchange.gateway.public_items import (
+    BatchItem,
+    CommitItem,
+    CutItem,
+    FrameItem,
+    ReadinessItem,
+    decode_item,
+    output_of,
+)
 from exchange.gateway.public_state import clear_state, load_state
 from exchange.gateway.settings import GatewaySettings, Readiness
+from exchange.gateway.topics import Subscriber
 from exchange.wire.channels import BadChannel, parse_channel
 from exchange.wire.errors import elsewhere
 from exchange.wire.objects import BatchRow
@@ -27,6 +36,8 @@ __all__ = ["ForwardingFanout", "MarketDataGateway"]
 
 _SAMPLED: Final = frozenset({"orderbook", "ticker_slim"})
 """Kinds whose frames are whole states: a new subscriber gets the last one."""
+_MENDED: Final = _SAMPLED | {"book"}
+"""Kinds that lost frames do not harm: whole states, and what is made here of commits."""
 
 
 class _NoPort:
@@ -57,7 +68,7 @@ class ForwardingFanout(Fanout):
 
     def __init__(self, core: Core) -> None:
         """`on_change` is called when the wanted channels change."""
-        super().__init__(core)
+        super().__init__(core, is_follower=True)
         self.on_change: Callable[[], None] = lambda: None
         self._last: dict[str, bytes] = {}
 
@@ -75,7 +86,7 @@ class ForwardingFanout(Fanout):
     def publish_batch(self, row: BatchRow) -> None:
         """Frames come from the exchange."""
 
-    def add(self, name: str, subscriber: Subscriber) -> None:
+    def add(self, name: str, subscriber: Subscriber, resume_from: int | None = None) -> None:
         """As Fanout; a channel that streams whole states begins with the last one."""
         channel = parse_channel(name)
         if channel.is_private:
@@ -86,7 +97,7 @@ class ForwardingFanout(Fanout):
         if name in subscriber.channels:
             return
         is_new = name not in self._topics
-        super().add(name, subscriber)
+        super().add(name, subscriber, resume_from)
         if is_new:
             self.on_change()
         elif name in self._last:
@@ -163,6 +174,7 @@ class MarketDataGateway:
         underlying, channel = feed.split(".")
         if channel == EVENTS:
             venue = load_state(self.gateway.core, underlying, body)
+            self.fanout.books.reload(underlying)
             if venue is not None:
                 self._heard = venue.readiness
 
@@ -170,7 +182,7 @@ class MarketDataGateway:
         """Answer reads from now on; before, they are busy."""
         self.gateway.core.market.is_loaded = True
 
-    def apply(self, feed: str, items: Iterable[bytes]) -> None:  # noqa: ARG002 - items say themselves what they are
+    def apply(self, feed: str, items: Iterable[bytes]) -> None:
         """Take items of a feed in order."""
         for data in items:
             item = decode_item(data)
@@ -178,6 +190,8 @@ class MarketDataGateway:
                 self.fanout.forward(item.channel, item.frame)
             elif isinstance(item, CommitItem):
                 self.gateway.committed((output_of(item),))
+            elif isinstance(item, CutItem):
+                self.fanout.books.cut(item.interval_ms, feed.partition(".")[0])
             elif isinstance(item, BatchItem):
                 self.gateway.update_batch(item.row)
             elif isinstance(item, ReadinessItem):
@@ -187,7 +201,7 @@ class MarketDataGateway:
         """Frames are lost for good: who listens to single events is told by a closed socket, states come again."""
         if feed.endswith(EVENTS):
             return
-        lost = self.fanout.subscribers_of(lambda name: parse_channel(name).kind not in _SAMPLED)
+        lost = self.fanout.subscribers_of(lambda name: parse_channel(name).kind not in _MENDED)
         for connection in list(self.gateway.sockets):
             if connection in lost:
                 connection.shutdown()

@@ -17,8 +17,10 @@ def metrics_text(gateway: "Gateway", extra: Mapping[str, float]) -> str:
         "ws_queue_bytes": queued,
         "ws_slow_closed_total": gateway.slow_closed_count,
         "ws_channels": gateway.fanout.channel_count,
-        "ws_items_sent_total": gateway.fanout.sent_count,
-        "ws_items_conflated_total": gateway.fanout.dropped_count,
+        "ws_items_sent_total": gateway.fanout.sent_count
+        + gateway.fanout.books.sent_count
+        + gateway.fanout.accounts.sent_count,
+        "ws_items_conflated_total": gateway.fanout.dropped_count + gateway.fanout.books.dropped_count,
         "frames_refused_total": gateway.dispatcher.refused_count,
         "verify_backlog": gateway.intake.pool_backlog,
         "cancelled_before_admission_total": gateway.intake.removed_count,

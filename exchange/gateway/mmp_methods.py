@@ -14,8 +14,9 @@ from exchange.gateway.order_checks import DEFAULT_MMP_GROUP, choice
 from exchange.wire.decimals import fee_cap_e18, format_e9
 from exchange.wire.errors import WireError
 from exchange.wire.params import MmpParams, SetMmpParams
+from exchange.wire.quote_params import MassQuoteParams
 
-__all__ = ["MmpMethods"]
+__all__ = ["MmpMethods", "group_of"]
 
 _E9: Final = 10**9
 _MILLISECOND_NS: Final = 1_000_000
@@ -47,7 +48,7 @@ class MmpMethods:
         lot_e9 = listed[0].lot_e9
         command = SetMmpConfig(
             subaccount=account,
-            mmp_group=_group(params),
+            mmp_group=group_of(params),
             underlying=underlying,
             lot_e9=lot_e9,
             interval_ns=_whole(params.mmp_interval, "mmp_interval") * _MILLISECOND_NS,
@@ -62,7 +63,7 @@ class MmpMethods:
     def _reset(self, call: Call) -> None:
         params: MmpParams = call.params
         account = self._core.account(call, params.subaccount_id)
-        self._submit(call, ResetMmp(subaccount=account, mmp_group=_group(params)), "ok")
+        self._submit(call, ResetMmp(subaccount=account, mmp_group=group_of(params)), "ok")
 
     def _submit(self, call: Call, command: Command, result: object) -> None:
         def done(output: Output) -> None:
@@ -91,7 +92,8 @@ class MmpMethods:
         self._core.ask(call, GetMmpGroups(subaccount=account), done)
 
 
-def _group(params: MmpParams) -> int:
+def group_of(params: MmpParams | MassQuoteParams) -> int:
+    """Number of the group that is meant; WireError -32602."""
     group = DEFAULT_MMP_GROUP if params.mmp_group is None else params.mmp_group
     if not 0 < group < 1 << 32:
         raise WireError.bad_param("mmp_group", "must be 1 to 4294967295")

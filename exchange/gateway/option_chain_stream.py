@@ -100,7 +100,7 @@ class ChainStreams:
         """What a chain is made of, but the time: unequal when something moved."""
         market = self._core.market
         options = market.of_kind("option", channel.currency)
-        return market.price_version, sum(market.book(row.instrument_id).version for row in options), len(options)
+        return market.price_version, sum(market.book(row.instrument_id).seq for row in options), len(options)
 
 
 def _frame(

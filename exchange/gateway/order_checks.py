@@ -27,11 +27,22 @@ from exchange.gateway.verify import OrderTerms
 from exchange.wire.decimals import fee_cap_e18, format_e18, on_grid_value, plain_units
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.order_ids import OrderIds
-from exchange.wire.params import EditParams, OrderParams, text_of
+from exchange.wire.params import EditParams, OrderParams, SignedActionParams, text_of
 from exchange.wire.venue import VenueInfo, address_text, asset_kind
 from settlement.protocol.signature import BadSignature, parse_signature
 
-__all__ = ["CheckedOrder", "OrderChecks", "choice", "nonce_time_ns", "parse_nonce", "self_trade_mode"]
+__all__ = [
+    "CheckedOrder",
+    "OrderChecks",
+    "amount_on_step",
+    "check_nonce_window",
+    "choice",
+    "nonce_time_ns",
+    "parse_nonce",
+    "price_on_tick",
+    "self_trade_mode",
+    "signature_bytes",
+]
 
 _SECOND_NS: Final = 1_000_000_000
 _NONCE_DIGITS: Final = 19
@@ -94,11 +105,12 @@ class OrderChecks:
         price_ticks = price_on_tick(instrument, params.limit_price)
         quantity_lots = amount_on_step(instrument, params.amount)
         max_fee_e18 = fee_cap_e18(_present(params.max_fee), "max_fee")
-        self._check_fee(instrument, max_fee_e18, time_in_force, flags)
-        expiry_s = self._check_expiry(params.signature_expiry_sec, now_ns)
+        is_maker = bool(int(flags) & _POST_ONLY) and time_in_force is TimeInForce.GTC
+        self.check_fee(instrument, max_fee_e18, is_maker=is_maker)
+        expiry_s = self.check_expiry(params.signature_expiry_sec, now_ns)
         nonce = parse_nonce(params.nonce)
         check_nonce_window(nonce, now_ns)
-        signer = self._check_signer(params, identity, instrument, expiry_s, now_ns)
+        signer = self.check_signer(params, identity, instrument, expiry_s, now_ns)
         terms = OrderTerms(
             instrument=instrument,
             price_ticks=price_ticks,
@@ -153,11 +165,8 @@ class OrderChecks:
             trigger=trigger,
         )
 
-    def _check_fee(
-        self, instrument: Instrument, max_fee_e18: int, time_in_force: TimeInForce, flags: OrderFlag
-    ) -> None:
+    def check_fee(self, instrument: Instrument, max_fee_e18: int, *, is_maker: bool) -> None:
         """Compare the cap per unit with the fee per unit at today's index; a post-only order pays the maker's."""
-        is_maker = bool(int(flags) & _POST_ONLY) and time_in_force is TimeInForce.GTC
         rate_ppm = instrument.maker_fee_ppm if is_maker else instrument.taker_fee_ppm
         index_e9 = self._market.prices.index_e9.get(instrument.underlying, 0)
         required_e18 = max(index_e9 * rate_ppm * 1_000, 0)
@@ -166,7 +175,8 @@ class OrderChecks:
             shown_e18 = ceil_div(required_e18, 10**12) * 10**12
             raise WireError(11023, {"required": format_e18(shown_e18), "got": format_e18(max_fee_e18)})
 
-    def _check_expiry(self, expiry_s: int | None, now_ns: int) -> int:
+    def check_expiry(self, expiry_s: int | None, now_ns: int) -> int:
+        """Seconds of a signature's end inside the window; WireError 11011."""
         value = expiry_s or 0
         now_s = now_ns // _SECOND_NS
         low, high = now_s + MIN_SIGNATURE_LIFE_S, now_s + MAX_SIGNATURE_LIFE_S
@@ -175,9 +185,10 @@ class OrderChecks:
             raise WireError(11011, window)
         return value
 
-    def _check_signer(
-        self, params: OrderParams, identity: Identity, instrument: Instrument, expiry_s: int, now_ns: int
+    def check_signer(
+        self, params: SignedActionParams, identity: Identity, instrument: Instrument, expiry_s: int, now_ns: int
     ) -> bytes:
+        """Address of the owner, or of a key that may trade `instrument` until then. WireError 14023, 14031, 14038."""
         signer = parse_wallet(text_of(params.signer), "signer")
         if signer == identity.owner:
             return signer

@@ -15,7 +15,8 @@ from exchange.gateway.core import Core, Handler
 from exchange.gateway.display_checks import refuse_display
 from exchange.gateway.intake import Intake, Unverified
 from exchange.gateway.order_checks import CheckedOrder, amount_on_step, parse_nonce, price_on_tick
-from exchange.gateway.trigger_checks import price_e9
+from exchange.gateway.quote_checks import CheckedQuotes
+from exchange.gateway.trigger_checks import new_trigger_e9
 from exchange.wire.decimals import format_e9
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.order_shapes import average_price
@@ -83,7 +84,7 @@ class OrderMethods:
                 call.result({"order": self._core.order(view), "trades": list(trades)}, output.sequence)
                 return
             if isinstance(event, OrderRefused):
-                raise self._refusal(event, output)
+                raise self.refusal(event, output)
         raise WireError(RpcCode.INTERNAL)
 
     def _submit_replace(self, item: Unverified, domain: int, digest: bytes) -> None:
@@ -115,8 +116,8 @@ class OrderMethods:
         accepted = next((event for event in output.events if isinstance(event, OrderAccepted)), None)
         closed = any(isinstance(event, OrderClosed) and event.order == target for event in output.events)
         if refused is not None and not closed:
-            raise self._refusal(refused, output)
-        error = self._refusal(refused, output) if refused is not None else None
+            raise self.refusal(refused, output)
+        error = self.refusal(refused, output) if refused is not None else None
         result = {
             "cancelled_order": self._core.order(output.orders[target]) if target in output.orders else None,
             "order": self._core.order(output.orders[accepted.order]) if accepted else None,
@@ -147,7 +148,7 @@ class OrderMethods:
         refuse_display(params)
         if params.limit_price is not None and price_on_tick(instrument, params.limit_price) != view.price_ticks:
             raise WireError.bad_param("limit_price", "another price needs a new signature: sign the whole order")
-        trigger_e9 = _new_trigger_e9(params)
+        trigger_e9 = new_trigger_e9(params)
         lots = view.quantity_lots
         if params.amount is not None or not trigger_e9:
             lots = amount_on_step(instrument, required(params.amount, "amount"))
@@ -170,7 +171,7 @@ class OrderMethods:
                 target_order=view.order,
                 order=place,
                 expected_filled_lots=-1 if expected is None else _lots_or_zero(expected, convert),
-                trigger_e9=_new_trigger_e9(params),
+                trigger_e9=new_trigger_e9(params),
             )
             self._core.submit(item.call, command, lambda output: self._edited(item.call, view.order, output))
 
@@ -189,7 +190,7 @@ class OrderMethods:
             raise WireError.bad_param("order_id", "is required")
         number = self._number(params.order_id) if params.order_id is not None else 0
         if client_order_id and not number:
-            self._remove(account, lambda order: order.place.client_order_id == client_order_id)
+            self._remove(account, lambda order: order.place.client_order_id == client_order_id, lambda _: False)
         command = Cancel(
             subaccount=account,
             order=number,
@@ -211,7 +212,7 @@ class OrderMethods:
     def _explain(self, call: Call, event: OrderRefused, output: Output) -> None:
         """Refuse a cancel with the order's present state, asked for when the output does not hold it."""
         if not event.order or event.order in output.orders:
-            raise self._refusal(event, output)
+            raise self.refusal(event, output)
 
         def found(answer: Answer) -> None:
             data = self._state(answer) if isinstance(answer, OrderView) else None
@@ -223,7 +224,9 @@ class OrderMethods:
         params: CancelParams = call.params
         account = self._core.account(call, params.subaccount_id)
         nonce = parse_nonce(required(params.nonce, "nonce"))
-        removed = self._remove(account, lambda order: order.place.nonce == nonce)
+        removed = self._remove(
+            account, lambda order: order.place.nonce == nonce, lambda quotes: quotes.command.nonce == nonce
+        )
         command = Cancel(subaccount=account, nonce=nonce, instrument=self._core.instrument_id(params.instrument_name))
 
         def done(output: Output) -> None:
@@ -271,6 +274,7 @@ class OrderMethods:
                 and label in ("", order.place.label)
                 and scope in (CancelScope.ALL, _scope_of(order.place))
             ),
+            lambda quotes: quotes.is_hit(instrument=instrument, underlying=underlying, label=label, scope=scope),
         )
 
         def answered(output: Output) -> None:
@@ -309,7 +313,12 @@ class OrderMethods:
             )
         return number
 
-    def _remove(self, account: int, matches: Callable[[CheckedOrder], bool]) -> int:
+    def _remove(
+        self, account: int, is_order: Callable[[CheckedOrder], bool], is_quotes: Callable[[CheckedQuotes], bool]
+    ) -> int:
+        def matches(item: CheckedOrder | CheckedQuotes) -> bool:
+            return is_quotes(item) if isinstance(item, CheckedQuotes) else is_order(item)
+
         return self.intake.remove_unverified(account, matches)
 
     def _own_trades(self, output: Output, order: int) -> list[Any]:
@@ -331,10 +340,10 @@ class OrderMethods:
         for event in output.events:
             if isinstance(event, OrderRefused):
                 call.sequence = output.sequence
-                raise self._refusal(event, output)
+                raise self.refusal(event, output)
 
-    def _refusal(self, event: OrderRefused, output: Output) -> WireError:
-        """Error of a refusal, with what the client needs to go on."""
+    def refusal(self, event: OrderRefused, output: Output) -> WireError:
+        """Make the error of a refusal, with what the client needs to go on."""
         data: dict[str, object] = {}
         view = output.orders.get(event.order)
         if view is not None:
@@ -377,19 +386,13 @@ class OrderMethods:
 
 
 def _signed(item: Unverified, domain: int, digest: bytes) -> Place:
+    if not isinstance(item.checked, CheckedOrder):
+        raise TypeError("a mass quote among the orders")
     return msgspec.structs.replace(item.checked.place, domain=domain, digest=digest)
 
 
 def _scope_of(place: Place) -> CancelScope:
     return CancelScope.RESTING if place.trigger is None else CancelScope.TRIGGERS
-
-
-def _new_trigger_e9(params: EditParams) -> int:
-    """New trigger price, or new offset of a trailing order; 0 when neither is named."""
-    for value, field in ((params.trigger_price, "trigger_price"), (params.trailing_offset, "trailing_offset")):
-        if value is not None:
-            return price_e9(value, field)
-    return 0
 
 
 def _lots_or_zero(amount: Decimal, convert: Callable[[Decimal], int]) -> int:

@@ -6,6 +6,7 @@ are those of the exchange, byte for byte.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -13,10 +14,10 @@ from typing import Final
 from exchange.bus.feed_blobs import EVENTS, FeedWriter
 from exchange.domain.views import Output
 from exchange.gateway.calls import Identity
-from exchange.gateway.fanout import Topic
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.public_items import (
     BatchItem,
+    CutItem,
     FrameItem,
     ReadinessItem,
     encode_item,
@@ -26,6 +27,7 @@ from exchange.gateway.public_items import (
 )
 from exchange.gateway.public_state import dump_state
 from exchange.gateway.settings import Readiness
+from exchange.gateway.topics import Topic
 from exchange.wire.channels import BadChannel, parse_channel
 from exchange.wire.objects import BatchRow
 
@@ -54,6 +56,13 @@ class _Tap:
             self._writer.add(self._feed, encode_item(FrameItem(self._channel, frame)))
         return True
 
+    def close(self, code: int, reason: str) -> None:
+        """Nothing to close."""
+
+    def queued_bytes(self) -> int:
+        """Nothing waits: the feed is bounded by itself."""
+        return 0
+
     def refresh(self) -> None:
         """Ask for a whole state soon, as a new subscriber of the exchange does: another gateway begins to listen."""
         for topic in self.channels.values():
@@ -69,13 +78,16 @@ class PublicFeed:
         self._news = news
         self._clock_s = clock_s
         self._loop = asyncio.get_running_loop()
-        self._outputs: list[Sequence[Output]] = []
+        self._outputs: list[Sequence[Output] | int] = []
+        """Commits, and between them the intervals of book channels that were cut there."""
+        self._cut_feeds: dict[int, set[str]] = {}
         self._is_scheduled = False
         self._told = 0
         self._taps: dict[str, _Tap] = {}
         self._wanted: dict[str, tuple[frozenset[str], float]] = {}
         self._readiness = Readiness()
         self.writer = FeedWriter(epoch << _EPOCH_BITS, self._wake, self._fill)
+        gateway.fanout.books.on_cut = self._cut
         gateway.core.port.listen(self._committed)
 
     @property
@@ -112,11 +124,29 @@ class PublicFeed:
         now_s = self._clock_s()
         self._wanted = {name: row for name, row in self._wanted.items() if row[1] > now_s}
         wanted: set[str] = set().union(*(row[0] for row in self._wanted.values()))
+        wanted -= self._cut_books({name for name in wanted if name.startswith("book.")})
         for channel in self._taps.keys() - wanted:
             self._gateway.fanout.drop(self._taps.pop(channel))
         for channel in sorted(wanted - self._taps.keys()):
             if len(self._taps) < _CHANNELS_MAX:
                 self._join(channel)
+
+    def _cut_books(self, names: set[str]) -> set[str]:
+        """Book channels need no frames, gateways make them of the commits: only where frames end is told."""
+        feeds: dict[int, set[str]] = {}
+        for name in names:
+            with contextlib.suppress(BadChannel):
+                channel = parse_channel(name)
+                instrument = self._gateway.core.market.by_name.get(channel.instrument)
+                if channel.interval_ms and instrument is not None:
+                    feeds.setdefault(channel.interval_ms, set()).add(events_feed(instrument.underlying))
+        self._cut_feeds = feeds
+        self._gateway.fanout.books.cut_for_others(feeds)
+        return names
+
+    def _cut(self, interval_ms: int) -> None:
+        self._outputs.append(interval_ms)
+        self._wake()
 
     def _join(self, name: str) -> None:
         try:
@@ -157,6 +187,10 @@ class PublicFeed:
         waiting, self._outputs = self._outputs, []
         try:
             for outputs in waiting:
+                if isinstance(outputs, int):
+                    for feed in sorted(self._cut_feeds.get(outputs, ())):
+                        self.writer.add(feed, encode_item(CutItem(outputs)))
+                    continue
                 for feed, item in public_commits(outputs, self._gateway.core.market):
                     self.writer.add(feed, item)
         except Exception:  # noqa: BLE001 - the exchange goes on, its followers begin again

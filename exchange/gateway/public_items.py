@@ -20,6 +20,7 @@ from exchange.wire.objects import BatchRow
 __all__ = [
     "BatchItem",
     "CommitItem",
+    "CutItem",
     "FrameItem",
     "ReadinessItem",
     "decode_item",
@@ -74,8 +75,14 @@ class FrameItem(msgspec.Struct, frozen=True, array_like=True, tag=4):
     frame: bytes
 
 
+class CutItem(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """The book channels of `interval_ms` end a frame here, behind the commits before this item."""
+
+    interval_ms: int
+
+
 encode_item: Final = msgspec.msgpack.Encoder().encode
-decode_item: Final = msgspec.msgpack.Decoder(CommitItem | BatchItem | ReadinessItem | FrameItem).decode
+decode_item: Final = msgspec.msgpack.Decoder(CommitItem | BatchItem | ReadinessItem | FrameItem | CutItem).decode
 
 
 def events_feed(underlying: str) -> str:

@@ -4,6 +4,8 @@ from typing import Any
 
 from exchange.domain.commands import Side
 from exchange.domain.instrument import Instrument, calendar_date, format_e9
+from exchange.domain.limits import MAX_QUOTE_LINES
+from exchange.gateway.book_topics import checksum_of
 from exchange.gateway.calls import Call
 from exchange.gateway.candles import candles
 from exchange.gateway.core import Core, Handler
@@ -232,14 +234,19 @@ class PublicMethods:
         params: OrderBookParams = call.params
         instrument = self._named(call)
         depth, group = min(max(params.depth or 20, 1), 100), max(params.group or 1, 1)
+        book = self._core.market.book(instrument.instrument_id)
+        if book.is_crossed():
+            reason = "its book crosses until the call auction ends"
+            raise WireError(11021, {"instrument_name": instrument.name, "reason": reason})
         bids, asks = order_book_levels(self._core, instrument, group=group, depth=depth)
         call.result(
             {
                 "instrument_name": instrument.name,
                 "timestamp": self._core.clock_ns() // 1_000_000,
-                "seq": self._core.market.book(instrument.instrument_id).version,
+                "seq": book.seq,
                 "bids": bids,
                 "asks": asks,
+                "checksum": checksum_of(book, instrument),
             }
         )
 
@@ -261,6 +268,7 @@ class PublicMethods:
         budgets = {
             "matching": settings.matching,
             "cancels": settings.cancels,
+            "quotes": settings.quotes,
             "reads": settings.reads,
             "public": settings.public,
         }
@@ -276,6 +284,7 @@ class PublicMethods:
                 "sockets_per_ip": settings.sockets_per_ip,
                 "unanswered_requests": settings.pause_at,
                 "max_page_size": 1_000,
+                "max_quote_lines": MAX_QUOTE_LINES,
             }
         )
 

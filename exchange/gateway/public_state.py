@@ -47,7 +47,8 @@ class _PublicTrade(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class _InstrumentState(msgspec.Struct, frozen=True, array_like=True):
     instrument: Instrument
     is_listed: bool
-    version: int
+    book_seq: int
+    book_changed_ns: int
     bids: list[Level]
     asks: list[Level]
     auction_deadline_ns: int
@@ -132,7 +133,8 @@ def _dump(core: Core, instrument: Instrument) -> _InstrumentState:
     return _InstrumentState(
         instrument,
         instrument.name in market.by_name,
-        book.version,
+        book.seq,
+        book.changed_ns,
         list(book.bids.items()),
         list(book.asks.items()),
         market.auctions.get(number, 0),
@@ -148,7 +150,8 @@ def _load(core: Core, row: _InstrumentState) -> None:
     if row.is_listed:
         market.by_name[instrument.name] = instrument
     book = market.book(number)
-    book.bids, book.asks, book.version = SortedDict(row.bids), SortedDict(row.asks), row.version
+    book.bids, book.asks = SortedDict(row.bids), SortedDict(row.asks)
+    book.seq, book.changed_ns = row.book_seq, row.book_changed_ns
     if row.auction_deadline_ns:
         market.auctions[number] = row.auction_deadline_ns
     market.hours[number] = row.hours

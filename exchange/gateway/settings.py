@@ -48,10 +48,14 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Trades in memory per subaccount and per instrument."""
     transfers_kept: int = 200
     batches_kept: int = 1_000
+    account_events_kept: int = 65_536
+    """Private events in memory of all subaccounts together, from which streams resume."""
     subaccounts_kept: int = 4_096
     """Subaccounts whose histories are kept; the longest silent one is dropped."""
     matching: Budget = Budget(1_000, 5_000)
     cancels: Budget = Budget(1_000, 5_000)
+    quotes: Budget = Budget(5_000, 20_000)
+    """Lines of mass quotes."""
     reads: Budget = Budget(200, 1_000)
     public: Budget = Budget(50, 250)
 

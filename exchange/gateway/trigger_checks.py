@@ -8,9 +8,9 @@ from exchange.domain.limits import MAX_MONEY_E6
 from exchange.wire.decimals import fee_cap_e18
 from exchange.wire.errors import WireError
 from exchange.wire.order_ids import OrderIds
-from exchange.wire.params import OrderParams, required
+from exchange.wire.params import EditParams, OrderParams, required
 
-__all__ = ["order_number", "price_e9", "trigger_of"]
+__all__ = ["new_trigger_e9", "order_number", "price_e9", "trigger_of"]
 
 _Value = TypeVar("_Value")
 _KINDS: Final = {
@@ -86,3 +86,11 @@ def _of(table: dict[str, _Value], text: str, field: str) -> _Value:
     if found is None:
         raise WireError.bad_param(field, f"must be one of {', '.join(table)}")
     return found
+
+
+def new_trigger_e9(params: EditParams) -> int:
+    """New trigger price, or new offset of a trailing order; 0 when neither is named."""
+    for value, field in ((params.trigger_price, "trigger_price"), (params.trailing_offset, "trailing_offset")):
+        if value is not None:
+            return price_e9(value, field)
+    return 0

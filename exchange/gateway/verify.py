@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
@@ -30,15 +30,38 @@ from settlement.protocol.eip712 import (
 )
 from settlement.protocol.signature import BadSignature, VerifierKey, learn_key, recover_address, verify_many
 
-__all__ = ["OrderTerms", "SignatureChecker", "VerifyPool", "typed_data"]
+__all__ = ["OrderTerms", "SignatureChecker", "SignedTerms", "VerifyPool", "typed_data"]
 
 _MAX_KEYS: Final = 16_384
 _E9: Final = 10**9
 
 
+class SignedTerms(Protocol):
+    """What a signature covers."""
+
+    @property
+    def is_trade(self) -> bool:
+        """Whether domains that are accepted for the trade module alone are accepted for it."""
+        ...
+
+    @property
+    def signer(self) -> bytes:
+        """Address that must have signed."""
+        ...
+
+    def digest(self, separator: bytes, venue: VenueInfo) -> bytes:
+        """EIP-712 digest under `separator`."""
+        ...
+
+    def action(self, venue: VenueInfo) -> Action:
+        """The action as the settlement protocol names it."""
+        ...
+
+
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an order's signature covers."""
 
+    is_trade: ClassVar[bool] = True
     instrument: Instrument
     price_ticks: int
     quantity_lots: int
@@ -99,15 +122,17 @@ class SignatureChecker:
         self._venue = venue
         self._keys: dict[bytes, VerifierKey] = {}
 
-    def check(self, terms: OrderTerms, signature: bytes) -> tuple[int, bytes]:
+    def check(self, terms: SignedTerms, signature: bytes) -> tuple[int, bytes]:
         """Index of the domain that matched and the digest under it; WireError 14014 otherwise."""
         for index, domain in enumerate(self._venue.domains):
+            if domain.trade_only and not terms.is_trade:
+                continue
             digest = terms.digest(domain.separator, self._venue)
             if self.is_by(terms.signer, digest, signature):
                 return index, digest
         raise self._refusal(terms, signature)
 
-    def check_together(self, work: Sequence[tuple[OrderTerms, bytes]]) -> list[tuple[int, bytes] | None]:
+    def check_together(self, work: Sequence[tuple[SignedTerms, bytes]]) -> list[tuple[int, bytes] | None]:
         """`check` under the first domain in one go; None where `check` must say more: no key yet, not this domain."""
         separator = self._venue.domains[0].separator
         results: list[tuple[int, bytes] | None] = [None] * len(work)
@@ -140,7 +165,7 @@ class SignatureChecker:
         self._keys[signer] = learned
         return True
 
-    def _refusal(self, terms: OrderTerms, signature: bytes) -> WireError:
+    def _refusal(self, terms: SignedTerms, signature: bytes) -> WireError:
         own = self._venue.domain_separator
         digest = terms.digest(own, self._venue)
         data: dict[str, object] = {
@@ -167,7 +192,7 @@ class VerifyPool:
 
     def submit(
         self,
-        work: Sequence[tuple[OrderTerms, bytes]],
+        work: Sequence[tuple[SignedTerms, bytes]],
         done: Callable[[Sequence[tuple[int, bytes] | WireError]], None],
     ) -> None:
         """Check `work` and call `done` with one result each."""
@@ -182,7 +207,7 @@ class VerifyPool:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _check_all(self, work: Sequence[tuple[OrderTerms, bytes]]) -> list[tuple[int, bytes] | WireError]:
+    def _check_all(self, work: Sequence[tuple[SignedTerms, bytes]]) -> list[tuple[int, bytes] | WireError]:
         known = self._checker.check_together(work)
         results: list[tuple[int, bytes] | WireError] = []
         for (terms, signature), outcome in zip(work, known, strict=True):

@@ -9,7 +9,8 @@ __all__ = ["BadChannel", "Channel", "parse_channel"]
 _MAX_NAME_LENGTH: Final = 128
 _MAX_DEPTH: Final = 100
 _MAX_GROUP: Final = 1_000_000
-_PRIVATE: Final = frozenset({"orders", "trades", "balances"})
+_BOOK_INTERVALS_MS: Final = {"raw": 0, "20ms": 20, "100ms": 100}
+_PRIVATE: Final = frozenset({"account", "orders", "trades", "balances"})
 
 
 class BadChannel(ValueError):
@@ -19,7 +20,8 @@ class BadChannel(ValueError):
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed channel.
 
-    `kind` is orderbook, ticker_slim, trades, option_chain, batches, or a private kind with `subaccount_id`.
+    `kind` is orderbook, book, ticker_slim, trades, option_chain, batches, or a private kind with `subaccount_id`.
+    `interval_ms` 0: every change.
     """
 
     name: str
@@ -51,6 +53,8 @@ def parse_channel(name: str) -> Channel:
         case ("orderbook", 3):
             group, depth = _number(rest[1], "group", _MAX_GROUP), _number(rest[2], "depth", _MAX_DEPTH)
             return Channel(name=name, kind="orderbook", instrument=rest[0], group=group, depth=depth)
+        case ("book", 2) if rest[1] in _BOOK_INTERVALS_MS:
+            return Channel(name=name, kind="book", instrument=rest[0], interval_ms=_BOOK_INTERVALS_MS[rest[1]])
         case ("ticker_slim", 2):
             interval = 100 if _number(rest[1], "interval", 3_600_000) <= 100 else 1_000
             return Channel(name=name, kind="ticker_slim", instrument=rest[0], interval_ms=interval)

@@ -65,7 +65,7 @@ class _ChannelParams(msgspec.Struct):
     channel: str
     data: Any
     seq: int
-    prev_seq: int
+    prev_seq: int | None
 
 
 _decode_request: Final = msgspec.json.Decoder(Request).decode
@@ -104,6 +104,6 @@ def error_reply(raw_id: bytes, error: WireError) -> bytes:
     return encode(_Error(msgspec.Raw(raw_id), _ErrorBody(error.code, error.message, data_text(error.data))))
 
 
-def notification(channel: str, data: Any, seq: int) -> bytes:
-    """One item of a channel, with its place in the channel's own sequence."""
-    return encode(_Notification(_ChannelParams(channel, data, seq, seq - 1)))
+def notification(channel: str, data: Any, seq: int, prev_seq: int | None) -> bytes:
+    """One item of a channel, with its place in the channel's own sequence; None: it stands for everything before."""
+    return encode(_Notification(_ChannelParams(channel, data, seq, prev_seq)))

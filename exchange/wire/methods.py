@@ -8,6 +8,7 @@ import msgspec
 from exchange.wire import params as p
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.option_chain import OptionChainParams
+from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["ALIASES", "METHODS", "Bucket", "Method", "find_method"]
 
@@ -21,6 +22,7 @@ class Bucket(Enum):
     READS = "reads"
     MATCHING = "matching"
     CANCELS = "cancels"
+    QUOTES = "quotes"
     FREE = "free"
 
 
@@ -85,6 +87,7 @@ _TABLE: Final = (
     Method(path="private/order", params=p.OrderParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/replace", params=p.ReplaceParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/edit", params=p.EditParams, bucket=Bucket.CANCELS),
+    Method(path="private/mass_quote", params=MassQuoteParams, bucket=Bucket.QUOTES, socket_only=True),
     _read("order_debug", p.OrderParams),
     _read("order_quote", p.OrderQuoteParams),
     _read("simulate", p.SimulateParams),
@@ -135,7 +138,6 @@ _HINTS: Final[dict[str, str]] = {
     "private/transfer_erc20": "use private/transfer_spot",
     "public/register_session_key": "use private/set_session_key",
     "public/register_scoped_session_key": "use private/set_session_key",
-    "private/mass_quote": "not offered yet; use private/order and private/replace",
     "private/order_batch": "not offered yet; send orders one by one",
 }
 

@@ -14,7 +14,6 @@ __all__ = [
     "OptionDetails",
     "OptionPricing",
     "Order",
-    "OrderBookFrame",
     "PerpDetails",
     "Position",
     "PublicTrade",
@@ -68,6 +67,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     parent_order_id: str | None = None
     oco_order_id: str | None = None
     display_amount: str | None = None
+    account_seq: int | None = None
+    """On streams: number of the subaccount's event that this row shows."""
     is_transfer: bool = False
     extra_fee: str = "0"
     quote_id: None = None
@@ -366,16 +367,6 @@ class BalanceUpdate(msgspec.Struct, kw_only=True, gc=False):
     new_balance: str
     previous_balance: str
     update_type: str
-
-
-class OrderBookFrame(msgspec.Struct, kw_only=True, gc=False):
-    """Full top-N snapshot."""
-
-    instrument_name: str
-    timestamp: int
-    publish_id: int
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
 
 
 class BatchRow(msgspec.Struct, kw_only=True, gc=False):

@@ -73,9 +73,10 @@ class LoginParams(Params):
 
 
 class ChannelsParams(Params):
-    """subscribe and unsubscribe; without channels unsubscribe means all."""
+    """subscribe and unsubscribe; without channels unsubscribe means all. `resume_from`: the last seq by channel."""
 
     channels: list[str] | str | None = None
+    resume_from: dict[str, int] | None = None
 
 
 class HeartbeatParams(Params):

@@ -29,7 +29,7 @@ __all__ = [
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
 
 
-PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets")
+PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "Escape")
 """Contracts whose code answers at the settlement contract's address, in the order in which they are asked."""
 
 
@@ -49,6 +49,8 @@ class DeploymentSettings:
     accepts_sepolia: bool = True
     feed_signers: tuple[bytes, ...] = ()
     feed_threshold: int = 0
+    freeze_gap_s: int = 21_600
+    claim_period_s: int = 604_800
 
 
 def deploy_demo(
@@ -136,6 +138,8 @@ def _setup(
         settings.accepts_sepolia,
         settings.feed_signers,
         settings.feed_threshold,
+        settings.freeze_gap_s,
+        settings.claim_period_s,
     )
 
 

@@ -6,6 +6,7 @@ __all__ = [
     "CallReverted",
     "ChainDataCorrupt",
     "ChainError",
+    "ContractFrozen",
     "DeploymentMismatch",
     "FeeCapReached",
     "ForeignNonce",
@@ -83,6 +84,10 @@ class ForeignNonce(ChainError):
 
 class HeadBehind(RpcRefused):
     """The contract lacks batches that the outbox counts as posted, or never had them: nothing can be posted."""
+
+
+class ContractFrozen(ChainError):
+    """The contract takes no batch any more, for ever; finality, answers and payments go on."""
 
 
 class FeeCapReached(ChainError):

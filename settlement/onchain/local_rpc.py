@@ -9,6 +9,7 @@ import contextlib
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
@@ -286,17 +287,18 @@ def serve(
     *,
     block_interval_s: float = 0.0,
     ready: Callable[[int], None] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `port` 0 takes a free one; `ready` gets the port once requests are accepted.
 
-    `block_interval_s` > 0 also appends an empty block at that pace.
+    `block_interval_s` > 0 also appends an empty block at that pace. `clock` gives the time of blocks.
     Raises `ChainError`, or `OSError` for a port in use.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen(128)
-        chain = LocalChain(path, settings)
+        chain = LocalChain(path, settings, clock)
         config = uvicorn.Config(_asgi(LocalRpc(chain)), log_level="warning", access_log=False, lifespan="off")
         try:
             server = uvicorn.Server(config)

@@ -21,6 +21,7 @@ from settlement.onchain.errands import Errands, NoErrands
 from settlement.onchain.errors import (
     AlreadyKnown,
     CallReverted,
+    ContractFrozen,
     FeeCapReached,
     ForeignNonce,
     NonceTooLow,
@@ -39,6 +40,7 @@ from settlement.onchain.rounds import missing_round
 __all__ = ["Poster", "PosterSettings", "PosterStatus"]
 
 _MISSING_STEPS_BEFORE_HALT: Final = 3
+_FROZEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,9 @@ class Poster:
             return self._status("chain_down", str(error))
         except (ForeignNonce, Slashed) as error:
             self._halted = str(error)
+            return self._status("halted", str(error))
+        except ContractFrozen as error:
+            # Not for good: what is posted must still become final, and questions want answers.
             return self._status("halted", str(error))
         except (RpcRefused, FeeCapReached) as error:
             return self._status("blocked", str(error))
@@ -307,7 +312,15 @@ class Poster:
         published = missing_round(self._reader, row)
         if published is not None:
             return self._launch(row.seq, Purpose.ROUND, published)
-        return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
+        try:
+            return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
+        except CallReverted as error:
+            if self._reader.view("halted()", ["uint8"]) != _FROZEN:
+                raise
+            raise ContractFrozen(
+                f"the contract is frozen: batch {row.seq} and later ones will never be posted, stop trading; "
+                "money leaves by `offbook escape`"
+            ) from error
 
     def _may_finalize(self, row: BatchRow, head: BlockRef) -> bool:
         if row.state != BatchState.FINAL or row.block_time_s is None:

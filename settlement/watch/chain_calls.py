@@ -14,6 +14,8 @@ __all__ = [
     "CHALLENGED",
     "CHUNK_BYTES",
     "FINALIZED",
+    "FREEZE_NOTICED",
+    "FROZEN",
     "INSTRUMENT_LISTED",
     "NO_FRAUD",
     "ORACLE_POSTED",
@@ -38,6 +40,8 @@ BATCH_REVERTED: Final = keccak256(b"BatchReverted(uint64,uint64,uint16)")
 FINALIZED: Final = keccak256(b"Finalized(uint64,uint64,uint96)")
 ORACLE_POSTED: Final = keccak256(b"OraclePosted(uint64,uint40,bytes32)")
 CHALLENGED: Final = keccak256(b"Challenged(bytes32,uint64,uint32,address,uint40)")
+FREEZE_NOTICED: Final = keccak256(b"FreezeNoticed(address,uint40)")
+FROZEN: Final = keccak256(b"Frozen(address)")
 _SPEC: Final = "(address,uint96,bool,bool,uint32,uint40,uint64,uint128,uint64,uint8)"
 INSTRUMENT_LISTED: Final = keccak256(f"InstrumentListed(uint32,{_SPEC})".encode())
 REFUSAL: Final = "proveWrongRefusal"

@@ -86,6 +86,8 @@ class Watcher:
         self.history.next_block = max(self.history.next_block, deploy_block)
         self._fraud_seq = 0
         self._compared = self.history.base_seq
+        self.freeze = ""
+        """What was heard of a freeze since the start, in one line."""
 
     def step(self) -> int:
         """Take new blocks and act on what they hold; returns the last batch checked.
@@ -132,9 +134,19 @@ class Watcher:
             self.history.round_times[number] = int.from_bytes(log.data[:32], "big")
         elif kind == calls.INSTRUMENT_LISTED:
             self.history.listings[number] = log.data
+        elif kind in (calls.FREEZE_NOTICED, calls.FROZEN):
+            self._take_freeze(kind, log)
         elif kind == calls.CHALLENGED:
             seq, account = (int.from_bytes(topic, "big") for topic in log.topics[2:4])
             self.history.questions[log.topics[1]] = (seq, account)
+
+    def _take_freeze(self, kind: bytes, log: Log) -> None:
+        if kind == calls.FROZEN:
+            self.freeze = "the contract is frozen: nothing is posted any more, money leaves by `offbook escape`"
+        else:
+            from_s = int.from_bytes(log.data, "big")
+            self.freeze = f"somebody began a freeze: it can be completed from unix {from_s} on unless a batch is posted"
+        self._say(self.freeze)
 
     def _take_post(self, seq: int, log: Log) -> None:
         """Replay a batch. One that was taken before (a step was cut short) is not taken again."""

@@ -57,7 +57,7 @@ NOW_S = time.time_ns() // 10**9
 FOREIGN_ID = "00000000-0000-8010-8116-0b9de104199c"
 TABLE = [
     Row(-32601, params(), ("method", "hint"), "private/nothing"),
-    Row(-32601, params(), ("hint",), "private/mass_quote"),
+    Row(-32601, params(), ("hint",), "private/order_batch"),
     *(
         Row(-32602, after(order(), **{name: None}), ("field", "reason"))
         for name in ("instrument_name", "direction", "limit_price", "amount", "max_fee", "nonce", "signer", "signature",

@@ -35,6 +35,7 @@ WINDOW_S = 600
 ANSWER_S = 60
 CHALLENGE_BOND_E6 = 100_000_000
 OPERATOR_BOND_E6 = 10_000_000_000
+CHALLENGE = f"challenge(uint64,{HEADER_TYPE},uint32,uint64,uint64)"
 
 
 @pytest.fixture
@@ -124,14 +125,7 @@ def ask_about(market: SettledMarket, questions: list[tuple[int, int, int]]) -> N
     spender = encode_call("approve(address,uint256)", market.deployment.settlement, 1 << 60)
     wallet.send(market.deployment.token, spender)
     for seq, account, cancel_request in questions:
-        call = encode_call(
-            f"challenge(uint64,{HEADER_TYPE},uint32,uint64,uint64)",
-            seq,
-            header_of(market, seq),
-            account,
-            cancel_request,
-            0,
-        )
+        call = encode_call(CHALLENGE, seq, header_of(market, seq), account, cancel_request, 0)
         wallet.send(market.deployment.settlement, call)
 
 
@@ -185,7 +179,8 @@ def test_funding_and_payoffs_are_proven_with_the_rounds_on_chain(market: Settled
     assert watcher.step() == market.contract.head()
     assert market.contract.root() == market.ledger.root
     assert market.ledger.accounts == ledger_of(market.state, match_to_s=market.ledger.last_match_to_s).accounts
-    assert market.contract.view("lastRound()", ["uint64"]) == market.contract.view("oracleHead()", ["uint64"]) == 2
+    # marks of the first trades, funding, the payoff
+    assert market.contract.view("lastRound()", ["uint64"]) == market.contract.view("oracleHead()", ["uint64"]) == 3
     assert (found, reverted(market)) == ([], [])
 
 

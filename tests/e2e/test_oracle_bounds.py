@@ -25,7 +25,7 @@ RATE_E9 = 28_800_000
 
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[SettledMarket]:
-    """Positions in a perpetual and a call, and a first round on chain."""
+    """Positions in a perpetual and a call; on chain the marks of the first trades, and a round with index prices."""
     market = SettledMarket(tmp_path, DeploymentSettings(finality_window_s=WINDOW_S))
     for account in ACCOUNTS:
         market.fund(account)
@@ -36,7 +36,7 @@ def exchange(tmp_path: Path) -> Iterator[SettledMarket]:
     market.trade(2, 3, 600_000, 1, PERP)
     market.settle()
     market.work(steps=12)
-    assert market.contract.view("oracleHead()", ["uint64"]) == 1
+    assert market.contract.view("oracleHead()", ["uint64"]) == 2
     yield market
     market.close()
 
@@ -81,7 +81,7 @@ def lie_in_rounds(monkeypatch: pytest.MonkeyPatch, lie: Callable[[OracleVector],
 
     def dishonest(assembler: BatchAssembler, item: CommandEvents) -> Iterator[AssembledBatch]:
         for assembled in honest(assembler, item):
-            if assembled.input.opening.round_number < 2:
+            if assembled.input.opening.round_number < 3:
                 yield assembled
             else:
                 yield with_fields(assembled, input=replace(assembled.input, opening=lie(assembled.input.opening)))

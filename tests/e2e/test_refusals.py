@@ -134,7 +134,7 @@ def test_more_than_the_account_has_is_not_paid(
 
 
 def test_a_withdrawal_before_any_oracle_round_has_a_round_of_marks(tmp_path: Path) -> None:
-    """Its time is that of the batch; the engine's first round comes behind it."""
+    """Its time is that of the batch; the round of the first trade comes before it, the engine's first one behind it."""
     market = SettledMarket(tmp_path, DeploymentSettings(finality_window_s=WINDOW_S))
     for account in ACCOUNTS:
         market.fund(account)
@@ -143,12 +143,12 @@ def test_a_withdrawal_before_any_oracle_round_has_a_round_of_marks(tmp_path: Pat
     market.settle()
     found: list[str] = []
     withdraw(market, 3, FAR_TOO_MUCH_E6)
-    assert market.contract.view("oracleHead()", ["uint64"]) == 1
+    assert market.contract.view("oracleHead()", ["uint64"]) == 2
     market.run(OracleRound(round=1, funding=(FundingRow(PERP, 28_800_000),)))
     market.trade(2, 4, 600_000, 1, PERP)
     market.settle()
     market.work(steps=12)
-    assert market.contract.view("oracleHead()", ["uint64"]) == 2
+    assert market.contract.view("oracleHead()", ["uint64"]) == 3
     assert watcher_of(market, found).step() == market.contract.head()
     assert (found, reverted(market)) == ([], [])
     market.close()

@@ -21,6 +21,7 @@ from exchange.app.layout import DataDirectory
 from exchange.app.market_gateway_process import FeedSession
 from exchange.app.public_feeds import PublicFeeds
 from exchange.bus.unix_socket import UnixSocketServer
+from exchange.client import BookMirror, BookOutOfStep
 from exchange.gateway.market_data import MarketDataGateway
 from exchange.wire.objects import BatchRow
 from tests.fakes.live_gateway import Live, serve, until
@@ -30,9 +31,12 @@ __all__ = ["Listener", "Twins", "get", "listening", "serve_twins"]
 
 @dataclass
 class Listener:
-    """Everything a subscriber got, as bytes, by channel and `seq`."""
+    """Everything a subscriber got, as bytes, by channel and `seq`; of books also the copy that follows them."""
 
     raw: ClientConnection
+    books: dict[str, BookMirror] = field(default_factory=dict)
+    trouble: str = ""
+    """Why a book's copy is wrong."""
     frames: dict[str, dict[int, bytes]] = field(default_factory=dict)
     close_code: int | None = None
 
@@ -43,11 +47,17 @@ class Listener:
                 self._take(await self.raw.recv(decode=False))
         except ConnectionClosed:
             self.close_code = self.raw.close_code
+        except BookOutOfStep as error:
+            self.trouble = str(error)
 
     def _take(self, data: bytes) -> None:
         frame = json.loads(data)
         if frame.get("method") == "subscription":
             params = frame["params"]
+            if params["channel"].startswith("book."):
+                book = self.books.setdefault(params["channel"], BookMirror())
+                if not book.apply(params["data"]):
+                    return
             got = self.frames.setdefault(params["channel"], {})
             assert params["seq"] not in got, f"twice: {data!r}"
             got[params["seq"]] = data

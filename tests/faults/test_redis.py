@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.needs_redis, pytest.mark.timeout(120)]
 TRADES = "trades.BTC-PERP"
 BOOK = "orderbook.BTC-PERP.1.20"
 CHANNELS = (TRADES, BOOK, "ticker_slim.BTC-PERP.100", "trades.perp.BTC", "batches")
+BOOKS = ("book.BTC-PERP.raw", "book.BTC-PERP.20ms", "book.BTC-PERP.100ms")
 LIMIT_S = 5.0
 """R5: how long after the return of Redis a subscriber has everything."""
 
@@ -64,14 +65,40 @@ def same(ours: Listener, theirs: Listener, channel: str) -> None:
     assert [other[seq] for seq in other if first <= seq <= last] == expected
 
 
+def same_books(ours: Listener, theirs: Listener) -> None:
+    """Behind both snapshots the same bytes in the same order, and copies that are equal."""
+    for channel in BOOKS:
+        assert theirs.trouble == ours.trouble == ""
+        mine, other = ours.frames[channel], theirs.frames[channel]
+        first, last = max(min(mine), min(other)), min(max(mine), max(other))
+        assert [mine[seq] for seq in mine if first < seq <= last] == [
+            other[seq] for seq in other if first < seq <= last
+        ]
+        assert sum(first < seq <= last for seq in mine) >= 2
+        assert theirs.books[channel].checksum() == ours.books[channel].checksum()
+
+
+async def in_step(ours: Listener, theirs: Listener) -> None:
+    """Wait until the copies of both are at the same place and have seen something."""
+    await within(
+        LIMIT_S,
+        lambda: all(
+            channel in ours.books and channel in theirs.books and ours.books[channel].seq == theirs.books[channel].seq
+            for channel in BOOKS
+        ),
+    )
+    await within(LIMIT_S, lambda: len({theirs.books[channel].seq for channel in BOOKS}) == 1)
+
+
 async def through(tmp_path: Any, redis: RedisServer, *steps: Callable[[], None]) -> None:
     """Trade before, between and after `steps`; every trade arrives, once, as the exchange sent it."""
     async with (
         serve_twins(tmp_path, redis.url) as twins,
-        listening(twins.live_port, *CHANNELS) as ours,
-        listening(twins.port, *CHANNELS) as theirs,
+        listening(twins.live_port, *CHANNELS, *BOOKS) as ours,
+        listening(twins.port, *CHANNELS, *BOOKS) as theirs,
     ):
         await wanted(twins)
+        await in_step(ours, theirs)
         await trade(twins, 2)
         await within(LIMIT_S, lambda: len(theirs.seqs(TRADES)) == 2)
         count = 2
@@ -87,6 +114,8 @@ async def through(tmp_path: Any, redis: RedisServer, *steps: Callable[[], None])
         await within(LIMIT_S, lambda: max(theirs.seqs(BOOK)) >= max(ours.seqs(BOOK)))
         for channel in (TRADES, BOOK, "trades.perp.BTC"):
             same(ours, theirs, channel)
+        await in_step(ours, theirs)
+        same_books(ours, theirs)
         assert theirs.close_code is None
 
 
@@ -118,10 +147,11 @@ def test_subscribers_of_both_get_the_same_bytes(tmp_path, redis):
     async def story() -> None:
         async with (
             serve_twins(tmp_path, redis.url) as twins,
-            listening(twins.live_port, *CHANNELS) as ours,
-            listening(twins.port, *CHANNELS) as theirs,
+            listening(twins.live_port, *CHANNELS, *BOOKS) as ours,
+            listening(twins.port, *CHANNELS, *BOOKS) as theirs,
         ):
             await wanted(twins)
+            await in_step(ours, theirs)
             await within(LIMIT_S, lambda: twins.figure("redis_up") == twins.figure("follower_redis_up") == 1)
             await trade(twins, 20)
             await within(LIMIT_S, lambda: len(theirs.seqs(TRADES)) == 20)
@@ -130,7 +160,10 @@ def test_subscribers_of_both_get_the_same_bytes(tmp_path, redis):
                 same(ours, theirs, channel)
             params = {"instrument_name": "BTC-PERP"}
             books = [await get(port, "public/get_order_book", **params) for port in (twins.live_port, twins.port)]
-            assert books[0]["result"]["seq"] == books[1]["result"]["seq"]
+            assert books[0]["result"]["seq"] == books[1]["result"]["seq"] == theirs.books[BOOKS[0]].seq
+            assert books[0]["result"]["checksum"] == books[1]["result"]["checksum"]
+            await in_step(ours, theirs)
+            same_books(ours, theirs)
             assert twins.figure("follower_feed_blobs_heard_total") > 20
             assert twins.figure("follower_feed_gaps_total") == 0
 

@@ -16,8 +16,11 @@ from tests.sanitizers.build import ROOT, sanitized_environment
 __all__ = ["Campaign"]
 
 SILENCE_SECONDS = 120
-"""A case takes about a second; a worker silent for so long hangs, which is a finding."""
+"""Of the worker's own processor time: a case takes about one second, so who is silent for so long hangs: a finding."""
+SILENCE_SECONDS_OF_THE_CLOCK = 1_800
+"""A worker that waits for ever uses no time of its own."""
 MINIMIZE_SECONDS_MAX = 300
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Worker:
@@ -39,7 +42,7 @@ class Worker:
                 start_new_session=True,
             )
         self.case = -1
-        self.heard_s = time.monotonic()
+        self._heard_s, self._heard_busy_s = time.monotonic(), 0.0
         if self.process.stdout is None or self.process.stdout.readline() != "ready\n":
             self.process.wait()
             raise RuntimeError(f"a worker did not start:\n{log.read_text()}")
@@ -47,7 +50,7 @@ class Worker:
     def give(self, case: int) -> None:
         """Hand over the next case; the answer is one line."""
         self.case = case
-        self.heard_s = time.monotonic()
+        self._note_time()
         try:
             self.process.stdin.write(f"{case}\n")
         except BrokenPipeError:
@@ -56,8 +59,13 @@ class Worker:
     def hear(self) -> dict[str, Any] | None:
         """Return the result that is there to read, None when the worker died instead."""
         line = self.process.stdout.readline()
-        self.heard_s = time.monotonic()
+        self._note_time()
         return json.loads(line) if line.endswith("\n") else None
+
+    def hangs(self) -> bool:
+        """Whether it is silent for longer than any case takes; a machine that gives it no time is not its fault."""
+        is_busy = busy_seconds(self.process.pid) - self._heard_busy_s > SILENCE_SECONDS
+        return is_busy or time.monotonic() - self._heard_s > SILENCE_SECONDS_OF_THE_CLOCK
 
     def end(self) -> None:
         """Kill the process and collect it."""
@@ -65,6 +73,18 @@ class Worker:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+    def _note_time(self) -> None:
+        self._heard_s, self._heard_busy_s = time.monotonic(), busy_seconds(self.process.pid)
+
+
+def busy_seconds(pid: int) -> float:
+    """Processor time that a process has used, 0 when it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(words[11]) + int(words[12])) / _TICKS_PER_S
 
 
 class Campaign:
@@ -129,7 +149,7 @@ class Campaign:
             for key, _ in selector.select(0.25):
                 self._deal_with(key.data, self._workers[key.data].hear())
         for index, worker in enumerate(self._workers):
-            if time.monotonic() - worker.heard_s > SILENCE_SECONDS:
+            if worker.hangs():
                 self._deal_with(index, None)
 
     def _deal_with(self, index: int, result: dict[str, Any] | None) -> None:
@@ -155,15 +175,18 @@ class Campaign:
         sys.stdout.write(f"case {case}: making it short\n")
         sys.stdout.flush()
         command = [sys.executable, "-m", "tests.fuzz.worker", *self._arguments, "--minimize", str(case)]
-        ended = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=MINIMIZE_SECONDS_MAX,
-            check=False,
-        )
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                timeout=MINIMIZE_SECONDS_MAX,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"case {case} of seed {self.state.seed}, not made short within {MINIMIZE_SECONDS_MAX} s"
         if ended.returncode:
             sys.stdout.write(ended.stderr[-2000:])
             return f"case {case} of seed {self.state.seed}, which did not fail a second time"

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from random import Random
 
@@ -13,6 +14,7 @@ import pytest
 import matching_core
 from matching_core.fills import COMMAND, COMMAND_BYTES, CoreCommand
 from tests.differential.command_streams import KINDS
+from tests.fuzz import campaign
 from tests.fuzz.attempts import attempt, shortened
 from tests.fuzz.commands import commands_of, describe
 from tests.fuzz.duties import run_case
@@ -202,3 +204,53 @@ def test_a_stopped_run_goes_on_where_it_stood(tmp_path):
     state.save(path)
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"goes on at case {state.next_case:,} after {state.commands:,} commands" in again.stdout
+
+
+@pytest.fixture
+def worker_of(monkeypatch):
+    """Make a worker of a process that runs `code` and says when it does."""
+    monkeypatch.setattr(campaign, "SILENCE_SECONDS", 0.2)
+    started = []
+
+    def make(code):
+        line = f"print(0, flush=True)\n{code}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", line], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        worker = campaign.Worker.__new__(campaign.Worker)
+        worker.process = process
+        started.append(worker)
+        process.stdout.readline()
+        worker._note_time()
+        return worker
+
+    yield make
+    for worker in started:
+        worker.end()
+
+
+def test_a_worker_that_uses_its_time_in_silence_hangs(worker_of):
+    """It turns round and round: two tenths of a second of its own time are enough here."""
+    worker = worker_of("while True: pass")
+    deadline_s = time.monotonic() + 30
+    while not worker.hangs():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def test_a_worker_that_gets_no_time_does_not_hang(worker_of):
+    """Stopped by the system for longer than the limit: a machine that is busy elsewhere makes no finding."""
+    worker = worker_of("while True: pass")
+    worker.process.send_signal(signal.SIGSTOP)
+    worker._note_time()
+    time.sleep(0.5)
+    assert not worker.hangs()
+
+
+def test_a_case_that_takes_too_long_to_shorten_is_reported_as_it_is(monkeypatch, tmp_path):
+    """The run goes on with the case's number; before, it ended with a traceback."""
+    monkeypatch.setattr(campaign, "MINIMIZE_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(campaign, "sanitized_environment", lambda: dict(os.environ))
+    state = RunState(seed=1, core="")
+    run = campaign.Campaign(state, folder=tmp_path, jobs=1, build="shipped", canary=None, divergences_max=1)
+    assert run._minimize(7).startswith("case 7 of seed 1, not made short within")

@@ -18,7 +18,7 @@ abstract contract Batches is Parameters {
         require(msg.sender == top.operator, NotOperator());
         require(seq == uint256(top.head) + 1, BadSeq());
         ProgressSlot memory progress = _progress;
-        require(progress.halted == 0, Halted());
+        if (progress.halted != NOT_HALTED) _endPause(progress);
         CollateralSlot memory money = _collateral;
         require(money.bond >= minimumBond, BondTooLow());
         _checkTimes(h, progress.lastPost, progress.lastMatchTo, money);
@@ -50,6 +50,12 @@ abstract contract Batches is Parameters {
         _final.collateral = header.collateral;
         _final.reqFinal = upTo;
         emit Finalized(seq, upTo, header.collateral);
+    }
+
+    /// @dev a pause ends by itself: the first post behind it takes the mark away
+    function _endPause(ProgressSlot memory progress) private view {
+        require(progress.halted == PAUSED && block.timestamp >= _pause.until, Halted());
+        progress.halted = NOT_HALTED;
     }
 
     function _chain(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, bytes32 dataHash, uint256 h, uint96 money) private {

@@ -9,11 +9,12 @@ import {IBonds} from "./interfaces/IBonds.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Operators} from "./Operators.sol";
 import {Parts} from "./Parts.sol";
+import {Pauses} from "./Pauses.sol";
 import {RequestRows} from "./RequestRows.sol";
 
 /// @title Bonds of the operator and of those who may follow him
 /// @dev Money that leaves goes through `_credits`: whom the token blocks can then block nobody else.
-contract Bonds is Operators, RequestRows, ReentrancyGuardTransient, IBonds, Parts {
+contract Bonds is Operators, Pauses, RequestRows, ReentrancyGuardTransient, IBonds, Parts {
     using SafeERC20 for IERC20;
 
     uint256 private constant MAX_SUCCESSORS = 4;
@@ -25,13 +26,19 @@ contract Bonds is Operators, RequestRows, ReentrancyGuardTransient, IBonds, Part
         _;
     }
 
-    function topUpBond(uint64 amount) external nonReentrant {
+    /// @dev a bond that comes to a frozen contract would be lost
+    modifier whilePosting() {
+        require(_progress.halted != FROZEN, IsFrozen());
+        _;
+    }
+
+    function topUpBond(uint64 amount) external nonReentrant whilePosting {
         require(_head.operator != address(0), NotOperator());
         _collateral.bond += _receive(IERC20(_vault().token()), amount);
         emit BondChanged(_head.operator, _collateral.bond);
     }
 
-    function depositBond(uint64 amount) external nonReentrant {
+    function depositBond(uint64 amount) external nonReentrant whilePosting {
         uint256 place = _placeOf(msg.sender);
         require(place < _successors.length, NotSuccessor());
         Successor storage row = _successors[place];
@@ -39,21 +46,23 @@ contract Bonds is Operators, RequestRows, ReentrancyGuardTransient, IBonds, Part
         emit BondChanged(msg.sender, row.bond);
     }
 
-    function registerSuccessor(address successor) external onlyTimelock {
+    function registerSuccessor(address successor) external onlyTimelock whilePosting {
         require(successor != address(0) && successor != _head.operator, BadSuccessor());
         require(_successors.length < MAX_SUCCESSORS && _placeOf(successor) == _successors.length, BadSuccessor());
         _successors.push(Successor(successor, 0));
         emit SuccessorChanged(successor, true);
     }
 
-    function removeSuccessor(address successor) external onlyTimelock {
+    /// @dev whoever follows nobody gets his bond back, also when the timelock is gone
+    function removeSuccessor(address successor) external {
+        require(msg.sender == _vault().timelock() || _progress.halted == FROZEN, NotTimelock());
         uint256 place = _placeOf(successor);
         require(place < _successors.length, NotSuccessor());
         _credit(successor, _successors[place].bond);
         _dropSuccessor(place);
     }
 
-    function rotateOperator() external onlyTimelock {
+    function rotateOperator() external onlyTimelock whilePosting {
         BackingSlot memory row = _backing;
         require(row.retiredBond == 0, BondBacksBatches());
         uint48 head_ = _head.head;
@@ -84,6 +93,14 @@ contract Bonds is Operators, RequestRows, ReentrancyGuardTransient, IBonds, Part
         require(amount > 0, NothingThere());
         _credits[msg.sender] = 0;
         IERC20(_vault().token()).safeTransfer(to, amount);
+    }
+
+    function pausePosting(uint40 duration) external {
+        _pausePosting(duration);
+    }
+
+    function resumePosting() external {
+        _resumePosting();
     }
 
     /// @dev what a deployment fixes is read by a call to itself: these lines run on its storage, not in its code

@@ -12,6 +12,10 @@ import {Queue} from "./Queue.sol";
 abstract contract Claims is Queue {
     using SafeERC20 for IERC20;
 
+    uint256 internal constant DAY_FLOOR = 10_000_000e6;
+    uint256 internal constant HOUR_FLOOR = 1_000_000e6;
+    uint40 internal constant LIMIT_REST = 72 hours;
+
     function claimDigest(uint64[] calldata reqIds, address to) public view returns (bytes32) {
         return ActionHash.digest(domainSeparator, ActionHash.claim(address(this), reqIds, to));
     }
@@ -38,9 +42,46 @@ abstract contract Claims is Queue {
         uint64 amount = uint64(row.aux >> 40);
         require(amount > 0, NothingToClaim(id));
         row.aux = uint40(row.aux);
+        if (!_isUnlimited(row.time)) _countOut(amount);
         address recipient = _recipient(id, row.acct, to, signer);
         emit Claimed(id, row.acct, recipient, amount);
         IERC20(token).safeTransfer(recipient, amount);
+    }
+
+    /// @dev behind a freeze, and for a request that is old enough: a large account could wait for ever
+    function _isUnlimited(uint40 asked) private view returns (bool) {
+        uint256 path = uint256(forceDelay) + finalityWindow + answerWindow + LIMIT_REST;
+        return _progress.halted == FROZEN || block.timestamp >= asked + path;
+    }
+
+    function _countOut(uint64 amount) private {
+        OutflowSlot memory out = _outflowNow();
+        out.dayOut += amount;
+        out.hourOut += amount;
+        (uint256 dayLimit, uint256 hourLimit) = _limits();
+        require(out.dayOut <= dayLimit && out.hourOut <= hourLimit, OutflowLimit());
+        _outflow = out;
+    }
+
+    function outflowLeft() external view returns (uint256 today, uint256 thisHour) {
+        OutflowSlot memory out = _outflowNow();
+        (uint256 dayLimit, uint256 hourLimit) = _limits();
+        today = dayLimit > out.dayOut ? dayLimit - out.dayOut : 0;
+        thisHour = hourLimit > out.hourOut ? hourLimit - out.hourOut : 0;
+    }
+
+    function _outflowNow() private view returns (OutflowSlot memory out) {
+        out = _outflow;
+        (uint32 day, uint32 hour) = (uint32(block.timestamp / 1 days), uint32(block.timestamp / 1 hours));
+        if (out.day != day) (out.day, out.dayOut) = (day, 0);
+        if (out.hour != hour) (out.hour, out.hourOut) = (hour, 0);
+    }
+
+    /// @dev a tenth and a hundredth of the final cash, or the floors
+    function _limits() private view returns (uint256 dayLimit, uint256 hourLimit) {
+        uint256 assets = _final.collateral;
+        dayLimit = assets / 10 > DAY_FLOOR ? assets / 10 : DAY_FLOOR;
+        hourLimit = assets / 100 > HOUR_FLOOR ? assets / 100 : HOUR_FLOOR;
     }
 
     function _recipient(uint64 id, uint32 acct, address to, address signer) private view returns (address) {

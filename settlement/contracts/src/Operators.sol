@@ -5,12 +5,13 @@ import {Storage} from "./Storage.sol";
 
 /// @title Who posts next, and what is owed to whom
 abstract contract Operators is Storage {
-    /// @dev the first registered successor with a full bond posts from head + 1 on; nobody does when there is none
+    /// @dev the first registered successor with a full bond posts from head + 1 on; nobody does when there is none, and
+    /// nobody puts a bond behind a contract that is frozen
     function _installSuccessor(uint64 minimum) internal returns (bool found) {
         uint256 count = _successors.length;
         uint256 place;
         while (place < count && _successors[place].bond < minimum) ++place;
-        found = place < count;
+        found = place < count && _progress.halted != FROZEN;
         Successor memory next = found ? _successors[place] : Successor(address(0), 0);
         if (found) _dropSuccessor(place);
         _head.operator = next.operator;

@@ -11,6 +11,8 @@ abstract contract Parameters is Ledger {
     uint40 internal constant MAX_ANSWER_WINDOW = 7 days;
     uint40 internal constant MAX_FORCE_DELAY = 7 days;
     uint40 internal constant MAX_ESCAPE_DELAY = 30 days;
+    uint40 internal constant MAX_FREEZE_GAP = 7 days;
+    uint40 internal constant MAX_CLAIM_PERIOD = 90 days;
     uint64 internal constant MAX_MINIMUM_DEPOSIT = 1_000e6;
     uint64 internal constant MAX_MINIMUM_BOND = 100_000_000e6;
     uint64 internal constant MAX_CHALLENGE_BOND = 2_000e6;
@@ -26,6 +28,8 @@ abstract contract Parameters is Ledger {
     uint40 public immutable answerWindow;
     uint40 public immutable forceDelay;
     uint40 public immutable escapeDelay;
+    uint40 public immutable freezeGap;
+    uint40 public immutable claimPeriod;
     uint64 public immutable minimumDeposit;
     uint64 public immutable minimumBond;
     uint64 public immutable challengeBond;
@@ -48,6 +52,8 @@ abstract contract Parameters is Ledger {
         answerWindow = setup.answerWindow;
         forceDelay = setup.forceDelay;
         escapeDelay = setup.escapeDelay;
+        freezeGap = setup.freezeGap;
+        claimPeriod = setup.claimPeriod;
         minimumDeposit = setup.minimumDeposit;
         minimumBond = setup.minimumBond;
         challengeBond = setup.challengeBond;
@@ -76,6 +82,8 @@ abstract contract Parameters is Ledger {
         require(setup.answerWindow > 0 && setup.answerWindow <= MAX_ANSWER_WINDOW, BadParameter());
         require(setup.forceDelay > 0 && setup.forceDelay <= MAX_FORCE_DELAY, BadParameter());
         require(setup.escapeDelay > setup.forceDelay && setup.escapeDelay <= MAX_ESCAPE_DELAY, BadParameter());
+        require(setup.freezeGap > 0 && setup.freezeGap <= MAX_FREEZE_GAP, BadParameter());
+        require(setup.claimPeriod > 0 && setup.claimPeriod <= MAX_CLAIM_PERIOD, BadParameter());
     }
 
     function _admitFeeds(address[] memory signers) private {

@@ -11,6 +11,7 @@ abstract contract RequestRows is Storage {
     using SafeERC20 for IERC20;
 
     function _enqueue(uint32 acct, Kind kind, uint64 amount, uint104 aux) internal returns (uint64 id) {
+        require(_progress.halted != FROZEN, IsFrozen());
         id = _progress.reqHead + 1;
         _progress.reqHead = uint56(id);
         _requests[id] = Request(acct, uint8(kind), amount, uint40(block.timestamp), aux);

@@ -50,6 +50,40 @@ abstract contract Storage is ISettlementTypes {
         uint64 retiredBond;
     }
 
+    /// @dev until when the guardian's pause lasts, and from when the next one may begin
+    struct PauseSlot {
+        uint40 until;
+        uint40 allowedFrom;
+    }
+
+    /// @dev what `claim` paid on that day and in that hour since 1970
+    struct OutflowSlot {
+        uint32 day;
+        uint32 hour;
+        uint96 dayOut;
+        uint96 hourOut;
+    }
+
+    /// @dev first and second call of `freeze`, end of the claim period, and whether the assets are fixed; 0 = not yet
+    struct EscapeSlot {
+        uint40 noticeAt;
+        uint40 frozenAt;
+        uint40 claimsEnd;
+        bool isClosed;
+    }
+
+    /// @dev equity of an account at the marks of the escape; late = made when the assets were fixed
+    struct EscapeRow {
+        uint240 amount;
+        bool isLate;
+        bool isPaid;
+    }
+
+    /// @dev values of `halted`
+    uint8 internal constant NOT_HALTED = 0;
+    uint8 internal constant PAUSED = 1;
+    uint8 internal constant FROZEN = 2;
+
     HeadSlot internal _head;
     bytes32 internal _root;
     ProgressSlot internal _progress;
@@ -80,4 +114,13 @@ abstract contract Storage is ISettlementTypes {
     mapping(bytes32 idAndSender => bytes32) internal _answers;
     mapping(bytes32 ref => mapping(uint256 seq => uint256 lotsAndBatch)) internal _fillOf;
     mapping(bytes32 batchHashAndAccount => bool) internal _shownForced;
+    PauseSlot internal _pause;
+    EscapeSlot internal _escape;
+    address[] internal _escapeMarks;
+    uint256 internal _escapeTotal;
+    uint256 internal _escapeAssets;
+    uint256 internal _escapePaid;
+    uint256 internal _escapeLatePaid;
+    mapping(uint256 acct => EscapeRow) internal _escapeRows;
+    OutflowSlot internal _outflow;
 }

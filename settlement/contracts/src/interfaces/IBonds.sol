@@ -11,7 +11,7 @@ interface IBonds is ISettlementTypes {
     function depositBond(uint64 amount) external;
     /// @notice Timelock: one more, at most four. He takes over when he is the first with a bond of `minimumBond()`.
     function registerSuccessor(address successor) external;
-    /// @notice Timelock: takes a successor off the list; his bond becomes his credit.
+    /// @notice Timelock, anyone once frozen: takes a successor off the list; his bond becomes his credit.
     function removeSuccessor(address successor) external;
     /// @notice Timelock: the first bonded successor becomes the operator. The old bond backs the old batches on.
     function rotateOperator() external;
@@ -21,4 +21,10 @@ interface IBonds is ISettlementTypes {
     function sweepPot() external returns (uint64 id);
     /// @notice Pays the caller's credit (rewards, bonds) to `to`.
     function takeCredit(address to) external;
+
+    /// @notice Stops `post` for `duration` seconds, at most 48 h; guardian only, and not within 7 days of the end that
+    /// was announced last. Nothing else stops, no clock either. The first `post` behind the end goes on.
+    function pausePosting(uint40 duration) external;
+    /// @notice Ends the pause now; guardian only.
+    function resumePosting() external;
 }

@@ -96,6 +96,10 @@ interface ISettlement is ISettlementTypes {
     function answerWindow() external view returns (uint40);
     function forceDelay() external view returns (uint40);
     function escapeDelay() external view returns (uint40);
+    /// @notice Time between the two calls of `freeze`.
+    function freezeGap() external view returns (uint40);
+    /// @notice Time in which claims of the escape share its assets.
+    function claimPeriod() external view returns (uint40);
     function minimumDeposit() external view returns (uint64);
     function minimumBond() external view returns (uint64);
     function challengeBond() external view returns (uint64);
@@ -107,6 +111,10 @@ interface ISettlement is ISettlementTypes {
     function feedThreshold() external view returns (uint8);
     function deployedAt() external view returns (uint40);
 
+    /// @notice What `claim` still pays today and in this hour (UTC): at most max(10 % of `collateralFinal()`, 10M USDC) a
+    /// day and max(1 %, 1M) an hour. Not behind a freeze, and not for a request older than `forceDelay()`,
+    /// `finalityWindow()`, `answerWindow()` and 72 h together.
+    function outflowLeft() external view returns (uint256 today, uint256 thisHour);
     /// @notice Last posted seq, 0 before the first batch.
     function head() external view returns (uint64);
     /// @notice Last final seq.
@@ -134,7 +142,7 @@ interface ISettlement is ISettlementTypes {
     function epoch() external view returns (uint16);
     /// @notice Time of the last revert that started the clocks of the queue anew, 0 without one.
     function resetAt() external view returns (uint40);
-    /// @notice 0 unless posting has ended.
+    /// @notice 0 posting goes on, 1 paused by the guardian (the first post behind the end goes on), 2 frozen.
     function halted() external view returns (uint8);
     /// @notice oracleRound of `head()`.
     function lastRound() external view returns (uint64);

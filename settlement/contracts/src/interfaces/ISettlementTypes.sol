@@ -88,6 +88,8 @@ interface ISettlementTypes {
     /// @param acceptsSepolia whether orders signed under Derive's Sepolia domain count (demonstrations)
     /// @param feedSigners who may sign oracle rounds, ascending; the timelock can change them
     /// @param feedThreshold how many must sign; 0 = no feeds: the operator publishes the rounds, and nobody may close
+    /// @param freezeGap time between the two calls of `freeze`
+    /// @param claimPeriod time in which claims of the escape share its assets
     struct Setup {
         address token;
         address operator;
@@ -106,6 +108,32 @@ interface ISettlementTypes {
         bool acceptsSepolia;
         address[] feedSigners;
         uint8 feedThreshold;
+        uint40 freezeGap;
+        uint40 claimPeriod;
+    }
+
+    /// @notice How freeze and escape stand. Times are 0 for what has not happened.
+    /// @param stalledFrom from when on `freeze` is accepted unless the operator moves
+    /// @param noticeAt first call of `freeze`
+    /// @param freezeFrom from when on the second call is accepted; 0 without a notice that still counts
+    /// @param isOpen frozen, and the head is final: marks, claims and refunds are accepted
+    /// @param round whose marks count; 0 = none, positions then count nothing
+    /// @param claimsEnd claims before it share the assets; payments begin at it
+    /// @param isClosed the assets are fixed
+    /// @param totalClaims sum of the claims made in time
+    /// @param assets what claims are paid from: as of now until `isClosed`
+    struct EscapeState {
+        uint40 stalledFrom;
+        uint40 noticeAt;
+        uint40 freezeFrom;
+        uint40 frozenAt;
+        bool isOpen;
+        uint64 round;
+        uint40 claimsEnd;
+        bool isClosed;
+        uint256 totalClaims;
+        uint256 assets;
+        uint256 paid;
     }
 
     /// @notice What the instruments of one asset address have in common, set by the timelock.
@@ -263,8 +291,30 @@ interface ISettlementTypes {
 
     /// @dev the bond is below `minimumBond()`
     error BondTooLow();
-    /// @dev posting is halted
+    /// @dev posting is halted, or paused by the guardian
     error Halted();
+    /// @dev the contract is frozen: money leaves, nothing comes in
+    error IsFrozen();
+    /// @dev caller is not the guardian
+    error NotGuardian();
+    /// @dev pause: 0 or above 48 h, within 7 days of the last one, or none is there to end
+    error BadPause();
+    /// @dev freeze: neither request nor last post is old enough before this time
+    error NotStalled(uint40 from);
+    /// @dev freeze: the second call is accepted from this time on
+    error FreezeTooEarly(uint40 from);
+    /// @dev escape: not frozen, or a batch is not final yet
+    error EscapeNotOpen();
+    /// @dev escape: the marks were loaded before, or are not loaded yet
+    error BadMarks();
+    /// @dev escape: fund accounts do not claim
+    error NotClaimant();
+    /// @dev escape: the account claimed before
+    error AlreadyClaimed();
+    /// @dev escape: the account's equity is not above 0
+    error NoEquity(int256 equity);
+    /// @dev escape: payments begin at this time
+    error ClaimsOpen(uint40 until);
     /// @dev caller is not the timelock
     error NotTimelock();
     /// @dev caller is not a registered successor
@@ -306,6 +356,8 @@ interface ISettlementTypes {
 
     /// @dev claim: not a WITHDRAW request, or its batch is not final
     error NotClaimable(uint64 id);
+    /// @dev claim: more than `outflowLeft()`
+    error OutflowLimit();
     /// @dev claim: approved is 0 (refused, or paid before)
     error NothingToClaim(uint64 id);
 
@@ -352,6 +404,20 @@ interface ISettlementTypes {
     event Challenged(bytes32 indexed id, uint64 indexed seq, uint32 indexed acct, address challenger, uint40 deadline);
     /// @notice The delta is justified; the challenger's bond went to `answerer`.
     event Answered(bytes32 indexed id, address answerer);
+    /// @notice The guardian's pause of posting lasts until this time.
+    event PostingPaused(uint40 until);
+    /// @notice Somebody began a freeze; it is completed from `freezeFrom` on unless the operator moves.
+    event FreezeNoticed(address indexed by, uint40 freezeFrom);
+    /// @notice Posting has ended for ever.
+    event Frozen(address indexed by);
+    /// @notice The marks of the escape are those of `round`; claims until `claimsEnd` share the assets.
+    event MarksLoaded(uint64 round, uint40 claimsEnd);
+    event EscapeClaimed(uint32 indexed acct, uint256 amount, bool isLate);
+    /// @notice The claim period is over: claims are paid times min(1, assets / totalClaims).
+    event EscapeClosed(uint256 assets, uint256 totalClaims);
+    event EscapePaid(uint32 indexed acct, address to, uint256 amount);
+    /// @notice Deposit `id` was never consumed and went back.
+    event EscapeRefunded(uint64 indexed id, uint32 indexed acct, address to, uint64 amount);
     /// @notice What an order filled in a batch is on record.
     event FillShown(bytes32 indexed ref, uint64 indexed seq, uint64 lots);
 }

@@ -232,8 +232,12 @@ def test_a_liquidation_is_explained_by_leaves_that_nobody_signed():
         (kinds.LIQUIDATION, 2, kinds.ADL),
         (kinds.FUND, 2, kinds.FUND),
     ]
-    # A round with marks for each batch with such leaves, and none for those before.
-    assert rounds == [(0, None), (1, MarkRow(mark_e6=58_100_000)), (2, MarkRow(mark_e6=55_000_000))]
+    # The first trade names its mark, and each batch with such leaves the very marks that they are judged by.
+    assert rounds == [
+        (1, MarkRow(mark_e6=60_000_000)),
+        (2, MarkRow(mark_e6=58_100_000)),
+        (3, MarkRow(mark_e6=55_000_000)),
+    ]
     assert ledger.accounts == ledger_of(world.state, match_to_s=0).accounts
 
 

@@ -21,6 +21,7 @@ OWNER = "0x000000000000000000000000000000000000dEaD"
 SESSION_KEY = "0x2ae8be44db8a590d20bffbe3b6872df9b569147d3bf6801a35a28281a4816bbd"
 SIGNER = "0x86042886b1063625D0B3DDCC9e4cBcf912B79e16"
 SUBACCOUNT = 7
+_seqs = itertools.count(1)
 
 
 def instrument_row(name="BTC-PERP", kind="perp", index="BTC-USD", **more):
@@ -82,9 +83,8 @@ class FakeExchange:
 
     async def publish(self, channel, data):
         """Send a notification to every subscriber."""
-        text = json.dumps(
-            {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data, "seq": 1}}
-        )
+        params = {"channel": channel, "data": data, "seq": next(_seqs)}
+        text = json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": params})
         for socket in list(self.subscribed.get(channel, ())):
             await socket.send(text)
 
@@ -150,7 +150,8 @@ class FakeExchange:
 
     def on_get_info(self, _params, _after):
         """Describe the deployment."""
-        return {"chain_id": CHAIN_ID, "domain_separator": "0x" + SEPARATOR.hex()}
+        separator, contract = "0x" + SEPARATOR.hex(), "0x" + "66" * 20
+        return {"chain_id": CHAIN_ID, "domain_separator": separator, "settlement_contract": contract}
 
     def on_get_all_instruments(self, params, _after):
         """One perpetual and one call, two pages of one option row each."""

@@ -29,9 +29,12 @@ def test_a_call_is_in_the_ticker_and_its_fills_are_makers() -> None:
             await two.place("BTC-PERP", "sell", "0.1", "84000")
             ticker = await one.call("public/get_ticker", {"instrument_name": "BTC-PERP"})
             assert ticker["auction_end"] > ticker["t"]
+            error = await one.refused("public/get_order_book", {"instrument_name": "BTC-PERP"})
+            assert (error["code"], "call auction" in error["data"]) == (11021, True), "a crossed book is never shown"
             set_phase(live, Phase.CONTINUOUS)
             ticker = await one.call("public/get_ticker", {"instrument_name": "BTC-PERP"})
             assert ticker["auction_end"] is None
+            assert (await one.call("public/get_order_book", {"instrument_name": "BTC-PERP"}))["bids"] == []
             for client, trader in zip((one, two), live.exchange.traders, strict=False):
                 query = {"subaccount_id": trader.subaccount_id}
                 rows = (await client.call("private/get_trade_history", query))["trades"]

@@ -62,5 +62,5 @@ def test_error_data_is_text_or_null() -> None:
 
 def test_notifications_carry_their_place() -> None:
     """seq and prev_seq stand next to the data."""
-    params = json.loads(notification("a.b", [1], 7))["params"]
+    params = json.loads(notification("a.b", [1], 7, 6))["params"]
     assert params == {"channel": "a.b", "data": [1], "seq": 7, "prev_seq": 6}

@@ -102,11 +102,26 @@ def vault() -> Iterator[Vault]:
 
 
 def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
-    markets = _deploy(web3, "Markets", operator, "0x" + "00" * 20)
+    escape = _deploy(web3, "Escape", operator, "0x" + "00" * 20)
+    markets = _deploy(web3, "Markets", operator, escape.address)
     bonds = _deploy(web3, "Bonds", operator, markets.address)
     forced = _deploy(web3, "Forced", operator, bonds.address)
     authority = _deploy(web3, "Authority", operator, forced.address)
     disputes = _deploy(web3, "Disputes", operator, authority.address)
     windows = (FINALITY_WINDOW_S, 1, 30, FORCE_DELAY_S, 3 * FORCE_DELAY_S)
     amounts = (MINIMUM_DEPOSIT_E6, MINIMUM_BOND_E6, 20_000_000)
-    return (token, operator, operator, operator, disputes.address, SUBACCOUNT_BASE, *windows, *amounts, False, [], 0)
+    return (
+        token,
+        operator,
+        operator,
+        operator,
+        disputes.address,
+        SUBACCOUNT_BASE,
+        *windows,
+        *amounts,
+        False,
+        [],
+        0,
+        300,
+        3_600,
+    )
