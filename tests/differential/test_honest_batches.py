@@ -54,7 +54,7 @@ def withdrawals(state: State, rng: random.Random) -> list[Command]:
 def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     """Positions, funding, expiries, several requests a batch; the same batches with nothing approved are caught."""
     state, stream = new_state(OrderBook, CONFIG), FastStream(seed)
-    assembler, ledger, rounds = BatchAssembler(), LedgerState(), set[int]()
+    assembler, ledger, rounds, ended = BatchAssembler(), LedgerState(), set[int](), set[int]()
     opening, rng = list(stream.opening()), random.Random(seed)
     refused = with_positions = caught = 0
     for number in range(COMMANDS):
@@ -68,6 +68,8 @@ def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
             batch = assembled.input
             check_disputes(ledger, assembled)
             rounds.add(batch.opening.round_number)
+            ended |= batch.opening.ending
+            assert ended.isdisjoint(batch.opening.rows.keys() - batch.opening.ending)
             asked = [row for row in batch.requests if row.kind is RequestKind.WITHDRAW]
             partly = [row for row, paid in zip(asked, batch.approvals_e6, strict=True) if paid < row.amount_e6]
             refused += len(partly)
@@ -78,3 +80,4 @@ def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     assert with_positions > 50
     assert caught > 100
     assert len(rounds) > 100
+    assert ended
