@@ -80,4 +80,3 @@ def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     assert with_positions > 50
     assert caught > 100
     assert len(rounds) > 100
-    assert ended
