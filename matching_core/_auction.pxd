@@ -9,11 +9,11 @@ from matching_core._codes cimport (
     SELF_TRADE, SELF_TRADE_DECREMENT, SELF_TRADE_MAKER, SIDE_MAX, STP_CANCEL_BOTH, STP_CANCEL_MAKER, STP_CANCEL_TAKER,
     STP_MASK, UNKNOWN_INSTRUMENT, WRONG_PHASE,
 )
-from matching_core._cold_records cimport cold_of
+from matching_core._cold_records cimport cold_of, is_one_cell
 from matching_core._commands cimport start
 from matching_core._dry_walk cimport crosses, dry_fill_level
 from matching_core._entry_checks cimport emit
-from matching_core._matching cimport count_in_guard, move_order_cell, room_of_order, unfit
+from matching_core._matching cimport count_in_guard, move_order_cell, room_in_cell, room_in_guard, unfit
 from matching_core._order_pool cimport (
     ORDER_ARRIVED, ORDER_GUARDED, PHASE_CLOSE, PHASE_UNCROSS, Command, Core, Instrument, Level, Order, Sweep, Taker,
     find_instrument, handle_of,
@@ -209,7 +209,9 @@ cdef inline void match_pair(Core* core, uint32_t bid, uint32_t ask) noexcept nog
     cdef int64_t price = core.sweep.price
     cdef int64_t quantity = min(remaining_of(core, bid), remaining_of(core, ask))
     cdef uint32_t guard = guard_of(core, bid)
-    quantity = min(quantity, min(room_of_order(core, bid), room_of_order(core, ask)))
+    quantity = min(quantity, min(room_in_guard(core, bid), room_in_guard(core, ask)))
+    if not is_one_cell(core, bid, ask):
+        quantity = min(quantity, min(room_in_cell(core, bid), room_in_cell(core, ask)))
     emit(core, EVENT_FILL, 0, OK, instrument, handle_of(core, bid), price, quantity)
     emit(core, EVENT_FILL, 1, OK, instrument, handle_of(core, ask), price, quantity)
     move_order_cell(core, bid, 0, quantity)

@@ -6,7 +6,7 @@ its last; the cell then stands in the cold record, and Core.links says which one
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from matching_core._order_pool cimport ORDER_COLD, Cold, Core
+from matching_core._order_pool cimport ORDER_COLD, ORDER_HAS_CELL, Cold, Core
 
 
 cdef inline Cold* cold_of(const Core* core, uint32_t slot) noexcept nogil:
@@ -17,6 +17,20 @@ cdef inline Cold* cold_of(const Core* core, uint32_t slot) noexcept nogil:
 cdef inline uint32_t cell_index(const Core* core, uint32_t slot) noexcept nogil:
     """Index of the cell of an order with ORDER_HAS_CELL."""
     return cold_of(core, slot).cell if core.orders[slot].flags & ORDER_COLD else core.links[slot]
+
+
+cdef inline bint is_one_cell(const Core* core, uint32_t slot, uint32_t other) noexcept nogil:
+    """Whether two resting orders count in one cell: a fill of theirs moves nothing, so the cell does not bound it."""
+    if not core.orders[slot].flags & core.orders[other].flags & ORDER_HAS_CELL:
+        return False
+    return cell_index(core, slot) == cell_index(core, other)
+
+
+cdef inline bint is_takers_cell(const Core* core, uint32_t slot) noexcept nogil:
+    """The same of the taker and a resting order."""
+    if not core.orders[slot].flags & core.taker.flags & ORDER_HAS_CELL:
+        return False
+    return cell_index(core, slot) == core.taker.cell
 
 
 cdef inline Cold* attach_cold(Core* core, uint32_t slot) noexcept nogil:

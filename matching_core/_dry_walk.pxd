@@ -4,7 +4,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from matching_core._codes cimport FOK, QUANTITY_MAX, REDUCE_ONLY, STP_CANCEL_MAKER, STP_MASK
-from matching_core._cold_records cimport cell_index, cold_of
+from matching_core._cold_records cimport cell_index, cold_of, is_takers_cell
 from matching_core._counters cimport count_fill, move_scratch, room_of, scratch_cell, scratch_window, window_room
 from matching_core._order_pool cimport (
     ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, ORDER_RARE, Cold, Core, Guard, Level, Order, Taker,
@@ -112,7 +112,7 @@ cdef inline int64_t dry_fill_maker(Core* core, uint32_t slot, int64_t quantity) 
     if (flags | taker.flags) & ORDER_RARE == 0:
         return quantity
     quantity = min(quantity, dry_room(core, slot))
-    if taker.flags & REDUCE_ONLY:
+    if taker.flags & REDUCE_ONLY and not is_takers_cell(core, slot):
         quantity = min(quantity, room_of(scratch_cell(core, taker.cell)[0], taker.side))
     if quantity:
         dry_book(core, slot, quantity)
@@ -127,6 +127,8 @@ cdef inline int64_t dry_room(Core* core, uint32_t slot) noexcept nogil:
     cdef Guard* guard
     if core.orders[slot].flags & REDUCE_ONLY:
         room = room_of(scratch_cell(core, cell_index(core, slot))[0], 1 - core.taker.side)
+        if room and is_takers_cell(core, slot):
+            room = QUANTITY_MAX
     if core.orders[slot].flags & ORDER_GUARDED:
         guard = &core.guards[cold_of(core, slot).guard]
         room = min(room, window_room(core, guard, scratch_window(core, cold_of(core, slot).guard)))

@@ -8,7 +8,7 @@ from matching_core._codes cimport (
     REDUCE_ONLY, REDUCE_ONLY_EXCESS, SELF_TRADE, SELF_TRADE_DECREMENT, SELF_TRADE_MAKER, STP_CANCEL_BOTH,
     STP_CANCEL_MAKER, STP_CANCEL_TAKER, STP_MASK,
 )
-from matching_core._cold_records cimport cell_index, cold_of
+from matching_core._cold_records cimport cell_index, cold_of, is_takers_cell
 from matching_core._counters cimport cell_room, count_fill, move_cell, window_room
 from matching_core._dry_walk cimport crossed_level
 from matching_core._entry_checks cimport emit, emit_taker
@@ -95,16 +95,20 @@ cdef inline uint16_t unfit(const Core* core, uint32_t slot) noexcept nogil:
     return OK if has_room(core, slot) else REDUCE_ONLY_EXCESS
 
 
-cdef inline int64_t room_of_order(const Core* core, uint32_t slot) noexcept nogil:
-    """Lots a resting order's cell and guard leave it."""
-    cdef int64_t room = QUANTITY_MAX
+cdef inline int64_t room_in_cell(const Core* core, uint32_t slot) noexcept nogil:
+    """Lots a resting order's cell leaves it."""
+    if not core.orders[slot].flags & REDUCE_ONLY:
+        return QUANTITY_MAX
+    return cell_room(core, cell_index(core, slot), core.levels[core.orders[slot].level].ladder & 1)
+
+
+cdef inline int64_t room_in_guard(const Core* core, uint32_t slot) noexcept nogil:
+    """Lots a resting order's guard leaves it."""
     cdef const Guard* guard
-    if core.orders[slot].flags & REDUCE_ONLY:
-        room = cell_room(core, cell_index(core, slot), core.levels[core.orders[slot].level].ladder & 1)
-    if core.orders[slot].flags & ORDER_GUARDED:
-        guard = &core.guards[cold_of(core, slot).guard]
-        room = min(room, window_room(core, guard, &guard.now))
-    return room
+    if not core.orders[slot].flags & ORDER_GUARDED:
+        return QUANTITY_MAX
+    guard = &core.guards[cold_of(core, slot).guard]
+    return window_room(core, guard, &guard.now)
 
 
 cdef inline void move_order_cell(Core* core, uint32_t slot, uint8_t side, int64_t quantity) noexcept nogil:
@@ -137,9 +141,11 @@ cdef inline void trade_counted(Core* core, uint32_t slot) noexcept nogil:
     if code:
         cancel_maker(core, slot, code)
         return
-    quantity = min(min(taker.remaining, core.orders[slot].quantity), room_of_order(core, slot))
-    if taker.flags & REDUCE_ONLY:
-        quantity = min(quantity, cell_room(core, taker.cell, taker.side))
+    quantity = min(min(taker.remaining, core.orders[slot].quantity), room_in_guard(core, slot))
+    if not is_takers_cell(core, slot):
+        quantity = min(quantity, room_in_cell(core, slot))
+        if taker.flags & REDUCE_ONLY:
+            quantity = min(quantity, cell_room(core, taker.cell, taker.side))
     emit_trade(core, slot, quantity)
     move_order_cell(core, slot, 1 - taker.side, quantity)
     if taker.flags & ORDER_HAS_CELL:

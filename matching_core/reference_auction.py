@@ -117,9 +117,8 @@ class AuctionCommands(OrderCommands):
     def _match_pair(self, book: Instrument, bid: Order, ask: Order, price: int) -> int:
         """Fill both as far as quantities, cells and guards allow, hidden lots included."""
         counters, now_ns = self._counters, self._now_ns
-        rooms = [counters.reduce_room(order) for order in (bid, ask)]
-        rooms += [counters.guard_room(order, now_ns) for order in (bid, ask)]
-        quantity = min(bid.remaining_lots, ask.remaining_lots, *rooms)
+        rooms = [counters.guard_room(order, now_ns) for order in (bid, ask)]
+        quantity = min(bid.remaining_lots, ask.remaining_lots, counters.pair_room(bid, ask), *rooms)
         for order in (bid, ask):
             row = (order.side, CoreCode.OK, book.instrument, order.handle, price, quantity)
             self._out += EVENT.pack(CoreEvent.FILL, *row)

@@ -97,6 +97,12 @@ class Counters:
         position = self.cells.get(order.cell, 0)
         return max(0, -position if order.side == CoreSide.BUY else position)
 
+    def pair_room(self, one: Order, other: Order) -> int:
+        """Lots that the cells of two orders leave a fill of theirs; inside one cell it moves nothing: no bound."""
+        if one.cell and one.cell == other.cell:
+            return QUANTITY_MAX_LOTS
+        return min(self.reduce_room(one), self.reduce_room(other))
+
     def guard_room(self, order: Order, now_ns: int) -> int:
         """Lots a resting order's guard still lets it trade; no bound without a guard."""
         return self.guards[order.guard].room(now_ns) if order.guard else QUANTITY_MAX_LOTS

@@ -69,8 +69,8 @@ class Matching(SavedState):
                 return traded, True
             if counters.unfit(maker, self._now_ns):
                 continue
-            rooms = (counters.reduce_room(maker), counters.reduce_room(taker))
-            quantity = min(left - traded, shown_lots, *rooms, counters.guard_room(maker, self._now_ns))
+            rooms = (counters.pair_room(maker, taker), counters.guard_room(maker, self._now_ns))
+            quantity = min(left - traded, shown_lots, *rooms)
             counters.move(maker, quantity)
             counters.move(taker, quantity)
             counters.guard_fill(book, maker, quantity, self._now_ns)
@@ -125,7 +125,7 @@ class Matching(SavedState):
     def _trade(self, book: Instrument, taker: Order, maker: Order) -> int:
         """Fill as much as quantities, cells and the maker's guard allow (at least one lot) at the maker's price."""
         counters = self._counters
-        rooms = (counters.reduce_room(maker), counters.reduce_room(taker), counters.guard_room(maker, self._now_ns))
+        rooms = (counters.pair_room(maker, taker), counters.guard_room(maker, self._now_ns))
         quantity = min(taker.remaining_lots, maker.shown_lots, *rooms)
         row = (taker.instrument, maker.handle, maker.price_ticks, quantity)
         self._out += EVENT.pack(CoreEvent.TRADE, taker.side, CoreCode.OK, *row)

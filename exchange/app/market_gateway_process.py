@@ -19,6 +19,7 @@ from exchange.app.link import stop_event
 from exchange.app.public_feeds import feed_name
 from exchange.app.serving import Server, listen
 from exchange.app.venue import venue_of
+from exchange.bus.endings import end_tasks
 from exchange.bus.feed_desk import FeedOrigin
 from exchange.bus.feed_follower import FeedFollower
 from exchange.bus.redis_reader import RedisReader
@@ -64,9 +65,7 @@ async def _serve(settings: Settings, port: int, session: "FeedSession", market_d
     await serving
     if following.done():
         following.result()
-    following.cancel()
-    with suppress(asyncio.CancelledError):
-        await following
+    await end_tasks(following)
 
 
 class FeedSession:
@@ -112,8 +111,8 @@ class FeedSession:
                 follower.origin = None
                 await asyncio.sleep(_RETRY_S)
         finally:
-            reading.cancel()
             follower.stop()
+            await end_tasks(reading)
 
     async def _linked(self, follower: FeedFollower, sink: MarketDataGateway) -> None:
         port = await UnixPort.connect(self._path)

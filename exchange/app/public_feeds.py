@@ -9,6 +9,7 @@ from typing import Final
 
 from exchange.app.config import Settings
 from exchange.app.layout import DataDirectory
+from exchange.bus.endings import end_tasks
 from exchange.bus.feed_desk import FEED_TOPIC, FeedDesk
 from exchange.bus.redis_publisher import RedisPublisher
 from exchange.bus.unix_socket import UnixSocketServer
@@ -51,9 +52,7 @@ class PublicFeeds:
 
     async def stop(self) -> None:
         """End it; what Redis has not got by now it does not get."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     def update_batch(self, row: BatchRow) -> None:
         """Take the chain's view of a batch, after the gateway."""

@@ -35,14 +35,14 @@ from exchange.bus.link_frames import (
 )
 from exchange.domain.commands import Command
 from exchange.domain.packing import BadRecord, CommandEvents, pack_command, unpack_commands
-from exchange.domain.views import Answer, Output, Query
+from exchange.domain.views import Answer, Output, Query, Unanswered
 
 __all__ = ["FetchHandler", "LinkClosed", "TopicHandler", "UnixPort", "UnixSocketServer"]
 
 MAX_UNANSWERED: Final = 4_096
 MAX_LINK_BACKLOG_BYTES: Final = 16 << 20
 """Unread bytes of a link at which it is closed: its process hangs, and it may connect again when it does not."""
-
+_UNANSWERED_RETRY_MS: Final = 1_000
 
 TopicHandler = Callable[[bytes], None]
 FetchHandler = Callable[[bytes], bytes]
@@ -110,12 +110,19 @@ class _ServerLink(asyncio.Protocol):
         number = request.number
         try:
             if isinstance(request, AskFrame):
-                self._port.ask(request.query, lambda answer: self.send(AnswerFrame(number, encode_value(answer))))
+                self._port.ask(request.query, lambda answer: self._answer(number, answer))
                 return
             commands = list(unpack_commands(request.records, request.attachments))
             self._port.submit_together(commands, lambda outputs: self.send(ReplyFrame(number, _history(outputs))))
         except Busy as busy:
             self.send(BusyFrame(number, busy.retry_after_ms))
+
+    def _answer(self, number: int, answer: Answer) -> None:
+        """A question without an answer is refused like one too many: the exchange's log says what was wrong."""
+        if isinstance(answer, Unanswered):
+            self.send(BusyFrame(number, _UNANSWERED_RETRY_MS))
+        else:
+            self.send(AnswerFrame(number, encode_value(answer)))
 
 
 class UnixSocketServer:

@@ -37,6 +37,7 @@ __all__ = [
     "SimulateAccount",
     "SimulationView",
     "SummaryView",
+    "Unanswered",
     "WalletView",
 ]
 
@@ -317,6 +318,10 @@ class GetSummary(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     with_hash: bool = False
 
 
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """Instead of an answer, where finding one failed: a fault of ours, after which the state is as it was."""
+
+
 Query = (
     GetOrder
     | GetOpenOrders
@@ -345,6 +350,7 @@ Answer = (
     | tuple[ExpiryView, ...]
     | PricesView
     | SummaryView
+    | Unanswered
     | None
 )
 

@@ -7,7 +7,7 @@ import msgspec
 
 from exchange.bus.interface import Busy, ExchangePort, ReplyCallback
 from exchange.domain.commands import Command
-from exchange.domain.views import Answer, OrderView, Query
+from exchange.domain.views import Answer, OrderView, Query, Unanswered
 from exchange.gateway.account_log import AccountLog
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.credits import Credits
@@ -17,7 +17,7 @@ from exchange.gateway.market import Market
 from exchange.gateway.order_checks import OrderChecks
 from exchange.gateway.settings import GatewaySettings, Readiness
 from exchange.gateway.verify import SignatureChecker
-from exchange.wire.errors import WireError, busy, elsewhere
+from exchange.wire.errors import RpcCode, WireError, busy, elsewhere
 from exchange.wire.methods import Bucket, Method
 from exchange.wire.objects import Order
 from exchange.wire.order_shapes import OrderShapes
@@ -122,9 +122,15 @@ class Core(msgspec.Struct, kw_only=True):
             call.fail(busy(error.retry_after_ms))
 
     def ask(self, call: Call, query: Query, done: Callable[[Answer], None]) -> None:
-        """Ask a question on behalf of `call`."""
+        """Ask a question on behalf of `call`; one that the engine fails to answer gets -32603."""
+
+        def answered(answer: Answer) -> None:
+            if isinstance(answer, Unanswered):
+                raise WireError(RpcCode.INTERNAL)
+            done(answer)
+
         try:
-            self.port.ask(query, call.guarded(done))
+            self.port.ask(query, call.guarded(answered))
         except Busy as error:
             call.fail(busy(error.retry_after_ms))
 

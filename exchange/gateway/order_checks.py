@@ -161,7 +161,7 @@ class OrderChecks:
             signature=signature,
             client_order_id=_short_text(params.client_order_id, "client_order_id", MAX_CLIENT_ORDER_ID_CHARACTERS),
             label=_short_text(params.label, "label", MAX_LABEL_CHARACTERS),
-            mmp_group=_mmp_group(params),
+            mmp_group=mmp_group_of(params),
             trigger=trigger,
         )
 
@@ -360,7 +360,7 @@ def _short_text(value: Any, field: str, maximum: int) -> str:
     return text
 
 
-def _mmp_group(params: OrderParams) -> int:
+def mmp_group_of(params: OrderParams) -> int:
     """Group of an order with `mmp`; naming one without it is a mistake."""
     if not params.mmp:
         if params.mmp_group:

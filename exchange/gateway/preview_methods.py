@@ -9,7 +9,7 @@ from exchange.domain.views import PreviewOrder, PreviewView, SimulateAccount, Si
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.display_checks import display_lots
-from exchange.gateway.order_checks import amount_on_step, choice, order_mode, price_on_tick
+from exchange.gateway.order_checks import amount_on_step, choice, mmp_group_of, order_mode, price_on_tick
 from exchange.wire.decimals import fee_cap_e18
 from exchange.wire.errors import WireError
 from exchange.wire.params import OrderQuoteParams, PositionChange, SimulateParams
@@ -94,6 +94,8 @@ class PreviewMethods:
 
 def _unsigned(params: OrderQuoteParams, instrument: Instrument, account: int, cap_e18: int, signer: bytes) -> Place:
     """The order without what only a signature needs: it is never given to the engine as a command."""
+    if params.trigger_type is not None or params.trigger_price is not None:
+        raise WireError.bad_param("trigger_type", "what a waiting order will meet is not known yet")
     is_bid = choice(params.direction, "direction", ("buy", "sell")) == "buy"
     time_in_force, flags = order_mode(params, cancel_on_disconnect=False)
     quantity_lots = amount_on_step(instrument, params.amount)
@@ -109,5 +111,6 @@ def _unsigned(params: OrderQuoteParams, instrument: Instrument, account: int, ca
         expiry_s=0,
         signer=signer,
         max_fee_e18=cap_e18,
+        mmp_group=mmp_group_of(params),
         display_lots=display_lots(params, instrument, quantity_lots, time_in_force, flags),
     )

@@ -11,6 +11,7 @@ settlement.
 """
 
 import errno
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,13 +26,15 @@ from exchange.domain.commands import Cancel, CancelMany, Clock, Command, Session
 from exchange.domain.event_pieces import join_events
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_INBOX_COMMANDS
 from exchange.domain.packing import pack_command
-from exchange.domain.views import Output, Query
+from exchange.domain.views import Answer, Output, Query, Unanswered
 from exchange.engine.apply import apply_outputs
 from exchange.engine.queries import answer
 from exchange.engine.state import State
 from exchange.journal.group import Group
 
 __all__ = ["EventSink", "GroupSink", "Sequencer", "SequencerFailed", "SequencerStats"]
+
+_logger = logging.getLogger(__name__)
 
 _ALWAYS_TAKEN: Final[frozenset[type]] = frozenset({Cancel, CancelMany, SessionClose})
 _SECOND_NS: Final = 1_000_000_000
@@ -303,13 +306,21 @@ class Sequencer:
         if isinstance(entry, _Question):
             self._apply(pending)
             self.stats.queries += 1
-            pending.deliveries.append(partial(entry.callback, answer(self.state, entry.query)))
+            pending.deliveries.append(partial(entry.callback, self._answer(entry.query)))
             return
         pending.unapplied.append(entry)
         for record, attachments in entry.packed:
             pending.records.append(record)
             pending.attachments.append(attachments)
             pending.size_bytes += len(record) + len(attachments)
+
+    def _answer(self, query: Query) -> Answer:
+        """What the engine answers. A question changes nothing, so one that it cannot answer stops nobody."""
+        try:
+            return answer(self.state, query)
+        except Exception:
+            _logger.exception("no answer to %s", type(query).__name__)
+            return Unanswered()
 
     def _apply_clock(self, pending: _Pending) -> None:
         self._take(_CLOCK, pending)

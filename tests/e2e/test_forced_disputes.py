@@ -111,22 +111,18 @@ def test_a_liquidation_is_answered_for(market: SettledMarket) -> None:
     assert market.contract.view("bond()", ["uint64"]) == OPERATOR_BOND_E6
 
 
-def forged_liquidation(market: SettledMarket, lie: str, borrower: int) -> BuiltBatch:
-    """A batch with the right root in which the bidder takes lots from an account that signed nothing."""
-    market.catch_up()
-    now_s, ledger = market.now_ns // SECOND_NS, market.ledger
-    held = ledger.account(borrower).positions[PERP][0]
+def forged_fill(held: int, lie: str, borrower: int) -> Fill:
+    """The bidder takes a tenth of what the borrower holds, or gives him as much; a bad price is 6 % below the mark."""
     lots = held // 10 if lie == "grown position" else -held // 10
-    notional_e6 = abs(lots) * 58_100 * 1_000 * (94 if lie == "bad price" else 100) // 100
     own = (borrower, OrderKind.LIQUIDATION, engine_ref(OrderKind.LIQUIDATION, 1))
     other = (BIDDER, OrderKind.ORDER, b"\x02" * 32)
     buyer, seller = (own, other) if lots > 0 else (other, own)
-    fill = Fill(
+    return Fill(
         buyer=buyer[0],
         seller=seller[0],
         instrument=PERP,
         quantity_lots=abs(lots),
-        notional_e6=notional_e6,
+        notional_e6=abs(lots) * 58_100 * 1_000 * (94 if lie == "bad price" else 100) // 100,
         buyer_fee_e6=0,
         seller_fee_e6=0,
         buyer_ref=buyer[2],
@@ -134,8 +130,18 @@ def forged_liquidation(market: SettledMarket, lie: str, borrower: int) -> BuiltB
         buyer_kind=buyer[1],
         seller_kind=seller[1],
     )
+
+
+def forged_liquidation(market: SettledMarket, lie: str, borrower: int) -> BuiltBatch:
+    """A batch with the right root in which the bidder takes lots from an account that signed nothing."""
+    market.catch_up()
+    now_s, ledger = market.now_ns // SECOND_NS, market.ledger
+    fill = forged_fill(ledger.account(borrower).positions[PERP][0], lie, borrower)
     fills = order_fills_of([fill])
-    opening = OracleVector(round_number=1, rows={PERP: MarkRow(mark_e6=58_100_000), CALL: MarkRow(mark_e6=15_000_000)})
+    number = market.contract.view("lastRound()", ["uint64"]) + 1
+    opening = OracleVector(
+        round_number=number, rows={PERP: MarkRow(mark_e6=58_100_000), CALL: MarkRow(mark_e6=15_000_000)}
+    )
     with pytest.raises(NotAllowed):
         check_forced_leaves(ledger.accounts, fills, opening, ())
     kept = ForcedAccount(leaf_preimage(ledger.account(borrower)), b"".join(ledger.tree.multiproof([borrower])))

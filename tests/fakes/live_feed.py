@@ -20,6 +20,7 @@ from exchange.app.config import Settings
 from exchange.app.layout import DataDirectory
 from exchange.app.market_gateway_process import FeedSession
 from exchange.app.public_feeds import PublicFeeds
+from exchange.bus.endings import end_tasks
 from exchange.bus.unix_socket import UnixSocketServer
 from exchange.client import BookMirror, BookOutOfStep
 from exchange.gateway.market_data import MarketDataGateway
@@ -149,8 +150,7 @@ async def serve_twins(
             await asyncio.wait_for(until(lambda: server.started and not session.trouble()), 10)
             yield Twins(live, feeds, session, market_data, bus, listener.getsockname()[1])
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await end_tasks(following)
             await feeds.stop()
             market_data.gateway.stop()
             server.should_exit = True

@@ -78,6 +78,16 @@ def same_books(ours: Listener, theirs: Listener) -> None:
         assert theirs.books[channel].checksum() == ours.books[channel].checksum()
 
 
+async def move_books(twins: Twins, ours: Listener, theirs: Listener) -> None:
+    """Rest three orders, each when every channel of both has shown the one before, however fast orders are."""
+    async with twins.live.client(twins.live.exchange.traders[0]) as maker:
+        for price in ("80000", "80001", "80002"):
+            before = ours.books[BOOKS[0]].seq
+            await maker.place("BTC-PERP", "buy", "0.1", price)
+            await within(LIMIT_S, lambda seq=before: ours.books[BOOKS[0]].seq > seq)
+            await in_step(ours, theirs)
+
+
 async def in_step(ours: Listener, theirs: Listener) -> None:
     """Wait until the copies of both are at the same place and have seen something."""
     await within(
@@ -115,6 +125,7 @@ async def through(tmp_path: Any, redis: RedisServer, *steps: Callable[[], None])
         for channel in (TRADES, BOOK, "trades.perp.BTC"):
             same(ours, theirs, channel)
         await in_step(ours, theirs)
+        await move_books(twins, ours, theirs)
         same_books(ours, theirs)
         assert theirs.close_code is None
 
@@ -163,6 +174,7 @@ def test_subscribers_of_both_get_the_same_bytes(tmp_path, redis):
             assert books[0]["result"]["seq"] == books[1]["result"]["seq"] == theirs.books[BOOKS[0]].seq
             assert books[0]["result"]["checksum"] == books[1]["result"]["checksum"]
             await in_step(ours, theirs)
+            await move_books(twins, ours, theirs)
             same_books(ours, theirs)
             assert twins.figure("follower_feed_blobs_heard_total") > 20
             assert twins.figure("follower_feed_gaps_total") == 0

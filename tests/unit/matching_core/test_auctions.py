@@ -186,6 +186,13 @@ def test_reduce_only_is_clipped_in_an_uncross(order_book_class):
     assert drawn.book.cell(1) == 0
 
 
+def test_orders_of_one_cell_meet_in_one_fill(order_book_class):
+    """An uncross that moves no position is not cut into pieces of the room."""
+    drawn = auction_of(order_book_class, "bid | price | ask\nb:20:c1 | 101 | r:30:r1", cells={1: 6})
+    assert drawn.run("uncross 101")[1:3] == ["fill b 20@101", "fill r 20@101"]
+    assert drawn.book.cell(1) == 6
+
+
 def test_icebergs_take_part_with_all_they_have(order_book_class):
     """Hidden lots trade at the place of the shown ones; what is left shows a new slice at the back."""
     drawn = auction_of(order_book_class, "bid | price | ask\nb:9 | 101 | x:20:s3 y:5")

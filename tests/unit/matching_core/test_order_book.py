@@ -223,6 +223,15 @@ REDUCE_ONLY = [
     ("a:5:c1 b:5:r1", {1: 8}, "buy 9@101",
      ["accepted t 9@101", "trade a 5@101", "trade b 3@101", "canceled b 2@101 REDUCE_ONLY_EXCESS"], {1: 0}),
     ("a:5:r1", {1: 5}, "buy 5@101 c1", ["accepted t 5@101", "trade a 5@101"], {1: 5}),
+    # Both sides in one cell: the fill moves nothing, so it is one fill and not one for each time the room goes into it.
+    ("a:90:c2", {2: -3}, "buy 50@101 r2", ["accepted t 50@101", "trade a 50@101"], {2: -3}),
+    ("a:90:r1", {1: 3}, "buy 50@101 c1", ["accepted t 50@101", "trade a 50@101"], {1: 3}),
+    ("a:90:c2", {2: -3}, "buy 50@101 fok r2", ["accepted t 50@101", "trade a 50@101"], {2: -3}),
+    ("a:9:r1 b:4", {1: 0}, "buy 9@101 ioc c1",
+     ["accepted t 9@101", "canceled a 9@101 REDUCE_ONLY_EXCESS", "trade b 4@101", "canceled t 5@101 IOC_REMAINDER"],
+     {1: 4}),
+    ("a:6:c2 b:9", {2: -3}, "buy 50@101 r2",
+     ["accepted t 50@101", "trade a 6@101", "trade b 3@101", "canceled t 41@101 REDUCE_ONLY_EXCESS"], {2: 0}),
 ]  # fmt: skip
 
 

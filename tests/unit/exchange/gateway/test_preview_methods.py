@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from exchange.client.margin import margin_of
+from exchange.domain.views import Unanswered
 from exchange.wire.decimals import format_e6
+from tests.fakes import direct_port
 from tests.fakes.live_gateway import Client, serve
 
 PERP = "BTC-PERP"
@@ -36,6 +38,8 @@ def asked(client: Client, **terms: Any) -> dict[str, Any]:
         ({"instrument_name": "DOGE-PERP"}, 12001),
         ({"subaccount_id": 1}, 14001),
         ({"order_type": "market", "time_in_force": "post_only"}, 11010),
+        ({"trigger_type": "stoploss", "trigger_price": "60000"}, -32602),
+        ({"mmp_group": 3}, -32602),
     ],
 )
 def test_terms_that_make_no_order_are_refused(terms: dict[str, Any], code: int) -> None:
@@ -59,6 +63,33 @@ def test_an_order_that_would_be_refused_says_why() -> None:
             assert quote["invalid_reason"] == "Insufficient funds"
             assert quote["post_initial_margin"] == quote["pre_initial_margin"]
             assert (quote["fills"], quote["slippage_bps"]) == ([], None)
+
+    run(story())
+
+
+def test_a_quote_of_a_protected_order_knows_its_group() -> None:
+    """Valid with the group that is configured, and not without one, as the order itself."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            limits = {"subaccount_id": live.exchange.traders[0].subaccount_id, "currency": "BTC", "mmp_group": 3}
+            await client.call("private/set_mmp_config", limits | {"mmp_amount_limit": "5"})
+            for group, is_valid in ((3, True), (4, False)):
+                quote = await client.call("private/order_quote", asked(client, mmp=True, mmp_group=group))
+                assert quote["is_valid"] is is_valid, quote
+
+    run(story())
+
+
+def test_a_question_that_fails_is_an_internal_error_and_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port says that there is no answer; the caller hears -32603 and the next call is served."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(direct_port, "answer", lambda *_: Unanswered())
+                assert (await client.refused("private/order_quote", asked(client)))["code"] == -32603
+            assert (await client.call("private/order_quote", asked(client)))["is_valid"]
 
     run(story())
 

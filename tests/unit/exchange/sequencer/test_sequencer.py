@@ -9,7 +9,7 @@ from exchange.domain.commands import BatchCut, Cancel, CancelMany, Clock, Sessio
 from exchange.domain.events import OrderClosed
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_TIMERS_PER_CLOCK
 from exchange.domain.packing import unpack_commands
-from exchange.domain.views import GetSummary
+from exchange.domain.views import GetSummary, SimulateAccount, Unanswered
 from exchange.engine.apply import apply_outputs
 from exchange.sequencer.sequencer import SequencerFailed
 from tests.unit.exchange.engine.world import SECOND_NS, owner
@@ -289,3 +289,17 @@ def test_a_tick_crosses_to_the_engine_once(monkeypatch):
     assert [names for names in sizes if names != ["Clock"]] == [["SessionOpen"] * 3, ["SessionOpen", "BatchCut"]]
     clocks = len(sizes) - 2
     assert heard == [first + clocks + at for at in (1, 2, 3, 3, 4, 5)]
+
+
+def test_a_question_that_cannot_be_answered_stops_nobody(caplog):
+    """It is logged and told as unanswered; before, one question ended the sequencer for everybody."""
+    host = Host.with_market()
+    unpriced = SimulateAccount(subaccount=2, changes=((77, 1, 0),))
+    host.sequencer.ask(unpriced, host.heard.append)
+    host.sequencer.tick()
+    host.commit()
+    assert Unanswered() in host.heard
+    assert "no answer to SimulateAccount" in caplog.text
+    host.sequencer.submit(LOGIN)
+    host.sequencer.tick()
+    assert commands_of(host.journal.groups[-1])[-1:] == [LOGIN]
