@@ -12,7 +12,7 @@ from exchange.risk.adaptive import AdaptiveRules
 __all__ = ["ENGINES", "CrashRun", "compare_lines", "path_lines", "run_engine", "table_lines"]
 
 ENGINES: Final = {"fixed": LiquidationRules(), "adaptive": LiquidationRules(adaptive=AdaptiveRules())}
-"""risk.md 10 with constant step and margins; the same with steps that follow depth and volatility (D-037)."""
+"""risk.md 10 with constant step and margins; the same with steps that follow depth and volatility (D-038)."""
 _E6: Final = 10**6
 _TIMES: Final = {"published": "published", "interpolated": "placed by us"}
 

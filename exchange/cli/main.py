@@ -16,6 +16,7 @@ from exchange.cli import (
     bridge,
     chaos,
     escape,
+    fees,
     journal,
     liquidations,
     replay,
@@ -35,7 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (run, batches, bridge, auctions, volatility, watch, escape, journal, replay, chaos, sim, liquidations):
+    groups = (
+        run,
+        batches,
+        bridge,
+        fees,
+        auctions,
+        volatility,
+        liquidations,
+        watch,
+        escape,
+        journal,
+        replay,
+        chaos,
+        sim,
+    )
+    for group in groups:
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
     try:

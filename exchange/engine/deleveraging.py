@@ -168,7 +168,7 @@ def _candidate(state: State, account: Account, instrument: Instrument, worth_e6:
 
 
 def _offsets_delta(state: State, account: Account, instrument: Instrument) -> bool:
-    """Whether the account's other positions on the underlying have more delta without this one than with it (D-037).
+    """Whether the account's other positions on the underlying have more delta without this one than with it (D-038).
 
     Standard Margin lets perpetuals stand alone, so its requirement never shows that a perpetual hedges options.
     """

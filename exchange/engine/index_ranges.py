@@ -1,6 +1,6 @@
 """Highs and lows of each index over the last five to six minutes: how far it moves, from journaled prices alone.
 
-The index and not the trades: whoever trades with himself must not change how others are liquidated (D-037).
+The index and not the trades: whoever trades with himself must not change how others are liquidated (D-038).
 """
 
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """The order that closes a part of a position on the book: how many lots, down to which price (risk.md 10.2).
 
 `fixed` asks the account alone: Drift's size, a fifth of what is worth more than the threshold, dYdX's fillable price.
-`adaptive` asks the market too (D-037): the smallest size that restores a buffer which grows with volatility, no more
+`adaptive` asks the market too (D-038): the smallest size that restores a buffer which grows with volatility, no more
 than a share of what the book holds within the limit, and a limit that gives way as depth goes or prices move.
 """
 

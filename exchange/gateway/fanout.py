@@ -18,7 +18,8 @@ from exchange.gateway.book_topics import BookTopic
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
-from exchange.gateway.liquidations import row_of
+from exchange.gateway.index_history import spot_feed_item
+from exchange.gateway.liquidations import items_of
 from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
 from exchange.gateway.topics import Subscriber, Topic
@@ -164,7 +165,7 @@ class Fanout:
         topic.shown_version = None
         if isinstance(topic, BookTopic):
             self.books.join(topic, subscriber, resume_from)
-        if topic.channel.kind in ("orderbook", "ticker_slim"):
+        if topic.channel.kind in ("orderbook", "ticker_slim", "spot_feed"):
             self._sampled[name] = topic
         elif topic.channel.kind == KIND:
             self._chains.add(topic.channel, subscriber)
@@ -243,18 +244,7 @@ class Fanout:
                 closes.append(event)
         if trades:
             self._trades(trades, output)
-        if closes:
-            self._liquidations(closes, output)
-
-    def _liquidations(self, closes: list[Trade | Deleveraged], output: Output) -> None:
-        """What was closed without its owner's order, by underlying; nobody is named."""
-        items: dict[str, list[Any]] = {}
-        for event in closes:
-            instrument = self._core.market.by_id[event.instrument]
-            row = row_of(event, instrument, output)
-            if row is not None:
-                items.setdefault(f"liquidations.{instrument.underlying}", []).append(row.item(instrument))
-        for name, rows in items.items():
+        for name, rows in items_of(closes, output, self._core.market.by_id).items():
             self._send_to(name, rows)
 
     def _trades(self, trades: list[Trade], output: Output) -> None:
@@ -345,6 +335,8 @@ class Fanout:
         for topic in list(self._sampled.values()):
             if topic.channel.kind == "orderbook":
                 self._sample_book(topic, now)
+            elif topic.channel.kind == "spot_feed":
+                self._sample_spot(topic, now)
             else:
                 self._sample_ticker(topic, now)
 
@@ -381,6 +373,17 @@ class Fanout:
         instrument = market.by_id[topic.instrument_id]
         ticker: Ticker = ticker_of(self._core, instrument)
         self._send(topic, {"timestamp": ticker.t, "instrument_ticker": ticker, "instrument_name": instrument.name})
+
+    def _sample_spot(self, topic: Topic, now: float) -> None:
+        """The index price of an underlying that has one, once a second."""
+        currency = topic.channel.currency
+        price_e9 = self._core.market.prices.index_e9.get(currency, 0)
+        if not price_e9 or now - topic.sent_at < topic.channel.interval_ms / 1_000 * 0.9:
+            return
+        topic.sent_at = now
+        now_ms = self._core.clock_ns() // 1_000_000
+        day_ago = self._core.history.index.day_ago(currency, now_ms // 1_000)
+        self._send(topic, spot_feed_item(currency, price_e9, day_ago, now_ms))
 
 
 def _names(channels: list[str] | str | None) -> list[str]:

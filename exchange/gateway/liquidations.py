@@ -25,7 +25,7 @@ from exchange.domain.views import Output
 from exchange.gateway.settings import GatewaySettings
 from exchange.wire.liquidation_shapes import PublicLiquidation, liquidation_item
 
-__all__ = ["LiquidationHistory", "LiquidationRow", "OwnLiquidation", "row_of"]
+__all__ = ["LiquidationHistory", "LiquidationRow", "OwnLiquidation", "items_of", "row_of"]
 
 _OWN: Final = (LiquidationStarted, LiquidationEnded, FundPaid)
 
@@ -79,6 +79,19 @@ def row_of(event: Event, instrument: Instrument, output: Output) -> LiquidationR
         event.instrument, is_deleveraging, is_sell, lots, notional_e6, event.mark_e9, output.sequence,
         output.timestamp_ns,
     )  # fmt: skip
+
+
+def items_of(
+    closes: Iterable[Trade | Deleveraged], output: Output, instruments: dict[int, Instrument]
+) -> dict[str, list[PublicLiquidation]]:
+    """Items of a commit by channel: what was closed without its owner's order."""
+    items: dict[str, list[PublicLiquidation]] = {}
+    for event in closes:
+        instrument = instruments[event.instrument]
+        row = row_of(event, instrument, output)
+        if row is not None:
+            items.setdefault(f"liquidations.{instrument.underlying}", []).append(row.item(instrument))
+    return items
 
 
 class LiquidationHistory:

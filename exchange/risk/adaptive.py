@@ -1,4 +1,4 @@
-"""How a liquidation follows the market (risk.md 10.2, D-037): stress from depth and volatility, and what it changes.
+"""How a liquidation follows the market (risk.md 10.2, D-038): stress from depth and volatility, and what it changes.
 
 Stress is a part in 1e-6: 0 in a calm, deep market, 1e6 where prices move or books are empty. Between the two values of
 `AdaptiveRules` everything is a straight line. Integers only; money, prices, amounts as in `exchange.risk.liquidation`.
