@@ -35,6 +35,17 @@ def test_volatility_stress(moved_ppm, expected):
     assert volatility_stress(moved_ppm, RULES) == expected
 
 
+def test_stress_is_rounded_down():
+    """A third of the way is a little less than a third."""
+    assert volatility_stress(1, AdaptiveRules(calm_ppm=0, wild_ppm=3)) == 333_333
+
+
+def test_the_rules_are_those_of_the_decision():
+    """0.1 to 0.6 of the maintenance fraction, 15 to 30 % of buffer, half of the depth: D-038 names them."""
+    assert (RULES.calm_ppm, RULES.wild_ppm) == (10_000, 50_000)
+    assert (RULES.spread_ppm, RULES.buffer_ppm, RULES.depth_share_ppm) == (600_000, 300_000, 500_000)
+
+
 @pytest.mark.parametrize(
     ("wanted", "there", "expected"), [(0, 0, 0), (10, 10, 0), (10, 30, 0), (10, 0, 10**6), (3, 2, 333_334)]
 )
