@@ -22,6 +22,7 @@ from exchange.cli import (
     replay,
     run,
     sim,
+    slippage,
     volatility,
     watch,
 )
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         batches,
         bridge,
         fees,
+        slippage,
         auctions,
         volatility,
         liquidations,
