@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from exchange.app.failures import Failure
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _SOCKET_PATH_BYTES = 100
 
 __all__ = ["DataDirectory", "DirectoryBusy", "DirectoryLock", "lock_holder"]
@@ -47,6 +47,11 @@ class DataDirectory:
     def chain(self) -> Path:
         """Blocks of the embedded chain."""
         return self.root / "chain"
+
+    @property
+    def factors(self) -> Path:
+        """Secrets of one-time codes (mode 0600)."""
+        return self.exchange / "second_factors.json"
 
     @property
     def socket(self) -> Path:

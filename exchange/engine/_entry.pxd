@@ -209,6 +209,8 @@ cdef inline uint16_t check_key(const Engine* engine, const Terms* terms, Entry* 
     cdef bint is_named = row != 0 and key.account_count == 0
     if row == 0:
         return SIGNER_UNKNOWN
+    if key.is_limited:
+        return COLD
     entry.signer = key.signer
     if key.is_revoked or (not key.is_far and key.valid_to_s <= seconds_of(engine.now)):
         return SESSION_KEY_EXPIRED
