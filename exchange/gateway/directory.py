@@ -86,6 +86,11 @@ class Directory:
         """Registered key `signer` of `owner`, expired or not."""
         return self._keys.get(owner + signer)
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any known key has limits."""
+        return bool(self._limits)
+
     def limits_of(self, owner: bytes, signer: bytes) -> KeyLimits:
         """Limits of a key, registered or to come."""
         return self._limits.get(owner + signer, NO_LIMITS)

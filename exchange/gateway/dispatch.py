@@ -98,7 +98,7 @@ class Dispatcher(Work):
             raise WireError(RpcCode.METHOD_NOT_FOUND, {"method": method.path, "hint": "socket only"})
         self._core.check_offered(method)
         if method.is_private:
-            self._core.key_rules.check(call, self._core.identity(call))
+            self._core.key_rules.check(call)
         self._charge(call)
         if call.is_signed_order:
             return self.quotes.prepare(call) if type(call.params) is MassQuoteParams else self.orders.prepare(call)

@@ -73,12 +73,15 @@ class KeyRules:
         """Look keys and limits up in `directory`."""
         self._directory = directory
 
-    def check(self, call: Call, identity: Identity) -> None:
-        """First failing code of: 14026 or 14030 key without power, 14029 address, 14031 right."""
-        if call.is_signed_order and call.params.signer is not None:
+    def check(self, call: Call) -> None:
+        """First failing code of: 14021 no login, 14026 or 14030 key without power, 14029 address, 14031 right."""
+        identity = call.client.identity
+        if identity is None:
+            raise WireError(14021)
+        key = self._directory.key_of(identity)
+        if call.is_signed_order and self._directory.has_limits and call.params.signer is not None:
             signer = parse_wallet(text_of(call.params.signer), "signer")
             check_address(self._directory.limits_of(identity.owner, signer), call.client.address)
-        key = self._directory.key_of(identity)
         if key is None:
             return
         limits = self._directory.limits_of(identity.owner, identity.signer)

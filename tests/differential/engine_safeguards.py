@@ -16,11 +16,15 @@ from tests.unit.exchange.engine.world import CALL, PERP, PUT
 __all__ = ["safeguard"]
 
 
-def safeguard(pick: Random, account: int, owner: bytes, key: bytes) -> list[Command]:
-    """One of them for an account, its owner and that owner's key; a key is seldom revoked, since it stays so."""
+def safeguard(pick: Random, account: int, owner: bytes, key: bytes, *, lifts: float = 0.0) -> list[Command]:
+    """One of them for an account, its owner and that owner's key; a key is seldom revoked, since it stays so.
+
+    `lifts`: how often a limit takes away those of before, where a stream's few keys sign most of its orders.
+    """
     roll = pick.random()
     if roll < 0.4:
-        return [SetKeyLimits(owner=owner, key=key, limits=_limits(pick))]
+        limits = KeyLimits() if lifts and pick.random() < lifts else _limits(pick)
+        return [SetKeyLimits(owner=owner, key=key, limits=limits)]
     if roll < 0.43:
         return [RevokeKey(owner=owner, key=key)]
     if roll < 0.65:

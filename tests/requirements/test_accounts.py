@@ -233,7 +233,7 @@ def test_p60_orders_of_a_client_that_falls_silent_go_by_themselves(exchange):
     async def steps(desk):
         placed = await desk.one.buy(PERP, desk.lots(), desk.price(-20_000))
         for timeout_ms in (60_000, 1_000):
-            armed = await desk.one.request("private/cancel_all_after", desk.one.own(timeout_ms=timeout_ms))
+            armed = await desk.one.cancel_all_after(timeout_ms)
         assert armed["cancel_at"] - time.time() * 1_000 < 2_000
         while await desk.one.open_orders():  # noqa: ASYNC110 - what an asker can know
             await asyncio.sleep(0.1)
