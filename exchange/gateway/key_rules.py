@@ -79,17 +79,22 @@ class KeyRules:
         if identity is None:
             raise WireError(14021)
         key = self._directory.key_of(identity)
-        if call.is_signed_order and self._directory.has_limits and call.params.signer is not None:
-            signer = parse_wallet(text_of(call.params.signer), "signer")
-            check_address(self._directory.limits_of(identity.owner, signer), call.client.address)
-        if key is None:
+        is_signed = call.is_signed_order
+        if self._directory.has_limits:
+            self._check_addresses(call, identity, is_signed=is_signed)
+        if key is None or is_signed:
             return
-        limits = self._directory.limits_of(identity.owner, identity.signer)
-        check_address(limits, call.client.address)
         need = NEEDS.get(call.method.path, Need.OWNER)
-        if call.is_signed_order or has_right(key, limits, need):
-            return
-        raise WireError(14031, {"needs": need.value, "method": call.method.path})
+        if not has_right(key, self._directory.limits_of(identity.owner, identity.signer), need):
+            raise WireError(14031, {"needs": need.value, "method": call.method.path})
+
+    def _check_addresses(self, call: Call, identity: Identity, *, is_signed: bool) -> None:
+        """The key behind the login, and the one that signed an order for it."""
+        self.check_address(identity, call.client.address)
+        if is_signed and call.params.signer is not None:
+            signer = parse_wallet(text_of(call.params.signer), "signer")
+            if signer != identity.signer:
+                check_address(self._directory.limits_of(identity.owner, signer), call.client.address)
 
     def check_address(self, identity: Identity, address: str) -> None:
         """14029 unless the login's key may be used from `address`."""
