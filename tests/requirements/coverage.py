@@ -17,6 +17,7 @@ _POSTER: Final = "tests/unit/settlement/onchain/test_poster.py"
 
 ELSEWHERE: Final = {
     6: "tests/unit/exchange/gateway/test_session_keys.py::test_a_key_that_runs_out_says_so_a_minute_before",
+    7: "bench/bench_client.py::test_signing",
     19: f"{_CLIENT}/test_orders.py::test_a_state_of_a_later_version_is_kept_and_counts_as_open",
     23: "tests/unit/exchange/wire/test_account_items.py::test_every_numbered_event_reaches_the_stream",
     27: f"{_CLIENT}/test_orders.py::test_orders_of_unknown_outcome_are_found_out",
@@ -52,7 +53,6 @@ PARTLY: Final = {
 """Has a test that shows less than the requirement says."""
 
 MISSING: Final = {
-    7: "no benchmark of the client's signing",
     24: "adl_rank is a placeholder: nobody sees his place before a deleveraging",
     44: "histories are bounded rings in memory, no cursor",
     45: "pages go by number",
