@@ -14,6 +14,7 @@ from exchange.gateway.fanout import Fanout
 from exchange.gateway.history_methods import HistoryMethods
 from exchange.gateway.intake import Unverified, Work
 from exchange.gateway.key_watch import KeyWatch
+from exchange.gateway.liquidation_methods import LiquidationMethods
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.option_chains import OptionChains
 from exchange.gateway.order_methods import OrderMethods
@@ -56,6 +57,7 @@ class Dispatcher(Work):
             **AccountMethods(core).handlers(),
             **HistoryMethods(core).handlers(),
             **MmpMethods(core).handlers(),
+            **LiquidationMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
             **FactorMethods(core).handlers(),
