@@ -73,8 +73,9 @@ def test_a_step_behind_a_deposit_begins_a_batch() -> None:
     world = long_one()
     world.run_cut()
     world.place(4, BUY, FALLEN * 10, 100)
+    world.prices(FALLEN)
     world.deposit(2, E6)
-    before, behind = batches_of(fall(world))
+    before, behind = batches_of(world.clock(1))
     assert (len(of(before, Trade)), len(of(behind, Trade))) == (0, 1)
 
 
