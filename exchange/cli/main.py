@@ -21,6 +21,7 @@ from exchange.cli import (
     journal,
     replay,
     run,
+    slippage,
     volatility,
     watch,
 )
@@ -35,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (run, batches, bridge, fees, auctions, volatility, watch, escape, journal, replay, chaos, documents):
+    groups = (
+        run, batches, bridge, fees, slippage, auctions, volatility, watch, escape, journal, replay, chaos, documents,
+    )  # fmt: skip
+    for group in groups:
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
     try:
