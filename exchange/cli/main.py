@@ -19,8 +19,10 @@ from exchange.cli import (
     escape,
     fees,
     journal,
+    liquidations,
     replay,
     run,
+    sim,
     slippage,
     volatility,
     watch,
@@ -37,8 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     groups = (
-        run, batches, bridge, fees, slippage, auctions, volatility, watch, escape, journal, replay, chaos, documents,
-    )  # fmt: skip
+        run,
+        batches,
+        bridge,
+        fees,
+        slippage,
+        auctions,
+        volatility,
+        liquidations,
+        watch,
+        escape,
+        journal,
+        replay,
+        chaos,
+        documents,
+        sim,
+    )
     for group in groups:
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)

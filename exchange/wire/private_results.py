@@ -25,6 +25,8 @@ __all__ = [
     "OrderAndTrades",
     "OrderPage",
     "Orders",
+    "OwnLiquidation",
+    "OwnLiquidations",
     "Positions",
     "Quotes",
     "Relayed",
@@ -306,6 +308,37 @@ class Settlements(TypedDict):
     """Newest first."""
 
     settlements: list[Settlement]
+
+
+class OwnLiquidation(TypedDict):
+    """An event of an account's liquidation; the members behind `kind` depend on it and on `event`."""
+
+    timestamp: int
+    sequence: int
+    account_seq: int
+    kind: Literal["liquidation", "adl"]
+    event: NotRequired[Literal["started", "fill", "fund_paid", "ended"]]
+    role: NotRequired[Literal["bankrupt", "counterparty"]]
+    stage: NotRequired[str]
+    subaccount_value: NotRequired[str]
+    maintenance_requirement: NotRequired[str]
+    instrument_name: NotRequired[str]
+    amount: NotRequired[str]
+    price: NotRequired[str]
+    mark_price: NotRequired[str]
+    notional: NotRequired[str]
+    fee: NotRequired[str]
+    realized_pnl: NotRequired[str]
+    position: NotRequired[str]
+    cash: NotRequired[str]
+
+
+class OwnLiquidations(TypedDict):
+    """A page, newest first."""
+
+    subaccount_id: int
+    liquidations: list[OwnLiquidation]
+    pagination: Pagination
 
 
 class Erc20Transfers(TypedDict):

@@ -4,6 +4,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from exchange.wire import objects as o
 from exchange.wire.book_frames import TextLevel
+from exchange.wire.liquidation_shapes import PublicLiquidation
 from exchange.wire.option_chain import ChainExpiry, ChainRow
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Instruments",
     "InterestRates",
     "Limits",
+    "Liquidations",
     "MethodLimit",
     "OrderBook",
     "OrderDebug",
@@ -201,6 +203,14 @@ class SpotFeedItem(TypedDict):
 
     timestamp: int
     feeds: dict[str, SpotFeed]
+
+
+class Liquidations(TypedDict):
+    """A page, newest first; nobody can bid, so `auctions` is empty."""
+
+    auctions: list[None]
+    liquidations: list[PublicLiquidation]
+    pagination: Pagination
 
 
 class SettlementPrice(TypedDict):

@@ -12,6 +12,7 @@ from exchange.wire import private_results as private
 from exchange.wire import public_results as public
 from exchange.wire.book_frames import BookChange, BookHeartbeat, BookSnapshot, OrderBookFrame
 from exchange.wire.channels import Channel
+from exchange.wire.liquidation_shapes import PublicLiquidation
 from exchange.wire.option_chain import OptionChain
 from exchange.wire.order_shapes import CANCEL_REASONS, ORDER_STATUSES
 from exchange.wire.preview_shapes import OrderQuote
@@ -38,6 +39,7 @@ RESULTS: Final[dict[str, Any]] = {
     "public/get_index_chart_data": list[public.IndexBar],
     "public/get_interest_rate_history": public.InterestRates,
     "public/get_risk_universes": list[public.RiskUniverse],
+    "public/get_liquidation_history": public.Liquidations,
     "public/get_option_settlement_prices": public.SettlementPrices,
     "public/get_order_book": public.OrderBook,
     "public/get_option_chain": OptionChain,
@@ -96,6 +98,7 @@ RESULTS: Final[dict[str, Any]] = {
     "private/get_interest_history": private.InterestEvents,
     "private/get_funding_history": private.FundingEvents,
     "private/get_option_settlement_history": private.Settlements,
+    "private/get_liquidation_history": private.OwnLiquidations,
     "private/logout": Ok,
 }
 
@@ -107,6 +110,7 @@ ITEMS: Final[dict[str, Any]] = {
     "trades.{instrument_type}.{currency}": list[o.TradeItem],
     "option_chain.{currency}.{expiry}.{interval}": public.ChainItem,
     "spot_feed.{currency}": public.SpotFeedItem,
+    "liquidations.{currency}": list[PublicLiquidation],
     "batches": o.BatchRow,
     "{subaccount_id}.account": private.AccountItem,
     "{subaccount_id}.orders": list[o.Order],
@@ -133,6 +137,7 @@ CLOSED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "BalanceUpdate": {
         "update_type": ("trade", "asset_deposit", "asset_withdrawal", "liquidation", "liquidator"),
     },
+    "PublicLiquidation": {"kind": ("liquidation", "adl"), "direction": _DIRECTIONS},
     "InstrumentObject": {"instrument_type": ("perp", "option", "erc20")},
     "OptionDetails": {"option_type": ("C", "P")},
 }

@@ -37,6 +37,7 @@ ITEM_NAMES = {
     "trades.BTC-PERP": "trades.{instrument_name}",
     "trades.perp.BTC": "trades.{instrument_type}.{currency}",
     "option_chain.BTC.all.1000": "option_chain.{currency}.{expiry}.{interval}",
+    "liquidations.BTC": "liquidations.{currency}",
     "spot_feed.BTC": "spot_feed.{currency}",
     "batches": "batches",
     "7.account": "{subaccount_id}.account",
