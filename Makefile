@@ -17,6 +17,7 @@ CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
 ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
   tests/differential/test_engine_batches.py
+CODEC_SEARCHES := tests/unit/exchange/gateway/test_frames.py tests/differential/test_frames.py
 PYTEST := $(BIN)/python -m pytest
 # Without its bytecode every process of an exchange compiles a thousand modules at its start, and tests start hundreds.
 export PYTHONDONTWRITEBYTECODE :=
@@ -126,16 +127,17 @@ canary: dev ## each deliberate defect must be caught
 	  echo "canary $$name: caught"; done
 
 sanitized: dev
-	@$(BIN)/python -c "from tests.sanitizers.build import compile_engine, compile_sanitized; compile_sanitized(); compile_engine()"
+	@$(BIN)/python -c "from tests.sanitizers.build import compile_codec, compile_engine, compile_sanitized; compile_sanitized(); compile_engine(); compile_codec()"
 
 core-canary: sanitized ## each deliberate defect of a book must be found by suite, differential and fuzz run
 	@$(PYTEST) -q -p no:benchmark -n 2 tests/fuzz
 	@$(BIN)/python -m tests.fuzz.canaries && echo "core canary: green"
 
-sanitize: sanitized ## tests of core and engine under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: sanitized ## tests of core, engine and frame codec under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(BIN)/python -m tests.sanitizers -q -p no:cacheprovider $(CORE_SEARCHES) & searches=$$!; \
 	  $(BIN)/python -m tests.sanitizers -q -p no:cacheprovider tests/unit/matching_core tests/sanitizers \
-	  && $(BIN)/python -m tests.sanitizers --engine -q -p no:cacheprovider $(ENGINE_SEARCHES); tables=$$?; \
+	  && $(BIN)/python -m tests.sanitizers --engine -q -p no:cacheprovider $(ENGINE_SEARCHES) \
+	  && $(BIN)/python -m tests.sanitizers --codec -q -p no:cacheprovider $(CODEC_SEARCHES); tables=$$?; \
 	  wait $$searches && [ $$tables = 0 ] && echo "sanitize: green"
 
 fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; stop with Ctrl-C, the same command goes on

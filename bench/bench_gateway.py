@@ -25,6 +25,7 @@ PER_ACCOUNT = sized(small=32, full=240)
 ROUNDS = sized(small=1, full=5)
 VERIFICATIONS = sized(small=200, full=2_000)
 WINDOW = 16
+TEXT = 0x81
 E18 = 10**18
 UPGRADE = (
     b"GET /v3/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -87,9 +88,10 @@ class LoadSocket(asyncio.Protocol):
                 size, start = int.from_bytes(buffer[at + 2 : at + 4], "big"), at + 4
             if len(buffer) < start + size:
                 break
-            self.replies.append(buffer[start : start + size])
+            if buffer[at] == TEXT:  # a ping of a server that has run for half a minute is no reply
+                self.replies.append(buffer[start : start + size])
+                self._outstanding -= 1
             at = start + size
-            self._outstanding -= 1
         self._buffer = buffer[at:]
         if self.done is not None and not self.done.done() and self._outstanding == 0:
             self._next()

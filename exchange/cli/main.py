@@ -15,6 +15,7 @@ from exchange.cli import (
     batches,
     bridge,
     chaos,
+    documents,
     escape,
     fees,
     journal,
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         journal,
         replay,
         chaos,
+        documents,
         sim,
     )
     for group in groups:

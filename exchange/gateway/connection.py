@@ -1,23 +1,21 @@
-"""One socket: uvicorn hands us the upgraded transport, websockets' Sans-I/O parser turns bytes into frames.
+"""One socket: uvicorn hands us the upgraded transport, `frames` turns bytes into messages and back.
 
 All frames of one read enter the inbox together; everything that a tick or a commit answers leaves in one write.
 """
 
 import asyncio
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from exchange.gateway.calls import Call, Identity
-from exchange.gateway.frames import FrameSplitter, text_frame
+from exchange.gateway.frames import COMPILED, MessageReader, joined_frames, text_frame
 from exchange.gateway.intake import Lane
 from exchange.wire.venue import SCHEMA_VERSION
 
@@ -29,7 +27,8 @@ __all__ = ["SocketConnection", "connection_class"]
 
 _PATHS: Final = frozenset({"/v3/ws", "/ws"})
 _HEAD_END: Final = b"\r\n\r\n"
-_BINARY: Final = int(Opcode.BINARY)
+_PING: Final = b"ping"
+_BAD_TEXT: Final = 1007
 _SLOW_CONSUMER: Final = 1013
 _HEARTBEAT_MISSED: Final = 4002
 _GOING_AWAY: Final = 1012
@@ -51,11 +50,9 @@ class SocketConnection(asyncio.Protocol):
         self._loop = asyncio.get_event_loop()
         self._protocol = ServerProtocol(max_size=self.gateway.settings.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
-        self._splitter: FrameSplitter | None = None
-        self._fragments: list[bytes] = []
-        self._is_binary = False
-        self._replies: deque[bytes] = deque()
-        self._notes: deque[bytes] = deque()
+        self._reader: MessageReader | None = None
+        self._replies: list[bytes] = []
+        self._notes: list[bytes] = []
         self._is_flush_queued = False
         self._unanswered = 0
         self._is_paused = False
@@ -92,13 +89,11 @@ class SocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse one read; what it asks is answered in the next tick."""
-        if self._splitter is None:
-            was_open = self.is_open
-            self._parse(data)
-            if self.is_open and not was_open and data.find(_HEAD_END) == len(data) - len(_HEAD_END):
-                self._splitter = FrameSplitter(self.gateway.settings.max_frame_bytes)  # the next byte begins a frame
+        reader = self._reader
+        if reader is not None:
+            self._take(reader.read(data))
         else:
-            self._take_apart(self._splitter, data)
+            self._begin(data)
         self._write_protocol_output()
         self._pause_when_full()
 
@@ -137,13 +132,13 @@ class SocketConnection(asyncio.Protocol):
         """Queue the reply of a call."""
         self._unanswered -= 1
         self.gateway.count_reply(call)
-        self._queue_reply(text_frame(frame))
+        self._queue_reply(frame)
         self._resume_when_drained()
 
     def refuse(self, frame: bytes) -> None:
         """Queue the reply to a frame that became no call."""
         self._unanswered -= 1
-        self._queue_reply(text_frame(frame))
+        self._queue_reply(frame)
 
     def notify(self, frame: bytes, *, is_private: bool) -> bool:
         """Queue a channel item. A lagging reader loses public ones, which are snapshots and come again."""
@@ -204,25 +199,36 @@ class SocketConnection(asyncio.Protocol):
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _take_apart(self, splitter: FrameSplitter, data: bytes) -> None:
-        pieces, goes_on = splitter.split(data)
-        for opcode, payload in pieces:
-            if opcode:
-                self.heard_at = self._loop.time()
-                self._is_binary = opcode == _BINARY
-                self._message(payload)
-            else:
-                self._parse(payload)
-        if not goes_on:
-            self._splitter = None
-
-    def _parse(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
+    def _begin(self, data: bytes) -> None:
+        """Read the handshake. Who sends it in one piece has the frames behind it read from their first byte on."""
+        head, end, rest = data.partition(_HEAD_END)
+        is_whole = head.startswith(b"GET ") and bool(end)
+        self._protocol.receive_data(head + end if is_whole else data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
                 self._handshake(event)
-            elif isinstance(event, Frame):
-                self._frame(event)
+        if self.is_open:
+            settings = self.gateway.settings
+            compiled = COMPILED and settings.compiled_frames and is_whole
+            self._reader = MessageReader(
+                self._protocol, self._refuse_text, max_bytes=settings.max_frame_bytes, compiled=compiled
+            )
+            self._take(self._reader.read(rest if is_whole else b""))
+
+    def _take(self, messages: list[bytes]) -> None:
+        """Queue what one read brought. A bare `ping` is answered here (T12)."""
+        self.heard_at = self._loop.time()
+        pings = messages.count(_PING)
+        if pings:
+            messages = [message for message in messages if message != _PING]
+            for _ in range(pings):
+                self._queue_reply(b"pong")
+        if messages:
+            self._unanswered += len(messages)
+            self.gateway.intake.put_all(self.lane, messages)
+
+    def _refuse_text(self) -> None:
+        self.close(_BAD_TEXT, "text frames are UTF-8")
 
     def _beat(self) -> None:
         silent_s = self._loop.time() - self.heard_at
@@ -256,33 +262,6 @@ class SocketConnection(asyncio.Protocol):
             self.gateway.socket_opened(self)
             self._timer = self._loop.call_later(self.gateway.settings.ping_interval_s, self.send_ping)
 
-    def _frame(self, frame: Frame) -> None:
-        self.heard_at = self._loop.time()
-        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._is_binary = frame.opcode is Opcode.BINARY
-            if frame.fin:
-                self._message(bytes(frame.data))
-            else:
-                self._fragments = [bytes(frame.data)]
-        elif frame.opcode is Opcode.CONT:
-            self._fragments.append(bytes(frame.data))
-            if frame.fin:
-                message = b"".join(self._fragments)
-                self._fragments = []
-                self._message(message)
-
-    def _message(self, message: bytes) -> None:
-        if self._protocol.state is not State.OPEN:
-            return
-        if not self._is_binary and not _is_utf8(message):
-            self.close(1007, "text frames are UTF-8")
-            return
-        if message == b"ping":
-            self._queue_reply(text_frame(b"pong"))
-            return
-        self._unanswered += 1
-        self.gateway.intake.put(self.lane, message)
-
     def _pause_when_full(self) -> None:
         is_full = self._is_lagging or self._unanswered > self.gateway.settings.pause_at
         if is_full and not self._is_paused and self._transport is not None and not self._transport.is_closing():
@@ -295,9 +274,9 @@ class SocketConnection(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
 
-    def _queue_reply(self, frame: bytes) -> None:
+    def _queue_reply(self, payload: bytes) -> None:
         if self.is_open:
-            self._replies.append(frame)
+            self._replies.append(payload)
             self._queue_flush()
 
     def _queue_flush(self) -> None:
@@ -314,7 +293,7 @@ class SocketConnection(asyncio.Protocol):
     def _flush_now(self) -> None:
         if not self._replies and not self._notes:
             return
-        data = b"".join((*self._replies, *self._notes))
+        data = joined_frames(self._replies, self._notes)
         self._replies.clear()
         self._notes.clear()
         transport = self._transport
@@ -365,16 +344,6 @@ class SocketConnection(asyncio.Protocol):
             self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
         elif self._protocol.close_expected():
             self._loop.call_later(_CLOSE_GRACE_S, transport.abort)
-
-
-def _is_utf8(message: bytes) -> bool:
-    if message.isascii():
-        return True
-    try:
-        message.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def connection_class(gateway: "Gateway") -> type[SocketConnection]:

@@ -1,25 +1,37 @@
-"""Plain frames by hand (RFC 6455): server text frames out, whole masked data frames in; the library does the rest."""
+"""Bytes of an upgraded socket into messages, and messages into frames (RFC 6455), server side.
 
-from typing import Final
+`MessageReader` has two ways to the same messages: everything through websockets' own protocol, or plain data frames
+through the compiled codec and the rest, in its place, through that protocol. The compiled functions are used when they
+are built; the references are always importable by name, so that the differential tests can compare them.
+"""
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # the library's own fallback
-    from websockets.utils import apply_mask
+from __future__ import annotations
 
-__all__ = ["FrameSplitter", "text_frame"]
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
-_FIN_TEXT = b"\x81"
-_DATA: Final = frozenset({0x81, 0x82})
-_CONTROL: Final = frozenset({0x88, 0x89, 0x8A})
-_MASKED: Final = 0x80
-_LENGTH_16: Final = 126
-_HEADER_BYTES: Final = 2
-_LONG_HEADER_BYTES: Final = 4
-_SHORT_MAXIMUM: Final = 0xFFFF
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol, State
+
+if TYPE_CHECKING:
+    from exchange.gateway._frames import FrameReader
+
+__all__ = [
+    "COMPILED",
+    "MessageReader",
+    "joined_frames",
+    "reference_joined_frames",
+    "reference_text_frame",
+    "text_frame",
+]
+
+_FIN_TEXT: Final = b"\x81"
+_FAST_BYTES: Final = 0xFFFF
+"""Longest frame that the codec reads (gateway.md 5)."""
 
 
-def text_frame(payload: bytes) -> bytes:
+def reference_text_frame(payload: bytes) -> bytes:
     """Return `payload` (UTF-8) as one unfragmented text frame."""
     size = len(payload)
     if size < 126:
@@ -29,64 +41,98 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-class FrameSplitter:
-    """Cuts whole data frames out of a client's stream and passes everything else on as it came, frame by frame.
+def reference_joined_frames(payloads: list[bytes], frames: list[bytes]) -> bytes:
+    """Return each payload as a text frame, then ready frames as they are: what one write sends."""
+    return b"".join((*map(reference_text_frame, payloads), *frames))
 
-    Data frames are final, masked, without reserved bits and at most `maximum_bytes` long. Whole control frames are
-    passed on in their place. At the first frame of any other form the rest of the stream belongs to the library.
+
+text_frame: Callable[[bytes], bytes]
+joined_frames: Callable[[list[bytes], list[bytes]], bytes]
+# A source tree without a compiler still works; an extension that is there and does not load stops the import.
+COMPILED = find_spec("exchange.gateway._frames") is not None
+if COMPILED:
+    from exchange.gateway import _frames
+
+    text_frame, joined_frames = _frames.text_frame, _frames.joined_frames
+else:
+    text_frame, joined_frames = reference_text_frame, reference_joined_frames
+
+
+class MessageReader:
+    """Reads a client's frames from the byte after the handshake on.
+
+    `protocol` is open and has `max_size`; it answers pings, closes and errors, so the caller writes what it has to say
+    after each `read`. `refuse_text` is called at a text message that is not UTF-8, which the protocol does not look
+    for, and sends the close frame with 1007. `compiled=False` reads everything with the protocol.
     """
 
-    __slots__ = ("_maximum_bytes", "_needed", "_rest")
+    __slots__ = ("_codec", "_fragments", "_is_open", "_is_text", "_protocol", "_refuse_text")
 
-    def __init__(self, maximum_bytes: int) -> None:
-        """Start at a frame's boundary."""
-        self._maximum_bytes = min(maximum_bytes, _SHORT_MAXIMUM)
-        self._needed = 0
-        self._rest = bytearray()
+    def __init__(
+        self, protocol: Protocol, refuse_text: Callable[[], None], *, max_bytes: int, compiled: bool = COMPILED
+    ) -> None:
+        """`max_bytes`: of a message, the protocol's own limit."""
+        self._protocol = protocol
+        self._refuse_text = refuse_text
+        self._fragments: list[bytes] = []
+        self._is_text = False
+        self._is_open = True
+        self._codec: FrameReader | None = None
+        if compiled:
+            self._codec = _frames.FrameReader(min(max_bytes, _FAST_BYTES))
 
-    def split(self, data: bytes) -> tuple[list[tuple[int, bytes]], bool]:
-        """(opcode, payload) of each complete frame, opcode 0 with raw bytes for the library; False: all the rest is."""
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._needed:
-                return [], True
-            data = bytes(self._rest)
-            self._rest.clear()
-        pieces: list[tuple[int, bytes]] = []
-        at, end = 0, len(data)
-        while at < end:
-            size = self._frame_bytes(data, at)
-            if not size:
-                pieces.append((0, data[at:]))
-                return pieces, False
-            if at + size > end:
-                self._rest += data[at:]
-                self._needed = size
-                break
-            pieces.append(_piece(data, at, size))
-            at += size
-        return pieces, True
+    def read(self, data: bytes) -> list[bytes]:
+        """Return the messages that end in `data`, in order; none that follow a close of either side."""
+        messages: list[bytes] = []
+        if self._codec is None:
+            self._read_by_protocol(data, messages)
+            return messages
+        for piece in self._codec.read(data):
+            if piece is None:
+                self._refuse()
+            elif isinstance(piece, bytes):
+                self._read_by_protocol(piece, messages)
+            elif self._protocol.state is State.OPEN:
+                messages += piece
+        return messages
 
-    def _frame_bytes(self, data: bytes, at: int) -> int:
-        """Bytes of the frame at `at`, or of its header while that is incomplete; 0 when it is not one of ours."""
-        head = data[at]
-        if head not in _DATA and head not in _CONTROL:
-            return 0
-        if len(data) - at < _HEADER_BYTES:
-            return _HEADER_BYTES
-        length = data[at + 1] - _MASKED
-        if 0 <= length < _LENGTH_16:
-            return 6 + length
-        if length != _LENGTH_16 or head in _CONTROL:
-            return 0
-        if len(data) - at < _LONG_HEADER_BYTES:
-            return _LONG_HEADER_BYTES
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        return 8 + length if _LENGTH_16 <= length <= self._maximum_bytes else 0
+    def _read_by_protocol(self, data: bytes, messages: list[bytes]) -> None:
+        # Asked before: a close frame in `data` ends what the protocol reads, not what stood before it.
+        self._is_open = self._protocol.state is State.OPEN
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._take(event, messages)
+
+    def _take(self, frame: Frame, messages: list[bytes]) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_text = frame.opcode is Opcode.TEXT
+            self._fragments = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT:
+            self._fragments.append(bytes(frame.data))
+        else:
+            return
+        if not frame.fin:
+            return
+        message, self._fragments = b"".join(self._fragments), []
+        if not self._is_open:
+            return
+        if self._is_text and not _is_utf8(message):
+            self._refuse()
+        else:
+            messages.append(message)
+
+    def _refuse(self) -> None:
+        self._is_open = False
+        if self._protocol.state is State.OPEN:
+            self._refuse_text()
 
 
-def _piece(data: bytes, at: int, size: int) -> tuple[int, bytes]:
-    if data[at] in _CONTROL:
-        return 0, data[at : at + size]
-    start = at + (8 if data[at + 1] == _MASKED + _LENGTH_16 else 6)
-    return data[at] & 0x0F, apply_mask(data[start : at + size], data[start - 4 : start])
+def _is_utf8(message: bytes) -> bool:
+    if message.isascii():
+        return True
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from exchange.gateway.auth import header_credentials
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.directory import WalletCallback
 from exchange.gateway.intake import Lane
+from exchange.wire.api_documents import DOCUMENTS, document_bytes
 from exchange.wire.envelope import encode, error_reply
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.methods import Method, find_method
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["make_app"]
 
 _JSON: Final = "application/json"
+_document: Final = lru_cache(maxsize=None)(document_bytes)
 _DRAINED_FRAMES: Final = 8  # a body of up to so many times the limit is read to its end before it is refused
 
 
@@ -91,6 +94,10 @@ class Rest:
         """Answer 503 only while the exchange itself is not ready; a chain that is down shows as degraded."""
         state = self._gateway.readiness()
         return JSONResponse(msgspec.to_builtins(state), status_code=200 if state.ready else 503)
+
+    async def document(self, request: Request) -> Response:
+        """Answer `/openapi.json` or `/asyncapi.json`; each is made once, at its first request."""
+        return Response(_document(request.url.path.strip("/").removesuffix(".json")), media_type=_JSON)
 
     async def metrics(self, _: Request) -> Response:
         """Answer in Prometheus' text format."""
@@ -182,6 +189,7 @@ def make_app(gateway: "Gateway", web_root: Path | None, extra_routes: list[BaseR
         Route("/live", rest.live),
         Route("/ready", rest.ready),
         Route("/metrics", rest.metrics),
+        *(Route(f"/{name}.json", rest.document) for name in DOCUMENTS),
         *(extra_routes or []),
     ]
     for prefix in ("/v3", ""):

@@ -99,6 +99,11 @@ class Intake:
         lane.inbox.append(item)
         self._queue(lane)
 
+    def put_all(self, lane: Lane, frames: list[bytes]) -> None:
+        """Queue the frames of one read."""
+        lane.inbox.extend(frames)
+        self._queue(lane)
+
     def resume(self, lane: Lane) -> None:
         """Go on with what waited in `lane`."""
         items, lane.waiting = lane.waiting, deque()

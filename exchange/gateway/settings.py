@@ -33,6 +33,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     close_after_s: float = 10.0
     send_buffer_bytes: int = 128 << 10
     max_frame_bytes: int = MAX_FRAME_BYTES
+    compiled_frames: bool = True
+    """Off, or without the extension, websockets' own protocol reads every frame."""
     max_sockets: int = 4_096
     sockets_per_ip: int = 256
     channels_per_socket: int = 1_000

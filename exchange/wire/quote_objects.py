@@ -1,8 +1,18 @@
 """What a mass quote answers (api.md 10.3)."""
 
+from typing import TypedDict
+
 import msgspec
 
-__all__ = ["QuoteResult"]
+__all__ = ["QuoteError", "QuoteResult"]
+
+
+class QuoteError(TypedDict):
+    """An error as a reply would have it."""
+
+    code: int
+    message: str
+    data: str | None
 
 
 class QuoteResult(msgspec.Struct, kw_only=True, gc=False):
@@ -13,4 +23,4 @@ class QuoteResult(msgspec.Struct, kw_only=True, gc=False):
     direction: str
     status: str
     order_id: str | None
-    error: dict[str, object] | None
+    error: QuoteError | None

@@ -16,6 +16,7 @@ CHOOSERS = [
     ("exchange.engine.states", "exchange.engine._state"),
     ("exchange.pricing.chains", "exchange.pricing._kernel"),
     ("exchange.pricing.grid", "exchange.pricing._kernel"),
+    ("exchange.gateway.frames", "exchange.gateway._frames"),
     ("exchange.risk.scanning", "exchange.risk._margin"),
     ("settlement.protocol.keccak", "settlement.protocol._keccak"),
     ("settlement.protocol.signature", "settlement.protocol._signatures"),

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.fakes.live_gateway import Live, login_params, order_params, serve
+from tests.fakes.published_api import REST_PATHS, check_rest_reply
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -38,7 +39,10 @@ async def http(
                 return error.code, error.read()
 
     status, raw = await asyncio.to_thread(send)
-    return status, json.loads(raw) if raw else None
+    reply = json.loads(raw) if raw else None
+    if status == 200 and path.removeprefix("/v3") in REST_PATHS and path.startswith("/v3/"):
+        check_rest_reply(path.removeprefix("/v3"), reply)
+    return status, reply
 
 
 def auth_headers(live: Live, family: str = "X-Derive") -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""A real uvicorn server with the gateway on a free port of 127.0.0.1, and a small signed client for it."""
+"""A real uvicorn server with the gateway on a free port of 127.0.0.1, and a small signed client for it.
+
+The server's sockets check every reply against the published API document, the client every item of a channel.
+"""
 
 import asyncio
 import contextlib
@@ -17,6 +20,7 @@ from exchange.gateway.gateway import Gateway
 from exchange.gateway.settings import GatewaySettings
 from settlement.protocol.eip712 import encode_trade, trade_digest
 from settlement.protocol.signature import address_of, personal_digest, sign_digest
+from tests.fakes.published_api import check_item, judged_sockets
 from tests.fakes.small_exchange import SmallExchange, Trader
 
 __all__ = ["Client", "Live", "login_params", "order_params", "serve", "until"]
@@ -43,7 +47,7 @@ class Live:
     async def client(self, trader: Trader | None = None, path: str = "/v3/ws") -> AsyncIterator["Client"]:
         """Connect, and log in when a trader is given."""
         async with connect(f"ws://127.0.0.1:{self.port}{path}", compression=None, max_size=1 << 22) as raw:
-            client = Client(raw, self.exchange, trader)
+            client = Client(raw, self.exchange, trader, is_published=path == "/v3/ws")
             if trader is not None:
                 await client.call("public/login", login_params(trader))
             yield client
@@ -56,6 +60,7 @@ async def serve(
     """Run a server until the block ends."""
     world = exchange or SmallExchange()
     gateway = Gateway(world.port, world.venue, clock_ns=time.time_ns, settings=settings, **parts)
+    mismatches = judged_sockets(gateway)
     gateway.start()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -71,6 +76,7 @@ async def serve(
         server.should_exit = True
         await task
         listener.close()
+    assert not mismatches, mismatches[0]
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -86,6 +92,8 @@ class Client:
     raw: ClientConnection
     exchange: SmallExchange
     trader: Trader | None
+    is_published: bool = True
+    """Whether items have the documented shape, which the path without a version does not promise (T17)."""
     notes: list[dict[str, Any]] = field(default_factory=list)
     frames: list[dict[str, Any]] = field(default_factory=list)
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -141,6 +149,8 @@ class Client:
     async def _receive(self) -> None:
         frame = json.loads(await asyncio.wait_for(self.raw.recv(), TIMEOUT_S))
         self.frames.append(frame)
+        if "method" in frame and self.is_published:
+            check_item(frame)
         if "method" in frame:
             if frame["method"] == "subscription":
                 self.notes.append(frame["params"])

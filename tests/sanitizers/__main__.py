@@ -1,12 +1,19 @@
-"""`python -m tests.sanitizers [--engine] [pytest arguments]`: build the sanitized core, then run pytest on it.
+"""`python -m tests.sanitizers [--engine | --codec] [pytest arguments]`: build the sanitized core, run pytest on it.
 
-With `--engine` the engine's extensions are sanitized too.
+With `--engine` the engine's extensions are sanitized too, with `--codec` the gateway's frame codec instead of the core.
 """
 
 import os
 import sys
 
-from tests.sanitizers.build import ROOT, SanitizerMissing, compile_engine, compile_sanitized, sanitized_environment
+from tests.sanitizers.build import (
+    ROOT,
+    SanitizerMissing,
+    compile_codec,
+    compile_engine,
+    compile_sanitized,
+    sanitized_environment,
+)
 
 __all__ = ["main"]
 
@@ -18,8 +25,12 @@ def main(arguments: list[str]) -> int:
     except SanitizerMissing as missing:
         sys.stderr.write(f"sanitizers: {missing}\n")
         return 1
-    compile_sanitized()
     plugin = "tests.sanitizers.plugin"
+    if arguments[:1] == ["--codec"]:
+        compile_codec()
+        plugin, arguments = "tests.sanitizers.codec_plugin", arguments[1:]
+    else:
+        compile_sanitized()
     if arguments[:1] == ["--engine"]:
         compile_engine()
         plugin, arguments = "tests.sanitizers.engine_plugin", arguments[1:]

@@ -1,4 +1,4 @@
-"""The matching core and the engine compiled a second time, under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Core, engine and frame codec compiled a second time, under AddressSanitizer and UndefinedBehaviorSanitizer.
 
 The shipped extensions are not touched: the sanitized ones stand in build/sanitized and are built again when a source, a
 flag or the compiler changed. Python's own compiler flags are left out on purpose: they hold -fwrapv, which would make
@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 __all__ = [
+    "CODEC",
     "ENGINE",
     "EXTENSION",
     "EXTENSION_SOURCE",
@@ -21,6 +22,7 @@ __all__ = [
     "ROOT",
     "SanitizerMissing",
     "compile_c",
+    "compile_codec",
     "compile_engine",
     "compile_planted",
     "compile_sanitized",
@@ -33,6 +35,7 @@ BUILD = ROOT / "build" / "sanitized"
 EXTENSION = BUILD / f"_order_book{sysconfig.get_config_var('EXT_SUFFIX')}"
 EXTENSION_SOURCE = BUILD / "_order_book.c"
 ENGINE = tuple(sorted(f"exchange.engine.{path.stem}" for path in (ROOT / "exchange" / "engine").glob("*.pyx")))
+CODEC = ("exchange.gateway._frames",)
 PLAIN_FLAGS = ("-shared", "-fPIC")
 FLAGS = (
     "-fsanitize=address,undefined",
@@ -97,7 +100,7 @@ def compile_planted() -> Path:
 
 
 def engine_extension(module: str) -> Path:
-    """Where the sanitized extension of a module of the engine stands."""
+    """Where the sanitized extension of a module of the engine or of the codec stands."""
     return BUILD / f"{module.rpartition('.')[2]}{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
@@ -109,8 +112,16 @@ def compile_sanitized() -> Path:
 
 def compile_engine() -> None:
     """Bring the sanitized engine up to date."""
-    sources = {f"{module.replace('.', '/')}.pyx": engine_extension(module) for module in ENGINE}
-    _refresh("fingerprint-engine", ("matching_core", "exchange/engine"), sources)
+    _refresh("fingerprint-engine", ("matching_core", "exchange/engine"), _sources(ENGINE))
+
+
+def compile_codec() -> None:
+    """Bring the sanitized frame codec up to date."""
+    _refresh("fingerprint-codec", ("exchange/gateway",), _sources(CODEC))
+
+
+def _sources(modules: tuple[str, ...]) -> dict[str, Path]:
+    return {f"{module.replace('.', '/')}.pyx": engine_extension(module) for module in modules}
 
 
 def _refresh(stamp_name: str, folders: tuple[str, ...], extensions: dict[str, Path]) -> None:

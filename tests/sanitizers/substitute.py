@@ -8,9 +8,17 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
-from tests.sanitizers.build import ENGINE, EXTENSION, engine_extension
+from tests.sanitizers.build import CODEC, ENGINE, EXTENSION, engine_extension
 
-__all__ = ["NotSanitized", "require_engine", "require_sanitized", "substitute", "substitute_engine"]
+__all__ = [
+    "NotSanitized",
+    "require_codec",
+    "require_engine",
+    "require_sanitized",
+    "substitute",
+    "substitute_codec",
+    "substitute_engine",
+]
 
 MODULE = "matching_core._order_book"
 MARKS = (b"__asan_report_store8", b"__asan_report_load8", b"__ubsan_handle_add_overflow_abort")
@@ -40,10 +48,12 @@ def substitute(file: Path = EXTENSION) -> None:
 
 def substitute_engine() -> None:
     """The same for the engine's extensions."""
-    early = [module for module in ENGINE if module in sys.modules]
-    if early:
-        raise NotSanitized(f"{early[0]} was imported before it could be substituted")
-    sys.meta_path.insert(0, _Finder({module: engine_extension(module) for module in ENGINE}))
+    _substitute_all(ENGINE)
+
+
+def substitute_codec() -> None:
+    """The same for the gateway's frame codec."""
+    _substitute_all(CODEC)
 
 
 def require_sanitized(file: Path = EXTENSION) -> None:
@@ -64,7 +74,25 @@ def require_sanitized(file: Path = EXTENSION) -> None:
 
 def require_engine() -> None:
     """Raise NotSanitized unless every extension of the engine, imported now, is the sanitized one."""
-    for module in ENGINE:
+    _require_all(ENGINE)
+
+
+def require_codec() -> None:
+    """The same for the frame codec, and that the runtime is in this process."""
+    _require_all(CODEC)
+    if not hasattr(ctypes.CDLL(None), "__asan_init"):
+        raise NotSanitized("AddressSanitizer is not loaded in this process")
+
+
+def _substitute_all(modules: tuple[str, ...]) -> None:
+    early = [module for module in modules if module in sys.modules]
+    if early:
+        raise NotSanitized(f"{early[0]} was imported before it could be substituted")
+    sys.meta_path.insert(0, _Finder({module: engine_extension(module) for module in modules}))
+
+
+def _require_all(modules: tuple[str, ...]) -> None:
+    for module in modules:
         file = importlib.import_module(module).__file__ or ""
         expected = engine_extension(module)
         if Path(file).resolve() != expected.resolve():

@@ -89,6 +89,15 @@ def test_a_core_without_instrumentation_is_refused(tmp_path):
     assert "NotSanitized: the extension was compiled without __asan_report_store8" in ended.stderr
 
 
+def test_the_ordinary_codec_is_refused():
+    """A frame codec that was not substituted is named instead of tested."""
+    ended = run_python(
+        "from tests.sanitizers.substitute import require_codec\nrequire_codec()", sanitized_environment()
+    )
+    assert ended.returncode != 0
+    assert "NotSanitized: exchange.gateway._frames came from" in ended.stderr
+
+
 def test_the_ordinary_engine_is_refused():
     """Extensions of the engine that were not substituted are named instead of tested."""
     source = f"{REQUIRE}from tests.sanitizers.substitute import require_engine\nsubstitute()\nrequire_engine()"

@@ -89,11 +89,12 @@ GET_TIME = b'{"id":1,"method":"public/get_time"}'
         "long ping",
     ],
 )
-def test_protocol_errors_close_with_their_code(data: bytes, code: int) -> None:
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "library"])
+def test_protocol_errors_close_with_their_code(data: bytes, code: int, *, compiled: bool) -> None:
     """Bad UTF-8 1007, too long 1009, everything else against RFC 6455 1002; other sockets go on."""
 
     async def story() -> None:
-        async with serve() as live, live.client() as bystander:
+        async with serve(settings=GatewaySettings(compiled_frames=compiled)) as live, live.client() as bystander:
             assert await closing(live, data) == code
             assert await bystander.call("public/get_time")
 
@@ -123,11 +124,12 @@ def test_large_fragments_count_together() -> None:
     ids=["text", "binary", "two fragments", "three fragments, one empty"],
 )
 @pytest.mark.parametrize("step", [1, 7, 4096])
-def test_messages_survive_any_split(data: bytes, step: int) -> None:
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "library"])
+def test_messages_survive_any_split(data: bytes, step: int, *, compiled: bool) -> None:
     """Text, binary and fragmented messages arrive whole, whatever the segments."""
 
     async def story() -> None:
-        async with serve() as live:
+        async with serve(settings=GatewaySettings(compiled_frames=compiled)) as live:
             reader, writer = await raw(live)
             for at in range(0, len(data), step):
                 writer.write(data[at : at + step])
@@ -148,6 +150,40 @@ def test_bytes_behind_the_upgrade_are_not_lost() -> None:
         async with serve() as live:
             reader, writer = await raw(live, after=text(GET_TIME))
             assert "result" in json.loads((await frame(reader))[1])
+            writer.close()
+
+    run(story())
+
+
+def test_the_codec_reads_who_fragments_once_and_who_is_hasty() -> None:
+    """Neither bytes behind the upgrade nor a fragmented message leave a connection to the library for good."""
+
+    async def story() -> None:
+        async with serve() as live:
+            hasty = text(GET_TIME)
+            reader, writer = await raw(live, after=hasty[:9])
+            writer.write(hasty[9:] + text(GET_TIME[:9], fin=False) + text(GET_TIME[9:], Opcode.CONT))
+            for _ in range(2):
+                assert "result" in json.loads((await frame(reader))[1])
+            connection = next(iter(live.gateway.sockets))
+            assert connection._reader is not None
+            assert connection._reader._codec is not None
+            assert connection._reader._codec.read(text(b"{}")) == [[b"{}"]]
+            writer.close()
+
+    run(story())
+
+
+def test_a_bare_ping_is_answered_in_either_form() -> None:
+    """As many pongs as pings, and the request between them has its reply."""
+
+    async def story() -> None:
+        async with serve() as live:
+            reader, writer = await raw(live)
+            writer.write(text(b"ping") + text(GET_TIME) + text(b"ping", Opcode.BINARY))
+            answers = [(await frame(reader))[1] for _ in range(3)]
+            assert answers[:2] == [b"pong", b"pong"]
+            assert "result" in json.loads(answers[2])
             writer.close()
 
     run(story())
