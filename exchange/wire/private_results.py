@@ -13,6 +13,7 @@ __all__ = [
     "CancelledCount",
     "CodeAndMessage",
     "Collaterals",
+    "DeadMan",
     "Deposit",
     "Deposits",
     "Erc20Transfers",
@@ -22,6 +23,7 @@ __all__ = [
     "InterestEvents",
     "Margins",
     "MmpGroup",
+    "NewFactor",
     "OrderAndTrades",
     "OrderPage",
     "Orders",
@@ -187,6 +189,23 @@ class SessionKey(TypedDict):
     ip_whitelist: list[str]
     label: str
     registered_sec: int
+    instruments: list[str]
+    max_notional: str | None
+
+
+class DeadMan(TypedDict):
+    """A timer as it was armed; `cancel_at` in milliseconds, null when it was disarmed."""
+
+    subaccount_id: int
+    timeout_ms: int
+    cancel_at: int | None
+
+
+class NewFactor(TypedDict):
+    """A secret for one-time codes, shown this once."""
+
+    secret: str
+    uri: str
 
 
 class SessionKeys(TypedDict):
