@@ -1,6 +1,7 @@
 """Entry point: builds the parser from the verb groups and turns expected failures into one line and an exit code.
 
-Exit codes: 0 done, 1 a check failed or the exchange could not run (one line says why), 2 wrong usage.
+Exit codes: 0 done, 1 a check failed or the exchange could not run (one line says why), 2 wrong usage; `settle` adds 3
+nothing to do, 75 retry later, 78 needs a person.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from exchange import __version__
 from exchange.app.config import ConfigError
 from exchange.app.failures import Failure
-from exchange.cli import auctions, batches, bridge, chaos, escape, journal, replay, run, volatility, watch
+from exchange.cli import auctions, batches, bridge, chaos, escape, journal, replay, run, settle, volatility, watch
 
 __all__ = ["main"]
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (run, batches, bridge, auctions, volatility, watch, escape, journal, replay, chaos):
+    for group in (run, batches, settle, bridge, auctions, volatility, watch, escape, journal, replay, chaos):
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
     try:

@@ -34,6 +34,13 @@ def add_verbs(verbs: Any) -> None:
     up.add_argument("--demo", action="store_true", default=None, help="list a demo market and run makers and takers")
     up.add_argument("--rpc", dest="rpc_url", help="JSON-RPC URL of a chain to settle on instead of the embedded one")
     up.add_argument("--rate", dest="orders_per_second", type=float, help="demo: orders per second of all bots")
+    up.add_argument(
+        "--no-settler",
+        dest="settler",
+        action="store_false",
+        default=None,
+        help="leave it to `offbook settle run`",
+    )
     up.add_argument("--config", type=Path, help="TOML file with settings; `offbook config show` lists them")
     up.add_argument("--allow-reference", action="store_true", default=None, help="run without the compiled core")
     up.set_defaults(run=_up)
