@@ -15,6 +15,7 @@ from typing import Any
 from exchange.app.config import Settings, load_settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock, lock_holder
+from exchange.app.settle_lease import SettlerLease
 from exchange.app.supervisor import Supervisor, fetch_json
 from exchange.engine.states import COMPILED
 
@@ -106,7 +107,7 @@ def _reset(parsed: argparse.Namespace) -> int:
         sys.stdout.write(f"{directory.root}: nothing to clear\n")
         return 0
     try:
-        with DirectoryLock(directory):
+        with DirectoryLock(directory), SettlerLease(directory, "offbook reset"):
             gone = directory.clear()
     except DirectoryBusy as busy:
         raise Failure(str(busy)) from busy
