@@ -29,6 +29,26 @@ def add_verbs(verbs: Any) -> None:
     """Register this group's verbs."""
     group = verbs.add_parser("settle", help="posting of batches: run, now, status, simulate", epilog=_CODES)
     kinds = group.add_subparsers(dest="kind", required=True, metavar="run|now|status|simulate")
+    _add_run(kinds)
+    now = kinds.add_parser(
+        "now", help="ask the running job for a batch at once, whatever its age and fee", epilog=_CODES
+    )
+    now.add_argument("--timeout", type=float, default=_ANSWER_S, metavar="S", help=f"(default {_ANSWER_S:g})")
+    add_data_option(now)
+    now.set_defaults(run=_now)
+    status = kinds.add_parser(
+        "status",
+        help="what is posted, waiting and final, its age and fees, and why nothing is posted now",
+        epilog=f"{_CODES}. Here: 0 a job is at work, 3 nothing waits, 75 no job says anything or the chain does not "
+        f"help, 78 posting is over.",
+    )
+    status.add_argument("--json", action="store_true", help="machine-readable output")
+    add_data_option(status)
+    status.set_defaults(run=_status)
+    _add_simulate(kinds)
+
+
+def _add_run(kinds: Any) -> None:
     job = kinds.add_parser(
         "run",
         help="settle beside an exchange that was started with --no-settler",
@@ -39,41 +59,27 @@ def add_verbs(verbs: Any) -> None:
     job.add_argument("--once", action="store_true", help="one turn for a timer: close and post what there is now")
     job.add_argument("--timeout", type=float, default=_TURN_S, metavar="S", help=f"of --once (default {_TURN_S:g})")
     job.add_argument("--seed", type=int, help="seed of the operator's key, as given to `up` (default 1)")
+    job.add_argument("--config", type=Path, help="TOML file with settings, as given to `up`")
+    job.add_argument("--rpc", dest="rpc_url", help="chain to settle on (default: the embedded one)")
+    job.add_argument("--port", type=int, help="port of the exchange, for the embedded chain's place")
+    add_data_option(job)
     job.set_defaults(run=_run)
-    now = kinds.add_parser(
-        "now", help="ask the running job for a batch at once, whatever its age and fee", epilog=_CODES
-    )
-    now.add_argument("--timeout", type=float, default=_ANSWER_S, metavar="S", help=f"(default {_ANSWER_S:g})")
-    now.set_defaults(run=_now)
-    status = kinds.add_parser(
-        "status",
-        help="what is posted, waiting and final, its age and fees, and why nothing is posted now",
-        epilog=f"{_CODES}. Here: 0 a job is at work, 3 nothing waits, 75 no job says anything or the chain does not "
-        f"help, 78 posting is over.",
-    )
-    status.add_argument("--json", action="store_true", help="machine-readable output")
-    status.set_defaults(run=_status)
+
+
+def _add_simulate(kinds: Any) -> None:
     simulate = kinds.add_parser("simulate", help="replay the posting policy on fees", description=_TRACE)
     simulate.add_argument("--trace", type=Path, metavar="FILE", help="fees to replay (default: a synthetic day)")
     simulate.add_argument(
         "--interval", type=_positive, default=60, metavar="S", help="batch_interval_s of the policy (default 60)"
     )
     simulate.add_argument(
-        "--deadline",
-        type=_positive,
-        metavar="S",
-        help="batch_deadline_s of the policy (default: that of --every)",
+        "--deadline", type=_positive, metavar="S", help="batch_deadline_s of the policy (default: that of --every)"
     )
     simulate.add_argument("--every", type=_positive, default=10, metavar="N", help="compare with every N minutes (10)")
     simulate.add_argument("--cells", type=_positive, default=40, help="new active cells per row, about (default 40)")
     simulate.add_argument("--universe", type=_positive, default=1_000, help="cells that can be active (default 1000)")
     simulate.add_argument("--seed", type=int, default=1, help="of the synthetic trace (default 1)")
     simulate.set_defaults(run=_simulate)
-    for parser in (job, now, status):
-        add_data_option(parser)
-    job.add_argument("--config", type=Path, help="TOML file with settings, as given to `up`")
-    job.add_argument("--rpc", dest="rpc_url", help="chain to settle on (default: the embedded one)")
-    job.add_argument("--port", type=int, help="port of the exchange, for the embedded chain's place")
 
 
 def _positive(text: str) -> int:
