@@ -11,7 +11,21 @@ from collections.abc import Sequence
 from exchange import __version__
 from exchange.app.config import ConfigError
 from exchange.app.failures import Failure
-from exchange.cli import auctions, batches, bridge, chaos, escape, fees, journal, replay, run, settle, volatility, watch
+from exchange.cli import (
+    auctions,
+    batches,
+    bridge,
+    chaos,
+    escape,
+    fees,
+    journal,
+    replay,
+    run,
+    settle,
+    slippage,
+    volatility,
+    watch,
+)
 
 __all__ = ["main"]
 
@@ -23,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (run, batches, settle, bridge, fees, auctions, volatility, watch, escape, journal, replay, chaos):
+    groups = (run, batches, settle, bridge, fees, slippage, auctions, volatility, watch, escape, journal, replay, chaos)
+    for group in groups:
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
     try:
