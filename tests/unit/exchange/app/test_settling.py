@@ -82,6 +82,17 @@ def test_a_killed_job_leaves_its_lease(directory, holder):
     assert lease_holder(directory) is None
 
 
+def test_nothing_is_reset_under_a_running_job(directory, holder, capsys):
+    """One line with its process; afterwards the directory can go, lease and all."""
+    assert main(["reset", "--data", str(directory.root)]) == 1
+    assert f"process {holder.pid}" in capsys.readouterr().err
+    assert directory.deployment.exists()
+    holder.kill()
+    holder.wait(10)
+    assert main(["reset", "--data", str(directory.root)]) == 0
+    assert not directory.settler.exists()
+
+
 def test_without_a_deployment_a_person_is_needed(tmp_path):
     """The line names the file."""
     code, _, (line,) = lines_of(settling.run_job, Settings(data=tmp_path), is_once=True, timeout_s=1)
