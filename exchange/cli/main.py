@@ -19,9 +19,11 @@ from exchange.cli import (
     escape,
     fees,
     journal,
+    liquidations,
     replay,
     run,
     settle,
+    sim,
     slippage,
     volatility,
     watch,
@@ -37,7 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    groups = (run, batches, settle, bridge, fees, slippage, auctions, volatility, watch, escape, journal, replay, chaos)
+    groups = (
+        run,
+        batches,
+        settle,
+        bridge,
+        fees,
+        slippage,
+        auctions,
+        volatility,
+        liquidations,
+        watch,
+        escape,
+        journal,
+        replay,
+        chaos,
+        sim,
+    )
     for group in groups:
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
