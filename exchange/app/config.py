@@ -44,6 +44,11 @@ class Settings:
     """Of an external chain, the transaction's own block included; the embedded one has no forks and needs 1."""
     finality_window_s: int = 8
     batch_interval_s: float = 5.0
+    """No batch is younger, but for requests and those that rounds and caps close."""
+    batch_deadline_s: float = 0.0
+    """Longest wait for a cheaper fee; 0, or less than the interval: none, every interval has its batch."""
+    settler: bool = True
+    """Start a settler with the exchange; else `offbook settle run` beside it does that work."""
     price_interval_s: float = 1.0
     accept_derive_sepolia_orders: bool = False
     subaccount_base: int = 1_000_000
@@ -92,8 +97,11 @@ class Settings:
             raise ConfigError("confirmations: at least 1, the transaction's own block")
         if self.batch_interval_s <= 0 or self.price_interval_s <= 0:
             raise ConfigError("intervals must be positive seconds")
-        if self.finality_window_s < 0 or self.snapshot_interval_s <= 0 or self.orders_per_second < 0:
-            raise ConfigError("finality_window_s, snapshot_interval_s, orders_per_second: not below zero")
+        not_below_zero = (self.finality_window_s, self.orders_per_second, self.batch_deadline_s)
+        if min(not_below_zero) < 0 or self.snapshot_interval_s <= 0:
+            raise ConfigError(
+                "finality_window_s, snapshot_interval_s, orders_per_second, batch_deadline_s: not below zero"
+            )
         if self.history_blocks and self.history_blocks < _HISTORY_BLOCKS_MIN:
             raise ConfigError(f"history_blocks: at least {_HISTORY_BLOCKS_MIN}, or 0 to keep every block")
         if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:

@@ -1,4 +1,7 @@
-"""The settler's process: event log and chain on one side, the exchange's socket on the other."""
+"""The settler's process: event log and chain on one side, the exchange's socket on the other.
+
+`run` is the child of `offbook up`; `settle` is the same job for whoever holds the lease (`exchange.app.settling`).
+"""
 
 import asyncio
 import json
@@ -6,21 +9,27 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
 from exchange.app.batch_reports import batch_numbers
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
+from exchange.app.job_board import JobBoard
 from exchange.app.keys import deployer_key, operator_key
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
 from exchange.app.relay import RELAY_TOPIC, RELAYED_TOPIC, RelayOrder, RelayResult
+from exchange.app.settle_ends import Ends, Look, SettleEnd, UntilFrozen
+from exchange.app.settle_lease import SettlerLease
 from exchange.app.venue import venue_of
 from exchange.bridge.assembler import BadEvents
 from exchange.bridge.batcher import Batcher, LedgerStore
+from exchange.bridge.chain_looks import FEE_LOOK_S
 from exchange.bridge.chain_side import ChainSide, ChainStep
 from exchange.bridge.evidence import EvidenceBook
+from exchange.bridge.posting_policy import PostingPolicy, PostingView, Verdict, explain
 from exchange.bridge.settler import Settler
 from exchange.bus.interface import Busy
 from exchange.bus.unix_socket import LinkClosed, UnixPort
@@ -39,25 +48,48 @@ from settlement.protocol.ledger import BadSnapshot, InvariantViolation
 from settlement.protocol.netting import Unbalanced
 from settlement.protocol.orders import BadOrders
 
-__all__ = ["run"]
+__all__ = ["policy_of", "run", "settle"]
 
 _STEP_INTERVAL_S = 0.25
 _PRUNE_INTERVAL_S = 60.0
 
 
 def run(settings: Settings, _name: str) -> None:
-    """Settle until SIGTERM. Raises Failure when its memory contradicts the journal's events or the outbox."""
+    """Settle until SIGTERM. Raises Failure when its memory contradicts the journal's events or the outbox.
+
+    Raises Failure too when another job settles here, and once a frozen contract has nothing left to do.
+    """
     directory = DataDirectory(settings.data.resolve())
+    with SettlerLease(directory, "offbook up"):
+        end = settle(settings, directory, UntilFrozen())
+    if end is not None:
+        raise Failure(f"settler: {end.line}")
+
+
+def settle(
+    settings: Settings, directory: DataDirectory, ends: Ends, *, is_asked: bool = False, timeout_s: float | None = None
+) -> SettleEnd | None:
+    """Step until `ends` says so; None after SIGTERM or `timeout_s`. The caller holds the lease.
+
+    `is_asked`: post what there is, whatever the policy says. Raises Failure as `run` does.
+    """
     deployment = load_deployment(directory.deployment)
     if deployment is None:
         raise Failure(f"{directory.deployment}: not here; `offbook up` deploys the contracts first")
     try:
-        asyncio.run(_main(settings, directory, deployment))
+        return asyncio.run(_main(settings, directory, deployment, ends, is_asked=is_asked, timeout_s=timeout_s))
     except (BadEvents, BadRecord, BadSnapshot, OutboxMismatch, JournalError) as error:
         raise Failure(f"settler: {error}") from error
     except (BadBatch, BadOrders, Unbalanced, InvariantViolation) as error:
         # A restart would build the same batch again.
         raise Failure(f"settler: {error}") from error
+
+
+def policy_of(settings: Settings) -> PostingPolicy:
+    """Return the posting policy that the settings mean."""
+    interval_ms = max(1, round(1_000 * settings.batch_interval_s))
+    deadline_ms = max(interval_ms, round(1_000 * settings.batch_deadline_s))
+    return PostingPolicy(interval_ms=interval_ms, deadline_ms=deadline_ms, look_ms=round(1_000 * FEE_LOOK_S))
 
 
 class _Worker:
@@ -84,8 +116,9 @@ class _Worker:
         now_ms = time.time_ns() // 1_000_000
         await asyncio.get_running_loop().run_in_executor(self._pool, self._side.store, batches, now_ms)
 
-    async def step(self, request_cursor: int) -> ChainStep:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._side.step, request_cursor)
+    async def step(self, request_cursor: int, post_up_to: int) -> ChainStep:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._side.step, request_cursor, post_up_to)
 
     async def relay(self, order: RelayOrder) -> RelayResult:
         call = asyncio.get_running_loop().run_in_executor(self._relays, self._send_relay, order)
@@ -161,35 +194,103 @@ class _Link:
                 self.port.publish(RELAYED_TOPIC, msgspec.msgpack.encode(result))
 
 
-async def _main(settings: Settings, directory: DataDirectory, deployment: Deployment) -> None:
+class _Job:
+    """Settler, link and board of one run; `step` is one turn of all of them."""
+
+    def __init__(
+        self, settings: Settings, directory: DataDirectory, deployment: Deployment, worker: _Worker, *, is_asked: bool
+    ) -> None:
+        self._deployment = deployment
+        self._board = JobBoard(directory)
+        self._wants = is_asked
+        self._answer: Verdict | None = None
+        self._decision: tuple[PostingView, Verdict] | None = None
+        self._link = _Link(directory, worker)
+        store = LedgerStore(directory.settler / "ledger.bin")
+        assembler, ledger = store.load()
+        tail = JournalTail(RealDisk(directory.exchange), assembler.sequence)
+        book = EvidenceBook(venue_of(settings, deployment), tail)
+        store.load_evidence(book)
+        self.batcher = Batcher(assembler, ledger, store, book)
+        self._settler = Settler(
+            self.batcher,
+            EventLogReader(directory.exchange / "events", self.batcher.cursor),
+            worker,
+            clock_s=time.monotonic,
+            policy=policy_of(settings),
+            settled_path=directory.settled,
+        )
+        self._settler.on_step = lambda step: self._link.publish(step, deployment.finality_window_s)
+        self._settler.on_decision = lambda view, verdict: setattr(self, "_decision", (view, verdict))
+        self._settler.on_answer = self._on_answer
+
+    async def step(self) -> Look:
+        """Raises LinkClosed and Busy when the exchange went away or had no time; the next step begins anew."""
+        self._settler.is_asked = self._board.asked() or (self._wants and self._answer is None)
+        port = await self._link.current()
+        step = await self._settler.step(port)
+        self._board.say(lambda: self._report(step, has_exchange=port is not None))
+        return Look(
+            step=step,
+            answer=self._answer,
+            has_exchange=port is not None,
+            has_open=self.batcher.has_open_content,
+            is_behind=self.batcher.next_batch <= self._settler.cut_batch,
+        )
+
+    def _on_answer(self, verdict: Verdict) -> None:
+        self._answer = verdict
+        self._board.answer(
+            {"is_post": verdict.is_post, "reason": str(verdict.reason), "up_to_batch": self._settler.post_up_to}
+        )
+
+    def _report(self, step: ChainStep, *, has_exchange: bool) -> dict[str, Any]:
+        """What `settle status` shows of a running job."""
+        report: dict[str, Any] = {
+            "state": step.status.state,
+            "detail": step.status.detail,
+            "has_exchange": has_exchange,
+            "is_frozen": step.is_frozen,
+        }
+        if self._decision is not None:
+            view, verdict = self._decision
+            report |= {
+                "posting": explain(self._settler.policy, view, verdict),
+                "reason": str(verdict.reason),
+                "age_s": view.age_ms / 1_000,
+                "cells": view.cells,
+                "fee_wei": view.fees_wei[-1] if view.fees_wei else None,
+                "bar_wei": verdict.bar_wei or None,
+            }
+        return report
+
+
+async def _main(
+    settings: Settings,
+    directory: DataDirectory,
+    deployment: Deployment,
+    ends: Ends,
+    *,
+    is_asked: bool,
+    timeout_s: float | None,
+) -> SettleEnd | None:
     stop = stop_event()
-    store = LedgerStore(directory.settler / "ledger.bin")
-    assembler, ledger = store.load()
-    book = EvidenceBook(venue_of(settings, deployment), JournalTail(RealDisk(directory.exchange), assembler.sequence))
-    store.load_evidence(book)
-    batcher = Batcher(assembler, ledger, store, book)
     worker = _Worker(settings, directory, deployment)
-    link = _Link(directory, worker)
-    settler = Settler(
-        batcher,
-        EventLogReader(directory.exchange / "events", batcher.cursor),
-        worker,
-        clock_s=time.monotonic,
-        batch_interval_s=settings.batch_interval_s,
-        settled_path=directory.settled,
-    )
-    settler.on_step = lambda step: link.publish(step, deployment.finality_window_s)
-    pruned_s = time.monotonic()
     try:
-        while not stop.is_set():
+        job = _Job(settings, directory, deployment, worker, is_asked=is_asked)
+        pruned_s = started_s = time.monotonic()
+        end: SettleEnd | None = None
+        while not stop.is_set() and end is None and not (timeout_s and time.monotonic() - started_s > timeout_s):
             with suppress(LinkClosed, Busy):
-                await settler.step(await link.current())
+                end = ends(await job.step())
             if time.monotonic() - pruned_s > _PRUNE_INTERVAL_S:
                 await worker.prune()
                 pruned_s = time.monotonic()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _STEP_INTERVAL_S)
+            if end is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _STEP_INTERVAL_S)
         # Only here: after an exception the cursor may stand behind a batch that never reached the outbox.
-        batcher.save()
+        job.batcher.save()
     finally:
         worker.close()
+    return end

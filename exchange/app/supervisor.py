@@ -97,7 +97,8 @@ class Supervisor:
         await self._until(self._exchange_answers, "exchange")
         await self._start_gateways()
         await self._start("pricer")
-        await self._start("settler", stop_grace_s=10)
+        if self.settings.settler:
+            await self._start("settler", stop_grace_s=10)
         await self._start("watcher", stop_grace_s=10)
         if self.settings.demo:
             await self._run_once("accounts")

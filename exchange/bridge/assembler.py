@@ -131,6 +131,11 @@ class BatchAssembler:
         """Whether fills, requests or payoffs wait for the next BatchClosed."""
         return bool(self._fills or self._requests or self._touched or self._funded)
 
+    @property
+    def open_cells(self) -> int:
+        """Distinct (account, instrument) pairs of the open batch's fills."""
+        return len({(account, fill.instrument) for fill in self._fills for account in (fill.buyer, fill.seller)})
+
     def take(self, item: CommandEvents) -> Iterator[AssembledBatch]:
         """Fold one command's events; yields a batch for each BatchClosed. Raises BadEvents."""
         if item.sequence <= self.sequence:

@@ -118,6 +118,16 @@ class Batcher:
         """Whether events wait for the next BatchClosed."""
         return self._assembler.has_open_content
 
+    @property
+    def next_batch(self) -> int:
+        """Number of the next batch that will be built."""
+        return self._assembler.next_batch
+
+    @property
+    def open_cells(self) -> int:
+        """Active (account, instrument) pairs that wait for it; takes as long as there are fills."""
+        return self._assembler.open_cells
+
     def take(self, blobs: Iterable[bytes]) -> list[BuiltBatch]:
         """Fold packed event blobs; commands at or below the cursor are skipped. Raises BadEvents, Unbalanced."""
         built: list[BuiltBatch] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from exchange.bridge.chain_looks import ChainLooks
 from settlement.onchain.chain import Chain
 from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
@@ -36,6 +37,16 @@ class ChainStep:
     """Journal sequence up to which every stored batch is final on chain; 0 for none."""
     last_sequence: int
     """Last journal sequence of the newest stored batch; 0 for none."""
+    last_seq: int = 0
+    """Newest stored batch, posted or not; 0 for none."""
+    waiting_cells: int = 0
+    """(account, instrument) deltas of the stored batches that are not on chain; one that stands in two counts twice."""
+    fee_wei: int | None = None
+    """A new look at what a unit of gas costs; None between two looks."""
+    is_frozen: bool = False
+    """Whether the contract takes no batch any more."""
+    is_drained: bool = True
+    """Whether nothing that was sent waits for inclusion, finality or an answer."""
 
 
 class ChainSide:
@@ -65,6 +76,7 @@ class ChainSide:
             errands=self._responder,
         )
         self._requests = RequestReader(chain, deployment, confirmations)
+        self._looks = ChainLooks(chain, deployment.settlement, clock)
         self._shown: dict[int, tuple[BatchState, bool]] = {}
         self._finalized_seq = 0
 
@@ -76,8 +88,13 @@ class ChainSide:
             self._responder.note(batch.seq, batch.evidence)
             self._outbox.add(batch, now_ms)
 
-    def step(self, request_cursor: int) -> ChainStep:
-        """Drive the poster until it waits, read new requests, and collect what changed."""
+    def step(self, request_cursor: int, post_up_to: int | None = None) -> ChainStep:
+        """Drive the poster until it waits, read new requests, and collect what changed.
+
+        Batches above `post_up_to` are not posted yet; None holds nothing back.
+        """
+        if post_up_to is not None:
+            self._poster.post_up_to = post_up_to
         status = self._poster.step()
         for _ in range(_STEPS_AT_ONCE):
             if not status.moved:
@@ -97,6 +114,7 @@ class ChainSide:
                     moved=False,
                 )
         self._finalized_seq = status.finalized_seq
+        self._looks.look_at_freeze()
         rows = self._outbox.batches(limit=_SHOWN_BATCHES)
         return ChainStep(
             status=self._with_trouble(status),
@@ -104,6 +122,11 @@ class ChainSide:
             rows=tuple(self._changed(rows)),
             final_sequence=_final_sequence(rows),
             last_sequence=rows[0].last_sequence if rows else 0,
+            last_seq=rows[0].seq if rows else 0,
+            waiting_cells=sum(row.stats.get("legs", 0) for row in rows if row.state < BatchState.INCLUDED),
+            fee_wei=self._looks.fee_wei(),
+            is_frozen=self._looks.is_frozen,
+            is_drained=self._is_drained(rows),
         )
 
     def forget_shown(self) -> None:
@@ -119,6 +142,11 @@ class ChainSide:
         """Release both files."""
         self._outbox.close()
         self._evidence.close()
+
+    def _is_drained(self, rows: list[BatchRow]) -> bool:
+        """Rows newest first; finality comes in order, so an old row that waits has newer ones that do."""
+        waits = any(row.state >= BatchState.SIGNED and not row.finalized for row in rows)
+        return not (waits or self._outbox.open_flights() or self._responder.trouble)
 
     def _with_trouble(self, status: PosterStatus) -> PosterStatus:
         """A challenge without answer costs the bond: nothing else is worth saying then."""

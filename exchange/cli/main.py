@@ -1,6 +1,7 @@
 """Entry point: builds the parser from the verb groups and turns expected failures into one line and an exit code.
 
-Exit codes: 0 done, 1 a check failed or the exchange could not run (one line says why), 2 wrong usage.
+Exit codes: 0 done, 1 a check failed or the exchange could not run (one line says why), 2 wrong usage; `settle` adds 3
+nothing to do, 75 retry later, 78 needs a person.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from exchange.cli import (
     liquidations,
     replay,
     run,
+    settle,
     sim,
     slippage,
     volatility,
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     groups = (
         run,
         batches,
+        settle,
         bridge,
         fees,
         slippage,

@@ -15,6 +15,7 @@ from typing import Any
 from exchange.app.config import Settings, load_settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory, DirectoryBusy, DirectoryLock, lock_holder
+from exchange.app.settle_lease import SettlerLease
 from exchange.app.supervisor import Supervisor, fetch_json
 from exchange.engine.states import COMPILED
 
@@ -34,6 +35,13 @@ def add_verbs(verbs: Any) -> None:
     up.add_argument("--demo", action="store_true", default=None, help="list a demo market and run makers and takers")
     up.add_argument("--rpc", dest="rpc_url", help="JSON-RPC URL of a chain to settle on instead of the embedded one")
     up.add_argument("--rate", dest="orders_per_second", type=float, help="demo: orders per second of all bots")
+    up.add_argument(
+        "--no-settler",
+        dest="settler",
+        action="store_false",
+        default=None,
+        help="leave it to `offbook settle run`",
+    )
     up.add_argument("--config", type=Path, help="TOML file with settings; `offbook config show` lists them")
     up.add_argument("--allow-reference", action="store_true", default=None, help="run without the compiled core")
     up.set_defaults(run=_up)
@@ -99,7 +107,7 @@ def _reset(parsed: argparse.Namespace) -> int:
         sys.stdout.write(f"{directory.root}: nothing to clear\n")
         return 0
     try:
-        with DirectoryLock(directory):
+        with DirectoryLock(directory), SettlerLease(directory, "offbook reset"):
             gone = directory.clear()
     except DirectoryBusy as busy:
         raise Failure(str(busy)) from busy

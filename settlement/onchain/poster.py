@@ -41,6 +41,7 @@ __all__ = ["Poster", "PosterSettings", "PosterStatus"]
 
 _MISSING_STEPS_BEFORE_HALT: Final = 3
 _FROZEN: Final = 2
+_EVERY_SEQ: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class Poster:
         self._halted = ""
         self._head_seq = 0
         self._finalized_seq = 0
+        self.post_up_to = _EVERY_SEQ
+        """Last batch that may be posted now; what is posted is finalized and answered for whatever stands here."""
         self._errands = errands or NoErrands()
         self._had_errand = False
         cap_wei = self._settings.max_fee_cap_wei
@@ -303,7 +306,7 @@ class Poster:
         if due is not None and self._may_finalize(due, head):
             header = due.header(self._reader.batch_hash(due.seq - 1))
             return self._launch(due.seq, Purpose.FINALIZE, encode_finalize(due.seq, header))
-        if row is not None and row.seq == self._head_seq + 1:
+        if row is not None and row.seq == self._head_seq + 1 and row.seq <= self.post_up_to:
             return self._post(row)
         return False
 

@@ -13,6 +13,7 @@ import msgspec
 from exchange.bridge.assembler import BatchAssembler
 from exchange.bridge.batcher import Batcher
 from exchange.bridge.chain_side import ChainStep
+from exchange.bridge.posting_policy import PostingPolicy
 from exchange.bridge.settler import Settler
 from exchange.bus.interface import Busy
 from exchange.domain.commands import Command
@@ -124,7 +125,8 @@ class _Chain:
             self._auditor.on_built(batch)
             self._outbox.add(batch, int(self._clock_s() * 1_000))
 
-    async def step(self, request_cursor: int) -> ChainStep:
+    async def step(self, request_cursor: int, post_up_to: int) -> ChainStep:
+        self._poster.post_up_to = post_up_to
         status = self._poster.step()
         for _ in range(8):
             if not status.moved:
@@ -137,8 +139,10 @@ class _Chain:
             confirmed = self._requests.poll(request_cursor).confirmed
         rows = self._outbox.batches()
         final = next((row.last_sequence for row in rows if row.finalized), 0)
-        last = rows[0].last_sequence if rows else 0
-        return ChainStep(status=status, confirmed=confirmed, rows=(), final_sequence=final, last_sequence=last)
+        last, seq = (rows[0].last_sequence, rows[0].seq) if rows else (0, 0)
+        return ChainStep(
+            status=status, confirmed=confirmed, rows=(), final_sequence=final, last_sequence=last, last_seq=seq
+        )
 
 
 class SimSettler:
@@ -173,7 +177,7 @@ class SimSettler:
             EventLogReader("events", batcher.cursor, disk=self._disk),
             _Chain(self._chain, self._outbox, self._auditor, self._clock_s),
             clock_s=self._clock_s,
-            batch_interval_s=0.7,
+            policy=PostingPolicy(interval_ms=700, deadline_ms=700),
             settled_path=self._settled,  # type: ignore[arg-type]
         )
         self.starts += 1

@@ -51,7 +51,7 @@ def test_a_batch_that_cannot_be_built_is_one_line(
 ) -> None:
     """A restart would build the same batch again: it stops with the reason instead of crashing for ever."""
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(settler_process, "_main", fail)
@@ -63,7 +63,7 @@ async def _step_beside_a_relay(worker: settler_process._Worker, chain: StuckChai
     relaying = asyncio.create_task(worker.relay(ORDER))
     try:
         await asyncio.to_thread(chain.asked.wait, 20)
-        step = await asyncio.wait_for(worker.step(0), 5)
+        step = await asyncio.wait_for(worker.step(0, 0), 5)
     finally:
         chain.answer.set()
     assert (await relaying).error

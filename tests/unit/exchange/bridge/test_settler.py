@@ -7,6 +7,7 @@ import pytest
 from exchange.bridge.assembler import BatchAssembler
 from exchange.bridge.batcher import Batcher, LedgerStore
 from exchange.bridge.chain_side import ChainStep
+from exchange.bridge.posting_policy import PostingPolicy
 from exchange.bridge.settler import MAX_REQUESTS_PER_CUT, MAX_WAITING_BATCHES, Settler
 from exchange.bus.interface import Busy
 from exchange.domain.commands import BatchCut, ChainRequest
@@ -18,6 +19,9 @@ from settlement.onchain.requests import ChainRequestRecord
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.transition import RequestKind
 from tests.fakes.recorded_market import traded_market
+
+POLICY = PostingPolicy(interval_ms=4_000, deadline_ms=4_000)
+PATIENT = PostingPolicy(interval_ms=4_000, deadline_ms=40_000, look_ms=1_000)
 
 
 class Events:
@@ -38,7 +42,8 @@ class Worker:
     def __init__(self):
         self.stored = []
         self.requests = ()
-        self.final = self.last = self.waiting = 0
+        self.final = self.last = self.waiting = self.last_seq = self.post_up_to = 0
+        self.fee_wei = None
         self.failure = None
 
     async def store(self, batches):
@@ -46,13 +51,15 @@ class Worker:
             raise self.failure
         self.stored += batches
 
-    async def step(self, request_cursor):
+    async def step(self, request_cursor, post_up_to):
+        self.post_up_to = post_up_to
         status = PosterStatus(
             state="idle", detail="", waiting_batches=self.waiting, head_seq=0, finalized_seq=0, moved=False
         )
         return ChainStep(
-            status=status, confirmed=self.requests, rows=(), final_sequence=self.final, last_sequence=self.last
-        )
+            status=status, confirmed=self.requests, rows=(), final_sequence=self.final, last_sequence=self.last,
+            last_seq=self.last_seq, fee_wei=self.fee_wei,
+        )  # fmt: skip
 
 
 class Port:
@@ -81,14 +88,14 @@ class Port:
 class Setting:
     """A settler with a clock to turn."""
 
-    def __init__(self, tmp_path, blobs=()):
+    def __init__(self, tmp_path, blobs=(), policy=None):
         self.now_s = 100.0
         self.worker, self.port = Worker(), Port()
         self.path = tmp_path / "settled"
         self.batcher = Batcher(BatchAssembler(), LedgerState(), LedgerStore(tmp_path / "ledger.bin"))
         self.settler = Settler(
             self.batcher, Events(blobs), self.worker,
-            clock_s=lambda: self.now_s, batch_interval_s=4.0, settled_path=self.path,
+            clock_s=lambda: self.now_s, policy=policy or POLICY, settled_path=self.path,
         )  # fmt: skip
 
     def step(self, port=True):
@@ -211,3 +218,84 @@ def test_nothing_is_cut_while_many_batches_wait_for_the_chain(tmp_path, waiting,
     setting.worker.requests, setting.worker.waiting = (_request(1),), waiting
     setting.step()
     assert len(setting.port.groups) == cuts
+
+
+def steps(setting, *moments):
+    """Step at each (time in s, fee in wei), with fills that wait; returns how often a batch was cut until each."""
+    setting.port.fills = 5
+    cuts = []
+    for now_s, fee_wei in moments:
+        setting.now_s, setting.worker.fee_wei = 100.0 + now_s, fee_wei
+        setting.step()
+        cuts.append(len(setting.port.groups))
+    return cuts
+
+
+def test_a_dear_fee_waits_for_a_cheaper_one(tmp_path):
+    """Old enough at 4 s; cheap enough at 20 s."""
+    setting = Setting(tmp_path, policy=PATIENT)
+    setting.settler._fees_wei.extend([900] * 60)
+    assert steps(setting, (0, 900), (4, 900), (10, 900), (20, 100), (21, 100)) == [0, 0, 0, 1, 1]
+
+
+def test_no_fee_is_worth_passing_the_deadline(tmp_path):
+    """From the first sight of a fill; the quiet hour before it does not count."""
+    setting = Setting(tmp_path, policy=PATIENT)
+    assert steps(setting, (3_600, 1), (3_604, 900), (3_635, 900), (3_636, 900)) == [0, 0, 0, 1]
+
+
+def test_a_batch_that_a_round_closed_waits_for_the_same_fee(tmp_path):
+    """It is stored and not released; when the time has come both it and the open batch go."""
+    setting = Setting(tmp_path, policy=PATIENT)
+    steps(setting, (0, 900), (6, 900))
+    setting.port.open_batch, setting.worker.last_seq, setting.worker.waiting = 2, 1, 1
+    assert steps(setting, (10, 900)) == [0]
+    assert setting.settler.post_up_to == 0
+    assert steps(setting, (39, 900), (40, 900)) == [0, 1]
+    assert setting.settler.post_up_to == 2
+    setting.step()
+    assert setting.worker.post_up_to == 2
+
+
+def test_a_stored_batch_is_posted_without_the_exchange(tmp_path):
+    """It lies in the outbox: nothing else is needed once it is old enough."""
+    setting = Setting(tmp_path)
+    setting.worker.last_seq, setting.worker.waiting = 3, 1
+    for now_s, released in ((100.0, 0), (103.9, 0), (104.0, 3)):
+        setting.now_s = now_s
+        setting.step(port=False)
+        assert setting.settler.post_up_to == released
+
+
+@pytest.mark.parametrize(("fills", "reason", "cuts"), [(0, "nothing", 0), (1, "asked", 1)])
+def test_who_asks_gets_a_batch_at_once_or_a_reason(tmp_path, fills, reason, cuts):
+    """A batch of any age at any fee, once; without a fill there is none."""
+    setting = Setting(tmp_path, policy=PATIENT)
+    heard = []
+    setting.settler.on_answer = heard.append
+    setting.settler.is_asked, setting.port.fills = True, fills
+    setting.step()
+    setting.step()
+    assert [verdict.reason for verdict in heard] == [reason]
+    assert len(setting.port.groups) == cuts
+
+
+def test_who_asks_a_busy_exchange_is_answered_later(tmp_path):
+    """Not before the batch is closed."""
+    setting = Setting(tmp_path, policy=PATIENT)
+    heard = []
+    setting.settler.on_answer = heard.append
+    setting.settler.is_asked, setting.port.fills, setting.port.busy = True, 1, True
+    setting.step()
+    assert heard == []
+    setting.port.busy = False
+    setting.step()
+    assert ([verdict.reason for verdict in heard], setting.settler.cut_batch) == (["asked"], 1)
+
+
+def test_eight_closed_batches_never_wait(tmp_path):
+    """Whatever the fee: cutting has stopped by then."""
+    setting = Setting(tmp_path, policy=PATIENT)
+    setting.worker.last_seq = setting.worker.waiting = MAX_WAITING_BATCHES
+    steps(setting, (1, 900))
+    assert (setting.settler.post_up_to, setting.port.groups) == (MAX_WAITING_BATCHES, [])
