@@ -13,6 +13,7 @@ from settlement.onchain.chain import Chain
 from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.evidence_store import EvidenceStore
+from settlement.onchain.keep_alive import KeepAlive
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
 from settlement.onchain.requests import ChainRequestRecord, RequestReader
@@ -36,6 +37,8 @@ class ChainStep:
     """Journal sequence up to which every stored batch is final on chain; 0 for none."""
     last_sequence: int
     """Last journal sequence of the newest stored batch; 0 for none."""
+    needs_post: bool = False
+    """Whether the last post is so old that even an empty batch is due (`KeepAlive`)."""
 
 
 class ChainSide:
@@ -65,6 +68,7 @@ class ChainSide:
             errands=self._responder,
         )
         self._requests = RequestReader(chain, deployment, confirmations)
+        self._keep_alive = KeepAlive(chain, deployment, clock)
         self._shown: dict[int, tuple[BatchState, bool]] = {}
         self._finalized_seq = 0
 
@@ -104,6 +108,7 @@ class ChainSide:
             rows=tuple(self._changed(rows)),
             final_sequence=_final_sequence(rows),
             last_sequence=rows[0].last_sequence if rows else 0,
+            needs_post=status.state != "chain_down" and self._keep_alive.is_due(),
         )
 
     def forget_shown(self) -> None:

@@ -3,7 +3,8 @@
 Theory of operation. Events come from the event log files by a cursor that is saved with the ledger; commands go to the
 exchange over its port. A batch is cut when it has content and is old enough, or when confirmed requests wait: one group
 holds the cut and the requests, so that requests are the first things of their batch. The chain may be away: events are
-still folded and stored, trading goes on, batches wait in the outbox.
+still folded and stored, trading goes on, batches wait in the outbox. Where nothing happens for long, an empty batch is
+cut: to the contract an operator who posts nothing is one who is gone.
 """
 
 from collections.abc import Callable, Sequence
@@ -109,11 +110,13 @@ class Settler:
         waiting = [row for row in chain.confirmed if row.index > summary.request_index][:MAX_REQUESTS_PER_CUT]
         due = self._clock_s() - self._last_cut_s >= self._batch_interval_s
         has_content = summary.open_batch_fill_count or summary.open_batch_expired_count
-        if not (waiting or (due and has_content)):
+        # A closed batch that is not on chain yet will be the post that is needed.
+        is_idle = chain.needs_post and summary.open_batch == chain.status.head_seq + 1
+        if not (waiting or is_idle or (due and has_content)):
             return
         if chain.status.waiting_batches >= MAX_WAITING_BATCHES:
             return
-        commands: list[Command] = [BatchCut()]
+        commands: list[Command] = [BatchCut(allows_empty=is_idle and not waiting)]
         commands += [command_of(row) for row in waiting]
         if waiting:
             # Requests without trades would wait for the next fill; a second cut closes their batch.

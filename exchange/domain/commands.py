@@ -315,6 +315,9 @@ class ChainRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class BatchCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Close the open settlement batch (if it has content) and open the next one."""
 
+    allows_empty: bool = False
+    """Close it without content too: the contract counts the time since the last post, whatever that held."""
+
 
 class UnderlyingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Index price of an underlying in 1e-9 USDC."""
