@@ -63,7 +63,7 @@ def _forge(copy: Path, tests: Iterable[str]) -> tuple[int, str]:
     """Exit code and output of forge for `File::name` tests; compiles these files and what they import."""
     files, names = zip(*(test.split("::") for test in tests), strict=True)
     paths = f"test/{{{','.join(sorted(set(files)))}}}.t.sol" if len(set(files)) > 1 else f"test/{files[0]}.t.sol"
-    command = ["tools/forge", "test", "--match-path", paths, "--match-test", f"^({'|'.join(sorted(set(names)))})$"]
+    command = ["tools/forge", "test", "--match-path", paths, "--match-test", f"^({'|'.join(sorted(set(names)))})\\("]
     done = subprocess.run(
         command, cwd=copy, capture_output=True, text=True, check=False, env={**os.environ, **_PIPELINE}
     )
