@@ -35,6 +35,7 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
         sample(state, underlying.underlying)
         prices.index_ns[underlying.underlying] = state.timestamp_ns
         prices.index_e9[underlying.underlying] = underlying.index_e9
+        state.index_ranges.note(underlying.underlying, underlying.index_e9, state.timestamp_ns)
     for expiry in command.expiries:
         prices.forward_e9[expiry.underlying, expiry.expiry_s] = expiry.forward_e9
     for row in command.marks:
