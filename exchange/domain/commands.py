@@ -343,7 +343,7 @@ class ExpiryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class MarkRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Mark of an instrument, 1e-9 USDC per unit; for options the model values shown to users (units of risk.md 5.2).
 
-    Per USD `delta_e9`, USD^2 `gamma_e12`, vol point `vega_e9`, day `theta_e9`, 1 % `rho_e9`; a fraction `volatility_e9`.
+    Per USD `delta_e9`, USD^2 `gamma_e12`, vol point `vega_e9`, day `theta_e9`, 1 % `rho_e9`; fraction `volatility_e9`.
     """
 
     instrument: int
