@@ -14,6 +14,7 @@ from settlement.onchain.chain import Chain
 from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.evidence_store import EvidenceStore
+from settlement.onchain.keep_alive import KeepAlive
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
 from settlement.onchain.requests import ChainRequestRecord, RequestReader
@@ -47,6 +48,8 @@ class ChainStep:
     """Whether the contract takes no batch any more."""
     is_drained: bool = True
     """Whether nothing that was sent waits for inclusion, finality or an answer."""
+    needs_post: bool = False
+    """Whether the last post is so old that even an empty batch is due (`KeepAlive`)."""
 
 
 class ChainSide:
@@ -77,6 +80,7 @@ class ChainSide:
         )
         self._requests = RequestReader(chain, deployment, confirmations)
         self._looks = ChainLooks(chain, deployment.settlement, clock)
+        self._keep_alive = KeepAlive(chain, deployment, clock)
         self._shown: dict[int, tuple[BatchState, bool]] = {}
         self._finalized_seq = 0
 
@@ -127,6 +131,7 @@ class ChainSide:
             fee_wei=self._looks.fee_wei(),
             is_frozen=self._looks.is_frozen,
             is_drained=self._is_drained(rows),
+            needs_post=status.state != "chain_down" and self._keep_alive.is_due(),
         )
 
     def forget_shown(self) -> None:

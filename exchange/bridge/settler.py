@@ -4,7 +4,9 @@ Theory of operation. Events come from the event log files by a cursor that is sa
 exchange over its port. A batch is cut when it is worth its transaction, or when confirmed requests wait: one group
 holds the cut and the requests, so that requests are the first things of their batch. The chain may be away: events are
 still folded and stored, trading goes on, batches wait in the outbox. `PostingPolicy` says when the time has come: then
-the open batch is cut and everything stored may be posted. Batches that rounds and caps closed wait for that too.
+the open batch is cut and everything stored may be posted. Batches that rounds and caps closed wait for that too. Where
+nothing is posted for long, what is stored goes whatever the policy says, else an empty batch is cut: to the contract an
+operator who posts nothing is one who is gone.
 """
 
 from collections import deque
@@ -128,21 +130,25 @@ class Settler:
         self._note_closed(summary.open_batch)
         requests = [row for row in chain.confirmed if row.index > summary.request_index][:MAX_REQUESTS_PER_CUT]
         has_content = bool(summary.open_batch_fill_count or summary.open_batch_expired_count)
-        closed, is_asked = max(chain.last_seq, summary.open_batch - 1), self.is_asked
+        closed = max(chain.last_seq, summary.open_batch - 1)
+        # A closed batch that is not on chain yet will be the post that is needed.
+        is_idle = chain.needs_post and summary.open_batch == chain.status.head_seq + 1
+        is_due = self.is_asked or self._clock_s() - self._last_cut_s >= self.policy.interval_ms / 1_000
         verdict = self._verdict(chain, closed=closed, has_content=has_content, has_requests=bool(requests))
-        if verdict.is_post:
+        if verdict.is_post or chain.needs_post:
             self.post_up_to = max(self.post_up_to, closed)
             # What waits may be old batches alone: the open one has its own interval.
-            is_due = self._clock_s() - self._last_cut_s >= self.policy.interval_ms / 1_000
-            is_cut = bool(requests) or (has_content and (is_asked or is_due))
+            is_cut = bool(requests) or is_idle or (has_content and is_due)
             has_room = chain.status.waiting_batches < MAX_WAITING_BATCHES
-            if is_cut and has_room and not await self._cut(port, summary.open_batch, requests):
+            if is_cut and has_room and not await self._cut(port, summary.open_batch, requests, is_idle=is_idle):
                 return
         self._answer(verdict)
 
-    async def _cut(self, port: EnginePort, open_batch: int, requests: Sequence[ChainRequestRecord]) -> bool:
+    async def _cut(
+        self, port: EnginePort, open_batch: int, requests: Sequence[ChainRequestRecord], *, is_idle: bool
+    ) -> bool:
         """Close the open batch, and take requests in; False when the exchange is too busy for it now."""
-        commands: list[Command] = [BatchCut()]
+        commands: list[Command] = [BatchCut(allows_empty=is_idle and not requests)]
         commands += [command_of(row) for row in requests]
         if requests:
             # Requests without trades would wait for the next fill; a second cut closes their batch.

@@ -320,7 +320,9 @@ class ChainRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class BatchCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Close the open settlement batch (if it has content) and open the next one."""
+    """Close the open settlement batch (if it has content, or where an empty one is allowed) and open the next one."""
+
+    allows_empty: bool = False
 
 
 class UnderlyingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -341,8 +343,7 @@ class ExpiryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class MarkRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Mark of an instrument, 1e-9 USDC per unit; for options the model values shown to users (units of risk.md 5.2).
 
-    `delta_e9` per 1 USD, `gamma_e12` per USD^2, `vega_e9` per vol point, `theta_e9` per day, `rho_e9` per 1 %,
-    `volatility_e9` as a fraction.
+    Per USD `delta_e9`, USD^2 `gamma_e12`, vol point `vega_e9`, day `theta_e9`, 1 % `rho_e9`; fraction `volatility_e9`.
     """
 
     instrument: int

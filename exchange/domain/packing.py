@@ -270,7 +270,7 @@ def _pack_small(command: Command) -> tuple[bytes, bytes]:
         case Clock():
             return record(CommandKind.CLOCK), b""
         case BatchCut():
-            return record(CommandKind.BATCH_CUT), b""
+            return record(CommandKind.BATCH_CUT, flags=int(command.allows_empty)), b""
     raise BadRecord(f"no record for {type(command).__name__}")
 
 
@@ -376,5 +376,5 @@ def _unpack_small(fields: tuple[int, ...], extra: dict[int, bytes]) -> Command:
         case CommandKind.CLOCK:
             return Clock()
         case CommandKind.BATCH_CUT:
-            return BatchCut()
+            return BatchCut(allows_empty=bool(fields[2]))
     raise BadRecord(f"unknown command kind {fields[0]}")

@@ -64,8 +64,8 @@ def _clock(state: State, turn: Turn, _: Clock) -> None:
         check_accounts(state, turn)
 
 
-def _batch_cut(state: State, turn: Turn, _: BatchCut) -> None:
-    batches.cut(state, turn)
+def _batch_cut(state: State, turn: Turn, command: BatchCut) -> None:
+    batches.cut(state, turn, allows_empty=command.allows_empty)
 
 
 _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {

@@ -29,11 +29,13 @@ __all__ = [
 _SECOND_NS: Final = 1_000_000_000
 
 
-def cut(state: State, turn: Turn) -> None:
-    """BatchCut: close the open batch if there is anything in it."""
-    if not state.batch.has_content:
+def cut(state: State, turn: Turn, *, allows_empty: bool = False) -> None:
+    """BatchCut: close the open batch if there is anything in it; an empty one, where wanted, was matched now."""
+    if not (allows_empty or state.batch.has_content):
         turn.events.append(CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=state.batch.number))
         return
+    if not state.batch.has_content:
+        _touched(state)
     _close(state, turn, next_first=state.sequence + 1)
 
 

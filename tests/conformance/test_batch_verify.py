@@ -8,7 +8,7 @@ import pytest
 from exchange.app import batch_reports
 from exchange.app.verify import recompute_batch
 from exchange.cli.main import main
-from exchange.domain.commands import Place
+from exchange.domain.commands import BatchCut, Place
 from exchange.journal.disk import RealDisk
 from matching_core import OrderBook
 from settlement.onchain.posted import PostedBatch
@@ -46,10 +46,10 @@ def _with_deltas(posted, *, cash=None, positions=None):
 def verify(tmp_path, monkeypatch, capsys):
     """Return a function that verifies BATCH of the journal in `tmp_path` against a posted batch."""
 
-    def run(posted, previous_root):
+    def run(posted, previous_root, seq=BATCH):
         monkeypatch.setattr(batch_reports, "load_deployment", lambda _: object())
         monkeypatch.setattr(batch_reports, "_read_posted", lambda *_: (posted, previous_root))
-        code = main(["batch", "verify", str(BATCH), "--data", str(tmp_path)])
+        code = main(["batch", "verify", str(seq), "--data", str(tmp_path)])
         return code, capsys.readouterr().out.splitlines()
 
     return run
@@ -137,3 +137,14 @@ def test_honest_batch_is_confirmed(tmp_path, market, verify):
     assert code == 0
     assert lines[0].startswith("batch 2: 3 fills -> 5 legs")
     assert lines[-1] == f"batch 2: root recomputed = root on chain 0x{posted.new_root.hex()}"
+
+
+def test_empty_batch_is_confirmed(tmp_path, market, verify):
+    """One that the settler posts when nothing happens."""
+    last_ns = market.steps[-1][1]
+    empty = [(BatchCut(allows_empty=True), last_ns + 5 * 10**9)]
+    posted, previous_root = _posted(_journal(tmp_path, [*market.steps, *empty]), 4)
+    code, lines = verify(posted, previous_root, seq=4)
+    assert code == 0
+    assert lines[0].startswith("batch 4: 0 fills -> 0 legs")
+    assert posted.data == bytes(3)

@@ -79,7 +79,7 @@ class CrashStream:
             (4, self._cash),
             (2, self._list),
             (1, lambda _: self._phase()),
-            (2, lambda _: BatchCut()),
+            (2, lambda _: BatchCut(allows_empty=self.now_ns % 4 == 0)),
         )
         ((_, make),) = pick.choices(table, [weight for weight, _ in table])
         return self._timed(make(state))

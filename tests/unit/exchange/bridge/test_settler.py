@@ -42,8 +42,9 @@ class Worker:
     def __init__(self):
         self.stored = []
         self.requests = ()
-        self.final = self.last = self.waiting = self.last_seq = self.post_up_to = 0
+        self.final = self.last = self.waiting = self.last_seq = self.post_up_to = self.head = 0
         self.fee_wei = None
+        self.needs_post = False
         self.failure = None
 
     async def store(self, batches):
@@ -54,11 +55,12 @@ class Worker:
     async def step(self, request_cursor, post_up_to):
         self.post_up_to = post_up_to
         status = PosterStatus(
-            state="idle", detail="", waiting_batches=self.waiting, head_seq=0, finalized_seq=0, moved=False
+            state="idle", detail="", waiting_batches=self.waiting, head_seq=self.head, finalized_seq=0, moved=False
         )
         return ChainStep(
             status=status, confirmed=self.requests, rows=(), final_sequence=self.final, last_sequence=self.last,
             last_seq=self.last_seq, fee_wei=self.fee_wei,
+            needs_post=self.needs_post,
         )  # fmt: skip
 
 
@@ -124,6 +126,28 @@ def test_batch_is_cut_when_due_and_not_empty(tmp_path, after_s, fills, cuts):
     setting.port.fills = fills
     setting.step()
     assert setting.port.groups == [(BatchCut(),)] * cuts
+
+
+@pytest.mark.parametrize(
+    ("needs_post", "head", "groups"),
+    [(False, 4, []), (True, 3, []), (True, 4, [(BatchCut(allows_empty=True),)])],
+    ids=["the last post is young", "a batch is on its way", "idle"],
+)
+def test_an_idle_exchange_posts_an_empty_batch(tmp_path, needs_post, head, groups):
+    """Only where the contract needs one and no closed batch will be it; whatever the interval."""
+    setting = Setting(tmp_path)
+    setting.port.open_batch, setting.worker.head, setting.worker.needs_post = 5, head, needs_post
+    setting.step()
+    assert setting.port.groups == groups
+
+
+def test_requests_are_a_post_too(tmp_path):
+    """What waits makes a batch: no empty one comes before it."""
+    setting = Setting(tmp_path)
+    setting.worker.needs_post, setting.worker.requests = True, (_request(1),)
+    setting.step()
+    (group,) = setting.port.groups
+    assert group[0] == group[-1] == BatchCut()
 
 
 def test_a_batch_that_a_round_closed_counts_as_a_cut(tmp_path):

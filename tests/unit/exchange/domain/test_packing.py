@@ -113,6 +113,7 @@ COMMANDS: list[Command] = [
     SessionClose(session=3, logged_out=True),
     ChainRequest(index=1, kind=ChainRequestKind.SET_KEY, account=2, key=b"k" * 20, scopes=4, accounts=(1, 2)),
     BatchCut(),
+    BatchCut(allows_empty=True),
     SetPrices(round=1, underlyings=(UnderlyingRow("BTC", 5),)),
     ListInstrument(instrument=instruments()[1]),
     SetKeyLimits(owner=b"\x01" * 20, key=b"\x02" * 20, limits=KeyLimits()),

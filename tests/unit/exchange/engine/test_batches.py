@@ -1,11 +1,11 @@
 """What goes into a settlement batch, and when the engine closes one by itself."""
 
-from exchange.domain.commands import ChainRequestKind
+from exchange.domain.commands import BatchCut, ChainRequestKind
 from exchange.domain.events import BatchClosed, CommandRefused, Event, Trade
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.config import EngineConfig
 from settlement.protocol.caps import MAX_LEAVES
-from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SELL, START_S, World
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SECOND_NS, SELL, START_S, World
 
 
 def closed(events: list[Event]) -> list[BatchClosed]:
@@ -17,6 +17,28 @@ def test_nothing_to_cut() -> None:
     """An empty batch stays open and keeps its number."""
     world = World().open()
     assert world.run_cut() == [CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=2)]
+
+
+def test_an_empty_batch_is_closed_where_that_is_wanted() -> None:
+    """Of the second of the cut, with nothing in it; the next one begins behind it."""
+    world = World().open()
+    world.clock(7)
+    (batch,) = world.run(BatchCut(allows_empty=True))
+    assert isinstance(batch, BatchClosed)
+    assert (batch.batch, batch.fill_count, batch.fee_e6, batch.request_up_to) == (2, 0, 0, 3)
+    assert batch.match_from_s == batch.match_to_s == world.state.timestamp_ns // SECOND_NS
+    assert batch.last_sequence == world.state.sequence
+    assert world.run_cut() == [CommandRefused(code=ResultCode.NOTHING_TO_CUT, detail=3)]
+
+
+def test_what_is_in_a_batch_is_not_made_younger() -> None:
+    """A cut that would take an empty batch closes a full one as any cut does."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 100)
+    world.place(3, SELL, 600_000, 100)
+    world.clock(7)
+    (batch,) = closed(world.run(BatchCut(allows_empty=True)))
+    assert (batch.fill_count, batch.match_from_s, batch.match_to_s) == (1, START_S, START_S)
 
 
 def test_cut_sums_fees_fills_and_times() -> None:

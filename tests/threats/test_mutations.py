@@ -1,0 +1,64 @@
+"""The table of switched-off defences fits the contracts and the table of threats; forge itself is not asked here."""
+
+import pytest
+
+from tests.threats.mutation_rows import MUTATIONS, Mutation
+from tests.threats.mutations import CONTRACTS, mutated, verdict
+from tests.threats.rows import ROWS
+
+SOLIDITY = "settlement/contracts/test/"
+
+
+def solidity_tests(threat: str) -> set[str]:
+    """The row's tests in Solidity, as `File::name`."""
+    return {node.removeprefix(SOLIDITY).replace(".t.sol", "") for node in ROWS[threat] if node.startswith(SOLIDITY)}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_the_text_of_a_mutation_stands_once_in_its_source(mutation: Mutation) -> None:
+    """A defence that was written anew must be found again, or its row would test nothing."""
+    text = (CONTRACTS / "src" / mutation.file).read_text()
+    assert mutated(text, mutation) != text
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
+def test_the_test_of_a_mutation_is_one_of_its_row(mutation: Mutation) -> None:
+    """What must fail is what the row shows."""
+    assert mutation.test in solidity_tests(mutation.threat)
+
+
+@pytest.mark.parametrize("threat", [threat for threat in ROWS if solidity_tests(threat)])
+def test_every_row_with_a_test_in_solidity_has_a_mutation(threat: str) -> None:
+    """None of them is believed unseen."""
+    assert any(one.threat == threat for one in MUTATIONS)
+
+
+def test_names_are_unique() -> None:
+    """The log goes by them."""
+    names = {f"{one.name} {one.new}" for one in MUTATIONS}
+    assert len(names) == len(MUTATIONS)
+    assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
+
+
+@pytest.mark.parametrize("text", ["", "a b b"])
+def test_a_text_that_does_not_stand_once_is_refused(text: str) -> None:
+    """Neither a defence that is gone nor one of two."""
+    with pytest.raises(ValueError, match=r"stands \d times"):
+        mutated(text, Mutation("threat", "A.sol", "b", "", "A::test"))
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "expected"),
+    [
+        (1, "[FAIL: no] test_it() (gas: 1)", "caught"),
+        (1, "[FAIL: no; counterexample: x] test_it(uint256) (runs: 1)", "caught"),
+        (0, "[PASS] test_it() (gas: 1)", "survived"),
+        (1, "[PASS] test_it() (gas: 1)", "broken"),
+        (1, "[FAIL: no] test_it_again() (gas: 1)", "broken"),
+        (1, "Error: Compiler run failed", "broken"),
+        (0, "No tests to run", "broken"),
+    ],
+)
+def test_only_a_test_that_ran_gives_a_verdict(code: int, output: str, expected: str) -> None:
+    """A copy that does not compile has caught nothing."""
+    assert verdict(code, output, "test_it") == expected
