@@ -317,10 +317,15 @@ class BatchCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UnderlyingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Index price of an underlying in 1e-9 USDC."""
+    """Index price of an underlying in 1e-9 USDC with its confidence in 1e-6, or that it has none that can be trusted.
+
+    A halted row has price and confidence 0: the last price stands, and the market only reduces.
+    """
 
     underlying: str
     index_e9: int
+    confidence_ppm: int = 1_000_000
+    is_halted: bool = False
 
 
 class ExpiryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -55,6 +55,7 @@ class ResultCode(IntEnum):
     DISPLAY_NOT_ALLOWED = 20016
     IN_AUCTION = 20017
     PRICE_MOVE_TOO_LARGE = 20018
+    MARKET_REDUCE_ONLY = 20004
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
     REQUEST_NOT_AT_BATCH_START = 30002

@@ -269,6 +269,11 @@ cdef inline bint is_priced(const Engine* engine, const Listing* listing) noexcep
     return listing.has_mark and engine.underlyings[listing.underlying].index != 0
 
 
+cdef inline bint is_restricted(const Engine* engine, const Listing* listing) noexcept nogil:
+    """Whether a price is stale or halted, so that only what reduces is taken; twin: market_state."""
+    return engine.now > engine.underlyings[listing.underlying].open_until or engine.now > listing.mark_until
+
+
 cdef inline uint16_t check_terms(const Engine* engine, const Terms* terms, const Entry* entry) noexcept nogil:
     """Instrument live and priced, a possible combination of options, price and size on the instrument's scale."""
     cdef const Listing* listing = &engine.listings[entry.listing]
@@ -385,7 +390,7 @@ cdef inline uint16_t examine(Engine* engine, const Terms* terms, Entry* entry) n
         return COLD
     entry.listing = find_listing(engine, terms.record.instrument)
     if entry.listing and is_priced(engine, &engine.listings[entry.listing]):
-        if not engine.listings[entry.listing].is_narrow:
+        if not engine.listings[entry.listing].is_narrow or is_restricted(engine, &engine.listings[entry.listing]):
             return COLD
     entry.code = check_terms(engine, terms, entry)
     if entry.code:

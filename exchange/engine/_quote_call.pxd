@@ -9,7 +9,7 @@ from libc.string cimport memcmp, memcpy
 
 from exchange.engine._entry cimport (
     ENTRY_MONEY_MAX, SIGNED_BYTES, Entry, Record, Terms, check_authority, check_nonce, is_life_valid, is_priced,
-    read_lengths,
+    is_restricted, read_lengths,
 )
 from exchange.engine._booking cimport seconds_of
 from exchange.engine._integers cimport add, int128
@@ -131,9 +131,11 @@ cdef inline bint find_group(Engine* engine, Call* call) noexcept nogil:
 
 
 cdef inline bint check_listing(const Engine* engine, const Call* call, const Listing* listing) noexcept nogil:
-    """Live, priced, inside 128 bits, and counted by the group."""
+    """Live, priced, not restricted, inside 128 bits, and counted by the group."""
     cdef const GuardRow* guard = &engine.guards[call.guard]
     if (listing.expiry_s and seconds_of(engine.now) >= listing.expiry_s) or not is_priced(engine, listing):
+        return False
+    if is_restricted(engine, listing):
         return False
     return listing.is_narrow and listing.underlying == guard.underlying and listing.lot_e9 == guard.lot_e9
 

@@ -198,6 +198,8 @@ class Ticker(msgspec.Struct, kw_only=True, gc=False):
     option_pricing: OptionPricing | None
     auction_end: int | None = None
     """Deadline of the call auction that the instrument is in, milliseconds."""
+    price_state: str = "open"
+    """Or stale, or halted: then the market only reduces."""
 
 
 class PerpDetails(msgspec.Struct, kw_only=True, gc=False):
@@ -249,6 +251,8 @@ class InstrumentObject(msgspec.Struct, kw_only=True, gc=False):
     erc20_details: None = None
     contract_multiplier: str = "1"
     risk_universe_id: int = 1
+    price_state: str = "open"
+    """Or stale, or halted: then the market only reduces."""
 
 
 class Erc20(msgspec.Struct, kw_only=True, gc=False):
