@@ -2,8 +2,8 @@
 
 Weighted median, clamp, age and confidence are `exchange.risk.index`; this file gathers what the venues say and turns it
 into what the engine is told: a price with its confidence, or that there is none. Halts and the count of good prices are
-the engine's, which outlives this process; what is told here as a halt is too few live venues, or a jump of more than a
-tenth that the next ticks must confirm.
+the engine's, which outlives this process; what is told here as a halt is too few live venues, two camps of them
+without a majority, or a jump of more than a tenth that the next ticks must confirm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import msgspec
 
 from exchange.domain.commands import UnderlyingRow
 from exchange.feeds.sources import IndexSource, TopOfBook, source_of
-from exchange.risk.index import IndexParameters, IndexState, next_index
+from exchange.risk.index import IndexParameters, IndexState, has_majority, live_sources, next_index
 
 __all__ = ["MAJORS", "OTHERS", "IndexFeed", "parameters_of"]
 
@@ -61,9 +61,14 @@ class IndexFeed:
 
     def _row(self, name: str, tops: list[tuple[IndexSource, Mapping[str, TopOfBook]]], now_ns: int) -> UnderlyingRow:
         said = [source_of(found.get(name), weight=source.weight, now_ns=now_ns) for source, found in tops]
+        parameters = parameters_of(name)
+        live = live_sources(said, parameters)
+        if not live or not has_majority(live, parameters):
+            self._states[name] = msgspec.structs.replace(self._states[name], jumped=0)
+            return UnderlyingRow(name, 0, 0, is_halted=True)
         # The age of the last price is the engine's to judge: here only too few venues and jumps hold a price back.
         state = msgspec.structs.replace(self._states[name], time_ns=now_ns, is_halted=False)
-        tick = next_index(said, state, now_ns=now_ns, parameters=parameters_of(name))
+        tick = next_index(said, state, now_ns=now_ns, parameters=parameters)
         self._states[name] = tick.state
         if tick.is_halted or tick.state.jumped:
             return UnderlyingRow(name, 0, 0, is_halted=True)

@@ -5,6 +5,7 @@ fails or is slow grows old and drops out of the index; nothing here decides more
 """
 
 import asyncio
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -92,7 +93,7 @@ class LiveVenue:
 def live_venues(underlyings: Sequence[str], clock_ns: Callable[[], int]) -> list[LiveVenue]:
     """Our venues with real connections. Raises MissingCcxt, which names the fix."""
     try:
-        import ccxt  # noqa: PLC0415 - an optional extra
+        ccxt = importlib.import_module("ccxt")
     except ImportError as missing:
         raise MissingCcxt("live prices need ccxt: pip install 'offbook[live]'") from missing
     venues = []

@@ -98,6 +98,20 @@ def test_half_of_the_sources_gone_costs_confidence_only() -> None:
     assert rows == [UnderlyingRow("BTC", 60_000 * E9, 500_000), UnderlyingRow("BTC", 60_000 * E9, 333_333), HALT]
 
 
+@pytest.mark.parametrize(("wild", "is_halted"), [(90_000, True), (30_000, True), (61_500, False), (63_000, True)])
+@pytest.mark.parametrize("count", [1, 2])
+def test_two_camps_are_a_halt_however_long_they_stay(wild: int, is_halted: bool, count: int) -> None:
+    """One of two, or two of four, elsewhere: their middle is nobody's price, and no tick confirms it."""
+    one, venues = feed(*(1,) * (2 * count))
+    ticks(one, 1)
+    for venue in venues[:count]:
+        venue.price = wild
+    assert [row.is_halted for row in ticks(one, 5, 1)] == [is_halted] * 5
+    for venue in venues:
+        venue.price = 60_000
+    assert ticks(one, 1, 6)[0].index_e9 == 60_000 * E9
+
+
 def test_frozen_venues_grow_old_and_drop_out() -> None:
     """Their own clock stands still: ten seconds they count, then they do not."""
     one, venues = feed()
