@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: requirements risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation clean lock
+.PHONY: requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -55,6 +55,13 @@ $(VENV)/.judges: requirements-judges.lock $(VENV)/.tools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-judges.lock
 	@touch $@
 
+# derive-py pins a web3 older than ours: it gets an environment of its own inside ours.
+$(VENV)/.typed-client: requirements-typed-client.lock | $(VENV)/bin/python
+	@echo "setup: installing the locked typed client"
+	@$(PYTHON) -m venv $(VENV)/typed-client
+	@$(VENV)/typed-client/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-typed-client.lock
+	@touch $@
+
 # The compiler and the installer of the tools wait for different things: a developer's set-up runs both at once.
 $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.setup $(VENV)/.tools
@@ -73,9 +80,9 @@ reset: setup ## clear the data directory
 
 test: dev ## every test that needs pip alone
 	$(PYTEST) -q -m "not needs_node and not needs_browser and not needs_redis and not risk_search and not dispute_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-	  --ignore=tests/fuzz --ignore=tests/sanitizers --ignore=tests/requirements tests
+	  --ignore=tests/fuzz --ignore=tests/sanitizers --ignore=tests/requirements --ignore=tests/typed_client tests
 
-PARTS := lint types architecture requirements risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
+PARTS := lint types architecture requirements typed-client risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -94,6 +101,9 @@ types: dev
 
 architecture: dev
 	@$(BIN)/lint-imports && $(PYTEST) -q tests/architecture && echo "architecture: green"
+
+typed-client: dev $(VENV)/.typed-client ## unmodified derive-py against a running exchange
+	@$(PYTEST) -q --timeout 300 -p no:benchmark tests/typed_client && echo "typed-client: green"
 
 risk: judges ## how sharp the risk vectors are, QuantLib as a judge, long searches
 	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \

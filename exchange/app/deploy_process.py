@@ -8,7 +8,9 @@ from exchange.app.failures import Failure
 from exchange.app.keys import deployer_key, operator_key, watcher_key
 from exchange.app.layout import DataDirectory
 from exchange.app.venue import venue_of
-from exchange.feeds.catalogue import demo_catalogue, underlying_number
+from exchange.domain.underlyings import underlying_number
+from exchange.feeds.catalogue import demo_catalogue
+from exchange.risk.parameters import StandardParameters
 from exchange.wire.venue import VenueInfo
 from settlement.onchain.answers import AssetRow
 from settlement.onchain.chain import Chain
@@ -25,6 +27,7 @@ from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.funded_accounts import account_address
 from settlement.onchain.rpc import RpcChain
+from settlement.protocol.linear_bounds import LARGE_CAP, MAJOR
 
 __all__ = ["run"]
 
@@ -66,7 +69,7 @@ def _asset_rows(venue: VenueInfo) -> dict[bytes, AssetRow]:
             underlying=underlying_number(instrument.underlying),
             lot_e18=instrument.lot_e9 * 10**9,
             unit_e6=instrument.unit_e6,
-            factor_class=1,
+            factor_class=LARGE_CAP if instrument.underlying in StandardParameters().large_caps else MAJOR,
         )
         for instrument in demo_catalogue(int(time.time()))
     }

@@ -45,6 +45,7 @@ class JournalDeltas:
         self._closed: dict[int, dict[int, Delta]] = {}
         self._values: dict[int, int] = {}
         self._began: dict[int, dict[int, int]] = {}
+        self._is_paying = False
         if path is not None and path.exists():
             self._load(path.read_bytes())
 
@@ -75,6 +76,7 @@ class JournalDeltas:
             temporary.replace(self._path)
 
     def _take(self, item: CommandEvents) -> None:
+        self._is_paying = False
         for event in item.events:
             if isinstance(event, Trade):
                 value_e6 = event.quantity_lots * event.price_ticks * self._units[event.instrument]
@@ -91,10 +93,18 @@ class JournalDeltas:
             elif isinstance(event, OracleRoundSet):
                 self._values = {row.instrument: row.index_e12 for row in event.funding}
             elif isinstance(event, InstrumentSettled):
-                self._values[event.instrument] = event.value_e12
+                self._settle(event)
             elif isinstance(event, InstrumentListed):
                 self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         self.cursor = item.sequence
+
+    def _settle(self, event: InstrumentSettled) -> None:
+        """A command pays its share of an expiry whole: only what it pays has a payoff, and only what somebody held."""
+        if not self._is_paying:
+            self._is_paying = True
+            self._values = {key: value for key, value in self._values.items() if key >> 31}
+        if event.position_count:
+            self._values[event.instrument] = event.value_e12
 
     def _book(self, party: FillSide, instrument: int, lots: int, value_e6: int) -> None:
         self._move(party.subaccount, instrument, lots, value_e6 - party.fee_e6)

@@ -2,7 +2,7 @@
 
 The engine decides where a batch ends (BatchClosed), so what is in batch n follows from the journal alone and two
 readers of the same events build the same batch. The fold needs four things from the past: the units of instruments,
-the digests of orders that may still fill, the values of the last oracle round, and what the open batch holds so far;
+the digests of orders that may still fill, what rounds are made of (`RoundBook`), and what the open batch holds so far;
 `dump` and `load` carry them over a restart.
 """
 
@@ -11,8 +11,10 @@ from typing import Final
 
 import msgspec
 
+from exchange.bridge.fill_rows import FillRow, fill_of, row_of
 from exchange.bridge.forced_leaves import deleveraged_fill, fund_leaf, fund_leg
-from exchange.bridge.marks import MarkBook, SavedMarks, fitting
+from exchange.bridge.marks import MarkBook
+from exchange.bridge.rounds import RoundBook, SavedRounds
 from exchange.domain.commands import ChainRequestKind, OrderFlag, Side
 from exchange.domain.events import (
     BatchClosed,
@@ -21,23 +23,22 @@ from exchange.domain.events import (
     OrderAccepted,
     OrderClosed,
     OrderRevised,
-    PricesSet,
     RequestApplied,
     Trade,
 )
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationMarks
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
+from exchange.domain.rounds import FundingPaid, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
-from settlement.protocol.caps import PERP_BIT
-from settlement.protocol.oracle import MarkRow, OracleVector
+from settlement.protocol.linear_bounds import ListedTerms
+from settlement.protocol.oracle import NO_ROUND, BadVector, OracleVector
 from settlement.protocol.orders import OrderKind, engine_ref, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
 
-_FORMAT: Final = 6
+_FORMAT: Final = 7
 
 
 class BadEvents(ValueError):
@@ -50,20 +51,13 @@ class AssembledBatch(msgspec.Struct, frozen=True, kw_only=True):
     input: BatchInput
     first_sequence: int
     last_sequence: int
-
-
-class _FillRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    buyer: int
-    seller: int
-    instrument: int
-    quantity_lots: int
-    notional_e6: int
-    buyer_fee_e6: int
-    seller_fee_e6: int
-    buyer_ref: bytes
-    seller_ref: bytes
-    buyer_kind: int
-    seller_kind: int
+    round_s: int = 0
+    """Time of the round that it begins with (Unix seconds)."""
+    before: OracleVector = NO_ROUND
+    """Round of the batch before."""
+    before_s: int = 0
+    terms: Mapping[int, ListedTerms] = {}
+    """What disputes need of the instruments that the fold saw listed."""
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
@@ -73,13 +67,10 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
     units: list[tuple[int, int]]
     refs: list[tuple[int, bytes]]
     quotes: list[int]
-    fills: list[_FillRow]
+    fills: list[FillRow]
     requests: list[RequestApplied]
-    vector: list[tuple[int, int]]
     touched: list[int]
-    round: int
-    named: list[tuple[int, int]]
-    marks: SavedMarks
+    rounds: SavedRounds
     announced: list[LiquidationMarks]
     judged: list[tuple[int, int]]
     funded: list[FundPaid]
@@ -97,11 +88,8 @@ class BatchAssembler:
         self._quotes: set[int] = set()
         self._fills: list[Fill] = []
         self._requests: list[RequestApplied] = []
-        self._vector: dict[int, int] = {}
         self._touched: list[int] = []
-        self._round = 0
-        self._named: dict[int, int] = {}
-        self._marks = MarkBook()
+        self._rounds = RoundBook()
         self._announced: dict[int, LiquidationMarks] = {}
         """By account in liquidation."""
         self._judged: dict[int, int] = {}
@@ -125,15 +113,15 @@ class BatchAssembler:
         """Begin at a batch boundary: instrument units and digests of open orders and of quotes' calls are given.
 
         `vector`: value per lot by instrument as of the last oracle round. Rounds are counted from here, so their
-        numbers are not those of the chain.
+        numbers are not those of the chain, and they have index and settlement prices of what is priced and listed from
+        here on.
         """
         assembler = cls()
         assembler.sequence = sequence
         assembler.next_batch = next_batch
         assembler._units = dict(units)
         assembler._refs = dict(refs)
-        assembler._vector = dict(vector or {})
-        assembler._marks = marks or MarkBook()
+        assembler._rounds = RoundBook(vector, marks)
         for number, digest in (quotes or {}).items():
             assembler._take_quote(number, digest)
         return assembler
@@ -148,10 +136,11 @@ class BatchAssembler:
         if item.sequence <= self.sequence:
             raise BadEvents(f"events of sequence {item.sequence} come after those of {self.sequence}")
         call = b""
+        self._rounds.begin_command(item.timestamp_ns)
         for event in item.events:
             if isinstance(event, Trade):
                 self._fills.append(self._fill(event))
-                self._marks.trade(event.instrument)
+                self._rounds.trade(event.instrument)
                 if event.taker.order in self._liquidations:
                     self._use_marks(event.taker.subaccount)
             elif isinstance(event, Deleveraged):
@@ -168,7 +157,8 @@ class BatchAssembler:
         self.sequence = item.sequence
 
     def _note(self, event: Event) -> None:
-        """What fills will need: digests of orders, units of instruments; and requests."""
+        """What fills will need: digests of orders, units of instruments; what rounds hold; and requests."""
+        self._rounds.note(event, is_batch_open=self.has_open_content)
         if isinstance(event, OrderAccepted | OrderRevised):
             self._refs[event.order] = event.digest
             if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
@@ -180,16 +170,8 @@ class BatchAssembler:
             self._liquidations.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
-            self._marks.list_instrument(event.instrument)
-        elif isinstance(event, PricesSet):
-            self._marks.take(event.prices.marks, is_batch_open=self.has_open_content)
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
-        elif isinstance(event, OracleRoundSet):
-            self._vector = {row.instrument: row.index_e12 for row in event.funding}
-        elif isinstance(event, InstrumentSettled):
-            self._vector[event.instrument] = event.value_e12
-            self._marks.end(event.instrument)
         elif isinstance(event, FundingPaid | PositionExpired):
             # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
             self._touched.append(event.subaccount)
@@ -224,13 +206,10 @@ class BatchAssembler:
                 sorted(self._units.items()),
                 sorted(self._refs.items()),
                 sorted(self._quotes),
-                [_row(fill) for fill in self._fills],
+                [row_of(fill) for fill in self._fills],
                 self._requests,
-                sorted(self._vector.items()),
                 self._touched,
-                self._round,
-                sorted(self._named.items()),
-                self._marks.dump(),
+                self._rounds.dump(),
                 [row for _, row in sorted(self._announced.items())],
                 sorted(self._judged.items()),
                 self._funded,
@@ -252,31 +231,14 @@ class BatchAssembler:
         assembler._units = dict(state.units)
         assembler._refs = dict(state.refs)
         assembler._quotes = set(state.quotes)
-        assembler._fills = [_fill(row) for row in state.fills]
+        assembler._fills = [fill_of(row) for row in state.fills]
         assembler._requests = list(state.requests)
-        assembler._vector = dict(state.vector)
         assembler._touched = list(state.touched)
-        assembler._round = state.round
-        assembler._named = dict(state.named)
-        assembler._marks = MarkBook.load(state.marks)
+        assembler._rounds = _rounds_of(state.rounds)
         assembler._announced = {row.subaccount: row for row in state.announced}
         assembler._judged = dict(state.judged)
         assembler._funded = list(state.funded)
         return assembler
-
-    def _opening(self, match_from_s: int) -> OracleVector:
-        """The values that the batch begins with; a round has the next number when a batch begins with others.
-
-        Where leaves are judged by marks, the round has just those.
-        """
-        judged, self._judged = self._judged, {}
-        has_moved = self._vector != self._named
-        marks, has_marks = self._marks.close(match_from_s, with_round=has_moved, judged=judged)
-        if has_moved or has_marks:
-            self._round += 1
-            self._named = dict(self._vector)
-        rows = {number: _mark_row(number, self._named, marks) for number in {*self._named, *marks}}
-        return OracleVector(round_number=self._round, rows=fitting(rows))
 
     def _use_marks(self, account: int) -> None:
         """The open batch has a leaf of an account in liquidation."""
@@ -313,10 +275,14 @@ class BatchAssembler:
                 f"batch {event.batch} with {event.fill_count} fills was closed; "
                 f"expected batch {self.next_batch} with {len(self._fills)}"
             )
+        before, before_s = self._rounds.named, self._rounds.named_s
         fills, self._fills = self._fills, []
         requests, self._requests = self._requests, []
         touched, self._touched = self._touched, []
         funded, self._funded = self._funded, []
+        judged, self._judged = self._judged, {}
+        approved_e6 = [row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW]
+        opening = self._rounds.close(event.match_from_s, judged=judged, is_asked=bool(approved_e6))
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(
@@ -327,24 +293,26 @@ class BatchAssembler:
                 order_fills=[*order_fills_of(fills), *map(fund_leaf, funded)],
                 extra_legs=[fund_leg(row) for row in funded],
                 requests=[_request(applied) for applied in requests],
-                approvals_e6=[row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW],
+                approvals_e6=approved_e6,
                 request_up_to=event.request_up_to,
                 fee_e6=event.fee_e6,
                 touched=touched,
-                opening=self._opening(event.match_from_s),
+                opening=opening,
             ),
             first_sequence=event.first_sequence,
             last_sequence=event.last_sequence,
+            round_s=self._rounds.named_s,
+            before=before,
+            before_s=before_s,
+            terms=self._rounds.terms(),
         )
 
 
-def _mark_row(number: int, values: Mapping[int, int], marks: Mapping[int, int]) -> MarkRow:
-    """Mark and funding index of a perpetual; payoff of an option that ends, else its mark."""
-    if number & PERP_BIT:
-        return MarkRow(mark_e6=marks.get(number, 0), fund_index=values.get(number, 0))
-    if number in values:
-        return MarkRow(payoff_e12=values[number])
-    return MarkRow(mark_e6=marks[number])
+def _rounds_of(saved: SavedRounds) -> RoundBook:
+    try:
+        return RoundBook.load(saved)
+    except BadVector as error:
+        raise BadEvents(f"saved assembler: {error}") from error
 
 
 def _request(applied: RequestApplied) -> ChainRequest:
@@ -354,27 +322,4 @@ def _request(applied: RequestApplied) -> ChainRequest:
         account=applied.account,
         amount_e6=applied.amount_e6,
         owner=applied.owner,
-    )
-
-
-def _row(fill: Fill) -> _FillRow:
-    return _FillRow(
-        fill.buyer, fill.seller, fill.instrument, fill.quantity_lots, fill.notional_e6, fill.buyer_fee_e6,
-        fill.seller_fee_e6, fill.buyer_ref, fill.seller_ref, fill.buyer_kind, fill.seller_kind,
-    )  # fmt: skip
-
-
-def _fill(row: _FillRow) -> Fill:
-    return Fill(
-        buyer=row.buyer,
-        seller=row.seller,
-        instrument=row.instrument,
-        quantity_lots=row.quantity_lots,
-        notional_e6=row.notional_e6,
-        buyer_fee_e6=row.buyer_fee_e6,
-        seller_fee_e6=row.seller_fee_e6,
-        buyer_ref=row.buyer_ref,
-        seller_ref=row.seller_ref,
-        buyer_kind=OrderKind(row.buyer_kind),
-        seller_kind=OrderKind(row.seller_kind),
     )

@@ -14,6 +14,7 @@ import msgspec
 
 from exchange.bridge.assembler import AssembledBatch, BadEvents, BatchAssembler
 from exchange.bridge.evidence import EvidenceBook
+from exchange.bridge.self_check import check_disputes
 from exchange.domain.packing import CommandEvents, unpack_events
 from settlement.onchain.outbox import BuiltBatch
 from settlement.protocol.batch import build_batch
@@ -146,6 +147,7 @@ class Batcher:
 
     def _build(self, assembled: AssembledBatch) -> BuiltBatch:
         evidence = () if self._book is None else self._book.evidence_of(assembled)
+        check_disputes(self._ledger, assembled)
         forced = self._forced(assembled)
         batch = build_batch(self._ledger, assembled.input)
         self._ledger.check(assembled.input.opening.ending)
@@ -165,6 +167,7 @@ class Batcher:
                 "orders": batch.orders,
                 "requests": len(assembled.input.requests),
                 "fee_e6": assembled.input.fee_e6,
+                "round_s": assembled.round_s,
             },
             vector=assembled.input.opening.encode() if batch.header.oracle_round else b"",
             evidence=evidence,

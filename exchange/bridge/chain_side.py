@@ -73,6 +73,7 @@ class ChainSide:
         for batch in batches:
             # First: what is in the outbox is posted, and what is posted can be asked about.
             self._evidence.add(batch.seq, batch.evidence, batch.forced)
+            self._responder.note(batch.seq, batch.evidence)
             self._outbox.add(batch, now_ms)
 
     def step(self, request_cursor: int) -> ChainStep:

@@ -1,11 +1,11 @@
-"""Marks of the round that a batch names: what every lot was worth when the batch began. The escape pays by them.
+"""Marks that rounds have: what a lot was worth when a batch began, or when somebody asked for money.
 
-Marks change with every round of prices, and a round on chain is a transaction. So the marks of a batch are named anew
-when an instrument is traded first, when funding or payoffs name a new round anyway, or after MARKS_AGE_MAX_S. What was
-never traded has no holder and needs no mark.
+Marks change with every round of prices, and a round on chain is a transaction. So marks alone name another round when
+an instrument is traded first, or MARKS_AGE_MAX_S after the last ones. What was never traded has no holder: it has a
+mark where somebody withdraws, because everything that is listed then has one, and is the first to go without.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -27,10 +27,20 @@ def mark_per_lot_e6(mark_e9: int, lot_e9: int) -> int:
     return mark_e9 * lot_e9 // _E12
 
 
-def fitting(rows: Mapping[int, VectorRow], most: int = MAX_ORACLE_ROWS) -> dict[int, VectorRow]:
-    """Return the rows that fit a vector, ascending: of too many, the cheapest options go without a mark."""
+def fitting(
+    rows: Mapping[int, VectorRow],
+    most: int = MAX_ORACLE_ROWS,
+    *,
+    traded: Collection[int] = (),
+    judged: Collection[int] = (),
+) -> dict[int, VectorRow]:
+    """Return at most `most` rows, ascending, as far as marks of options can give way; perpetuals and payoffs stay.
+
+    First go those of options that were not traded, then the others, those that leaves are judged by last; the cheapest
+    first. An option without a row proves nothing against anybody and counts nothing in an escape.
+    """
     options = [key for key, row in rows.items() if not row.is_settled and not key & PERP_BIT]
-    options.sort(key=lambda key: (rows[key].mark_e6, key))
+    options.sort(key=lambda key: (key in judged, key in traded, rows[key].mark_e6, key))
     dropped = set(options[: max(0, len(rows) - most)])
     return {key: rows[key] for key in sorted(rows) if key not in dropped}
 
@@ -65,15 +75,22 @@ class MarkBook:
         self._named_s = 0
         self._traded = set(traded)
 
+    @property
+    def traded(self) -> Collection[int]:
+        """Instruments that somebody may hold."""
+        return self._traded
+
     def list_instrument(self, instrument: Instrument) -> None:
         """Know how large a lot is."""
         self._lots_e9[instrument.instrument_id] = instrument.lot_e9
 
     def end(self, instrument: int) -> None:
-        """Forget an instrument that was settled: its payoff stands in the round from now on."""
+        """Forget an instrument that was settled or delisted, for good: later prices of it are not taken (F4)."""
         self._lots_e9.pop(instrument, None)
         self._newest.pop(instrument, None)
         self._traded.discard(instrument)
+        if self._opening is not None:
+            self._opening.pop(instrument, None)
 
     def trade(self, instrument: int) -> None:
         """Know that somebody may hold it from now on."""
@@ -90,25 +107,24 @@ class MarkBook:
                 if self._opening is not None:
                     self._opening.setdefault(row.instrument, mark_e6)
 
-    def close(
-        self, match_from_s: int, *, with_round: bool, judged: Mapping[int, int] | None = None
-    ) -> tuple[Mapping[int, int], bool]:
-        """Return the marks that the closing batch names, and whether they are others than those of the round before.
+    def close(self, *, is_asked: bool = False) -> dict[int, int]:
+        """End the open batch; return the marks that it began with of what was traded.
 
-        `with_round`: the batch names a new round for another reason. `judged`: marks that leaves of the batch are
-        judged by, which the round must have.
+        `is_asked`: somebody withdraws, return the newest of all that is listed. The engine takes no prices between a
+        request and the end of its batch, so these are what it decided by.
         """
-        marks = self._newest if self._opening is None else self._opening
-        began = {key: mark_e6 for key, mark_e6 in marks.items() if key in self._traded}
-        began |= judged or {}
-        is_bound = any(self._named.get(key) != mark_e6 for key, mark_e6 in (judged or {}).items())
-        is_old = match_from_s >= self._named_s + MARKS_AGE_MAX_S
-        is_new = with_round or is_old or is_bound or bool(began.keys() - self._named.keys())
-        has_changed = is_new and began != self._named
-        if has_changed:
-            self._named, self._named_s = began, match_from_s
+        marks = self._newest if is_asked or self._opening is None else self._opening
         self._opening = None
-        return self._named, has_changed
+        return {key: mark_e6 for key, mark_e6 in marks.items() if is_asked or key in self._traded}
+
+    def is_due(self, marks: Mapping[int, int], match_from_s: int) -> bool:
+        """Whether marks are reason enough for a round: the last one lacks an instrument, or is old and has others."""
+        is_old = match_from_s >= self._named_s + MARKS_AGE_MAX_S
+        return bool(marks.keys() - self._named.keys()) or (is_old and marks != self._named)
+
+    def name(self, marks: Mapping[int, int], match_from_s: int) -> None:
+        """Remember what a round was made of: what a vector had no room for counts as named."""
+        self._named, self._named_s = dict(marks), match_from_s
 
     def dump(self) -> SavedMarks:
         """Everything, canonical."""

@@ -12,6 +12,7 @@ from exchange.client.errors import (
     OffbookError,
     StreamBroken,
 )
+from exchange.client.orders import MirroredOrder, OrderMirror, OrderState, Reconciled
 from exchange.client.streams import Subscription
 
 __all__ = [
@@ -23,8 +24,12 @@ __all__ = [
     "BookOutOfStep",
     "ClientError",
     "ConnectionLost",
+    "MirroredOrder",
     "OffbookClient",
     "OffbookError",
+    "OrderMirror",
+    "OrderState",
+    "Reconciled",
     "StreamBroken",
     "Subscription",
 ]

@@ -18,6 +18,7 @@ from exchange.client.conditional import ConditionalOrders
 from exchange.client.connection import Connection
 from exchange.client.errors import BadAccount, OffbookError
 from exchange.client.markets import Market, Number, QuoteInput, decimal_e9, parse_market, quote_line, quote_texts
+from exchange.client.orders import OrderMirror
 from exchange.client.signing import (
     ClockNs,
     Credentials,
@@ -244,6 +245,10 @@ class OffbookClient(ConditionalOrders):
     async def order_updates(self) -> Subscription:
         """Own orders, one Order at each change."""
         return await self.subscribe(f"{self.who.subaccount_id}.orders", flatten=True)
+
+    def order_mirror(self) -> OrderMirror:
+        """Return a copy of the own orders; `async with` follows them, `reconcile` clears up what is uncertain."""
+        return OrderMirror(self)
 
     def book(self, instrument: str, interval: str = "raw") -> BookFeed:
         """Return the whole order book after each change; `interval` is raw, 20ms or 100ms."""

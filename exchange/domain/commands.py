@@ -361,6 +361,11 @@ class SetPrices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expiries: tuple[ExpiryRow, ...] = ()
     marks: tuple[MarkRow, ...] = ()
 
+    @property
+    def indexes_e9(self) -> dict[str, int]:
+        """Index prices by underlying; what is halted has none."""
+        return {row.underlying: row.index_e9 for row in self.underlyings if not row.is_halted}
+
 
 class ListInstrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Open a new instrument; its id must be unused."""

@@ -7,6 +7,7 @@ from exchange.domain.events import CommandRefused, PricesSet
 from exchange.domain.ids import is_perpetual_id
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
+from exchange.engine import batches
 from exchange.engine.expiry import sample
 from exchange.engine.funding import accrue_named
 from exchange.engine.market_state import note_index
@@ -29,6 +30,9 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     if not _is_valid(state, command):
         turn.events.append(CommandRefused(code=ResultCode.PRICE_INVALID, detail=command.round))
         return
+    if state.batch.request_count:
+        # A withdrawal is judged on chain at the prices of its batch's beginning: they do not change within it.
+        batches.close_content(state, turn)
     prices.round = command.round
     prices.timestamp_ns = state.timestamp_ns
     accrue_named(state, {row.underlying for row in command.underlyings})

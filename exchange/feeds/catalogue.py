@@ -13,7 +13,7 @@ from exchange.domain.ids import PERPETUAL_BIT
 from exchange.domain.instrument import Instrument, InstrumentKind, instrument_name
 from exchange.feeds.synthetic import START_PRICES_E9
 
-__all__ = ["EXPIRY_COUNT", "STRIKE_COUNT", "demo_catalogue", "expiries_after", "underlying_number"]
+__all__ = ["EXPIRY_COUNT", "STRIKE_COUNT", "demo_catalogue", "expiries_after"]
 
 EXPIRY_COUNT: Final = 3
 STRIKE_COUNT: Final = 11
@@ -80,11 +80,6 @@ def demo_catalogue(now_s: int) -> list[Instrument]:
                 kinds = (InstrumentKind.CALL, InstrumentKind.PUT)
                 instruments += [_option(name, kind, strike_e9, expiry_s, now_s) for kind in kinds]
     return sorted(instruments, key=lambda instrument: instrument.instrument_id)
-
-
-def underlying_number(name: str) -> int:
-    """Number of an underlying, from 1 on; KeyError for one that the catalogue does not have."""
-    return _TERMS[name].number
 
 
 def expiries_after(now_s: int) -> list[int]:

@@ -8,10 +8,9 @@ from exchange.domain.events import CommandRefused
 from exchange.domain.views import AccountView, Answer, GetAccount, GetOpenOrders, GetTriggerOrders, OrderView, Output
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
-from exchange.gateway.history import TradeRecord, Transfer, page_of
+from exchange.gateway.history import TradeRecord, in_range, page_of
 from exchange.gateway.order_checks import choice, self_trade_mode
 from exchange.wire.account_shapes import collateral_object, key_row, position_object, subaccount_object
-from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
 from exchange.wire.objects import Subaccount, Trade
 from exchange.wire.params import (
@@ -21,7 +20,7 @@ from exchange.wire.params import (
     SubaccountParams,
     text_of,
 )
-from exchange.wire.venue import COLLATERAL, address_text
+from exchange.wire.venue import address_text
 
 __all__ = ["AccountMethods"]
 
@@ -54,8 +53,6 @@ class AccountMethods:
             "private/session_keys": self._session_keys,
             "private/set_cancel_on_disconnect": self._set_disconnect,
             "private/set_self_trade_prevention": self._set_self_trade,
-            "private/get_deposit_history": self._deposits,
-            "private/get_withdrawal_history": self._withdrawals,
         }
 
     def _open_orders(self, call: Call) -> None:
@@ -81,7 +78,7 @@ class AccountMethods:
 
     def _order_history(self, call: Call) -> None:
         params: HistoryParams = call.params
-        accounts = self._accounts(call, params)
+        accounts = self._core.accounts(call)
         views = [view for account in accounts for view in self._closed(account, params)]
         page = page_of(list(views), params.page, params.page_size)
         orders = self._core.orders(page.rows)
@@ -107,14 +104,14 @@ class AccountMethods:
         seen: set[int] = set()
         for view in self._core.history.orders_of(account):
             name = self._core.market.by_id[view.instrument].name
-            fits = _in_range(view.updated_ns, params) and params.instrument_name in (None, name)
+            fits = in_range(view.updated_ns, params) and params.instrument_name in (None, name)
             if fits and view.order not in seen:
                 seen.add(view.order)
                 yield view
 
     def _trade_history(self, call: Call) -> None:
         params: HistoryParams = call.params
-        records = [(account, row) for account in self._accounts(call, params) for row in self._fitting(account, params)]
+        records = [(account, row) for account in self._core.accounts(call) for row in self._fitting(account, params)]
         rows: list[object] = [trade for account, row in records for trade in self._sides(account, row, params)]
         page = page_of(rows, params.page, params.page_size)
         call.result({"trades": page.rows, "pagination": page.pagination, "subaccount_id": params.subaccount_id or 0})
@@ -122,7 +119,7 @@ class AccountMethods:
     def _fitting(self, account: int, params: HistoryParams) -> Iterable[TradeRecord]:
         for row in self._core.history.trades_of(account):
             name = self._core.market.by_id[row.trade.instrument].name
-            if _in_range(row.timestamp_ns, params) and params.instrument_name in (None, name):
+            if in_range(row.timestamp_ns, params) and params.instrument_name in (None, name):
                 yield row
 
     def _sides(self, account: int, row: TradeRecord, params: HistoryParams) -> Iterable[Trade]:
@@ -269,51 +266,3 @@ class AccountMethods:
             raise WireError.bad_param("enabled", "REST has no session")
         call.client.cancel_on_disconnect = params.enabled is not False
         call.result("ok")
-
-    def _deposits(self, call: Call) -> None:
-        self._transfers(call, "deposits", is_deposit=True)
-
-    def _withdrawals(self, call: Call) -> None:
-        self._transfers(call, "withdrawals", is_deposit=False)
-
-    def _transfers(self, call: Call, name: str, *, is_deposit: bool) -> None:
-        params: HistoryParams = call.params
-        rows = [
-            _transfer_row(transfer, self._core.identity(call).owner, is_deposit=is_deposit)
-            for account in self._accounts(call, params)
-            for transfer in self._core.history.transfers_of(account)
-            if (transfer.event.amount_e6 > 0) is is_deposit and _in_range(transfer.timestamp_ns, params)
-        ]
-        call.result({name: rows})
-
-    def _accounts(self, call: Call, params: HistoryParams) -> list[int]:
-        """Accounts a history covers: one subaccount, or the whole wallet."""
-        if params.subaccount_id is not None:
-            return [self._core.account(call, params.subaccount_id)]
-        wallet = self._core.directory.known(self._core.own_wallet(call, params.wallet))
-        return list(wallet.subaccounts) if wallet else []
-
-
-def _transfer_row(transfer: Transfer, owner: bytes, *, is_deposit: bool) -> dict[str, object]:
-    event = transfer.event
-    row: dict[str, object] = {
-        "asset": COLLATERAL,
-        "amount": format_e6(abs(event.amount_e6)),
-        "timestamp": transfer.timestamp_ns // 1_000_000,
-        "fee": "0",
-        "batch_status": "Batching",
-        "batch_uuid": None,
-        "operation_id": str(event.request_index),
-        "tx_hash": "0x0",
-        "state": "credited" if is_deposit else "approved",
-    }
-    if not is_deposit:
-        row |= {"recipient": address_text(owner), "erc20_address": None}
-    return row
-
-
-def _in_range(timestamp_ns: int, params: HistoryParams) -> bool:
-    low = params.from_timestamp if params.from_timestamp is not None else params.start_timestamp
-    high = params.to_timestamp if params.to_timestamp is not None else params.end_timestamp
-    timestamp_ms = timestamp_ns // 1_000_000
-    return (low is None or timestamp_ms >= low) and (high is None or timestamp_ms <= high)

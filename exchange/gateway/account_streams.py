@@ -26,7 +26,7 @@ ACCOUNT_KINDS: Final = frozenset({"account", "orders", "trades"})
 _REPLAY_BYTES: Final = 32 << 10
 """Of a resumed channel at a time, and only to a reader that has no more than this unread."""
 _REPLAY_PAUSE_S: Final = 0.005
-_SLOW_CONSUMER: Final = 4001
+_SLOW_CONSUMER: Final = 1013
 
 
 class AccountTopic(Topic):

@@ -21,7 +21,7 @@ from exchange.wire.errors import RpcCode, WireError, busy, elsewhere
 from exchange.wire.methods import Bucket, Method
 from exchange.wire.objects import Order
 from exchange.wire.order_shapes import OrderShapes
-from exchange.wire.params import Text, required, text_of
+from exchange.wire.params import HistoryParams, Text, required, text_of
 from exchange.wire.venue import VenueInfo
 from settlement.protocol.eip712 import Action
 
@@ -113,6 +113,14 @@ class Core(msgspec.Struct, kw_only=True):
         if wallet is not None and text_of(wallet).lower().removeprefix("0x") != owner.hex():
             raise WireError(14020)
         return owner
+
+    def accounts(self, call: Call) -> list[int]:
+        """Accounts that a history covers: one subaccount of the caller, or his whole wallet. Raises like `account`."""
+        params: HistoryParams = call.params
+        if params.subaccount_id is not None:
+            return [self.account(call, params.subaccount_id)]
+        wallet = self.directory.known(self.own_wallet(call, params.wallet))
+        return list(wallet.subaccounts) if wallet else []
 
     def submit(self, call: Call, command: Command, reply: ReplyCallback) -> None:
         """Send a command; a full inbox answers busy, a fault in `reply` answers -32603."""

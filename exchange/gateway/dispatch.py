@@ -10,6 +10,7 @@ from exchange.gateway.connection import SocketConnection
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.debug_methods import DebugMethods
 from exchange.gateway.fanout import Fanout
+from exchange.gateway.history_methods import HistoryMethods
 from exchange.gateway.intake import Unverified, Work
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.option_chains import OptionChains
@@ -19,6 +20,7 @@ from exchange.gateway.preview_methods import PreviewMethods
 from exchange.gateway.public_methods import PublicMethods
 from exchange.gateway.quote_checks import line_count
 from exchange.gateway.quote_methods import QuoteMethods
+from exchange.gateway.venue_methods import VenueMethods
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.methods import Bucket, Method, find_method
@@ -42,11 +44,13 @@ class Dispatcher(Work):
         self.refused_count = 0
         self._handlers: dict[str, Handler] = {
             **PublicMethods(core).handlers(),
+            **VenueMethods(core).handlers(),
             **OptionChains(core).handlers(),
             **DebugMethods(core).handlers(),
             **self.orders.handlers(),
             "private/mass_quote": self.quotes.unsigned,
             **AccountMethods(core).handlers(),
+            **HistoryMethods(core).handlers(),
             **MmpMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),

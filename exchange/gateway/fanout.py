@@ -18,6 +18,7 @@ from exchange.gateway.book_topics import BookTopic
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
+from exchange.gateway.index_history import spot_feed_item
 from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
 from exchange.gateway.topics import Subscriber, Topic
@@ -163,7 +164,7 @@ class Fanout:
         topic.shown_version = None
         if isinstance(topic, BookTopic):
             self.books.join(topic, subscriber, resume_from)
-        if topic.channel.kind in ("orderbook", "ticker_slim"):
+        if topic.channel.kind in ("orderbook", "ticker_slim", "spot_feed"):
             self._sampled[name] = topic
         elif topic.channel.kind == KIND:
             self._chains.add(topic.channel, subscriber)
@@ -328,6 +329,8 @@ class Fanout:
         for topic in list(self._sampled.values()):
             if topic.channel.kind == "orderbook":
                 self._sample_book(topic, now)
+            elif topic.channel.kind == "spot_feed":
+                self._sample_spot(topic, now)
             else:
                 self._sample_ticker(topic, now)
 
@@ -364,6 +367,19 @@ class Fanout:
         instrument = market.by_id[topic.instrument_id]
         ticker: Ticker = ticker_of(self._core, instrument)
         self._send(topic, {"timestamp": ticker.t, "instrument_ticker": ticker, "instrument_name": instrument.name})
+
+    def _sample_spot(self, topic: Topic, now: float) -> None:
+        """The index price of an underlying that has one, once a second."""
+        currency = topic.channel.currency
+        prices = self._core.market.prices
+        price_e9 = prices.index_e9.get(currency, 0)
+        if not price_e9 or now - topic.sent_at < topic.channel.interval_ms / 1_000 * 0.9:
+            return
+        topic.sent_at = now
+        now_ms = self._core.clock_ns() // 1_000_000
+        day_ago = self._core.history.index.day_ago(currency, now_ms // 1_000)
+        confidence_ppm = prices.confidence_ppm.get(currency, 0)
+        self._send(topic, spot_feed_item(currency, price_e9, day_ago, now_ms, confidence_ppm=confidence_ppm))
 
 
 def _names(channels: list[str] | str | None) -> list[str]:

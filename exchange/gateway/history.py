@@ -8,12 +8,15 @@ import msgspec
 
 from exchange.domain.events import BatchClosed, CashMoved, Event, OrderClosed, Trade
 from exchange.domain.result_codes import OrderStatus
+from exchange.domain.rounds import FundingPaid, PositionExpired
 from exchange.domain.views import OrderView, Output
+from exchange.gateway.index_history import IndexHistory
 from exchange.gateway.oracle import OracleHistory
 from exchange.gateway.settings import GatewaySettings
 from exchange.wire.objects import BatchRow
+from exchange.wire.params import HistoryParams
 
-__all__ = ["History", "Page", "TradeRecord", "Transfer", "page_of"]
+__all__ = ["CashRecord", "History", "Page", "TradeRecord", "Transfer", "in_range", "page_of"]
 
 _DEFAULT_PAGE: Final = 100
 _MAX_PAGE: Final = 1_000
@@ -35,6 +38,15 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     """A deposit (amount > 0) or approved withdrawal."""
 
     event: CashMoved
+    sequence: int
+    timestamp_ns: int
+
+
+class CashRecord(msgspec.Struct, frozen=True, gc=False):
+    """Cash that a position brought or cost without a trade."""
+
+    event: FundingPaid | PositionExpired
+    sequence: int
     timestamp_ns: int
 
 
@@ -46,18 +58,23 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class _Account:
-    __slots__ = ("orders", "trades", "transfers")
+    __slots__ = ("cash", "orders", "trades", "transfers")
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.orders: deque[OrderView] = deque(maxlen=settings.orders_kept)
         self.trades: deque[TradeRecord] = deque(maxlen=settings.trades_kept)
         self.transfers: deque[Transfer] = deque(maxlen=settings.transfers_kept)
+        self.cash: deque[CashRecord] = deque(maxlen=settings.transfers_kept)
 
 
 class History:
     """Rings of closed orders, trades, transfers and batches."""
 
-    EVENTS: ClassVar[frozenset[type]] = frozenset({Trade, OrderClosed, CashMoved, BatchClosed}) | OracleHistory.EVENTS
+    EVENTS: ClassVar[frozenset[type]] = (
+        frozenset({Trade, OrderClosed, CashMoved, BatchClosed, FundingPaid, PositionExpired})
+        | OracleHistory.EVENTS
+        | IndexHistory.EVENTS
+    )
 
     def __init__(self, settings: GatewaySettings) -> None:
         """Take the sizes from `settings`."""
@@ -66,6 +83,7 @@ class History:
         self.trades: dict[int, deque[TradeRecord]] = {}
         self.batches: OrderedDict[int, BatchRow] = OrderedDict()
         self.oracle = OracleHistory()
+        self.index = IndexHistory()
 
     def record(self, output: Output, event: Event) -> None:
         """Take one event of `output`."""
@@ -76,7 +94,10 @@ class History:
             if view is not None and view.status is not OrderStatus.OPEN:
                 self._account(event.subaccount).orders.append(view)
         elif isinstance(event, CashMoved):
-            self._account(event.subaccount).transfers.append(Transfer(event, output.timestamp_ns))
+            transfer = Transfer(event, output.sequence, output.timestamp_ns)
+            self._account(event.subaccount).transfers.append(transfer)
+        elif isinstance(event, FundingPaid | PositionExpired):
+            self._account(event.subaccount).cash.append(CashRecord(event, output.sequence, output.timestamp_ns))
         elif isinstance(event, BatchClosed):
             self.update_batch(
                 BatchRow(
@@ -88,6 +109,7 @@ class History:
             )
         else:
             self.oracle.record(event, output.timestamp_ns)
+            self.index.record(event, output.timestamp_ns)
 
     def update_batch(self, row: BatchRow) -> None:
         """Insert or replace what is known of a batch."""
@@ -119,6 +141,11 @@ class History:
         found = self._accounts.get(account)
         return reversed(found.transfers) if found else ()
 
+    def cash_of(self, account: int) -> Iterable[CashRecord]:
+        """Funding and settled positions, newest first."""
+        found = self._accounts.get(account)
+        return reversed(found.cash) if found else ()
+
     def _trade(self, output: Output, event: Trade) -> None:
         maker, taker = output.orders.get(event.maker.order), output.orders.get(event.taker.order)
         record = TradeRecord(
@@ -147,6 +174,14 @@ class History:
         else:
             self._accounts.move_to_end(account)
         return found
+
+
+def in_range(timestamp_ns: int, params: HistoryParams) -> bool:
+    """Whether a time lies in what a history asks for, both ends included."""
+    low = params.from_timestamp if params.from_timestamp is not None else params.start_timestamp
+    high = params.to_timestamp if params.to_timestamp is not None else params.end_timestamp
+    timestamp_ms = timestamp_ns // 1_000_000
+    return (low is None or timestamp_ms >= low) and (high is None or timestamp_ms <= high)
 
 
 def page_of(rows: list[object], page: int | None, page_size: int | None) -> Page:

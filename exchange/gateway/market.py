@@ -273,7 +273,7 @@ class Market:
 
     def _set_prices(self, event: PricesSet, timestamp_ns: int) -> None:
         update, prices = event.prices, self.prices
-        good = [row for row in update.underlyings if not row.is_halted]
+        good_e9 = update.indexes_e9
         self.priced_ns |= {(row.underlying, row.expiry_s): timestamp_ns for row in update.expiries}
         forward = prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
         marks: dict[int, MarkRow] = prices.marks | {row.instrument: row for row in update.marks}
@@ -281,8 +281,8 @@ class Market:
             prices,
             round=update.round,
             timestamp_ns=timestamp_ns,
-            index_e9=prices.index_e9 | {row.underlying: row.index_e9 for row in good},
-            index_ns=prices.index_ns | dict.fromkeys((row.underlying for row in good), timestamp_ns),
+            index_e9=prices.index_e9 | good_e9,
+            index_ns=prices.index_ns | dict.fromkeys(good_e9, timestamp_ns),
             forward_e9=forward,
             marks=marks,
             mark_ns=prices.mark_ns | dict.fromkeys((row.instrument for row in update.marks), timestamp_ns),

@@ -1,5 +1,6 @@
 """Channel names: parsed once at subscription, echoed byte for byte for ever."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -17,10 +18,14 @@ class BadChannel(ValueError):
     """A name that no channel has; the text goes into `status`."""
 
 
+_UNKNOWN: Final = "13000 unknown channel"
+
+
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed channel.
 
-    `kind` is orderbook, book, ticker_slim, trades, option_chain, batches, or a private kind with `subaccount_id`.
+    `kind` is orderbook, book, ticker_slim, trades, option_chain, spot_feed, batches, or a private kind with
+    `subaccount_id`.
     `interval_ms` 0: every change.
     """
 
@@ -49,24 +54,37 @@ def parse_channel(name: str) -> Channel:
     head, *rest = name.split(".")
     if head.isascii() and head.isdigit():
         return _private(name, head, rest)
-    match (head, len(rest)):
-        case ("orderbook", 3):
-            group, depth = _number(rest[1], "group", _MAX_GROUP), _number(rest[2], "depth", _MAX_DEPTH)
-            return Channel(name=name, kind="orderbook", instrument=rest[0], group=group, depth=depth)
-        case ("book", 2) if rest[1] in _BOOK_INTERVALS_MS:
-            return Channel(name=name, kind="book", instrument=rest[0], interval_ms=_BOOK_INTERVALS_MS[rest[1]])
-        case ("ticker_slim", 2):
-            interval = 100 if _number(rest[1], "interval", 3_600_000) <= 100 else 1_000
-            return Channel(name=name, kind="ticker_slim", instrument=rest[0], interval_ms=interval)
-        case ("trades", 1):
-            return Channel(name=name, kind="trades", instrument=rest[0])
-        case ("trades", 2) if rest[0] in ("perp", "option"):
-            return Channel(name=name, kind="trades", instrument_type=rest[0], currency=rest[1])
-        case ("option_chain", 3):
-            return _option_chain(name, *rest)
-        case ("batches", 0):
-            return Channel(name=name, kind="batches")
-    raise BadChannel("13000 unknown channel")
+    parser = _PARSERS.get((head, len(rest)))
+    if parser is None:
+        raise BadChannel(_UNKNOWN)
+    return parser(name, *rest)
+
+
+def _orderbook(name: str, instrument: str, group: str, depth: str) -> Channel:
+    return Channel(
+        name=name,
+        kind="orderbook",
+        instrument=instrument,
+        group=_number(group, "group", _MAX_GROUP),
+        depth=_number(depth, "depth", _MAX_DEPTH),
+    )
+
+
+def _book(name: str, instrument: str, interval: str) -> Channel:
+    if interval not in _BOOK_INTERVALS_MS:
+        raise BadChannel(_UNKNOWN)
+    return Channel(name=name, kind="book", instrument=instrument, interval_ms=_BOOK_INTERVALS_MS[interval])
+
+
+def _ticker(name: str, instrument: str, interval: str) -> Channel:
+    interval_ms = 100 if _number(interval, "interval", 3_600_000) <= 100 else 1_000
+    return Channel(name=name, kind="ticker_slim", instrument=instrument, interval_ms=interval_ms)
+
+
+def _trades_of_type(name: str, kind: str, currency: str) -> Channel:
+    if kind not in ("perp", "option"):
+        raise BadChannel(_UNKNOWN)
+    return Channel(name=name, kind="trades", instrument_type=kind, currency=currency)
 
 
 def _option_chain(name: str, currency: str, expiry: str, interval: str) -> Channel:
@@ -85,7 +103,7 @@ def _option_chain(name: str, currency: str, expiry: str, interval: str) -> Chann
 
 def _private(name: str, head: str, rest: list[str]) -> Channel:
     if len(rest) != 1 or rest[0] not in _PRIVATE or len(head) > 18:
-        raise BadChannel("13000 unknown channel")
+        raise BadChannel(_UNKNOWN)
     return Channel(name=name, kind=rest[0], subaccount_id=int(head))
 
 
@@ -93,3 +111,16 @@ def _number(text: str, what: str, maximum: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= maximum:
         raise BadChannel(f"13000 {what} must be 1 .. {maximum}")
     return int(text)
+
+
+_PARSERS: Final[dict[tuple[str, int], Callable[..., Channel]]] = {
+    ("orderbook", 3): _orderbook,
+    ("book", 2): _book,
+    ("ticker_slim", 2): _ticker,
+    ("trades", 1): lambda name, instrument: Channel(name=name, kind="trades", instrument=instrument),
+    ("trades", 2): _trades_of_type,
+    ("option_chain", 3): _option_chain,
+    ("spot_feed", 1): lambda name, currency: Channel(name=name, kind="spot_feed", currency=currency, interval_ms=1_000),
+    ("batches", 0): lambda name: Channel(name=name, kind="batches"),
+}
+"""By the first word and how many follow."""

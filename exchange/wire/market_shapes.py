@@ -1,7 +1,7 @@
 """Instruments, currencies, tickers and books in the words of the wire (api.md 7)."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from exchange.domain.commands import MarkRow
 from exchange.domain.instrument import Instrument, InstrumentKind
@@ -25,6 +25,7 @@ __all__ = [
     "hourly_rate",
     "instrument_object",
     "quote_currency_object",
+    "risk_universe",
     "ticker_object",
 ]
 
@@ -87,6 +88,33 @@ def currency_object(currency: str, kinds: set[str], venue: VenueInfo, spot_price
         spot_price=format_e9(spot_price_e9),
         spot_price_24h=None,
     )
+
+
+def risk_universe(venue: VenueInfo, instruments: Sequence[str], fund_id: int) -> dict[str, Any]:
+    """The one universe: its two managers margin all `instruments`; subaccount `fund_id` is the security module."""
+    collateral = {
+        "name": COLLATERAL,
+        "address": address_text(venue.asset_of(COLLATERAL, "erc20")),
+        "erc20": {"decimals": 6, "underlying_erc20": address_text(venue.settlement_contract)},
+        "im_discount": "1",
+        "mm_discount": "1",
+        "min_deposit_usd": "1",
+    }
+    managers = [
+        {"manager_id": manager, "margin_type": kind, "collaterals": [collateral], "instruments": [*instruments]}
+        for kind, manager in (("SM", _MANAGERS["sm"]), ("PM2", _MANAGERS["pm"]))
+    ]
+    return {
+        "risk_universe_id": _MANAGERS["risk_universe_id"],
+        "name": _MANAGERS["risk_universe_name"],
+        "description": None,
+        "managers": managers,
+        "security_module": {
+            "cash_asset": address_text(venue.asset_of(COLLATERAL, "erc20")),
+            "cash_currency": COLLATERAL,
+            "subaccount_id": fund_id,
+        },
+    }
 
 
 def quote_currency_object(venue: VenueInfo) -> Currency:

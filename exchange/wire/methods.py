@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.wire import params as p
 from exchange.wire.errors import RpcCode, WireError
+from exchange.wire.index_params import IndexCandleParams
 from exchange.wire.option_chain import OptionChainParams
 from exchange.wire.quote_params import MassQuoteParams
 
@@ -70,6 +71,9 @@ _TABLE: Final = (
     _public("get_tradingview_chart_data", p.CandleParams),
     _public("get_funding_rate_history", p.FundingRateParams),
     _public("get_option_settlement_prices", p.CurrencyParams),
+    _public("get_index_chart_data", IndexCandleParams),
+    _public("get_interest_rate_history", p.CurrencyParams),
+    _public("get_risk_universes"),
     _public("get_order_book", p.OrderBookParams),
     Method(path="public/get_option_chain", params=OptionChainParams, cost=5),
     _public("getRateLimits"),
@@ -123,6 +127,10 @@ _TABLE: Final = (
     _read("set_cancel_on_disconnect", p.DisconnectParams),
     _read("get_deposit_history", p.HistoryParams, 5),
     _read("get_withdrawal_history", p.HistoryParams, 5),
+    _read("get_erc20_transfer_history", p.HistoryParams, 5),
+    _read("get_interest_history", p.HistoryParams, 5),
+    _read("get_funding_history", p.HistoryParams, 5),
+    _read("get_option_settlement_history", p.HistoryParams, 5),
     Method(path="private/logout", bucket=Bucket.FREE, socket_only=True),
 )
 

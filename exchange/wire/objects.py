@@ -138,7 +138,7 @@ class PublicTrade(msgspec.Struct, kw_only=True, gc=False):
 
 
 class TradeItem(msgspec.Struct, kw_only=True, gc=False):
-    """One item of the `trades.*` channels."""
+    """One item of the `trades.*` channels: the taker's row, without identity."""
 
     trade_id: str
     instrument_name: str
@@ -148,8 +148,16 @@ class TradeItem(msgspec.Struct, kw_only=True, gc=False):
     trade_amount: str
     mark_price: str
     index_price: str
+    trade_fee: str
+    liquidity_role: str = "taker"
+    realized_pnl: str = "0"
+    realized_pnl_excl_fees: str = "0"
+    expected_rebate: str = "0"
+    extra_fee: str = "0"
     quote_id: None = None
     rfq_id: None = None
+    subaccount_id: int = 0
+    wallet: str = "0x0000000000000000000000000000000000000000"
 
 
 class TickerStats(msgspec.Struct, kw_only=True, gc=False):

@@ -201,6 +201,7 @@ class OrderShapes:
             trade_amount=instrument.quantity_text(trade.quantity_lots),
             mark_price=format_e9(trade.mark_e9),
             index_price=format_e9(trade.index_e9),
+            trade_fee=format_e6(trade.taker.fee_e6),
         )
 
 

@@ -16,7 +16,7 @@ _WITHDRAW: Final = 2
 
 
 class ChainReading(Watcher):
-    """The watcher, which also remembers what came in and what was asked for. Fraud that it meets it proves (F1)."""
+    """The watcher, which also remembers what came in and what was asked for. Fraud that it meets it proves."""
 
     def __init__(
         self, chain: Chain, settlement: bytes, key: bytes, *, confirmations: int = 1, say: Callable[[str], None]

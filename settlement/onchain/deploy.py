@@ -84,10 +84,15 @@ def deploy_demo(
 
 
 def set_assets(chain: Chain, timelock_key: bytes, deployment: Deployment, rows: Mapping[bytes, AssetRow]) -> None:
-    """Set the row of every asset that has none yet. Raises `CallReverted` unless the key is the timelock's."""
+    """Set the row of every asset that has none yet. Raises `CallReverted` unless the key is the timelock's.
+
+    Raises `DeploymentMismatch` for an asset with another row: our batches would be judged by terms that are not ours.
+    """
     wallet, reader = Wallet(chain, timelock_key), SettlementReader(chain, deployment.settlement)
     for asset, row in rows.items():
-        known = reader.view("asset(address)", ["bool", "bool", "uint32", "uint128", "uint64", "uint8"], asset)[0]
+        known, *found = reader.view("asset(address)", ["bool", "bool", "uint32", "uint128", "uint64", "uint8"], asset)
+        if known and AssetRow(*found) != row:
+            raise _mismatch(f"the contract has other terms of asset 0x{asset.hex()} than this release")
         if not known:
             members = (True, row.is_perpetual, row.underlying, row.lot_e18, row.unit_e6, row.factor_class)
             call = encode_call("setAsset(address,(bool,bool,uint32,uint128,uint64,uint8))", asset, members)

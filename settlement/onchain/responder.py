@@ -2,7 +2,8 @@
 
 Theory of operation. Whoever challenges puts up a bond and the clock starts: no answer, and the operator is slashed. All
 that is open is read from the chain: the Challenged events, how each stands, how far the parts of an answer have come.
-So there is nothing to lose in a crash. An instrument that was never listed is listed when the first answer needs it.
+So there is nothing to lose in a crash. An instrument is listed when it was traded for the first time, answer or not:
+who holds it can prove a wrongly refused withdrawal (F5) only with its terms on chain.
 The calls go through the poster (`settlement.onchain.errands`), which owns the key's nonces.
 """
 
@@ -38,6 +39,9 @@ __all__ = ["Responder"]
 _logger: Final = logging.getLogger(__name__)
 _NO_STATE: Final = bytes(32)
 _REORG_BLOCKS: Final = 64
+_LISTED_AT_ONCE: Final = 32
+_LISTING: Final = b"listing"
+"""Subject of errands that are about no challenge."""
 
 
 class Responder:
@@ -59,6 +63,17 @@ class Responder:
         self._failed: dict[bytes, str] = {}
         self._assets: dict[bytes, AssetRow] = {}
         self._listed: set[int] = set()
+        self._traded: dict[int, tuple[int, bytes, int]] = {}
+        self._lists_one = False
+
+    def note(self, seq: int, leaves: Iterable[LeafEvidence | ForcedLeaf]) -> None:
+        """Remember what batch `seq` traded: it is listed as soon as no answer is more urgent.
+
+        What nobody signed shrinks positions, so it was traded before.
+        """
+        for leaf in leaves:
+            if isinstance(leaf, LeafEvidence) and leaf.fill.instrument not in self._listed:
+                self._traded.setdefault(leaf.fill.instrument, (seq, leaf.asset, leaf.sub_id))
 
     @property
     def trouble(self) -> str:
@@ -83,11 +98,21 @@ class Responder:
                 continue
             if errand is not None:
                 return errand
-        return None
+        return self._listing()
 
     def refused(self, errand: Errand, reason: str) -> None:
-        """Remember why the contract would not take it; it is tried again after the others."""
-        self._fail(errand.subject, reason)
+        """Remember why the contract would not take it; an answer is tried again after the others.
+
+        A listing of several is tried again one by one, what cannot be listed alone is not.
+        """
+        if errand.subject != _LISTING:
+            self._fail(errand.subject, reason)
+        elif not self._lists_one:
+            self._lists_one = True
+        else:
+            number = next(iter(self._traded))
+            del self._traded[number]
+            _logger.error("instrument %d of batch %d cannot be listed: %s", number, errand.seq, reason)
 
     def holds(self, seq: int) -> bool:
         """Tell whether a challenge of batch `seq` is open."""
@@ -97,6 +122,18 @@ class Responder:
         if self._failed.get(id_) != reason:
             self._failed[id_] = reason
             _logger.error("challenge 0x%s is not answered: %s", id_.hex(), reason)
+
+    def _listing(self) -> Errand | None:
+        """Return the call that lists what was traded and is not listed yet, what was traded first."""
+        for number in list(self._traded):
+            if any(self._reader.view("instrument(uint32)", ["bytes32"], number)):
+                self._listed.add(number)
+                del self._traded[number]
+        chosen = list(self._traded.items())[: 1 if self._lists_one else _LISTED_AT_ONCE]
+        if not chosen:
+            return None
+        rows = [(number, asset, sub_id) for number, (_, asset, sub_id) in chosen]
+        return Errand(Purpose.LIST, chosen[0][1][0], encode_listing(rows), _LISTING)
 
     def _scan(self, head: BlockRef) -> None:
         """Read the events of new blocks, and of those that a reorganization may have put in place of known ones."""

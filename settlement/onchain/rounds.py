@@ -20,7 +20,8 @@ _KEPT_HASH_BYTES: Final = 27
 def missing_round(reader: SettlementReader, row: BatchRow) -> bytes | None:
     """Calldata that publishes the round of a batch; None when the contract has it, or when the batch has none.
 
-    The round's time is that of the batch's first match. Raises `OutboxMismatch` when other values were published.
+    The round's time is the one built with the batch, else that of its first match. Raises `OutboxMismatch` when other
+    values were published.
     """
     header = Header.unpack(row.h)
     if header.oracle_round == 0:
@@ -29,9 +30,8 @@ def missing_round(reader: SettlementReader, row: BatchRow) -> bytes | None:
         raise OutboxMismatch(f"values of round {header.oracle_round} were dropped after batch {row.seq} became final")
     kept_hash, time_s = reader.view("oracle(uint64)", ["bytes32", "uint40"], header.oracle_round)
     if time_s == 0:
-        return encode_call(
-            "postOracle(uint64,bytes,uint40,bytes)", header.oracle_round, row.vector, header.match_from_s, b""
-        )
+        round_s = row.stats.get("round_s", 0) or header.match_from_s
+        return encode_call("postOracle(uint64,bytes,uint40,bytes)", header.oracle_round, row.vector, round_s, b"")
     if kept_hash[:_KEPT_HASH_BYTES] != keccak256(row.vector)[:_KEPT_HASH_BYTES]:
         raise OutboxMismatch(f"round {header.oracle_round} on chain has other values than batch {row.seq} begins with")
     return None

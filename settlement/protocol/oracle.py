@@ -67,8 +67,8 @@ class OracleVector:
 
     @property
     def ending(self) -> frozenset[int]:
-        """Instruments that are settled."""
-        return frozenset(number for number, row in self.rows.items() if row.is_settled)
+        """Instruments that become cash with this round."""
+        return frozenset(instrument for instrument, row in self.rows.items() if row.is_settled)
 
     def encode(self) -> bytes:
         """Return the canonical bytes; BadVector when a row does not fit."""

@@ -1,5 +1,6 @@
 """Calls and events of the contract that the watcher uses; signatures as in `settlement/contracts/src/interfaces`."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from eth_abi.abi import encode
@@ -15,11 +16,18 @@ __all__ = [
     "FINALIZED",
     "FREEZE_NOTICED",
     "FROZEN",
+    "INSTRUMENT_LISTED",
     "NO_FRAUD",
     "ORACLE_POSTED",
+    "OVER_APPROVAL",
+    "REFUSAL",
     "ZERO_HEADER",
+    "BoundProof",
     "PostedHeader",
+    "WithdrawalProof",
     "accuse",
+    "accuse_of_bound",
+    "accuse_of_withdrawal",
     "accuse_staged",
     "ask",
     "challenge_id",
@@ -34,6 +42,14 @@ ORACLE_POSTED: Final = keccak256(b"OraclePosted(uint64,uint40,bytes32)")
 CHALLENGED: Final = keccak256(b"Challenged(bytes32,uint64,uint32,address,uint40)")
 FREEZE_NOTICED: Final = keccak256(b"FreezeNoticed(address,uint40)")
 FROZEN: Final = keccak256(b"Frozen(address)")
+_SPEC: Final = "(address,uint96,bool,bool,uint32,uint40,uint64,uint128,uint64,uint8)"
+INSTRUMENT_LISTED: Final = keccak256(f"InstrumentListed(uint32,{_SPEC})".encode())
+REFUSAL: Final = "proveWrongRefusal"
+OVER_APPROVAL: Final = "proveOverApproval"
+BoundProof = tuple[bytes, bytes, int, object, int, bytes, bytes]
+"""Vectors before and after, instrument, spec, holder with leaf and siblings."""
+WithdrawalProof = tuple[int, bytes, bytes, bytes, Sequence[object]]
+"""Request, vector, leaf, siblings, specs."""
 NO_FRAUD: Final = keccak256(b"NoFraud()")[:4]
 CHUNK_BYTES: Final = 24_575
 _HEADER: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
@@ -68,6 +84,25 @@ def accuse(seq: int, previous: PostedHeader, header: PostedHeader, proof: bytes)
 def accuse_staged(seq: int, previous: PostedHeader, header: PostedHeader, nonce: int) -> bytes:
     """Calldata that proves a wrong root with bytes staged before."""
     return encode_call(f"proveWrongRootStaged(uint64,{_HEADER},{_HEADER},uint256)", seq, previous, header, nonce)
+
+
+def accuse_of_bound(
+    seq: int,
+    previous: PostedHeader,
+    header: PostedHeader,
+    proof: BoundProof,
+) -> bytes:
+    """Calldata that proves a broken bound (F4)."""
+    call = f"proveOracleBound(uint64,{_HEADER},{_HEADER},(bytes,bytes,uint32,{_SPEC},uint32,bytes,bytes))"
+    return encode_call(call, seq, previous, header, proof)
+
+
+def accuse_of_withdrawal(
+    name: str, seq: int, previous: PostedHeader, header: PostedHeader, proof: WithdrawalProof
+) -> bytes:
+    """Calldata that proves a wrong REFUSAL (F5) or an OVER_APPROVAL (F3)."""
+    call = f"{name}(uint64,{_HEADER},{_HEADER},(uint64,bytes,bytes,bytes,{_SPEC}[]))"
+    return encode_call(call, seq, previous, header, proof)
 
 
 def stage(nonce: int, chunk: bytes) -> bytes:

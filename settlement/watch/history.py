@@ -18,7 +18,7 @@ from settlement.watch.posts import read_word
 
 __all__ = ["BadHistory", "History", "Step"]
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 class BadHistory(ValueError):
@@ -50,6 +50,10 @@ class History:
         """Challenges by id, whoever asked: batch and account."""
         self.vectors: dict[int, bytes] = {}
         """Published rounds that a later batch may still name."""
+        self.round_times: dict[int, int] = {}
+        """Their times in seconds."""
+        self.listings: dict[int, bytes] = {}
+        """What the contract said of each instrument when it was listed."""
 
     @property
     def seq(self) -> int:
@@ -83,6 +87,7 @@ class History:
             self.base_seq, self.base, self.base_collateral_e6 = step.seq, step.header, step.collateral_e6
         oldest = read_word(self.base.h).oracle_round
         self.vectors = {number: vector for number, vector in self.vectors.items() if number >= oldest}
+        self.round_times = {number: time_s for number, time_s in self.round_times.items() if number >= oldest}
 
     def save(self, path: Path) -> None:
         """Replace the file durably."""
@@ -94,7 +99,17 @@ class History:
         asked = sorted((id_, *place) for id_, place in self.questions.items())
         vectors = sorted(self.vectors.items())
         raw = msgspec.msgpack.encode(
-            (_FORMAT, self.next_block, base, _accounts(self.tree.accounts), steps, asked, vectors)
+            (
+                _FORMAT,
+                self.next_block,
+                base,
+                _accounts(self.tree.accounts),
+                steps,
+                asked,
+                vectors,
+                sorted(self.listings.items()),
+                sorted(self.round_times.items()),
+            )
         )
         temporary = path.with_suffix(".new")
         with temporary.open("wb") as file:
@@ -113,8 +128,8 @@ class History:
             version, *fields = msgspec.msgpack.decode(path.read_bytes())
             if version != _FORMAT:
                 raise BadHistory(f"{path} has format {version}, this build reads {_FORMAT}: delete it")
-            history.next_block, base, accounts, steps, asked, vectors = fields
-            history.vectors = dict(vectors)
+            history.next_block, base, accounts, steps, asked, vectors, listings, times = fields
+            history.vectors, history.listings, history.round_times = dict(vectors), dict(listings), dict(times)
             history.base_seq, history.base = base[0], _read_header(base[1])
             history.base_collateral_e6 = int(base[2])
             history.tree.change(_read_accounts(accounts))

@@ -1,14 +1,16 @@
 """Rebuilds every balance from calldata, compares roots, and sends the proofs and questions that follow.
 
 Theory of operation. Events of the contract are taken in order of their blocks. Every `BatchPosted` is replayed on the
-accounts behind the batch before it: another root than the posted one is proven wrong at once (F1). Where somebody knows
-what an account should have gained (`ExpectedDeltas`: its owner, or the journal), a batch that says otherwise is asked
-for the account's signatures (F2), and slashed when no answer comes in time. A revert takes the accounts back. Nothing
-but accounts and questions is remembered; how a question stands is read from the chain.
+accounts behind the batch before it: another root than the posted one is proven wrong at once (F1), and so is a round
+that says what none may say after the one before (F4), a withdrawal that was refused although the account could cover it
+(F5), or approved although it could not (F3). Where somebody knows what an account should have gained (`ExpectedDeltas`:
+its owner, or the journal), a batch that says otherwise is asked for the account's signatures (F2), and slashed when no
+answer comes in time. A revert takes the accounts back. Nothing but accounts and questions is remembered; how a question
+stands is read from the chain.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,6 +21,7 @@ from settlement.onchain.wallet import Wallet
 from settlement.protocol.keccak import keccak256
 from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
+from settlement.watch.findings import first_finding
 from settlement.watch.history import History, Step
 from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
@@ -128,6 +131,9 @@ class Watcher:
                 self._expected.forget(number)
         elif kind == calls.ORACLE_POSTED:
             self.history.vectors[number] = self._read_vector(number, log.tx_hash)
+            self.history.round_times[number] = int.from_bytes(log.data[:32], "big")
+        elif kind == calls.INSTRUMENT_LISTED:
+            self.history.listings[number] = log.data
         elif kind in (calls.FREEZE_NOTICED, calls.FROZEN):
             self._take_freeze(kind, log)
         elif kind == calls.CHALLENGED:
@@ -155,7 +161,6 @@ class Watcher:
         tail = call.data[len(call.data) - 8 * len(withdrawals) :]
         approved_e6 = sum(int.from_bytes(tail[at : at + 8], "big") for at in range(0, len(tail), 8))
         received_e6 = sum(row.amount_e6 for row in requests if row.kind == DEPOSIT)
-        collateral_e6 = self.history.collateral_e6 + received_e6 - approved_e6
         header = calls.PostedHeader(
             previous.digest() if seq > 1 else bytes(32),
             self.history.tree.root,
@@ -165,19 +170,31 @@ class Watcher:
             call.h,
             block.timestamp_s,
             block.number,
-            collateral_e6,
+            self.history.collateral_e6 + received_e6 - approved_e6,
         )
+        self._judge(seq, header, call.data, requests)
+
+    def _judge(self, seq: int, header: calls.PostedHeader, raw: bytes, requests: Sequence[QueuedRequest]) -> None:
+        """Take a batch, or prove it wrong: what cannot be right, another root, what can be proven of a right root."""
+        previous, word = self.history.header_of(seq - 1), read_word(header.h)
         try:
-            data = read_data(call.data, len(withdrawals))
+            data = read_data(raw, sum(row.kind == WITHDRAW for row in requests))
             after = replay(self.history.tree, word, data, requests, self._marks(word.oracle_round))
         except Fraud as fraud:
-            self._accuse(seq, header, call.data, str(fraud))
+            self._accuse(seq, header, raw, str(fraud))
             return
-        self.history.take(header, call.data, after, collateral_e6)
-        if self.history.tree.root != call.new_root:
-            found = self.history.tree.root
-            self.history.drop_from(seq)
-            self._accuse(seq, header, call.data, f"root 0x{call.new_root.hex()} instead of 0x{found.hex()}")
+        finding = first_finding(self.history, read_word(previous.h), word, requests, data)
+        self.history.take(header, raw, after, header.collateral_e6)
+        found = self.history.tree.root
+        if found == header.new_root and finding is None:
+            return
+        self.history.drop_from(seq)
+        if found != header.new_root:
+            self._accuse(seq, header, raw, f"root 0x{header.new_root.hex()} instead of 0x{found.hex()}")
+        elif finding is not None:
+            self._say(f"batch {seq} is fraudulent ({finding.reason}): sending the proof")
+            calldata = finding.accuse(seq, previous, header)
+            self._prove(seq, finding.reason, lambda: self._wallet.send(self._settlement, calldata))
 
     def _request(self, number: int) -> QueuedRequest:
         account, kind, amount_e6, _, _ = self._reader.view("request(uint64)", _REQUEST_FIELDS, number)
@@ -201,10 +218,14 @@ class Watcher:
     def _accuse(self, seq: int, header: calls.PostedHeader, data: bytes, reason: str) -> None:
         """Prove batch `seq` wrong on the accounts before it. Later batches stand on it and need no proof."""
         self._say(f"batch {seq} is fraudulent ({reason}): sending the proof")
-        previous = self.history.header_of(seq - 1)
         proof = self._proof(data, read_word(header.h).oracle_round)
+        previous = self.history.header_of(seq - 1)
+        self._prove(seq, reason, lambda: self._send_proof(seq, previous, header, proof))
+
+    def _prove(self, seq: int, reason: str, send: Callable[[], object]) -> None:
+        """Send a proof against batch `seq`; nothing behind it is looked at until it fell."""
         try:
-            self._send_proof(seq, previous, header, proof)
+            send()
         except CallReverted as error:
             if error.data[:4] == calls.NO_FRAUD:
                 raise WatcherWrong(f"batch {seq} is honest to the contract, not to this watcher: {reason}") from error

@@ -11,6 +11,7 @@ from exchange.bridge.evidence import EvidenceBook
 from exchange.bridge.settler import command_of
 from exchange.domain.commands import BatchCut, ListInstrument
 from exchange.domain.packing import pack_events
+from exchange.domain.underlyings import underlying_number
 from exchange.wire.venue import VenueInfo
 from settlement.onchain.answers import AssetRow
 from settlement.onchain.claims import SettlementUser, mint_and_deposit
@@ -21,6 +22,7 @@ from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.requests import RequestReader
 from settlement.protocol.keccak import keccak256
 from settlement.protocol.ledger import LedgerState
+from settlement.protocol.linear_bounds import LARGE_CAP
 from settlement.protocol.signature import address_of
 from tests.fakes.chain_in_process import ChainInProcess
 from tests.fakes.signed_market import SEED, SignedMarket, key_of
@@ -50,7 +52,10 @@ class SettledMarket(SignedMarket):
         )
         super().__init__(venue)
         rows = {
-            venue.asset(row): AssetRow(row.is_perpetual, 1, row.lot_e9 * _E9, row.unit_e6, 1) for row in instruments()
+            venue.asset(row): AssetRow(
+                row.is_perpetual, underlying_number(row.underlying), row.lot_e9 * _E9, row.unit_e6, LARGE_CAP
+            )
+            for row in instruments()
         }
         set_assets(self.chain, deployer, self.deployment, rows)
         self.contract = SettlementReader(self.chain, self.deployment.settlement)

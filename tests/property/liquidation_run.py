@@ -19,6 +19,7 @@ from typing import Any
 
 from exchange.app.verify import ledger_of
 from exchange.bridge.assembler import BatchAssembler
+from exchange.bridge.self_check import check_disputes
 from exchange.domain.auctions import AuctionStarted
 from exchange.domain.commands import OrderFlag, SetPrices
 from exchange.domain.events import BatchClosed, CommandRefused, Event, OrderAccepted, OrderClosed, PricesSet, Trade
@@ -221,6 +222,7 @@ class Market:
             deposits = {row.account for row in batch.input.requests if row.kind is RequestKind.DEPOSIT}
             check_forced_leaves(self.ledger.accounts, batch.input.order_fills, batch.input.opening, deposits)
             self.counts["leaves nobody signed"] += sum(row.kind in FORCED_KINDS for row in batch.input.order_fills)
+            check_disputes(self.ledger, batch)
             build_batch(self.ledger, batch.input)
             self.ledger.check(batch.input.opening.ending)
         if events and isinstance(events[-1], BatchClosed) and not self.state.batch.has_content:

@@ -12,13 +12,17 @@ __all__ = ["ELSEWHERE", "MISSING", "NUMBERS", "PARTLY", "here", "names_in"]
 
 ROOT: Final = Path(__file__).parents[2]
 NUMBERS: Final = range(1, 61)
+_CLIENT: Final = "tests/unit/exchange/client"
 _POSTER: Final = "tests/unit/settlement/onchain/test_poster.py"
 
 ELSEWHERE: Final = {
+    19: f"{_CLIENT}/test_orders.py::test_a_state_of_a_later_version_is_kept_and_counts_as_open",
     23: "tests/unit/exchange/wire/test_account_items.py::test_every_numbered_event_reaches_the_stream",
+    27: f"{_CLIENT}/test_orders.py::test_orders_of_unknown_outcome_are_found_out",
     35: "tests/unit/exchange/gateway/test_connection.py::test_a_stalled_reader_is_conflated_then_closed",
     37: "tests/unit/exchange/gateway/test_book_streams.py::test_stalled_socket_gets_a_snapshot_when_it_reads_again",
     38: "tests/unit/exchange/gateway/test_connection.py::test_a_burst_of_requests_is_slowed_down_and_not_punished",
+    39: f"{_CLIENT}/test_orders.py::test_a_client_with_full_queues_closes",
     43: "tests/unit/exchange/engine/test_funding.py::test_many_rounds_sum_to_zero_to_the_unit",
     53: "tests/faults/test_running_exchange.py::test_reset_clears",
     56: f"{_POSTER}::test_death_while_sending",
@@ -37,6 +41,7 @@ PARTLY: Final = {
     30: "from the newest 65,536 private events and not over a restart, instead of 24 h",
     32: "a short session, no soak run",
     37: "the snapshot comes in band, so the client has nothing to buffer",
+    39: "closes within the test's limit; that it takes at most a second is not measured",
     48: "not yet on a million random accounts",
     52: "the client does not compare the environment with what it was told to expect",
     59: "call auction; the other modes of a market do not exist yet",
@@ -47,10 +52,7 @@ PARTLY: Final = {
 MISSING: Final = {
     6: "sessions do not announce their end",
     7: "no benchmark of the client's signing",
-    19: "the client hands wire objects through and knows no UNKNOWN",
     24: "adl_rank is a placeholder: nobody sees his place before a deleveraging",
-    27: "the client has no reconcile()",
-    39: "close of the client with a saturated queue is not tested",
     44: "histories are bounded rings in memory, no cursor",
     45: "pages go by number",
 }

@@ -3,11 +3,13 @@ pragma solidity 0.8.37;
 
 import {IDisputes} from "./interfaces/IDisputes.sol";
 import {Chunks} from "./libraries/Chunks.sol";
+import {OracleBounds} from "./OracleBounds.sol";
 import {Parts} from "./Parts.sol";
+import {Refusals} from "./Refusals.sol";
 import {WrongRoot} from "./WrongRoot.sol";
 
 /// @title Proofs against a posted batch that need no answer
-contract Disputes is WrongRoot, IDisputes, Parts {
+contract Disputes is WrongRoot, Refusals, OracleBounds, IDisputes, Parts {
     constructor(address nextPart_) Parts(nextPart_) {}
 
     function proveWrongRoot(uint64 seq, Header calldata previous, Header calldata header, bytes calldata proof)

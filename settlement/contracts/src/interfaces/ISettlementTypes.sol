@@ -332,6 +332,8 @@ interface ISettlementTypes {
     error BadProof();
     /// @dev the proof shows an honest batch
     error NoFraud();
+    /// @dev proveWrongRefusal: not a WITHDRAW that this batch consumed, or it was approved whole
+    error NotRefused();
 
     /// @dev challenge: its window is over, the account has no owner, or this question was asked before
     error BadChallenge();

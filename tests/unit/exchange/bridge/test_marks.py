@@ -1,6 +1,6 @@
-"""Marks that a batch names: as of its beginning, whole, and no more often than needed."""
+"""Marks that rounds have: as of the beginning of a batch, or of a request, and no more often than needed."""
 
-from msgspec.structs import replace
+import pytest
 
 from exchange.bridge.marks import MARKS_AGE_MAX_S, MarkBook, fitting, mark_per_lot_e6
 from exchange.domain.commands import MarkRow
@@ -33,11 +33,13 @@ def test_a_lot_is_rounded_down_to_a_millionth() -> None:
 
 
 def test_a_batch_keeps_the_marks_that_it_began_with() -> None:
-    """What is priced while the batch is open counts for the next one."""
+    """What is priced while the batch is open counts for the next one, or where somebody withdraws in it."""
     book = book_with((PERP, 60_000))
     book.take(rows((PERP, 61_000)), is_batch_open=True)
-    assert book.close(1_000, with_round=False) == ({PERP: 60_000_000}, True)
-    assert book.close(1_000 + MARKS_AGE_MAX_S, with_round=False) == ({PERP: 61_000_000}, True)
+    assert book.close() == {PERP: 60_000_000}
+    assert book.close() == {PERP: 61_000_000}
+    book.take(rows((PERP, 62_000)), is_batch_open=True)
+    assert book.close(is_asked=True) == {PERP: 62_000_000}
 
 
 def test_an_instrument_without_a_mark_gets_its_first_one() -> None:
@@ -45,27 +47,28 @@ def test_an_instrument_without_a_mark_gets_its_first_one() -> None:
     book = book_with((PERP, 60_000))
     book.take(rows((PERP, 61_000), (CALL, 1_500)), is_batch_open=True)
     book.take(rows((CALL, 1_700)), is_batch_open=True)
-    assert book.close(1_000, with_round=False)[0] == {PERP: 60_000_000, CALL: 15_000_000}
+    assert book.close() == {PERP: 60_000_000, CALL: 15_000_000}
 
 
-def test_marks_are_named_anew_after_a_minute_or_with_another_reason() -> None:
-    """A round is a transaction: prices alone name one per minute of match time, a new instrument or funding at once."""
-    book = book_with((PERP, 60_000))
-    assert book.close(1_000, with_round=False)[1]
-    book.take(rows((PERP, 60_001)), is_batch_open=False)
-    assert book.close(1_000 + MARKS_AGE_MAX_S - 1, with_round=False) == ({PERP: 60_000_000}, False)
-    assert book.close(1_001, with_round=True) == ({PERP: 60_001_000}, True)
-    book.take(rows((PERP, 60_002), (PUT, 800)), is_batch_open=False)
-    assert book.close(1_002, with_round=False) == ({PERP: 60_002_000, PUT: 8_000_000}, True)
-    assert not book.close(9_999, with_round=False)[1]
+def test_other_marks_are_due_after_a_minute_another_instrument_at_once() -> None:
+    """A round is a transaction: prices alone name one per minute of match time."""
+    book = MarkBook()
+    assert not book.is_due({}, MARKS_AGE_MAX_S)
+    assert book.is_due({PERP: 1}, 0)
+    book.name({PERP: 1, CALL: 5}, 1_000)
+    assert not book.is_due({PERP: 1, CALL: 5}, 9_999)
+    assert not book.is_due({PERP: 2}, 1_000 + MARKS_AGE_MAX_S - 1)
+    assert book.is_due({PERP: 2}, 1_000 + MARKS_AGE_MAX_S)
+    assert book.is_due({PERP: 1, PUT: 8}, 1_000)
 
 
-def test_only_what_was_traded_has_a_mark() -> None:
-    """A venue lists thousands of options; nobody holds most of them. The first trade names a round at once."""
+def test_only_what_was_traded_has_a_mark_unless_somebody_withdraws() -> None:
+    """A venue lists thousands of options; nobody holds most of them."""
     book = MarkBook({PERP: 10**6, CALL: 10**7}, {PERP: 60_000 * E9, CALL: 1_500 * E9}, [PERP])
-    assert book.close(1_000, with_round=False) == ({PERP: 60_000_000}, True)
+    assert book.close() == {PERP: 60_000_000}
+    assert book.close(is_asked=True) == {PERP: 60_000_000, CALL: 15_000_000}
     book.trade(CALL)
-    assert book.close(1_001, with_round=False) == ({PERP: 60_000_000, CALL: 15_000_000}, True)
+    assert book.close() == {PERP: 60_000_000, CALL: 15_000_000}
 
 
 def test_a_vector_that_would_be_too_long_lacks_the_cheapest_options() -> None:
@@ -74,14 +77,25 @@ def test_a_vector_that_would_be_too_long_lacks_the_cheapest_options() -> None:
     assert list(fitting(rows, 4)) == [1, 2, 3, PERP]
     assert list(fitting(rows, 3)) == [1, 2, PERP]
     assert list(fitting(rows, 2)) == [2, PERP]
+    assert list(fitting(rows, 1)) == [2, PERP]
 
 
-def test_what_was_settled_has_no_mark_any_more() -> None:
-    """Its payoff stands in the round; later prices of it are not taken."""
+def test_what_leaves_are_judged_by_goes_last_and_what_nobody_holds_first() -> None:
+    """Whatever it is worth."""
+    rows = {1: VectorRow(mark_e6=1), 2: VectorRow(mark_e6=9), 3: VectorRow(mark_e6=5), 4: VectorRow(mark_e6=7)}
+    assert list(fitting(rows, 3, traded=[3, 4], judged=[1])) == [1, 3, 4]
+    assert list(fitting(rows, 2, traded=[3, 4], judged=[1])) == [1, 4]
+    assert list(fitting(rows, 1, traded=[3, 4], judged=[1])) == [1]
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_what_was_settled_has_no_mark_any_more(is_asked: bool) -> None:
+    """Its payoff stands in the round; later prices of it are not taken, nor those that the open batch began with."""
     book = book_with((PERP, 60_000), (CALL, 1_500))
+    book.take(rows((CALL, 1_550)), is_batch_open=True)
     book.end(CALL)
-    book.take(rows((CALL, 1_600)), is_batch_open=False)
-    assert book.close(1_000, with_round=True)[0] == {PERP: 60_000_000}
+    book.take(rows((CALL, 1_600)), is_batch_open=True)
+    assert book.close(is_asked=is_asked) == {PERP: 60_000_000}
 
 
 def test_a_restart_at_any_point_changes_nothing() -> None:
@@ -93,7 +107,10 @@ def test_a_restart_at_any_point_changes_nothing() -> None:
         for each in (book, twin):
             each.take(price, is_batch_open=step % 2 == 1)
         if step % 3 == 2:
-            assert book.close(step * 40, with_round=False) == twin.close(step * 40, with_round=False)
+            marks = book.close()
+            assert twin.close() == marks
+            for each in (book, twin):
+                each.name(marks, step)
     assert book.dump() == twin.dump()
 
 
@@ -101,5 +118,4 @@ def test_a_snapshot_gives_the_same_marks() -> None:
     """Who begins at a batch boundary with lots and marks names what the fold names."""
     listed = {row.instrument_id: row.lot_e9 for row in instruments()}
     book = MarkBook(listed, {PERP: 60_000 * E9}, [PERP])
-    assert book.close(5, with_round=False) == book_with((PERP, 60_000)).close(5, with_round=False)
-    assert replace(book.dump(), lots_e9=[]).named == [(PERP, 60_000_000)]
+    assert book.close() == book_with((PERP, 60_000)).close() == {PERP: 60_000_000}

@@ -53,10 +53,9 @@ def of(events: list[Event], kind: type) -> list[Any]:
 
 
 def index(world: World, row: UnderlyingRow, *, after_ns: int = 1_000_000, marks: tuple[MarkRow, ...] = ()) -> Any:
-    """A round with one row; its only event."""
+    """A round with one row; its last event."""
     world.round = world.state.prices.round + 1
-    (event,) = world.run(SetPrices(round=world.round, underlyings=(row,), marks=marks), after_ns=after_ns)
-    return event
+    return world.run(SetPrices(round=world.round, underlyings=(row,), marks=marks), after_ns=after_ns)[-1]
 
 
 def halted(world: World) -> World:

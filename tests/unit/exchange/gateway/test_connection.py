@@ -227,7 +227,7 @@ class _Spy:
 
 
 def test_a_stalled_reader_is_conflated_then_closed() -> None:
-    """Public items stop for a reader that does not read; private ones close it with 4001; others get everything."""
+    """Public items stop for a reader that does not read; private ones close it with 1013; others get everything."""
 
     async def story() -> None:
         settings = GatewaySettings(

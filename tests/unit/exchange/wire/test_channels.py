@@ -26,7 +26,8 @@ from exchange.wire.channels import BadChannel, parse_channel
         "7",
         "7.orders.open",
         "99999999999999999999.orders",
-        "spot_feed.BTC",
+        "spot_feed",
+        "spot_feed.BTC.1000",
         "option_chain.BTC",
         "option_chain.BTC.all",
         "option_chain.BTC.all.500",
@@ -50,6 +51,7 @@ def test_bad_channels(name: str) -> None:
         ("ticker_slim.BTC-PERP.7", "ticker_slim", ("BTC-PERP", 0, 0, 100)),
         ("ticker_slim.BTC-PERP.500", "ticker_slim", ("BTC-PERP", 0, 0, 1_000)),
         ("trades.BTC-PERP", "trades", ("BTC-PERP", 0, 0, 0)),
+        ("spot_feed.BTC", "spot_feed", ("", 0, 0, 1_000)),
         ("batches", "batches", ("", 0, 0, 0)),
     ],
 )

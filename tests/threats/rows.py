@@ -1,0 +1,218 @@
+"""Every threat against the settlement contract, and the tests that show its defence.
+
+`OPEN` says what a row does not show yet; `test_rows.py` holds the table to the tests that exist.
+A test is `path::name`; tests in Solidity stand under settlement/contracts/test.
+"""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+__all__ = ["OPEN", "ROOT", "ROWS", "exists"]
+
+ROOT: Final = Path(__file__).parents[2]
+_SOL: Final = "settlement/contracts/test"
+_ONCHAIN: Final = "tests/unit/settlement/onchain"
+_ROOTS: Final = "tests/differential/test_wrong_root.py"
+
+
+def _sol(file: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{_SOL}/{file}.t.sol::{name}" for name in names)
+
+
+ROWS: Final[dict[str, tuple[str, ...]]] = {
+    "operator mints cash, unbalanced netting": (
+        *_sol("BatchData", "testFuzz_flipped_cash_bit_reverts", "testFuzz_flipped_delta_bit_reverts"),
+        *_sol("BatchData", "testFuzz_changed_fee_reverts", "testFuzz_changed_length_reverts"),
+        *_sol("Post", "test_refuses_unequal_deltas", "test_refuses_cash_that_is_not_minus_the_fee"),
+    ),
+    "wrong or garbage root": (
+        f"{_ROOTS}::test_wrong_or_garbage_root",
+        "tests/e2e/test_disputes.py::test_a_wrong_root_is_reverted_by_the_watcher",
+    ),
+    "forged or altered order, price worse than limit, overfill, fee above cap": (
+        *_sol("Authority", "test_refuses_unauthorized_leaves", "test_silence_is_slashed_after_the_answer_window"),
+        *_sol("Quotes", "test_refuses_unauthorized_quotes"),
+        "tests/e2e/test_disputes.py::test_a_forged_fill_is_asked_about_and_slashed",
+    ),
+    "replay of an old order, after cancel or key revoke": (
+        *_sol("Authority", "test_cancel_all_ends_older_orders", "test_lock_ends_all_orders"),
+        *_sol("Authority", "test_revoked_key_signs_nothing_matched_after_its_end"),
+        *_sol("Authority", "test_six_and_six_of_ten_lots_is_reverted"),
+    ),
+    "collusive bankrupt account drains the pool": (
+        *_sol("Claims", "test_refuses_before_finality"),
+        *_sol("Outflow", "test_a_day_has_a_limit"),
+    ),
+    "data withheld": (
+        "tests/differential/test_settlement_twins.py::test_ledger_rebuilt_from_posted_bytes_equals_the_builder",
+        "tests/differential/test_watch_replay.py::test_both_come_to_the_same_roots",
+    ),
+    "censorship of a user": (
+        *_sol("Post", "test_refuses_to_leave_an_overdue_request"),
+        *_sol("Freeze", "test_a_request_that_waits_is_enough", "test_two_calls_of_anyone_freeze"),
+    ),
+    "withdrawal consumed with nothing approved for ever": (
+        *_sol("Refusals", "test_cash_that_is_there_is_not_refused", "test_a_part_that_is_there_is_not_refused"),
+        "tests/e2e/test_refusals.py::test_a_solvent_account_is_not_refused",
+    ),
+    "request flood": (
+        *_sol("Post", "test_a_full_share_of_requests_is_enough"),
+        *_sol("Queue", "test_owner_s_requests_are_his_and_one_per_kind"),
+    ),
+    "operator vanishes": (
+        *_sol("EscapeInvariants", "invariant_no_more_is_paid_than_there_is"),
+        *_sol("Escape", "testFuzz_claims_pay_the_same_in_any_order"),
+        "tests/e2e/test_exit_drill.py::test_everybody_leaves_without_the_operator",
+    ),
+    "L2 sequencer censors the challenger or stalls": _sol("Post", "test_finalize_waits_for_blocks_too"),
+    "L2 reorg": (f"{_ONCHAIN}/test_poster.py::test_reorganization",),
+    "double post, lost acknowledgement": (
+        f"{_ONCHAIN}/test_poster.py::test_lost_replies",
+        "tests/unit/settlement/contracts/test_settlement.py::test_wrong_sequence_reverts_with_the_known_selector",
+        *_sol("Reverts", "test_old_trades_are_posted_again_after_a_revert"),
+    ),
+    "operator key theft": (
+        *_sol("Pauses", "test_posting_waits_for_the_end_of_the_pause"),
+        *_sol("Reverts", "test_slash_pays_half_and_installs_the_first_bonded_successor"),
+    ),
+    "guardian or timelock abuse": (
+        *_sol("Pauses", "test_no_pause_stops_an_exit", "test_a_pause_is_bounded_and_followed_by_rest"),
+        *_sol("Freeze", "test_a_pause_does_not_hold_a_freeze_up"),
+    ),
+    "oracle manipulation": (
+        *_sol("Markets", "test_refuses_too_few_double_or_foreign_signatures"),
+        *_sol("OracleBounds", "test_an_index_that_jumps_is_reverted", "test_funding_that_jumps_is_reverted"),
+        "tests/differential/test_oracle_bounds.py::test_three_readings_of_a_round_agree",
+        "tests/e2e/test_oracle_bounds.py::test_a_round_that_goes_too_far_is_reverted",
+    ),
+    "reentrancy, odd ERC-20, USDC blacklist or pause": (
+        *_sol("Queue", "test_fee_on_transfer_is_the_depositor_s", "test_a_token_that_answers_false_is_refused"),
+        *_sol("Queue", "test_a_token_that_calls_back_is_refused"),
+        *_sol("Claims", "test_blocked_owner_redirects"),
+        *_sol("Escape", "test_an_owner_whom_the_token_blocks_holds_nobody_up"),
+    ),
+    "griefing by challenges": (
+        *_sol("Authority", "test_refuses_challenges_out_of_place"),
+        "tests/e2e/test_disputes.py::test_a_stranger_who_challenges_everything_loses_his_bonds",
+    ),
+    "huge batch makes proof impossible": (
+        "tests/differential/test_wrong_root_size.py::test_huge_batch_stays_provable",
+        "tests/differential/test_wrong_root_size.py::test_huge_batch_under_a_hostile_vector_is_provable_soon",
+    ),
+    "integer overflow, sign": (
+        *_sol("BatchData", "testFuzz_narrow_sum_is_the_plain_sum", "testFuzz_wide_sum_is_the_plain_sum"),
+        *_sol("BatchData", "testFuzz_zigzag_round_trip"),
+        "tests/differential/test_batch_codec.py::test_codecs_agree",
+    ),
+    "rounding dust drains": (
+        "tests/differential/test_ledger_of_rounds.py::test_the_ledger_charges_and_pays_what_the_engine_does",
+        *_sol("Solvency", "invariant_vault_holds_what_it_owes"),
+    ),
+    "bound mismatch with the engine": (
+        "tests/property/test_linear_bounds.py::test_low_never_passes_the_maintenance_requirement",
+        "tests/property/test_linear_bounds.py::test_what_is_above_high_may_be_withdrawn",
+        "tests/differential/test_honest_batches.py::test_nothing_honest_can_be_proven_wrong",
+    ),
+    "bridge token risk, L1 dispute bug": _sol("Queue", "test_refuses_amounts_out_of_bounds"),
+    "privileged upgrade": (
+        f"{_ONCHAIN}/test_requests.py::test_swapped_code_is_refused",
+        "tests/unit/settlement/contracts/test_artifacts.py::test_runtime_code_has_its_hash_and_fits",
+    ),
+    "rebate or fund payment mints from the float": (
+        f"{_ROOTS}::test_rules_that_post_does_not_check",
+        "tests/unit/settlement/protocol/test_transition.py::test_fund_cannot_pay_more_than_it_has",
+    ),
+    "over-approved withdrawal": (
+        *_sol("Post", "test_refuses_an_approval_above_the_request"),
+        *_sol("Refusals", "test_one_unit_to_an_empty_account_is_reverted", "test_a_unit_more_than_cash_is_reverted"),
+        "tests/e2e/test_refusals.py::test_more_than_the_account_has_is_not_paid",
+    ),
+    "bankrupt account closes at 1 tick": (),
+    "honest answer counted twice (second challenge, posted again)": _sol(
+        "Authority", "test_a_posted_again_batch_counts_once"
+    ),
+    "same order or transfer used in two batches, or twice in one": (
+        *_sol("Authority", "test_six_and_six_of_ten_lots_is_reverted", "test_refuses_one_order_twice_in_a_batch"),
+        *_sol("Quotes", "test_a_side_filled_twice_is_reverted"),
+    ),
+    "signature for one subaccount or deployment used for another": (
+        *_sol("Relay", "test_refuses_subaccounts_of_other_deployments", "test_refuses_a_foreign_account"),
+        *_sol("Relay", "test_separators"),
+        *_sol("SessionKeys", "test_refuses_foreign_accounts"),
+    ),
+    "revert makes honest requests overdue, no operator in time": (
+        *_sol("Freeze", "test_a_revert_starts_the_clocks_anew"),
+        *_sol(
+            "Reverts", "test_queue_clock_starts_at_the_revert", "test_requests_return_to_the_queue_and_are_paid_once"
+        ),
+    ),
+    "two frauds open at once, empty bond": _sol(
+        "Reverts", "test_two_frauds_prove_nine_then_five", "test_a_proof_reverts_with_nothing_left_to_pay"
+    ),
+    "operator self-challenges or late challenges delay finality": _sol(
+        "Authority", "test_an_open_challenge_holds_finality_and_a_good_answer_ends_it"
+    ),
+    "answer load": (
+        "tests/differential/test_forced.py::test_an_answer_as_large_as_a_batch_fits_a_transaction",
+        *_sol("Authority", "test_two_parts_of_one_sender"),
+    ),
+    "oracle vector not published, row dropped": (
+        *_sol("Markets", "test_post_wants_a_known_round_of_its_time", "test_a_round_is_kept_by_hash_and_time"),
+        *_sol("OracleBounds", "test_a_charged_perpetual_that_is_gone_is_reverted"),
+        *_sol("OracleBounds", "test_an_index_that_is_gone_is_reverted"),
+    ),
+    "offline user misses the claim period": (
+        *_sol("Claims", "test_pays_owners_for_anyone"),
+        *_sol("Escape", "test_a_late_claim_is_paid_from_what_is_left"),
+    ),
+    "chain outage, then instant freeze": _sol(
+        "Freeze", "test_refuses_a_second_call_before_the_gap", "test_an_operator_that_comes_back_takes_the_notice_away"
+    ),
+    "foreign chunks in a staged proof": (f"{_ROOTS}::test_staged_proof_belongs_to_its_sender",),
+    "liquidation of a healthy account by the operator": (
+        *_sol(
+            "Forced", "test_refuses_what_a_venue_may_not_do_on_the_book", "test_refuses_leaves_that_are_not_the_delta"
+        ),
+        "tests/differential/test_forced.py::test_contract_and_twin_name_the_same_reason",
+        "tests/e2e/test_forced_disputes.py::test_a_dishonest_liquidation_is_slashed",
+    ),
+    "time lag in the operator's favour": _sol("Post", "test_refuses_times_out_of_order"),
+}
+
+OPEN: Final[dict[str, str]] = {
+    "operator mints cash, unbalanced netting": "not proven for all inputs: fuzzed, no symbolic run",
+    "collusive bankrupt account drains the pool": (
+        "a trade below the margin floor cannot be proven (F3, first cause); only finality and limits hold"
+    ),
+    "request flood": "not with 10,000 requests",
+    "L2 sequencer censors the challenger or stalls": "on the EVM of the unit tests, not 48 h of a node without blocks",
+    "operator key theft": "each step has its test, no drill goes through all of them",
+    "guardian or timelock abuse": "nothing holds a timelock's delay against the time that an exit takes",
+    "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
+    "bridge token risk, L1 dispute bug": "caps are checked, which token it is stands in the configuration alone",
+    "privileged upgrade": "the deployed code is compared; no static analysis runs",
+    "bankrupt account closes at 1 tick": "not built (F3, second cause)",
+    "same order or transfer used in two batches, or twice in one": "transfers have no leaves yet",
+    "signature for one subaccount or deployment used for another": "examples, not every module everywhere",
+    "operator self-challenges or late challenges delay finality": "with one challenge, not a thousand",
+    "answer load": "one answer of the largest size, not a thousand challenges",
+}
+"""What a row's tests do not show."""
+
+
+@cache
+def _names(path: Path) -> frozenset[str]:
+    text = path.read_text()
+    if path.suffix == ".sol":
+        return frozenset(re.findall(r"function (\w+)\(", text))
+    found = ast.walk(ast.parse(text))
+    return frozenset(node.name for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def exists(node: str) -> bool:
+    """Whether the test `path::name` stands where it is said to stand."""
+    path, name = node.split("::")
+    return (ROOT / path).is_file() and name in _names(ROOT / path)
