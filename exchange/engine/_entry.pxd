@@ -14,7 +14,7 @@ from exchange.engine._lookup cimport (
     find_account, find_client_id, find_key_row, find_listing, hash_text, make_cell_row,
 )
 from exchange.engine._margin cimport LISTED_PERPETUAL, Change, is_affordable
-from exchange.engine._price_moves cimport may_move_too_far
+from exchange.engine._price_moves cimport is_restricted, may_move_too_far
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, KeyEntry, Listing, NonceEntry
 from exchange.engine._used_nonces cimport NINETEEN_DIGITS, find_used, is_in_window
 
@@ -267,11 +267,6 @@ cdef inline uint16_t check_nonce(Engine* engine, const Terms* terms, Entry* entr
 
 cdef inline bint is_priced(const Engine* engine, const Listing* listing) noexcept nogil:
     return listing.has_mark and engine.underlyings[listing.underlying].index != 0
-
-
-cdef inline bint is_restricted(const Engine* engine, const Listing* listing) noexcept nogil:
-    """Whether a price is stale or halted, so that only what reduces is taken; twin: market_state."""
-    return engine.now > engine.underlyings[listing.underlying].open_until or engine.now > listing.mark_until
 
 
 cdef inline uint16_t check_terms(const Engine* engine, const Terms* terms, const Entry* entry) noexcept nogil:

@@ -9,13 +9,14 @@ from libc.string cimport memcmp, memcpy
 
 from exchange.engine._entry cimport (
     ENTRY_MONEY_MAX, SIGNED_BYTES, Entry, Record, Terms, check_authority, check_nonce, is_life_valid, is_priced,
-    is_restricted, read_lengths,
+    read_lengths,
 )
 from exchange.engine._booking cimport seconds_of
 from exchange.engine._integers cimport add, int128
 from exchange.engine._lookup cimport find_listing, make_cell_row
 from exchange.engine._margin cimport guard_reserve, is_exposed, others_margin
 from exchange.engine._quotes cimport find_quote
+from exchange.engine._price_moves cimport is_restricted
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, GuardRow, Listing, OrderRow, order_at
 from matching_core._counters cimport find_guard
 

@@ -260,7 +260,6 @@ class InstrumentObject(msgspec.Struct, kw_only=True, gc=False):
     contract_multiplier: str = "1"
     risk_universe_id: int = 1
     price_state: str = "open"
-    """Or stale, or halted: then the market only reduces."""
 
 
 class Erc20(msgspec.Struct, kw_only=True, gc=False):
