@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from exchange import __version__
 from exchange.app.config import ConfigError
 from exchange.app.failures import Failure
-from exchange.cli import auctions, batches, bridge, chaos, escape, fees, journal, replay, run, volatility, watch
+from exchange.cli import (
+    auctions,
+    batches,
+    bridge,
+    chaos,
+    escape,
+    fees,
+    journal,
+    replay,
+    run,
+    slippage,
+    volatility,
+    watch,
+)
 
 __all__ = ["main"]
 
@@ -22,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (run, batches, bridge, fees, auctions, volatility, watch, escape, journal, replay, chaos):
+    for group in (run, batches, bridge, fees, slippage, auctions, volatility, watch, escape, journal, replay, chaos):
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
     try:

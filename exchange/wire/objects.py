@@ -105,6 +105,7 @@ class Trade(msgspec.Struct, kw_only=True, gc=False):
     cumulative_amount: str
     leaves_amount: str
     account_seq: int
+    slippage_bps: str | None
     is_transfer: bool = False
     expected_rebate: str = "0"
     extra_fee: str = "0"

@@ -13,6 +13,7 @@ from exchange.wire.decimals import format_e6, format_e9, format_e18
 from exchange.wire.errors import message_of
 from exchange.wire.objects import Order, PublicTrade, Trade, TradeItem
 from exchange.wire.order_ids import OrderIds
+from exchange.wire.slippage import slippage_text
 from exchange.wire.venue import VenueInfo, address_text
 
 __all__ = ["CANCEL_REASONS", "ORDER_STATUSES", "OrderShapes", "average_price", "direction_text"]
@@ -169,6 +170,7 @@ class OrderShapes:
             cumulative_amount=instrument.quantity_text(side.filled_lots),
             leaves_amount=instrument.quantity_text(side.remaining_lots),
             account_seq=side.account_seq,
+            slippage_bps=_slippage(trade, instrument, is_maker=is_maker),
         )
 
     def public_trade(
@@ -203,6 +205,12 @@ class OrderShapes:
             index_price=format_e9(trade.index_e9),
             trade_fee=format_e6(trade.taker.fee_e6),
         )
+
+
+def _slippage(trade: TradeEvent, instrument: Instrument, *, is_maker: bool) -> str | None:
+    side = Side(trade.taker_side ^ is_maker)
+    price_e9 = trade.price_ticks * instrument.tick_e9
+    return slippage_text(price_e9, trade.mark_e9, side) if trade.mark_e9 else None
 
 
 def average_price(view: OrderView, instrument: Instrument) -> str:

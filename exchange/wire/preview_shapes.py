@@ -12,13 +12,12 @@ from exchange.domain.views import PreviewView, SimulationView
 from exchange.wire.decimals import format_e6, format_e18
 from exchange.wire.errors import WireError
 from exchange.wire.order_shapes import ORDER_STATUSES
+from exchange.wire.slippage import slippage_text
 
 __all__ = ["OrderQuote", "margins", "order_quote", "simulation", "suggested_fee_cap_e18"]
 
 _E9_PER_PPM = 1_000
 _SIX_DIGITS_E18 = 10**12
-_HUNDREDTHS_PER_ONE = 1_000_000
-"""Hundredths of a basis point."""
 
 
 class OrderQuote(msgspec.Struct, kw_only=True):
@@ -69,7 +68,7 @@ def order_quote(view: PreviewView, instrument: Instrument, side: Side, *, mark_e
         is_valid=view.code is ResultCode.OK,
         invalid_reason=None if view.code is ResultCode.OK else WireError(view.code).message,
         fills=[(instrument.price_text(price), instrument.quantity_text(size)) for price, size in view.fills],
-        slippage_bps=_slippage(value_e9, lots * mark_e9, side) if lots and mark_e9 else None,
+        slippage_bps=slippage_text(value_e9, lots * mark_e9, side) if lots and mark_e9 else None,
     )
 
 
@@ -107,9 +106,3 @@ def margins(before: SimulationView, after: SimulationView, subaccount_id: int) -
 
 def _initial_left_e6(view: SimulationView) -> int:
     return view.equity_e6 - view.initial_requirement_e6 - view.open_orders_requirement_e6
-
-
-def _slippage(paid_e9: int, mark_value_e9: int, side: Side) -> str:
-    worse_e9 = paid_e9 - mark_value_e9 if side is Side.BUY else mark_value_e9 - paid_e9
-    hundredths = ceil_div(worse_e9 * _HUNDREDTHS_PER_ONE, mark_value_e9)
-    return format_e6(hundredths * 10_000)

@@ -16,6 +16,7 @@ _CLIENT: Final = "tests/unit/exchange/client"
 _POSTER: Final = "tests/unit/settlement/onchain/test_poster.py"
 
 ELSEWHERE: Final = {
+    7: "bench/bench_client.py::test_signing",
     19: f"{_CLIENT}/test_orders.py::test_a_state_of_a_later_version_is_kept_and_counts_as_open",
     23: "tests/unit/exchange/wire/test_account_items.py::test_every_numbered_event_reaches_the_stream",
     27: f"{_CLIENT}/test_orders.py::test_orders_of_unknown_outcome_are_found_out",
@@ -51,7 +52,6 @@ PARTLY: Final = {
 
 MISSING: Final = {
     6: "sessions do not announce their end",
-    7: "no benchmark of the client's signing",
     24: "adl_rank is a placeholder: nobody sees his place before a deleveraging",
     44: "histories are bounded rings in memory, no cursor",
     45: "pages go by number",
