@@ -191,7 +191,7 @@ class OptionPricing(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Ticker(msgspec.Struct, kw_only=True, gc=False):
-    """The slim ticker."""
+    """The slim ticker. `price_state` stale or halted: the market only reduces."""
 
     t: int
     a: str
@@ -208,7 +208,6 @@ class Ticker(msgspec.Struct, kw_only=True, gc=False):
     auction_end: int | None = None
     """Deadline of the call auction that the instrument is in, milliseconds."""
     price_state: str = "open"
-    """Or stale, or halted: then the market only reduces."""
 
 
 class PerpDetails(msgspec.Struct, kw_only=True, gc=False):
