@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation clean lock
+.PHONY: requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -149,6 +149,9 @@ long-differential: dev ## COMMANDS=100000000 SEED=1: both books to the byte; sto
 
 long-liquidation: dev ## STEPS=1000000 SEED=1: crashes, all sums after each step; stop with Ctrl-C, the same command goes on
 	@exec $(BIN)/python -m tests.property.liquidation_run --steps $(STEPS) --seed $(SEED)
+
+mutation: dev ## do the tests of margin and liquidation notice a slip? hours; the same command goes on after what is judged
+	@exec nice -n 19 $(BIN)/python -m tests.mutation
 
 contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)
 	@.ci/with node "contracts" settlement/contracts/tools/setup settlement/contracts/tools/check

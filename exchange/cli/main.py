@@ -18,8 +18,10 @@ from exchange.cli import (
     escape,
     fees,
     journal,
+    liquidations,
     replay,
     run,
+    sim,
     slippage,
     volatility,
     watch,
@@ -35,7 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"offbook {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (run, batches, bridge, fees, slippage, auctions, volatility, watch, escape, journal, replay, chaos):
+    groups = (
+        run,
+        batches,
+        bridge,
+        fees,
+        slippage,
+        auctions,
+        volatility,
+        liquidations,
+        watch,
+        escape,
+        journal,
+        replay,
+        chaos,
+        sim,
+    )
+    for group in groups:
         group.add_verbs(verbs)
     parsed = parser.parse_args(arguments)
     try:

@@ -1,10 +1,12 @@
 """Liquidation: what the engine says when an account is below maintenance, and how that ends (risk.md 10)."""
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
 __all__ = [
+    "FIRST_LIQUIDATION_LINE",
     "Deleveraged",
     "DeleveragedSide",
     "FundPaid",
@@ -13,7 +15,17 @@ __all__ = [
     "LiquidationMarks",
     "LiquidationStage",
     "LiquidationStarted",
+    "is_liquidation_order",
 ]
+
+FIRST_LIQUIDATION_LINE: Final = 128
+"""Orders of the engine's own making have the lines from this one on of a command's order numbers."""
+_LINES: Final = 256
+
+
+def is_liquidation_order(number: int) -> bool:
+    """Whether the engine made the order to close a part of a liquidated account."""
+    return number % _LINES >= FIRST_LIQUIDATION_LINE
 
 
 class LiquidationStage(IntEnum):

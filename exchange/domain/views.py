@@ -97,6 +97,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Due since the last oracle round that charged it, rounded down; equity counts it already."""
     liquidation_ticks: int = 0
     """Of a perpetual: where the account falls below maintenance if only this price moves; 0: nowhere."""
+    adl_rank: int = 0
+    """1 (deleveraged last) to 5 (first) among those on the same side; 0: not known yet, ask again."""
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from exchange.domain.limits import (
     OPTION_MARK_LIFE_NS,
     RECENT_CLOSED_ORDERS,
 )
+from exchange.risk.adaptive import AdaptiveRules
 from exchange.risk.auction import AuctionParameters
 from exchange.risk.expiry import WINDOW_NS
 from exchange.risk.parameters import StandardParameters
@@ -39,6 +40,8 @@ class LiquidationRules(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: int = 30
     fund_event_ppm: int = 200_000
     fund_day_ppm: int = 400_000
+    adaptive: AdaptiveRules | None = None
+    """None: the steps above as they are (`fixed`); else size, price and buffer follow depth and volatility."""
     auction: AuctionParameters = AuctionParameters(
         one=1_000_000, start=950_000, knee=700_000, buffer=150_000, fast_s=60, slow_s=600, insolvent_s=300
     )

@@ -25,6 +25,7 @@ from exchange.risk.standard import E12
 __all__ = ["bankruptcy_quote_e6", "resolve"]
 
 _DAY_NS: Final = 86_400_000_000_000
+_E9: Final = 10**9
 
 
 def resolve(state: State, turn: Turn, account: Account) -> None:
@@ -162,8 +163,26 @@ def _candidate(state: State, account: Account, instrument: Instrument, worth_e6:
         lots=abs(account.lots(number)),
         profit=worth_e6 - account.positions[number].cost_e6,
         equity=value.equity_e6,
-        is_hedge=left_e6 > needed_e6,
+        is_hedge=left_e6 > needed_e6 or _offsets_delta(state, account, instrument),
     )
+
+
+def _offsets_delta(state: State, account: Account, instrument: Instrument) -> bool:
+    """Whether the account's other positions on the underlying have more delta without this one than with it (D-038).
+
+    Standard Margin lets perpetuals stand alone, so its requirement never shows that a perpetual hedges options.
+    """
+    own = _delta_e18(state, account, instrument)
+    others = (state.instruments[number] for number in account.positions if number != instrument.instrument_id)
+    rest = sum(_delta_e18(state, account, row) for row in others if row.underlying == instrument.underlying)
+    return abs(rest) > abs(rest + own)
+
+
+def _delta_e18(state: State, account: Account, instrument: Instrument) -> int:
+    """Delta of a position in 1e-18 units of the underlying: a perpetual's is its size, an option's the mark's."""
+    number = instrument.instrument_id
+    per_unit_e9 = _E9 if instrument.is_perpetual else state.prices.marks[number].delta_e9
+    return account.lots(number) * instrument.lot_e9 * per_unit_e9
 
 
 def _transfer(

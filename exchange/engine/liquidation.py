@@ -9,17 +9,21 @@ stale index price, nor in a call auction.
 
 from typing import Final
 
-from exchange.domain.commands import OrderFlag, Place, Side, TimeInForce
+from exchange.domain.commands import Side
 from exchange.domain.ids import FIRST_USER_ACCOUNT
-from exchange.domain.instrument import Instrument
 from exchange.domain.limits import MAX_LIQUIDATION_STEPS_PER_COMMAND
-from exchange.domain.liquidations import LiquidationEnded, LiquidationStage, LiquidationStarted
-from exchange.domain.money import ceil_div, floor_div
+from exchange.domain.liquidations import (
+    FIRST_LIQUIDATION_LINE,
+    LiquidationEnded,
+    LiquidationStage,
+    LiquidationStarted,
+)
 from exchange.domain.result_codes import CloseReason
 from exchange.engine import forced
 from exchange.engine.deleveraging import resolve
 from exchange.engine.flags import REDUCE_ONLY
-from exchange.engine.liquidation_terms import ONE, PPM_TO_ONE, exposure_of, is_fresh, standing_of
+from exchange.engine.liquidation_orders import closing_order
+from exchange.engine.liquidation_terms import exposure_of, is_fresh
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.matching import cancel_orders, match_order
 from exchange.engine.price_moves import moves_too_far
@@ -28,15 +32,13 @@ from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.valuation import AccountValue, value_account
 from exchange.risk.auction import auction_discount, auction_price, insolvent_payout
-from exchange.risk.liquidation import Exposure, Standing, close_amount, fillable_price
-from exchange.risk.waterfall import Level, OpenOrderRisk, cancel_order, level_of, restoring_target, step_amount
+from exchange.risk.liquidation import Exposure
+from exchange.risk.waterfall import Level, OpenOrderRisk, cancel_order, level_of
 from exchange.risk.waterfall import Standing as WaterfallStanding
 
 __all__ = ["check_accounts"]
 
 _SECOND_NS: Final = 1_000_000_000
-_FIRST_LINE: Final = 128
-_FLAGS: Final = OrderFlag.REDUCE_ONLY | OrderFlag.STP_CANCEL_MAKER | OrderFlag.LIQUIDATION
 _STAGES: Final = {
     Level.BOOK: LiquidationStage.BOOK,
     Level.AUCTION: LiquidationStage.AUCTION,
@@ -52,7 +54,7 @@ def check_accounts(state: State, turn: Turn) -> None:
     due = [row for _, row in sorted(state.liquidations.items()) if row.next_ns <= state.timestamp_ns]
     for number, liquidation in enumerate(due[:MAX_LIQUIDATION_STEPS_PER_COMMAND]):
         liquidation.next_ns = state.timestamp_ns + state.config.liquidation.step_ns
-        _step(state, turn, liquidation, _FIRST_LINE + number)
+        _step(state, turn, liquidation, FIRST_LIQUIDATION_LINE + number)
     forced.finish(state, turn)
 
 
@@ -210,9 +212,8 @@ def _close_part(
     if not exposures:
         return
     number = max(exposures, key=lambda one: (_weight(exposures[one]), -one))
-    instrument = state.instruments[number]
-    place = _order(state, account, instrument, exposures[number], value)
-    if place.price_ticks < 1 or moves_too_far(state, place, place.quantity_lots):
+    place = closing_order(state, account, state.instruments[number], exposures[number], value)
+    if place is None or moves_too_far(state, place, place.quantity_lots):
         return
     lots = account.lots(number)
     forced.begin(state, turn, account, is_paid_by_others=False)
@@ -224,73 +225,3 @@ def _close_part(
 
 def _weight(exposure: Exposure) -> int:
     return abs(exposure.amount) * exposure.price * exposure.maintenance
-
-
-def _order(state: State, account: Account, instrument: Instrument, exposure: Exposure, value: AccountValue) -> Place:
-    standing = standing_of(value)
-    is_sell = exposure.amount > 0
-    now_s = state.timestamp_ns // _SECOND_NS
-    return Place(
-        subaccount=account.index,
-        instrument=instrument.instrument_id,
-        side=Side.SELL if is_sell else Side.BUY,
-        time_in_force=TimeInForce.IOC,
-        flags=_FLAGS,
-        price_ticks=_limit_ticks(state, instrument, exposure, standing, is_sell=is_sell),
-        quantity_lots=_lots(state, instrument, exposure, value),
-        nonce=0,
-        expiry_s=now_s + 1,
-        signer=bytes(20),
-    )
-
-
-def _limit_ticks(state: State, instrument: Instrument, exposure: Exposure, standing: Standing, *, is_sell: bool) -> int:
-    """Fillable price in ticks, rounded away from the mark: an order that does not fill helps nobody.
-
-    Not worse than the chain takes; below 1 where no price is that good.
-    """
-    rules = state.config.liquidation
-    price_e9 = fillable_price(
-        exposure,
-        standing,
-        aggressiveness=rules.aggressiveness_ppm * PPM_TO_ONE,
-        spread_share=rules.spread_ppm * PPM_TO_ONE,
-        one=ONE,
-    )
-    ticks = floor_div(price_e9, instrument.tick_e9) if is_sell else ceil_div(price_e9, instrument.tick_e9)
-    worst = forced.worst_ticks(state, instrument, is_sell=is_sell)
-    if is_sell:
-        return min(instrument.maximum_price_ticks, max(1, ticks, worst))
-    return min(max(1, ticks), worst, instrument.maximum_price_ticks)
-
-
-def _lots(state: State, instrument: Instrument, exposure: Exposure, value: AccountValue) -> int:
-    """Lots of one step, at least one; all of the position where closing it does not free what it costs."""
-    rules = state.config.liquidation
-    held = abs(exposure.amount)
-    target = restoring_target(
-        equity=value.equity_e6,
-        maintenance=value.equity_e6 - value.requirement.maintenance_e6,
-        buffer=rules.buffer_ppm * PPM_TO_ONE,
-        one=ONE,
-    )
-    wanted = close_amount(
-        shortage=target,
-        price=exposure.price,
-        maintenance=exposure.maintenance,
-        liquidation_fee=0,
-        fund_fee=rules.fee_ppm * PPM_TO_ONE,
-        quote_price=ONE,
-        one=ONE,
-        lot=instrument.lot_e9,
-    )
-    amount = step_amount(
-        wanted=held if wanted is None else wanted,
-        position=held,
-        notional=floor_div(held * exposure.price, ONE),
-        threshold=rules.threshold_e6,
-        share=rules.share_ppm * PPM_TO_ONE,
-        one=ONE,
-        lot=instrument.lot_e9,
-    )
-    return min(max(1, amount // instrument.lot_e9), instrument.maximum_lots)  # exact: whole lots

@@ -11,8 +11,14 @@ __all__ = ["liquidation_rows", "load_liquidations"]
 
 
 def liquidation_rows(state: State) -> list[Any]:
-    """Liquidations by account, the fund's day, whether accounts are to be looked at, and the open batch's marks."""
-    return [[row for _, row in sorted(state.liquidations.items())], state.fund_day, state.is_check_due, state.forced]
+    """Liquidations by account, the fund's day, whether accounts are to be looked at, the open batch's marks, ranges."""
+    return [
+        [row for _, row in sorted(state.liquidations.items())],
+        state.fund_day,
+        state.is_check_due,
+        state.forced,
+        state.index_ranges.rows(),
+    ]
 
 
 def load_liquidations(state: State, rows: list[Any]) -> None:
@@ -22,3 +28,4 @@ def load_liquidations(state: State, rows: list[Any]) -> None:
     state.fund_day = msgspec.convert(rows[1], FundDay)
     state.is_check_due = rows[2]
     state.forced = msgspec.convert(rows[3], Forced)
+    state.index_ranges.restore(rows[4])

@@ -58,6 +58,7 @@ def _take_index(state: State, row: UnderlyingRow) -> None:
         sample(state, row.underlying)
         state.prices.index_ns[row.underlying] = state.timestamp_ns
         state.prices.index_e9[row.underlying] = row.index_e9
+        state.index_ranges.note(row.underlying, row.index_e9, state.timestamp_ns)
 
 
 def _fire_triggers(state: State) -> None:

@@ -35,6 +35,7 @@ from exchange.domain.views import (
     SummaryView,
     WalletView,
 )
+from exchange.engine.deleveraging_ranks import deleveraging_ranks
 from exchange.engine.funding import pending_e18
 from exchange.engine.liquidation_prices import liquidation_ticks_after, maintenance_margin_e18
 from exchange.engine.orders import find_order
@@ -220,10 +221,16 @@ def _account_view(state: State, account: Account) -> AccountView:
 def _position_views(state: State, account: Account) -> tuple[PositionView, ...]:
     left_e18 = maintenance_margin_e18(state, account)
     instruments = [state.instruments[number] for number in sorted(account.positions)]
-    return tuple(_position_view(state, account, instrument, left_e18) for instrument in instruments)
+    ranks = deleveraging_ranks(state, account)
+    return tuple(
+        _position_view(state, account, instrument, left_e18, ranks[instrument.instrument_id])
+        for instrument in instruments
+    )
 
 
-def _position_view(state: State, account: Account, instrument: Instrument, left_e18: int) -> PositionView:
+def _position_view(
+    state: State, account: Account, instrument: Instrument, left_e18: int, adl_rank: int
+) -> PositionView:
     number = instrument.instrument_id
     position = account.positions[number]
     requirement = position_requirement(state, account, instrument)
@@ -240,6 +247,7 @@ def _position_view(state: State, account: Account, instrument: Instrument, left_
         funding_e6=position.funding_e6,
         pending_funding_e6=floor_div(pending_e18(state, account, number), E12),
         liquidation_ticks=liquidation_ticks_after(state, account, instrument, left_e18),
+        adl_rank=adl_rank,
     )
 
 

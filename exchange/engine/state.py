@@ -19,10 +19,12 @@ from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.flags import LIQUIDATION, QUOTE
+from exchange.engine.index_ranges import IndexRanges
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
 from exchange.engine.price_table import PriceTable
+from exchange.engine.rank_table import RankTable
 from exchange.engine.records import (
     Account,
     Auction,
@@ -100,6 +102,9 @@ class State:
         """Accounts below maintenance."""
         self.forced = Forced(accounts=[])
         self.fund_day = FundDay()
+        self.index_ranges = IndexRanges()
+        self.rank_tables: dict[tuple[int, bool], RankTable] = {}
+        """Weights of those who are long (True) or short, as of a while ago; a cache, nothing hangs on it."""
         self.is_check_due = False
         """Prices moved since all accounts were looked at."""
 

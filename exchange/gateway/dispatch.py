@@ -12,6 +12,7 @@ from exchange.gateway.debug_methods import DebugMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.history_methods import HistoryMethods
 from exchange.gateway.intake import Unverified, Work
+from exchange.gateway.liquidation_methods import LiquidationMethods
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.option_chains import OptionChains
 from exchange.gateway.order_methods import OrderMethods
@@ -52,6 +53,7 @@ class Dispatcher(Work):
             **AccountMethods(core).handlers(),
             **HistoryMethods(core).handlers(),
             **MmpMethods(core).handlers(),
+            **LiquidationMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
             "public/login": self._login,

@@ -19,6 +19,7 @@ from exchange.gateway.calls import Call
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
 from exchange.gateway.index_history import spot_feed_item
+from exchange.gateway.liquidations import items_of
 from exchange.gateway.option_chain_stream import KIND, ChainStreams
 from exchange.gateway.public_methods import order_book_levels, ticker_of
 from exchange.gateway.topics import Subscriber, Topic
@@ -230,6 +231,7 @@ class Fanout:
 
     def _publish_one(self, output: Output) -> None:
         trades: list[Trade] = []
+        closes: list[Trade | Deleveraged] = []
         for event in output.events:
             if isinstance(event, Trade):
                 trades.append(event)
@@ -238,8 +240,12 @@ class Fanout:
             elif isinstance(event, CashMoved):
                 kind = "asset_deposit" if event.amount_e6 > 0 else "asset_withdrawal"
                 self._balance(event.subaccount, [(COLLATERAL, format_e6(event.cash_e6))], kind)
+            if isinstance(event, Trade | Deleveraged):
+                closes.append(event)
         if trades:
             self._trades(trades, output)
+        for name, rows in items_of(closes, output, self._core.market.by_id).items():
+            self._send_to(name, rows)
 
     def _trades(self, trades: list[Trade], output: Output) -> None:
         items: dict[str, list[Any]] = {}

@@ -75,7 +75,7 @@ class Gateway:
             clock_ns=clock_ns,
             market=market,
             directory=directory,
-            history=History(self.settings),
+            history=History(self.settings, market.by_id),
             credits=Credits(self.settings),
             shapes=OrderShapes(venue),
             checks=OrderChecks(venue, market, directory, clock_ns),

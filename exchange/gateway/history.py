@@ -7,10 +7,12 @@ from typing import ClassVar, Final
 import msgspec
 
 from exchange.domain.events import BatchClosed, CashMoved, Event, OrderClosed, Trade
+from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import OrderStatus
 from exchange.domain.rounds import FundingPaid, PositionExpired
 from exchange.domain.views import OrderView, Output
 from exchange.gateway.index_history import IndexHistory
+from exchange.gateway.liquidations import LiquidationHistory
 from exchange.gateway.oracle import OracleHistory
 from exchange.gateway.settings import GatewaySettings
 from exchange.wire.objects import BatchRow
@@ -74,11 +76,14 @@ class History:
         frozenset({Trade, OrderClosed, CashMoved, BatchClosed, FundingPaid, PositionExpired})
         | OracleHistory.EVENTS
         | IndexHistory.EVENTS
+        | LiquidationHistory.EVENTS
     )
 
-    def __init__(self, settings: GatewaySettings) -> None:
-        """Take the sizes from `settings`."""
+    def __init__(self, settings: GatewaySettings, instruments: dict[int, Instrument]) -> None:
+        """Take the sizes from `settings`; `instruments` by id are somebody else's, and grow."""
         self._settings = settings
+        self._instruments = instruments
+        self.liquidations = LiquidationHistory(settings)
         self._accounts: OrderedDict[int, _Account] = OrderedDict()
         self.trades: dict[int, deque[TradeRecord]] = {}
         self.batches: OrderedDict[int, BatchRow] = OrderedDict()
@@ -87,6 +92,8 @@ class History:
 
     def record(self, output: Output, event: Event) -> None:
         """Take one event of `output`."""
+        if type(event) in LiquidationHistory.EVENTS:
+            self.liquidations.record(output, event, self._instruments)
         if isinstance(event, Trade):
             self._trade(output, event)
         elif isinstance(event, OrderClosed):

@@ -1,6 +1,7 @@
 """Items of the public feeds: what a commit changed for everybody, and notifications as they left.
 
-A trade is made anonymous first: of its parties only the fees stay, which the public history shows.
+A trade or a deleveraging is made anonymous first: of a trade's parties only the fees stay, which the public history
+shows, and whether the taker was liquidated.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ import msgspec
 from exchange.bus.feed_blobs import EVENTS, FRAMES, VENUE
 from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.events import BatchClosed, BookLevel, Event, FillSide, InstrumentListed, PricesSet, Trade
+from exchange.domain.liquidations import FIRST_LIQUIDATION_LINE, Deleveraged, DeleveragedSide, is_liquidation_order
 from exchange.domain.rounds import ExpirySettled, InstrumentDelisted, OracleRoundSet
 from exchange.domain.views import Output
 from exchange.gateway.market import Market
@@ -35,6 +37,7 @@ __all__ = [
 _PublicEvent = (
     BookLevel
     | Trade
+    | Deleveraged
     | PricesSet
     | OracleRoundSet
     | InstrumentListed
@@ -44,7 +47,7 @@ _PublicEvent = (
     | ExpirySettled
     | BatchClosed
 )
-_OF_INSTRUMENT: Final = (BookLevel, Trade, InstrumentDelisted, AuctionStarted, AuctionEnded)
+_OF_INSTRUMENT: Final = (BookLevel, Trade, Deleveraged, InstrumentDelisted, AuctionStarted, AuctionEnded)
 _OF_VENUE: Final = (PricesSet, OracleRoundSet, BatchClosed)
 
 
@@ -81,6 +84,9 @@ class CutItem(msgspec.Struct, frozen=True, array_like=True, tag=5):
     interval_ms: int
 
 
+_NOBODY: Final = DeleveragedSide(
+    subaccount=0, account_seq=0, realized_pnl_e6=0, position_lots=0, ledger_cash_e6=0, cash_e6=0
+)
 encode_item: Final = msgspec.msgpack.Encoder().encode
 decode_item: Final = msgspec.msgpack.Decoder(CommitItem | BatchItem | ReadinessItem | FrameItem | CutItem).decode
 
@@ -102,7 +108,7 @@ def public_commits(outputs: Iterable[Output], market: Market) -> Iterable[tuple[
         for event in output.events:
             feed = _feed_of(event, market)
             if feed:
-                found.setdefault(feed, []).append(_anonymous(event) if isinstance(event, Trade) else event)  # type: ignore[arg-type] # _feed_of knows public ones only
+                found.setdefault(feed, []).append(_anonymous(event))  # type: ignore[arg-type] # _feed_of knows public ones only
         for feed, events in found.items():
             yield feed, encode_item(CommitItem(output.sequence, output.timestamp_ns, events))
 
@@ -123,12 +129,12 @@ def _feed_of(event: Event, market: Market) -> str:
     return events_feed("") if isinstance(event, _OF_VENUE) else ""
 
 
-def party(fee_e6: int) -> FillSide:
+def party(fee_e6: int, *, order: int = 0) -> FillSide:
     """A party of which only the fee is known."""
     return FillSide(
         subaccount=0,
         account_seq=0,
-        order=0,
+        order=order,
         fee_e6=fee_e6,
         realized_pnl_e6=0,
         position_lots=0,
@@ -139,5 +145,11 @@ def party(fee_e6: int) -> FillSide:
     )
 
 
-def _anonymous(trade: Trade) -> Trade:
-    return msgspec.structs.replace(trade, maker=party(trade.maker.fee_e6), taker=party(trade.taker.fee_e6))
+def _anonymous(event: Event) -> Event:
+    """An event without its parties; that a taker was liquidated stays, as an order number that none has."""
+    if isinstance(event, Deleveraged):
+        return msgspec.structs.replace(event, bankrupt=_NOBODY, counterparty=_NOBODY)
+    if not isinstance(event, Trade):
+        return event
+    order = FIRST_LIQUIDATION_LINE if is_liquidation_order(event.taker.order) else 0
+    return msgspec.structs.replace(event, maker=party(event.maker.fee_e6), taker=party(event.taker.fee_e6, order=order))

@@ -1,7 +1,7 @@
 """The public state of a gateway as bytes, feed by feed, so that another gateway can go on from there.
 
 Taken over, it answers public reads as the first one does: books with their versions, prices, auctions, day figures,
-trades (anonymous), funding rates, settled expiries and batches.
+trades and liquidations (anonymous), funding rates, settled expiries and batches.
 """
 
 from collections import OrderedDict, deque
@@ -17,6 +17,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.views import PricesView
 from exchange.gateway.core import Core
 from exchange.gateway.history import TradeRecord
+from exchange.gateway.liquidations import LiquidationRow
 from exchange.gateway.market import Book, Hour, Level
 from exchange.gateway.oracle import Rate
 from exchange.gateway.public_items import party
@@ -59,6 +60,7 @@ class _InstrumentState(msgspec.Struct, frozen=True, array_like=True):
 class _UnderlyingState(msgspec.Struct, frozen=True, array_like=True):
     instruments: list[_InstrumentState]
     settled_e9: dict[int, int]
+    liquidations: list[LiquidationRow] = []
 
 
 class VenueState(msgspec.Struct, frozen=True, array_like=True):
@@ -93,9 +95,10 @@ def dump_state(core: Core, underlying: str) -> bytes:
         )
     rows = [_dump(core, row) for row in core.market.by_id.values() if row.underlying == underlying]
     settled = core.history.oracle.settled
-    return _encode(
-        _UnderlyingState(rows, {expiry_s: price for (name, expiry_s), price in settled.items() if name == underlying})
-    )
+    prices = {expiry_s: price for (name, expiry_s), price in settled.items() if name == underlying}
+    rings = core.history.liquidations.rows
+    liquidations = [one for row in rows for one in rings.get(row.instrument.instrument_id, ())]
+    return _encode(_UnderlyingState(rows, prices, liquidations))
 
 
 def load_state(core: Core, underlying: str, body: bytes) -> VenueState | None:
@@ -114,6 +117,8 @@ def load_state(core: Core, underlying: str, body: bytes) -> VenueState | None:
         _load(core, row)
     for expiry_s, price_e9 in state.settled_e9.items():
         core.history.oracle.settled[underlying, expiry_s] = price_e9
+    for one in state.liquidations:
+        core.history.liquidations.add(one)
     return None
 
 
@@ -196,5 +201,5 @@ def _forget(core: Core, underlying: str) -> None:
     market = core.market
     for number in [row.instrument_id for row in market.by_id.values() if row.underlying == underlying]:
         market.by_name.pop(market.by_id.pop(number).name, None)
-        for table in (market.books, market.auctions, market.hours, core.history.trades):
+        for table in (market.books, market.auctions, market.hours, core.history.trades, core.history.liquidations.rows):
             table.pop(number, None)

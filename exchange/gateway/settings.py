@@ -48,6 +48,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Trades in memory per subaccount and per instrument."""
     transfers_kept: int = 200
     batches_kept: int = 1_000
+    liquidations_kept: int = 1_000
+    """Public rows of an instrument, and events of an account."""
     account_events_kept: int = 65_536
     """Private events in memory of all subaccounts together, from which streams resume."""
     subaccounts_kept: int = 4_096

@@ -10,7 +10,18 @@ import msgspec
 
 from exchange.domain.money import ceil_div, floor_div
 
-__all__ = ["Candidate", "FundLimits", "FundState", "Share", "deleverage", "deleveraging_rank", "fee_split", "fund_pays"]
+__all__ = [
+    "Candidate",
+    "FundLimits",
+    "FundState",
+    "Share",
+    "deleverage",
+    "deleveraging_rank",
+    "deleveraging_weight",
+    "fee_split",
+    "fund_pays",
+    "rank_among",
+]
 
 
 _E18: Final = 10**18
@@ -74,7 +85,9 @@ def deleverage(lots: int, candidates: Sequence[Candidate], *, spare_hedges: bool
     off. The sum is below `lots` when the candidates do not reach; the caller then drops the hedge test, or freezes.
     """
     takers = {
-        row.account: row for row in candidates if row.lots > 0 and _weight(row) and not (spare_hedges and row.is_hedge)
+        row.account: row
+        for row in candidates
+        if row.lots > 0 and deleveraging_weight(row) and not (spare_hedges and row.is_hedge)
     }
     given = dict.fromkeys(takers, 0)
     left = min(lots, sum(row.lots for row in takers.values()))
@@ -85,17 +98,28 @@ def deleverage(lots: int, candidates: Sequence[Candidate], *, spare_hedges: bool
 
 def deleveraging_rank(candidate: Candidate, everyone: Sequence[Candidate], *, buckets: int = 10) -> int:
     """Indicator for the owner: 1 (last to be reduced) to `buckets` (first), by weight; `candidate` is of `everyone`."""
-    lighter = sum(_weight(row) < _weight(candidate) for row in everyone)
-    return 1 + floor_div(lighter * buckets, len(everyone))
+    return rank_among(deleveraging_weight(candidate), [deleveraging_weight(row) for row in everyone], buckets=buckets)
+
+
+def rank_among(weight: int, weights: Sequence[int], *, buckets: int) -> int:
+    """Rank of a weight among all of its side, its own included; ties count as heavier. 1 for who cannot be reduced."""
+    return ceil_div(sum(row <= weight for row in weights) * buckets, len(weights)) if weight else 1
+
+
+def deleveraging_weight(row: Candidate) -> int:
+    """Position x profit / equity in 1e-18 lots, rounded down, at least 1 so that everyone counts; 0: gives nothing."""
+    if row.profit <= 0 or row.equity <= 0:
+        return 0
+    return max(1, floor_div(row.lots * row.profit * _E18, row.equity))
 
 
 def _deal(left: int, takers: dict[int, Candidate], given: dict[int, int]) -> int:
     """One round in proportion among those with room; every share rounded down."""
     room = [row for account, row in takers.items() if given[account] < row.lots]
-    total = sum(_weight(row) for row in room)
+    total = sum(deleveraging_weight(row) for row in room)
     dealt = 0
     for row in room:
-        count = min(row.lots - given[row.account], floor_div(left * _weight(row), total))
+        count = min(row.lots - given[row.account], floor_div(left * deleveraging_weight(row), total))
         given[row.account] += count
         dealt += count
     return dealt
@@ -105,15 +129,8 @@ def _deal_last(left: int, takers: dict[int, Candidate], given: dict[int, int]) -
     """No share reaches a whole lot: one each, heaviest first."""
     room = sorted(
         (row for account, row in takers.items() if given[account] < row.lots),
-        key=lambda row: (-_weight(row), row.account),
+        key=lambda row: (-deleveraging_weight(row), row.account),
     )
     for row in room[:left]:
         given[row.account] += 1
     return min(left, len(room))
-
-
-def _weight(row: Candidate) -> int:
-    """Position x profit / equity in 1e-18 lots, rounded down, at least 1 so that everyone counts."""
-    if row.profit <= 0 or row.equity <= 0:
-        return 0
-    return max(1, floor_div(row.lots * row.profit * _E18, row.equity))

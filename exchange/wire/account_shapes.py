@@ -52,6 +52,7 @@ def position_object(view: PositionView, instrument: Instrument, prices: PricesVi
         total_fees=format_e6(view.fee_e6),
         cumulative_funding=format_e6(view.funding_e6),
         pending_funding=format_e6(view.pending_funding_e6),
+        adl_rank=view.adl_rank or None,
         creation_timestamp=view.opened_ns // 1_000_000,
     )
 

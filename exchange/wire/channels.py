@@ -24,9 +24,8 @@ _UNKNOWN: Final = "13000 unknown channel"
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed channel.
 
-    `kind` is orderbook, book, ticker_slim, trades, option_chain, spot_feed, batches, or a private kind with
-    `subaccount_id`.
-    `interval_ms` 0: every change.
+    `kind` is orderbook, book, ticker_slim, trades, option_chain, spot_feed, liquidations, batches, or a private kind
+    with `subaccount_id`. `interval_ms` 0: every change.
     """
 
     name: str
@@ -121,6 +120,7 @@ _PARSERS: Final[dict[tuple[str, int], Callable[..., Channel]]] = {
     ("trades", 2): _trades_of_type,
     ("option_chain", 3): _option_chain,
     ("spot_feed", 1): lambda name, currency: Channel(name=name, kind="spot_feed", currency=currency, interval_ms=1_000),
+    ("liquidations", 1): lambda name, currency: Channel(name=name, kind="liquidations", currency=currency),
     ("batches", 0): lambda name: Channel(name=name, kind="batches"),
 }
 """By the first word and how many follow."""

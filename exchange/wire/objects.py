@@ -312,7 +312,7 @@ class Position(msgspec.Struct, kw_only=True, gc=False):
     cumulative_funding: str = "0"
     pending_funding: str = "0"
     net_settlements: str = "0"
-    adl_rank: int = 1
+    adl_rank: int | None = None
 
 
 class Collateral(msgspec.Struct, kw_only=True, gc=False):

@@ -1,10 +1,10 @@
 """`python -m tests.property.liquidation_run --steps 1000000 --seed 1 --log FILE`: crashes, checked after every step.
 
-Each seed is a market of --steps-of steps over the engine's both states: their events are compared after each step, and
-from the accounts themselves it is added up anew that cash is the collateral and positions are zero. Every batch goes
-through settlement; its ledger must be the engine's accounts. Finished seeds stand in the log as lines of JSON; the same
-command goes on after the last of them, unless the engine changed since. Exit 1 with the first contradiction, or when a
-kind was drawn too rarely to prove anything.
+Each seed is a market of --steps-of steps over the engine's both states, with adaptive steps if it is even: their events
+are compared after each step, and from the accounts themselves it is added up anew that cash is the collateral and
+positions are zero. Every batch goes through settlement; its ledger must be the engine's accounts. Finished seeds stand
+in the log as lines of JSON; the same command goes on after the last of them, unless the engine changed since. Exit 1
+with the first contradiction, or when a kind was drawn too rarely to prove anything.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from exchange.app.verify import ledger_of
 from exchange.bridge.assembler import BatchAssembler
@@ -41,6 +43,7 @@ from exchange.engine.snapshot import dump, load
 from exchange.engine.state import State
 from exchange.engine.states import COMPILED, state_class
 from exchange.engine.valuation import value_account
+from exchange.risk.adaptive import AdaptiveRules
 from exchange.risk.auction import AuctionParameters
 from matching_core import OrderBook
 from settlement.protocol.batch import build_batch
@@ -49,7 +52,7 @@ from settlement.protocol.ledger import LedgerState
 from settlement.protocol.transition import RequestKind
 from tests.property.crash_stream import CrashStream
 
-__all__ = ["CONFIG", "LEAST", "Broken", "Market", "main", "run_seed"]
+__all__ = ["ADAPTIVE", "CONFIG", "LEAST", "Broken", "Market", "main", "run_seed"]
 
 CONFIG = EngineConfig(
     closed_orders_max=300,
@@ -67,6 +70,8 @@ CONFIG = EngineConfig(
         ),
     ),
 )
+ADAPTIVE = replace(CONFIG, liquidation=replace(CONFIG.liquidation, adaptive=AdaptiveRules()))
+"""Of every second seed."""
 LEAST = {"liquidations": 1_000, "auctions": 100, "deleveraging rounds": 10, "expiries": 100}
 """What a million steps must have shown."""
 COMPARED_EVERY = 1_000
@@ -96,8 +101,9 @@ class Market:
 
     def __init__(self, seed: int) -> None:
         """An empty market; without compiled rows the twin runs alone."""
-        self.state = State(OrderBook, CONFIG)
-        self.rows = state_class(OrderBook)(OrderBook, CONFIG) if COMPILED else None
+        self.config = CONFIG if seed % 2 else ADAPTIVE
+        self.state = State(OrderBook, self.config)
+        self.rows = state_class(OrderBook)(OrderBook, self.config) if COMPILED else None
         self.stream = CrashStream(seed)
         self.opening = list(self.stream.opening())[::-1]
         self.counts: Counter[str] = Counter()
@@ -132,8 +138,8 @@ class Market:
         if self.rows is not None:
             check_invariants(self.rows)
             expect(dump(self.rows) == sections, "the states differ")
-            self.rows = load(sections, OrderBook, CONFIG, state_class(OrderBook))
-        expect(dump(load(sections, OrderBook, CONFIG)) == sections, "a snapshot came back otherwise")
+            self.rows = load(sections, OrderBook, self.config, state_class(OrderBook))
+        expect(dump(load(sections, OrderBook, self.config)) == sections, "a snapshot came back otherwise")
 
     def _note_prices(self, command: SetPrices, events: list[Event], now_ns: int) -> None:
         if any(isinstance(event, CommandRefused) for event in events):

@@ -19,6 +19,8 @@ ELSEWHERE: Final = {
     7: "bench/bench_client.py::test_signing",
     19: f"{_CLIENT}/test_orders.py::test_a_state_of_a_later_version_is_kept_and_counts_as_open",
     23: "tests/unit/exchange/wire/test_account_items.py::test_every_numbered_event_reaches_the_stream",
+    24: "tests/unit/exchange/engine/test_deleveraging_ranks.py::"
+    "test_more_leverage_on_the_winning_side_is_reduced_first",
     27: f"{_CLIENT}/test_orders.py::test_orders_of_unknown_outcome_are_found_out",
     35: "tests/unit/exchange/gateway/test_connection.py::test_a_stalled_reader_is_conflated_then_closed",
     37: "tests/unit/exchange/gateway/test_book_streams.py::test_stalled_socket_gets_a_snapshot_when_it_reads_again",
@@ -38,6 +40,7 @@ PARTLY: Final = {
     15: "no `replaced` event of its own",
     17: "open, filled, cancelled; `expired`, `untriggered` and every reason have unit tests only",
     18: "reason_code and cancel_reason, no free text `detail`",
+    24: "on each position and in public feed, history and report; no event tells that a rank changed",
     29: "twenty cuts, not a thousand",
     30: "from the newest 65,536 private events and not over a restart, instead of 24 h",
     32: "a short session, no soak run",
@@ -52,7 +55,6 @@ PARTLY: Final = {
 
 MISSING: Final = {
     6: "sessions do not announce their end",
-    24: "adl_rank is a placeholder: nobody sees his place before a deleveraging",
     44: "histories are bounded rings in memory, no cursor",
     45: "pages go by number",
 }

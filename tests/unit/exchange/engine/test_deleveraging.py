@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from exchange.domain.commands import ChainRequestKind, ListInstrument, MarkRow, SetPrices
+from exchange.domain.commands import ChainRequestKind, ListInstrument, MarkRow, SetPrices, UnderlyingRow
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationStage, LiquidationStarted
 from exchange.engine.snapshot import dump, load
@@ -197,3 +197,23 @@ def test_a_bankrupt_account_ends_with_nothing(price: int) -> None:
     fall(world, price)
     assert not world.state.accounts[2].positions
     assert 0 <= world.state.accounts[2].ledger_cash_e6 <= 2
+
+
+@pytest.mark.parametrize(("delta_e9", "is_spared"), [(0, False), (600_000_000, True), (-600_000_000, False)])
+def test_a_perpetual_that_hedges_options_is_spared(delta_e9: int, is_spared: bool) -> None:
+    """Account 5 is short like account 3, and long calls: with their delta against it the perpetual stays."""
+    world = funded()
+    join(world, 6, 3_000 * E6)
+    world.place(5, SELL, 600_000, 500)
+    world.place(6, BUY, 600_000, 500)
+    world.place(4, SELL, 1_500, 100, CALL)
+    world.place(5, BUY, 1_500, 100, CALL)
+    world.prices()
+    world.round += 1
+    world.run(SetPrices(round=world.round, marks=(MarkRow(CALL, 1_500 * 10**9, delta_e9=delta_e9),)))
+    world.round += 1
+    marks = (MarkRow(PERP, CRASH * 10**9), MarkRow(CALL, 1_500 * 10**9, delta_e9=delta_e9))
+    world.run(SetPrices(round=world.round, underlyings=(UnderlyingRow("BTC", CRASH * 10**9),), marks=marks))
+    hit = {event.counterparty.subaccount for event in of(world.clock(), Deleveraged)}
+    assert 3 in hit
+    assert (5 not in hit) is is_spared

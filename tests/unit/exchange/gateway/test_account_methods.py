@@ -247,6 +247,7 @@ def test_margins_have_the_signs_of_the_wire() -> None:
                 assert float(row["positions_initial_margin"]) < 0
                 assert float(row["open_orders_margin"]) < 0
                 assert row["positions"][0]["amount"] == "-0.5"
+                assert row["positions"][0]["adl_rank"] in range(1, 6)
                 assert float(row["positions"][0]["initial_margin"]) < 0
                 assert len(row["open_orders"]) == 1
                 account = await maker.call("private/get_account")

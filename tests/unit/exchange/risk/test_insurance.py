@@ -105,3 +105,11 @@ def test_rank_is_a_decile_of_the_weight():
     everyone = [candidate(at, 10, profit=10 * at) for at in range(10)]
     assert [deleveraging_rank(row, everyone) for row in everyone] == list(range(1, 11))
     assert deleveraging_rank(candidate(1, 5, profit=-1), [candidate(1, 5, profit=-1)]) == 1
+
+
+def test_a_winner_alone_is_the_first_to_be_reduced():
+    """However small his profit; of equals each may be; who makes no profit is last, whatever the others do."""
+    assert deleveraging_rank(candidate(1, 5, profit=1), [candidate(1, 5, profit=1)], buckets=5) == 5
+    equals = [candidate(at, 10) for at in range(4)]
+    assert [deleveraging_rank(row, equals, buckets=5) for row in equals] == [5, 5, 5, 5]
+    assert deleveraging_rank(candidate(9, 10, profit=0), [*equals, candidate(9, 10, profit=0)], buckets=5) == 1

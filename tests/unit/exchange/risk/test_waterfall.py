@@ -42,6 +42,13 @@ def test_level(equity, initial, maintenance, options, unfilled, level):
     assert level_of(standing) is level
 
 
+def test_steps_have_the_numbers_of_the_specification():
+    """L0 to L3, and a healthy account below them; whoever says nothing has no options and waited for nothing."""
+    assert [int(level) for level in Level] == [-1, 0, 1, 2, 3]
+    plain = Standing(equity=100, initial=-60, maintenance=-1)
+    assert (level_of(plain), plain.unfilled_s) == (Level.BOOK, 0)
+
+
 @given(equity=st.integers(-(10**12), 10**12), initial=st.integers(-(10**12), 0), gap=st.integers(0, 10**12))
 def test_less_maintenance_is_never_milder(equity, initial, gap):
     """The steps come in one order."""

@@ -29,6 +29,8 @@ from exchange.wire.channels import BadChannel, parse_channel
         "spot_feed",
         "spot_feed.BTC.1000",
         "option_chain.BTC",
+        "liquidations",
+        "liquidations.BTC.all",
         "option_chain.BTC.all",
         "option_chain.BTC.all.500",
         "option_chain.BTC.2026122.100",
@@ -53,6 +55,7 @@ def test_bad_channels(name: str) -> None:
         ("trades.BTC-PERP", "trades", ("BTC-PERP", 0, 0, 0)),
         ("spot_feed.BTC", "spot_feed", ("", 0, 0, 1_000)),
         ("batches", "batches", ("", 0, 0, 0)),
+        ("liquidations.BTC", "liquidations", ("", 0, 0, 0)),
     ],
 )
 def test_public_channels(name: str, kind: str, detail: tuple[str, int, int, int]) -> None:
