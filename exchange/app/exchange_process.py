@@ -17,6 +17,7 @@ import uvloop
 
 from exchange.app.chain_health import ChainHealth, batch_row
 from exchange.app.config import Settings
+from exchange.app.factor_file import FactorFile
 from exchange.app.failures import Failure
 from exchange.app.housekeeping import Housekeeper
 from exchange.app.layout import DataDirectory
@@ -169,6 +170,7 @@ class _Host:
             readiness=self._health.readiness,
             relay=SettlerRelay(self._bus),
             extra_metrics=self._metrics,
+            factor_store=FactorFile(directory.factors),
         )
         self._bus.on_topic("chain", self._health.hear)
         self._bus.on_topic("batches", self._on_batches)

@@ -49,6 +49,11 @@ class DataDirectory:
         return self.root / "chain"
 
     @property
+    def factors(self) -> Path:
+        """Secrets of one-time codes (mode 0600)."""
+        return self.exchange / "second_factors.json"
+
+    @property
     def socket(self) -> Path:
         """The exchange's unix socket. A path too long for the kernel moves to the temporary directory."""
         path = self.root / "run" / "exchange.sock"

@@ -61,6 +61,10 @@ class BlockingClient:
         """See OffbookClient.cancel_all."""
         return self.run(self.client.cancel_all(instrument))
 
+    def cancel_all_after(self, timeout_ms: int, *, spare_reduce_only: bool = False) -> dict[str, Any]:
+        """See OffbookClient.cancel_all_after."""
+        return self.run(self.client.cancel_all_after(timeout_ms, spare_reduce_only=spare_reduce_only))
+
     def positions(self) -> list[dict[str, Any]]:
         """See OffbookClient.positions."""
         return self.run(self.client.positions())

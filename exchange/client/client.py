@@ -199,6 +199,12 @@ class OffbookClient(ConditionalOrders):
             return await self.request("private/cancel_all", self.own())
         return await self.request("private/cancel_by_instrument", self.own(instrument_name=instrument))
 
+    async def cancel_all_after(self, timeout_ms: int, *, spare_reduce_only: bool = False) -> dict[str, Any]:
+        """Arm (0: disarm) a timer that cancels every order unless this is called again within 1,000 to 3,600,000 ms."""
+        params = self.own(timeout_ms=timeout_ms, spare_reduce_only=spare_reduce_only)
+        result: dict[str, Any] = await self.request("private/cancel_all_after", params)
+        return result
+
     async def open_orders(self) -> list[dict[str, Any]]:
         """Open orders of the subaccount."""
         result: dict[str, list[dict[str, Any]]] = await self.request("private/get_open_orders", self.own())

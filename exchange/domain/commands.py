@@ -12,6 +12,7 @@ from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.rounds import DelistInstrument, OracleRound
+from exchange.domain.safeguards import CancelAllAfter, RevokeKey, SetDisconnectRule, SetKeyLimits
 
 __all__ = [
     "Amend",
@@ -69,6 +70,10 @@ class CommandKind(IntEnum):
     ORACLE_ROUND = 42
     DELIST_INSTRUMENT = 43
     SET_PHASE = 50
+    SET_KEY_LIMITS = 60
+    REVOKE_KEY = 61
+    SET_DISCONNECT_RULE = 62
+    CANCEL_ALL_AFTER = 63
 
 
 class Side(IntEnum):
@@ -109,6 +114,8 @@ class OrderFlag(IntFlag):
     """Alone of the STP flags: the mode the account has set."""
     LIQUIDATION = 2048
     """Of the engine's own making."""
+    KEEP_ON_DISCONNECT = 4096
+    """Stays when its wallet's rule or its session's would cancel it."""
 
 
 class TriggerKind(IntEnum):
@@ -395,4 +402,8 @@ Command = (
     | SetPhase
     | OracleRound
     | DelistInstrument
+    | SetKeyLimits
+    | RevokeKey
+    | SetDisconnectRule
+    | CancelAllAfter
 )

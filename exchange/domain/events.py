@@ -22,6 +22,7 @@ from exchange.domain.liquidations import LiquidationEvent
 from exchange.domain.quote_events import QuoteEvent
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.domain.rounds import RoundEvent
+from exchange.domain.safeguards import SafeguardEvent
 
 __all__ = [
     "AccountOpened",
@@ -77,7 +78,7 @@ class _Tag(IntEnum):
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
-    # 42 and 43: exchange.domain.auctions; from 50 on: exchange.domain.rounds
+    # 42 and 43: exchange.domain.auctions; from 50 on: exchange.domain.rounds; from 70 on: exchange.domain.safeguards
 
 
 class OrderAccepted(
@@ -396,5 +397,5 @@ OrderEvent = (
 Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
-    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent | LiquidationEvent
+    | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent | LiquidationEvent | SafeguardEvent
 )  # fmt: skip

@@ -58,6 +58,7 @@ from exchange.domain.record_layout import (
     record,
 )
 from exchange.domain.rounds import DelistInstrument, OracleRound
+from exchange.domain.safeguards import CancelAllAfter, RevokeKey, SetDisconnectRule, SetKeyLimits
 
 __all__ = [
     "EVENT_FORMAT",
@@ -108,6 +109,10 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.SET_PHASE: msgspec.msgpack.Decoder(SetPhase).decode,
     CommandKind.ORACLE_ROUND: msgspec.msgpack.Decoder(OracleRound).decode,
     CommandKind.DELIST_INSTRUMENT: msgspec.msgpack.Decoder(DelistInstrument).decode,
+    CommandKind.SET_KEY_LIMITS: msgspec.msgpack.Decoder(SetKeyLimits).decode,
+    CommandKind.REVOKE_KEY: msgspec.msgpack.Decoder(RevokeKey).decode,
+    CommandKind.SET_DISCONNECT_RULE: msgspec.msgpack.Decoder(SetDisconnectRule).decode,
+    CommandKind.CANCEL_ALL_AFTER: msgspec.msgpack.Decoder(CancelAllAfter).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
@@ -117,6 +122,10 @@ _body_kinds: Final[dict[type, CommandKind]] = {
     SetPhase: CommandKind.SET_PHASE,
     OracleRound: CommandKind.ORACLE_ROUND,
     DelistInstrument: CommandKind.DELIST_INSTRUMENT,
+    SetKeyLimits: CommandKind.SET_KEY_LIMITS,
+    RevokeKey: CommandKind.REVOKE_KEY,
+    SetDisconnectRule: CommandKind.SET_DISCONNECT_RULE,
+    CancelAllAfter: CommandKind.CANCEL_ALL_AFTER,
 }
 
 

@@ -55,6 +55,9 @@ class ResultCode(IntEnum):
     DISPLAY_NOT_ALLOWED = 20016
     IN_AUCTION = 20017
     PRICE_MOVE_TOO_LARGE = 20018
+    TOO_MANY_SESSION_KEYS = 20030
+    KEY_NOTIONAL_EXCEEDED = 20031
+    SESSION_KEY_FIXED = 20032
     MARKET_REDUCE_ONLY = 20004
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
@@ -111,3 +114,5 @@ class CloseReason(IntEnum):
     """A limit of its protection group was reached."""
     LIQUIDATION = 19
     """Its account is below maintenance."""
+    DEAD_MAN_TIMER = 20
+    """Its account armed a timer and did not arm it again in time."""

@@ -8,6 +8,7 @@ from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForc
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
+from exchange.domain.safeguards import KeyLimits
 
 __all__ = [
     "AccountView",
@@ -135,6 +136,9 @@ class WalletView(msgspec.Struct, frozen=True, kw_only=True):
     owner: bytes
     subaccounts: tuple[int, ...]
     keys: tuple[SessionKeyView, ...]
+    limits: tuple[tuple[bytes, KeyLimits], ...] = ()
+    """Limits by key; a key may still be on its way through the chain's queue."""
+    cancels_on_disconnect: bool = False
 
 
 class BookView(msgspec.Struct, frozen=True, kw_only=True):

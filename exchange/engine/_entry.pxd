@@ -2,7 +2,7 @@
 """The ladder of checks of a new order over C rows, in the declared order; twins: authority, orders, entry_checks.
 
 `examine` changes nothing but caches. COLD means that the Python handlers decide: a repeat, a text beyond ASCII, a
-trigger, prices whose products may leave 128 bits.
+trigger, a key with limits, prices whose products may leave 128 bits.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -207,8 +207,8 @@ cdef inline uint16_t check_key(const Engine* engine, const Terms* terms, Entry* 
     cdef uint32_t scope = SCOPE_PERPETUAL if terms.record.instrument & PERPETUAL_MASK else SCOPE_OPTION
     cdef uint32_t index
     cdef bint is_named = row != 0 and key.account_count == 0
-    if row == 0:
-        return SIGNER_UNKNOWN
+    if row == 0 or key.is_limited:
+        return COLD if row else SIGNER_UNKNOWN
     entry.signer = key.signer
     if key.is_revoked or (not key.is_far and key.valid_to_s <= seconds_of(engine.now)):
         return SESSION_KEY_EXPIRED

@@ -146,8 +146,8 @@ cdef class Mirror:
         """Set it."""
         self.store.engine.listings[self.store.listing_row(number)].position_sum = wide_from(lots)
 
-    def set_key(self, bytes owner, row):
-        """Mirror a KeyRow of an owner."""
+    def set_key(self, bytes owner, row, is_limited):
+        """Mirror a KeyRow of an owner; what a limited key signs is for the Python handlers."""
         cdef uint32_t owner_row = self.store.key_row(0, owner)
         cdef uint32_t signer = self.store.key_row(0, row.key)
         cdef KeyEntry* key = &self.store.engine.keys[self.store.key_row(owner_row, row.key)]
@@ -157,6 +157,7 @@ cdef class Mirror:
         key.valid_to_s = min(row.valid_to_s, (1 << 32) - 1) if row.valid_to_s > 0 else 0
         key.scopes = row.scopes & 0xFFFFFFFF
         key.is_revoked = row.is_revoked
+        key.is_limited = is_limited
         if key.accounts == NULL and row.accounts:
             key.accounts = <uint32_t*>calloc(len(row.accounts), sizeof(uint32_t))
             self.store.need(key.accounts != NULL)

@@ -229,6 +229,7 @@ cdef struct KeyEntry:                # a session key of an owner; with owner 0 a
     uint32_t* accounts
     uint8_t is_revoked
     uint8_t is_far                   # valid beyond 32 bits of seconds
+    uint8_t is_limited               # to instruments or to a notional: the handlers check them
 
 cdef struct Tier:
     int128 upper_e18                 # 0: no bound

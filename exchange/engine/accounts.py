@@ -6,16 +6,17 @@ They come in order, each exactly once, as the first things of a batch (settlemen
 from typing import Final
 
 from exchange.domain.commands import ChainRequest, ChainRequestKind
-from exchange.domain.events import AccountOpened, CashMoved, CommandRefused, RequestApplied, SessionKeySet
+from exchange.domain.events import AccountOpened, CashMoved, CommandRefused, RequestApplied
 from exchange.domain.ids import FIRST_USER_ACCOUNT
 from exchange.domain.limits import MAX_SESSION_KEYS_PER_OWNER
 from exchange.domain.result_codes import CloseReason, ResultCode
+from exchange.domain.safeguards import SessionKeyRefused
 from exchange.engine import batches
 from exchange.engine.authority import find_key
 from exchange.engine.funding import pay_funding
+from exchange.engine.key_limits import end_key, key_event
 from exchange.engine.matching import cancel_orders
 from exchange.engine.records import Account, KeyRow
-from exchange.engine.sessions import close_sessions_of
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.valuation import value_account
@@ -154,9 +155,10 @@ def _set_key(state: State, turn: Turn, request: ChainRequest) -> None:
     rows = state.keys.setdefault(owner, {})
     revokes = request.valid_to_s <= state.timestamp_ns // _SECOND_NS
     row = find_key(state, owner, request.key)
+    if row is None and len(rows) >= MAX_SESSION_KEYS_PER_OWNER:
+        _refuse_key(turn, owner, request, ResultCode.TOO_MANY_SESSION_KEYS)
+        return
     if row is None:
-        if len(rows) >= MAX_SESSION_KEYS_PER_OWNER:
-            return
         row = rows[request.key] = KeyRow(
             key=request.key,
             valid_to_s=request.valid_to_s,
@@ -168,28 +170,14 @@ def _set_key(state: State, turn: Turn, request: ChainRequest) -> None:
     elif revokes and not row.is_revoked:
         row.is_revoked, row.valid_to_s = True, request.valid_to_s
     else:
+        if not revokes:
+            _refuse_key(turn, owner, request, ResultCode.SESSION_KEY_FIXED)
         return
     if revokes:
-        _revoke(state, turn, owner, request.key)
-    turn.events.append(
-        SessionKeySet(
-            owner=owner,
-            key=row.key,
-            valid_to_s=row.valid_to_s,
-            scopes=row.scopes,
-            accounts=row.accounts,
-            request_index=request.index,
-        )
-    )
+        end_key(state, turn, owner, request.key)
+    turn.events.append(key_event(owner, row, request_index=request.index))
 
 
-def _revoke(state: State, turn: Turn, owner: bytes, key: bytes) -> None:
-    orders = [
-        order
-        for index in state.owner_accounts.get(owner, ())
-        for order in state.live_orders(index)
-        if order.place.signer == key
-    ]
-    cancel_orders(state, turn, orders, CloseReason.SESSION_KEY_REVOKED)
-    turn.flush_closes(state)
-    close_sessions_of(state, turn, owner, key)
+def _refuse_key(turn: Turn, owner: bytes, request: ChainRequest, code: ResultCode) -> None:
+    """The request is consumed, since the chain's queue goes on; whoever asked for the key hears why it is not there."""
+    turn.events.append(SessionKeyRefused(owner=owner, key=request.key, code=code, request_index=request.index))

@@ -27,14 +27,17 @@ from exchange.domain.events import Event
 from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.rounds import DelistInstrument, OracleRound
+from exchange.domain.safeguards import CancelAllAfter, RevokeKey, SetDisconnectRule, SetKeyLimits
 from exchange.domain.views import Output
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
 from exchange.engine.amendments import amend, amend_signed
 from exchange.engine.auctions import set_phase
 from exchange.engine.cancels import cancel, cancel_many, replace
+from exchange.engine.dead_men import arm
 from exchange.engine.expiry import pay_expired
 from exchange.engine.invariants import check_turn
+from exchange.engine.key_limits import limit_key, revoke_key
 from exchange.engine.liquidation import check_accounts
 from exchange.engine.listing import delist_instrument, list_instrument
 from exchange.engine.mass_quotes import mass_quote
@@ -44,7 +47,7 @@ from exchange.engine.protection import reset_mmp, set_mmp_config
 from exchange.engine.queries import output_of
 from exchange.engine.rounds import take_round
 from exchange.engine.self_trades import set_self_trade_prevention
-from exchange.engine.sessions import close_session, open_session, start_epoch
+from exchange.engine.sessions import close_session, open_session, set_disconnect_rule, start_epoch
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.trigger_orders import run_triggers
 from exchange.engine.turn import Turn
@@ -87,6 +90,10 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     SetPhase: set_phase,
     OracleRound: take_round,
     DelistInstrument: delist_instrument,
+    SetKeyLimits: limit_key,
+    RevokeKey: revoke_key,
+    SetDisconnectRule: set_disconnect_rule,
+    CancelAllAfter: arm,
 }
 
 

@@ -5,19 +5,21 @@ from typing import Final
 from exchange.domain.commands import Place
 from exchange.domain.ids import is_perpetual_id
 from exchange.domain.limits import MAX_SIGNATURE_LIFE_S, MIN_SIGNATURE_LIFE_S
+from exchange.domain.money import ceil_div
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.records import Account, KeyRow
 from exchange.engine.state import State
 
-__all__ = ["check_authority", "check_expiry", "find_key"]
+__all__ = ["check_authority", "check_expiry", "check_limits", "find_key"]
 
 _SECOND_NS: Final = 1_000_000_000
+_E12: Final = 10**12
 _ADMIN, _TRADE_ALL, _ORDERBOOK_ALL, _PERPETUAL, _OPTION = 0, 2, 3, 5, 6
 _ALWAYS: Final = 1 << _ADMIN | 1 << _TRADE_ALL | 1 << _ORDERBOOK_ALL
 
 
 def check_authority(state: State, place: Place) -> ResultCode:
-    """First failing code of: subaccount, signer, key's life, scope, lock, session."""
+    """First failing code of: subaccount, signer, key's life, scope, order's life, key's limits, lock, session."""
     account = state.accounts.get(place.subaccount)
     if account is None or not account.owner:
         return ResultCode.SUBACCOUNT_NOT_FOUND
@@ -49,6 +51,23 @@ def find_key(state: State, owner: bytes, key: bytes) -> KeyRow | None:
     return state.keys.get(owner, {}).get(key)
 
 
+def check_limits(state: State, owner: bytes, signer: bytes, instrument: int, quantity_lots: int) -> ResultCode:
+    """First failing code of: instrument named by the key's limits, worth of the order. OK for keys without limits."""
+    limits = state.key_limits.get(owner, {}).get(signer)
+    listed = state.instruments.get(instrument)
+    if limits is None or not limits.binds_orders or listed is None:
+        return ResultCode.OK
+    is_bounded = bool(limits.instruments or limits.underlyings)
+    if is_bounded and instrument not in limits.instruments and listed.underlying not in limits.underlyings:
+        return ResultCode.SCOPE_MISSING
+    if not limits.max_notional_e6:
+        return ResultCode.OK
+    index_e9 = state.prices.index_e9.get(listed.underlying, 0)
+    notional_e6 = ceil_div(quantity_lots * listed.lot_e9 * index_e9, _E12)
+    is_within = index_e9 > 0 and notional_e6 <= limits.max_notional_e6
+    return ResultCode.OK if is_within else ResultCode.KEY_NOTIONAL_EXCEEDED
+
+
 def _check_key(state: State, account: Account, place: Place) -> ResultCode:
     row = find_key(state, account.owner, place.signer)
     if row is None:
@@ -60,4 +79,4 @@ def _check_key(state: State, account: Account, place: Place) -> ResultCode:
         return ResultCode.SCOPE_MISSING
     if place.expiry_s > row.valid_to_s:
         return ResultCode.ACTION_OUTLIVES_KEY
-    return ResultCode.OK
+    return check_limits(state, account.owner, place.signer, place.instrument, place.quantity_lots)

@@ -28,6 +28,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import RECORD_BYTES, attachment_bytes, pack_command, unpack_commands
 from exchange.domain.quote_events import MmpTriggered
 from exchange.domain.quotes import MassQuote
+from exchange.domain.safeguards import RevokeKey, SetKeyLimits
 from exchange.domain.views import OrderView as View
 from exchange.domain.views import Output
 from exchange.engine import _hot_path as hot_path
@@ -94,6 +95,7 @@ class CompiledState(QuoteRows, State):
         self.account_groups = {}
         self.auctions = {}
         self._init_rounds()
+        self._init_safeguards()
         self.price_moves = RowRings(self._mirror)
         self.nonces = RowNonces(store)
         self.prices = RowPrices(store, self._mirror, self.instruments)
@@ -235,26 +237,28 @@ class CompiledState(QuoteRows, State):
             self._mirror.set_watched(int(number), number in watched)
         self._watched = watched
         if isinstance(command, ChainRequest) and command.kind is ChainRequestKind.SET_KEY:
-            self._mirror_key(command)
+            account = self.accounts.get(command.account)
+            self._mirror_key(command.owner or (account.owner if account else b""), command.key)
+        elif isinstance(command, SetKeyLimits | RevokeKey):
+            self._mirror_key(command.owner, command.key)
         elif isinstance(command, SetSelfTradePrevention) and command.subaccount in self.accounts:
             self._mirror_book_owner(self.accounts[command.subaccount].owner)
 
     def mirror_all(self) -> None:
         """The same after a load."""
         for owner, rows in self.keys.items():
-            for row in rows.values():
-                self._mirror.set_key(owner, row)
+            for key in rows:
+                self._mirror_key(owner, key)
         for owner in self.owner_accounts:
             self._mirror_book_owner(owner)
         self._mirror.take_prices(self.prices, self.instruments, self.config)
         self.mirror(None)
 
-    def _mirror_key(self, request: ChainRequest) -> None:
-        account = self.accounts.get(request.account)
-        owner = request.owner or (account.owner if account else b"")
-        row = self.keys.get(owner, {}).get(request.key)
+    def _mirror_key(self, owner: bytes, key: bytes) -> None:
+        row = self.keys.get(owner, {}).get(key)
         if row is not None:
-            self._mirror.set_key(owner, row)
+            limits = self.key_limits.get(owner, {}).get(key)
+            self._mirror.set_key(owner, row, limits is not None and limits.binds_orders)
 
     def _mirror_book_owner(self, owner: bytes) -> None:
         for index in self.owner_accounts[owner]:

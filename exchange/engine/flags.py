@@ -8,6 +8,7 @@ from matching_core.fills import FLAG_FOK, FLAG_IOC, FLAG_POST_ONLY, FLAG_REDUCE_
 
 __all__ = [
     "CANCEL_ON_DISCONNECT",
+    "KEEP_ON_DISCONNECT",
     "LIQUIDATION",
     "MARKET",
     "MMP",
@@ -26,6 +27,7 @@ MMP: Final = int(OrderFlag.MMP)
 QUOTE: Final = int(OrderFlag.QUOTE)
 LIQUIDATION: Final = int(OrderFlag.LIQUIDATION)
 CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
+KEEP_ON_DISCONNECT: Final = int(OrderFlag.KEEP_ON_DISCONNECT)
 _STP: Final = int(OrderFlag.STP_DECREMENT_BOTH)
 _STP_ACCOUNT: Final = int(OrderFlag.STP_ACCOUNT)
 _STP_WIRE_SHIFT: Final = 8

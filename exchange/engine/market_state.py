@@ -1,4 +1,4 @@
-"""Markets whose prices cannot be trusted now take only what reduces (risk.md 3.1, 3.3; D-040).
+"""Markets whose prices cannot be trusted now take only what reduces (risk.md 3.1, 3.3; D-042).
 
 An instrument is restricted while its index is halted, or while its index or its mark is older than its life at the
 command's own time: journaled integers, so every replay restricts the same commands. A restriction has no beginning to

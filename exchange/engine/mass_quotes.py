@@ -14,7 +14,7 @@ from exchange.domain.limits import MAX_QUOTE_LINES
 from exchange.domain.quote_events import MassQuoted, QuoteKept, QuotePlaced, QuoteRefused
 from exchange.domain.quotes import MassQuote, QuoteLine
 from exchange.domain.result_codes import OrderStatus, ResultCode
-from exchange.engine.authority import check_authority
+from exchange.engine.authority import check_authority, check_limits
 from exchange.engine.book_codes import reason_of, refusal_of
 from exchange.engine.entry_checks import check_terms, is_full
 from exchange.engine.flags import core_flags
@@ -98,6 +98,18 @@ def _check_scopes(state: State, command: MassQuote) -> ResultCode:
     """The signer may trade every kind of instrument that the lines name."""
     kinds = {is_perpetual_id(line.instrument): line.instrument for line in command.lines}
     codes = (check_authority(state, _place_of(command, kinds[kind], Side.BUY, 0, 0)) for kind in sorted(kinds))
+    return next((code for code in codes if code), ResultCode.OK) or _check_limits(state, command)
+
+
+def _check_limits(state: State, command: MassQuote) -> ResultCode:
+    """The signer's limits hold for every side of every line."""
+    owner = state.accounts[command.subaccount].owner
+    if command.signer not in state.key_limits.get(owner, ()):
+        return ResultCode.OK
+    codes = (
+        check_limits(state, owner, command.signer, line.instrument, max(line.bid_lots, line.ask_lots))
+        for line in command.lines
+    )
     return next((code for code in codes if code), ResultCode.OK)
 
 

@@ -288,7 +288,13 @@ def _wallet_view(state: State, owner: bytes) -> WalletView | None:
         )
         for _, row in sorted(rows.items())
     )
-    return WalletView(owner=owner, subaccounts=tuple(sorted(accounts)), keys=keys)
+    return WalletView(
+        owner=owner,
+        subaccounts=tuple(sorted(accounts)),
+        keys=keys,
+        limits=tuple(sorted(state.key_limits.get(owner, {}).items(), key=lambda row: row[0])),
+        cancels_on_disconnect=owner in state.disconnect_rules,
+    )
 
 
 def _book_view(state: State, query: GetBook) -> BookView | None:

@@ -12,6 +12,8 @@ __all__ = [
     "Account",
     "Auction",
     "Batch",
+    "DeadMan",
+    "DisconnectRule",
     "Expiry",
     "FundDay",
     "Funding",
@@ -215,6 +217,19 @@ class Session(msgspec.Struct, kw_only=True, array_like=True):
     number: int
     owner: bytes
     signer: bytes
+
+
+class DisconnectRule(msgspec.Struct, kw_only=True, array_like=True):
+    """All orders of a wallet end with any of its sessions."""
+
+    spares_reduce_only: bool
+
+
+class DeadMan(msgspec.Struct, kw_only=True, array_like=True):
+    """A subaccount's timer."""
+
+    deadline_ns: int
+    spares_reduce_only: bool
 
 
 class MmpGroup(msgspec.Struct, kw_only=True):

@@ -5,14 +5,16 @@ from typing import Final
 from exchange.domain.commands import EpochStart, SessionClose, SessionOpen
 from exchange.domain.events import CommandRefused, SessionClosed, SessionOpened
 from exchange.domain.result_codes import CloseReason, ResultCode
+from exchange.domain.safeguards import DisconnectRuleSet, SetDisconnectRule
 from exchange.engine.authority import find_key
-from exchange.engine.flags import CANCEL_ON_DISCONNECT
+from exchange.engine.dead_men import is_protective
+from exchange.engine.flags import CANCEL_ON_DISCONNECT, KEEP_ON_DISCONNECT, LIQUIDATION
 from exchange.engine.matching import cancel_orders
-from exchange.engine.records import Session
+from exchange.engine.records import DisconnectRule, Order, Session
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 
-__all__ = ["close_session", "close_sessions_of", "open_session", "start_epoch"]
+__all__ = ["close_session", "close_sessions_of", "open_session", "set_disconnect_rule", "start_epoch"]
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -57,14 +59,43 @@ def close_sessions_of(state: State, turn: Turn, owner: bytes, signer: bytes) -> 
             _end(state, turn, session, cancels=True)
 
 
+def set_disconnect_rule(state: State, turn: Turn, command: SetDisconnectRule) -> None:
+    """Set or lift a wallet's rule, which outlives its sessions and every restart."""
+    if not command.owner or command.owner not in state.owner_accounts:
+        turn.events.append(CommandRefused(code=ResultCode.ACCOUNT_NOT_FOUND))
+        return
+    if command.is_enabled:
+        state.disconnect_rules[command.owner] = DisconnectRule(spares_reduce_only=command.spares_reduce_only)
+    else:
+        state.disconnect_rules.pop(command.owner, None)
+    turn.events.append(
+        DisconnectRuleSet(
+            owner=command.owner,
+            is_enabled=command.is_enabled,
+            spares_reduce_only=command.is_enabled and command.spares_reduce_only,
+        )
+    )
+
+
+def _ends_with(order: Order, session: Session, rule: DisconnectRule | None) -> bool:
+    """Whether an order of the session's wallet goes with it: its own word first, then the wallet's rule."""
+    flags = int(order.place.flags)
+    if order.place.session == session.number and flags & CANCEL_ON_DISCONNECT:
+        return True
+    if rule is None or flags & (KEEP_ON_DISCONNECT | LIQUIDATION):
+        return False
+    return not (rule.spares_reduce_only and is_protective(order))
+
+
 def _end(state: State, turn: Turn, session: Session, *, cancels: bool) -> None:
     del state.sessions[session.number]
     if cancels:
+        rule = state.disconnect_rules.get(session.owner)
         orders = [
             order
             for index in state.owner_accounts.get(session.owner, ())
             for order in state.live_orders(index)
-            if order.place.session == session.number and int(order.place.flags) & CANCEL_ON_DISCONNECT
+            if _ends_with(order, session, rule)
         ]
         cancel_orders(state, turn, orders, CloseReason.CANCEL_ON_DISCONNECT)
         turn.flush_closes(state)

@@ -20,6 +20,7 @@ from exchange.engine.liquidation_snapshot import liquidation_rows, load_liquidat
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
 from exchange.engine.records import Account, Auction, Batch, Funding, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.restored_book import restore_book, shown_lots
+from exchange.engine.safeguard_snapshot import load_safeguards, safeguard_rows
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.waiting import await_trigger, extreme_e9, resume
 from matching_core import OrderBook
@@ -43,6 +44,7 @@ SECTIONS: Final = (
     "funding",
     "expiries",
     "liquidations",
+    "safeguards",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -131,6 +133,7 @@ def dump(state: State) -> dict[str, bytes]:
         [funding for _, funding in sorted(state.funding.items())],
         expiry_rows(state),
         liquidation_rows(state),
+        safeguard_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -159,6 +162,7 @@ def load(
         state.funding[funding.instrument] = funding
     load_expiries(state, decoded["expiries"])
     load_liquidations(state, decoded["liquidations"])
+    load_safeguards(state, decoded["safeguards"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")

@@ -15,6 +15,7 @@ from exchange.domain.events import Event
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.result_codes import CloseReason
+from exchange.domain.safeguards import KeyLimits
 from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
@@ -29,6 +30,8 @@ from exchange.engine.records import (
     Account,
     Auction,
     Batch,
+    DeadMan,
+    DisconnectRule,
     Expiry,
     Forced,
     FundDay,
@@ -80,6 +83,7 @@ class State:
         """Protection groups by subaccount and number."""
         self.auctions: dict[int, Auction] = {}
         self._init_rounds()
+        self._init_safeguards()
         self.price_moves = PriceRings()
         self.nonces = NonceStore()
         self.prices = PriceTable()
@@ -107,6 +111,14 @@ class State:
         """Weights of those who are long (True) or short, as of a while ago; a cache, nothing hangs on it."""
         self.is_check_due = False
         """Prices moved since all accounts were looked at."""
+
+    def _init_safeguards(self) -> None:
+        """What owners set up against their own keys, lines and bots."""
+        self.key_limits: dict[bytes, dict[bytes, KeyLimits]] = {}
+        """By owner and key; a key may still be on its way through the chain's queue."""
+        self.disconnect_rules: dict[bytes, DisconnectRule] = {}
+        self.dead_men: dict[int, DeadMan] = {}
+        """Armed timers by subaccount."""
 
     def _init_derived(self) -> None:
         self.names: dict[str, int] = {}
@@ -146,6 +158,7 @@ class State:
         deadlines = [line[0][0] for line in (self.timers, self.thaws) if line]
         deadlines += [auction.deadline_ns for auction in self.auctions.values()]
         deadlines += [liquidation.next_ns for liquidation in self.liquidations.values()]
+        deadlines += [timer.deadline_ns for timer in self.dead_men.values()]
         return min(deadlines) if deadlines else None
 
     def work_pending(self) -> bool:

@@ -3,6 +3,7 @@
 from exchange.domain.limits import MAX_TIMERS_PER_CLOCK
 from exchange.domain.result_codes import CloseReason, OrderStatus
 from exchange.engine.auctions import due_auction, end_call
+from exchange.engine.dead_men import fire_due
 from exchange.engine.matching import cancel_orders
 from exchange.engine.protection import thaw_due
 from exchange.engine.state import State
@@ -12,12 +13,13 @@ __all__ = ["fire_timers"]
 
 
 def fire_timers(state: State, turn: Turn) -> None:
-    """End calls and orders whose signature, date or instrument ran out, and thaw groups, by time.
+    """Fire dead-man timers, then end calls and orders whose signature, date or instrument ran out, and thaw groups.
 
-    MAX_TIMERS_PER_CLOCK at most, the rest at the next Clock; at the same time groups thaw first and calls end last.
+    By time, MAX_TIMERS_PER_CLOCK at most, the rest at the next Clock; of one time groups thaw first and calls end last.
     """
     state.nonces.drop_stale(state.timestamp_ns)
-    for _ in range(MAX_TIMERS_PER_CLOCK):
+    fired = fire_due(state, turn, MAX_TIMERS_PER_CLOCK) if state.dead_men else 0
+    for _ in range(MAX_TIMERS_PER_CLOCK - fired):
         auction = due_auction(state) if state.auctions else None
         if auction is not None:
             end_call(state, turn, auction)

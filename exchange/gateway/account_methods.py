@@ -1,7 +1,7 @@
 """Private reads and the owner-signed actions that the contract's queue gets."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from exchange.domain.commands import SetSelfTradePrevention
 from exchange.domain.events import CommandRefused
@@ -10,11 +10,10 @@ from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.history import TradeRecord, in_range, page_of
 from exchange.gateway.order_checks import choice, self_trade_mode
-from exchange.wire.account_shapes import collateral_object, key_row, position_object, subaccount_object
+from exchange.wire.account_shapes import collateral_object, position_object, subaccount_object
 from exchange.wire.errors import WireError
 from exchange.wire.objects import Subaccount, Trade
 from exchange.wire.params import (
-    DisconnectParams,
     HistoryParams,
     SelfTradeParams,
     SubaccountParams,
@@ -23,9 +22,6 @@ from exchange.wire.params import (
 from exchange.wire.venue import address_text
 
 __all__ = ["AccountMethods"]
-
-_NONCE_SKEW_NS: Final = 3_600_000_000_000
-_MIN_KEY_LIFE_S: Final = 300
 
 
 class AccountMethods:
@@ -50,8 +46,6 @@ class AccountMethods:
             "private/get_subaccounts": self._subaccounts,
             "private/get_all_portfolios": self._portfolios,
             "private/get_account": self._account,
-            "private/session_keys": self._session_keys,
-            "private/set_cancel_on_disconnect": self._set_disconnect,
             "private/set_self_trade_prevention": self._set_self_trade,
         }
 
@@ -212,13 +206,15 @@ class AccountMethods:
     def _account(self, call: Call) -> None:
         owner = self._core.own_wallet(call, call.params.wallet)
         ids = self._subaccount_ids(owner)
+        wallet = self._core.directory.known(owner)
         tps = self._core.settings.matching.per_second
         call.result(
             {
                 "wallet": address_text(owner),
                 "subaccount_ids": ids,
                 "fallback_subaccount_id": ids[0],
-                "cancel_on_disconnect": call.client.cancel_on_disconnect,
+                "cancel_on_disconnect": wallet is not None and wallet.cancels_on_disconnect,
+                "is_totp_enabled": self._core.factors.is_enabled(owner),
                 "is_rfq_maker": False,
                 "fee_info": {"base_fee_discount": "0", "rfq_maker_discount": "0", "rfq_taker_discount": "0",
                              "option_maker_fee": None, "option_taker_fee": None, "perp_maker_fee": None,
@@ -236,13 +232,6 @@ class AccountMethods:
         wallet = self._core.directory.known(owner)
         return [self._core.venue.subaccount_id(account) for account in wallet.subaccounts] if wallet else []
 
-    def _session_keys(self, call: Call) -> None:
-        owner = self._core.own_wallet(call, call.params.wallet)
-        wallet = self._core.directory.known(owner)
-        call.result(
-            {"public_session_keys": [key_row(key, self._core.venue) for key in (wallet.keys if wallet else ())]}
-        )
-
     def _set_self_trade(self, call: Call) -> None:
         params: SelfTradeParams = call.params
         account = self._core.account(call, params.subaccount_id)
@@ -258,11 +247,3 @@ class AccountMethods:
 
         command = SetSelfTradePrevention(subaccount=account, mode=mode, by_owner=scope == "owner")
         self._core.submit(call, command, done)
-
-    def _set_disconnect(self, call: Call) -> None:
-        params: DisconnectParams = call.params
-        self._core.own_wallet(call, params.wallet)
-        if not call.client.is_socket:
-            raise WireError.bad_param("enabled", "REST has no session")
-        call.client.cancel_on_disconnect = params.enabled is not False
-        call.result("ok")

@@ -13,8 +13,10 @@ from exchange.gateway.calls import Call, Identity
 from exchange.gateway.credits import Credits
 from exchange.gateway.directory import Directory
 from exchange.gateway.history import History
+from exchange.gateway.key_rules import KeyRules
 from exchange.gateway.market import Market
 from exchange.gateway.order_checks import OrderChecks
+from exchange.gateway.second_factor import SecondFactors
 from exchange.gateway.settings import GatewaySettings, Readiness
 from exchange.gateway.verify import SignatureChecker
 from exchange.wire.errors import RpcCode, WireError, busy, elsewhere
@@ -75,6 +77,8 @@ class Core(msgspec.Struct, kw_only=True):
     checks: OrderChecks
     checker: SignatureChecker
     account_log: AccountLog
+    key_rules: KeyRules
+    factors: SecondFactors
     readiness: Callable[[], Readiness]
     relay: Relay | None = None
     started_ns: int = 0

@@ -7,21 +7,23 @@ import msgspec
 
 from exchange.bus.interface import ExchangePort
 from exchange.domain.events import AccountOpened, Event, SessionKeySet
+from exchange.domain.safeguards import DisconnectRuleSet, KeyLimits, SessionKeyLimited
 from exchange.domain.views import Answer, GetWallet, SessionKeyView, WalletView
 from exchange.gateway.calls import Identity
 from exchange.wire.errors import RpcCode, WireError
 
-__all__ = ["TRADE_SCOPES", "Directory", "WalletCallback", "has_trade_scope"]
+__all__ = ["NO_LIMITS", "TRADE_SCOPES", "Directory", "WalletCallback", "has_trade_scope"]
 
 TRADE_SCOPES: Final = {"perp": 1 << 0 | 1 << 2 | 1 << 3 | 1 << 5, "option": 1 << 0 | 1 << 2 | 1 << 3 | 1 << 6}
 """Scope bits that let a key sign orders, by type: admin, trade:all, trade:orderbook:all, :perp or :option."""
+NO_LIMITS: Final = KeyLimits()
 WalletCallback = Callable[[WalletView | None], None]
 
 
 class Directory:
     """Cache of wallets. Unknown wallets are not remembered, so nobody can fill it with questions."""
 
-    EVENTS: ClassVar[frozenset[type]] = frozenset({AccountOpened, SessionKeySet})
+    EVENTS: ClassVar[frozenset[type]] = frozenset({AccountOpened, SessionKeySet, SessionKeyLimited, DisconnectRuleSet})
 
     def __init__(self, port: ExchangePort, clock_ns: Callable[[], int]) -> None:
         """Ask `port` on a miss."""
@@ -29,6 +31,7 @@ class Directory:
         self._clock_ns = clock_ns
         self._wallets: dict[bytes, WalletView] = {}
         self._keys: dict[bytes, SessionKeyView] = {}
+        self._limits: dict[bytes, KeyLimits] = {}
 
     def known(self, owner: bytes) -> WalletView | None:
         """Wallet of `owner` if it was asked for before."""
@@ -59,6 +62,14 @@ class Directory:
             wallet = self._wallets.get(event.owner)
             if wallet is not None:
                 self._remember(_with_key(wallet, event, timestamp_ns))
+        elif isinstance(event, SessionKeyLimited):
+            if event.owner in self._wallets:
+                self._limits[event.owner + event.key] = event.limits
+        elif isinstance(event, DisconnectRuleSet):
+            wallet = self._wallets.get(event.owner)
+            if wallet is not None:
+                rule = {"cancels_on_disconnect": event.is_enabled}
+                self._wallets[event.owner] = msgspec.structs.replace(wallet, **rule)
 
     def key_of(self, identity: Identity) -> SessionKeyView | None:
         """Session key behind `identity`, None for the owner. WireError 14026 or 14030 when it lost its power."""
@@ -75,8 +86,19 @@ class Directory:
         """Registered key `signer` of `owner`, expired or not."""
         return self._keys.get(owner + signer)
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether any known key has limits."""
+        return bool(self._limits)
+
+    def limits_of(self, owner: bytes, signer: bytes) -> KeyLimits:
+        """Limits of a key, registered or to come."""
+        return self._limits.get(owner + signer, NO_LIMITS)
+
     def _remember(self, wallet: WalletView) -> None:
         self._wallets[wallet.owner] = wallet
+        for signer, limits in wallet.limits:
+            self._limits.setdefault(wallet.owner + signer, limits)
         for key in wallet.keys:
             self._keys[wallet.owner + key.key] = key
 

@@ -9,9 +9,11 @@ from exchange.gateway.calls import Call, Client, Identity
 from exchange.gateway.connection import SocketConnection
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.debug_methods import DebugMethods
+from exchange.gateway.factor_methods import FactorMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.history_methods import HistoryMethods
 from exchange.gateway.intake import Unverified, Work
+from exchange.gateway.key_watch import KeyWatch
 from exchange.gateway.liquidation_methods import LiquidationMethods
 from exchange.gateway.mmp_methods import MmpMethods
 from exchange.gateway.option_chains import OptionChains
@@ -21,6 +23,7 @@ from exchange.gateway.preview_methods import PreviewMethods
 from exchange.gateway.public_methods import PublicMethods
 from exchange.gateway.quote_checks import line_count
 from exchange.gateway.quote_methods import QuoteMethods
+from exchange.gateway.silence_methods import SilenceMethods
 from exchange.gateway.venue_methods import VenueMethods
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
@@ -42,6 +45,7 @@ class Dispatcher(Work):
         self.orders = OrderMethods(core)
         self.quotes = QuoteMethods(core, self.orders.refusal)
         self.owner_actions = OwnerActions(core)
+        self.key_watch = KeyWatch(core.directory, core.clock_ns, lambda client: fanout.drop(client, only_private=True))
         self.refused_count = 0
         self._handlers: dict[str, Handler] = {
             **PublicMethods(core).handlers(),
@@ -56,6 +60,8 @@ class Dispatcher(Work):
             **LiquidationMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
+            **FactorMethods(core).handlers(),
+            **SilenceMethods(core).handlers(),
             "public/login": self._login,
             "private/logout": self._logout,
             "subscribe": lambda call: fanout.subscribe(call, _socket(call)),
@@ -94,7 +100,7 @@ class Dispatcher(Work):
             raise WireError(RpcCode.METHOD_NOT_FOUND, {"method": method.path, "hint": "socket only"})
         self._core.check_offered(method)
         if method.is_private:
-            self._core.identity(call)
+            self._core.key_rules.check(call)
         self._charge(call)
         if call.is_signed_order:
             return self.quotes.prepare(call) if type(call.params) is MassQuoteParams else self.orders.prepare(call)
@@ -127,6 +133,7 @@ class Dispatcher(Work):
         call.when_answered = client.unblock
 
         def proved(identity: Identity, wallet: WalletView) -> None:
+            self._core.key_rules.check_address(identity, client.address)
             command = SessionOpen(owner=identity.owner, signer=identity.signer)
             self._core.submit(call, command, lambda output: self._logged_in(call, identity, wallet, output))
 
@@ -151,6 +158,7 @@ class Dispatcher(Work):
             if before.owner != identity.owner:
                 self._fanout.drop(client, only_private=True)
         client.identity = Identity(owner=identity.owner, signer=identity.signer, session=session)
+        self.key_watch.logged_in(client)
         call.result([self._core.venue.subaccount_id(account) for account in wallet.subaccounts], output.sequence)
 
     def _logout(self, call: Call) -> None:
@@ -158,6 +166,7 @@ class Dispatcher(Work):
         if client.identity is not None:
             self._core.port.submit(SessionClose(session=client.identity.session, logged_out=True))
             client.identity = None
+            self.key_watch.closed(client)
             self._fanout.drop(client, only_private=True)
         call.result("ok")
 

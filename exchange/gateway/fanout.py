@@ -203,6 +203,7 @@ class Fanout:
         account = self._core.venue.account(channel.subaccount_id)
         try:
             self._core.directory.check_subaccount(subscriber.identity, account)
+            self._core.key_rules.check_read(subscriber.identity)
         except WireError as error:
             raise BadChannel(_REFUSED) from error
         return account

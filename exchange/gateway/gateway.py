@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from exchange.bus.interface import ExchangePort
 from exchange.domain.commands import SessionClose
-from exchange.domain.events import BatchClosed
+from exchange.domain.events import BatchClosed, SessionKeySet
 from exchange.domain.views import Output
 from exchange.gateway.account_log import AccountLog
 from exchange.gateway.auth import Authenticator
@@ -27,9 +27,11 @@ from exchange.gateway.fanout import Fanout
 from exchange.gateway.history import History
 from exchange.gateway.http import make_app
 from exchange.gateway.intake import Intake
+from exchange.gateway.key_rules import KeyRules
 from exchange.gateway.market import Market
 from exchange.gateway.metrics import metrics_text
 from exchange.gateway.order_checks import OrderChecks
+from exchange.gateway.second_factor import FactorStore, MemoryFactors, SecondFactors
 from exchange.gateway.settings import GatewaySettings, Readiness
 from exchange.gateway.upgrade import HttpProtocol
 from exchange.gateway.verify import SignatureChecker
@@ -58,9 +60,11 @@ class Gateway:
         fanout: Callable[[Core], Fanout] = Fanout,
         exchange_url: str = "",
         extra_metrics: Callable[[], dict[str, float]] | None = None,
+        factor_store: FactorStore | None = None,
     ) -> None:
         """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions on chain.
 
+        Without a `factor_store` the secrets of one-time codes end with the process.
         A market-data gateway has an `exchange_url`, which its refusals of private calls name, and its own `fanout`.
         """
         self.settings = settings or GatewaySettings()
@@ -81,6 +85,8 @@ class Gateway:
             checks=OrderChecks(venue, market, directory, clock_ns),
             checker=checker,
             account_log=AccountLog(self.settings.account_events_kept),
+            key_rules=KeyRules(directory),
+            factors=SecondFactors(factor_store or MemoryFactors(), clock_ns),
             readiness=self.readiness,
             relay=relay,
             exchange_url=exchange_url,
@@ -175,6 +181,8 @@ class Gateway:
                 market.apply(event, output.sequence, output.timestamp_ns)
             if kind in of_directory:
                 directory.apply(event, output.timestamp_ns)
+                if isinstance(event, SessionKeySet):
+                    self.dispatcher.key_watch.apply(event, output.timestamp_ns, self.sockets)
             if kind in of_account:
                 log.record(output, event)
             if kind in of_history:
@@ -203,6 +211,7 @@ class Gateway:
             del self._per_address[connection.address]
         self.intake.close(connection.lane)
         self.fanout.drop(connection)
+        self.dispatcher.key_watch.closed(connection)
         identity = connection.identity
         if identity is not None and identity.session:
             self.core.port.submit(SessionClose(session=identity.session))

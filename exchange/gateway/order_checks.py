@@ -21,6 +21,7 @@ from exchange.gateway.auth import parse_wallet
 from exchange.gateway.calls import Identity
 from exchange.gateway.directory import Directory, has_trade_scope
 from exchange.gateway.display_checks import display_lots
+from exchange.gateway.key_rules import check_instrument
 from exchange.gateway.market import Market
 from exchange.gateway.trigger_checks import trigger_of
 from exchange.gateway.verify import OrderTerms
@@ -65,6 +66,7 @@ _MMP: Final = int(OrderFlag.MMP)
 DEFAULT_MMP_GROUP: Final = 1
 """Of orders and configurations that name none."""
 _CANCEL_ON_DISCONNECT: Final = int(OrderFlag.CANCEL_ON_DISCONNECT)
+_KEEP_ON_DISCONNECT: Final = int(OrderFlag.KEEP_ON_DISCONNECT)
 _TIF: Final = {
     "gtc": TimeInForce.GTC,
     "post_only": TimeInForce.GTC,
@@ -203,6 +205,7 @@ class OrderChecks:
             )
         if expiry_s > key.valid_to_s:
             raise WireError(14038, {"signature_expiry_sec": expiry_s, "key_expiry_sec": key.valid_to_s})
+        check_instrument(self._directory.limits_of(identity.owner, signer), instrument)
         return signer
 
 
@@ -217,7 +220,8 @@ def order_mode(params: OrderParams, *, cancel_on_disconnect: bool) -> tuple[Time
         slides=params.reject_post_only is False,
         options=(_REDUCE_ONLY if params.reduce_only else 0)
         | (_MMP if params.mmp else 0)
-        | (_CANCEL_ON_DISCONNECT if (cancel_on_disconnect if own is None else own) else 0),
+        | (_CANCEL_ON_DISCONNECT if (cancel_on_disconnect if own is None else own) else 0)
+        | (_KEEP_ON_DISCONNECT if own is False else 0),
     )
 
 

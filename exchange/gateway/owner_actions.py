@@ -4,16 +4,18 @@ import asyncio
 from decimal import Decimal
 from typing import Final
 
-from exchange.domain.views import SessionKeyView
+from exchange.domain.safeguards import SetKeyLimits
+from exchange.domain.views import Output, SessionKeyView
 from exchange.gateway.auth import parse_wallet
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler, RelayRequest, RelayUnavailable
+from exchange.gateway.key_methods import KeyMethods, raise_refusal
 from exchange.gateway.order_checks import nonce_time_ns, parse_nonce, signature_bytes
 from exchange.gateway.verify import recovered_text
-from exchange.wire.account_shapes import key_row
 from exchange.wire.decimals import fee_cap_e18
 from exchange.wire.errors import RpcCode, WireError
-from exchange.wire.params import SessionKeyParams, WithdrawParams, required, seconds_of, text_of
+from exchange.wire.params import WithdrawParams, required, seconds_of, text_of
+from exchange.wire.safeguard_params import SessionKeyParams
 from exchange.wire.scopes import scope_code, scope_mask
 from exchange.wire.venue import COLLATERAL, address_text
 from settlement.protocol.eip712 import (
@@ -38,11 +40,16 @@ class OwnerActions:
     def __init__(self, core: Core) -> None:
         """Work on `core`."""
         self._core = core
+        self._keys = KeyMethods(core)
         self._relays: set[asyncio.Task[None]] = set()
 
     def handlers(self) -> dict[str, Handler]:
         """Return the table."""
-        return {"private/set_session_key": self._set_session_key, "private/withdraw": self._withdraw}
+        return {
+            "private/set_session_key": self._set_session_key,
+            "private/withdraw": self._withdraw,
+            **self._keys.handlers(),
+        }
 
     def stop(self) -> None:
         """Give up relays that are on their way; the contract takes each digest once."""
@@ -62,6 +69,11 @@ class OwnerActions:
             raise WireError.bad_param("subaccount_ids", f"at most {_MOST_SUBACCOUNTS} ids below 2**64")
         data = encode_set_session_key(key=key, expiry_s=expiry_s, scopes=scopes, subaccount_ids=ids)
         request = self._owner_action(params, owner, 0, SET_SESSION_KEY_MODULE, data, "set_session_key")
+        self._keys.check_new(owner, key)
+        before = self._core.directory.limits_of(owner, key)
+        limits = self._keys.limits_of(params, before)
+        self._keys.check_author(self._core.identity(call), key, before, limits)
+        self._core.factors.check(owner, params.totp)
         row = SessionKeyView(
             key=key,
             valid_to_s=expiry_s,
@@ -69,7 +81,17 @@ class OwnerActions:
             accounts=tuple(self._core.venue.account(subaccount_id) for subaccount_id in ids),
             registered_ns=self._core.clock_ns(),
         )
-        self._relay(call, request, key_row(row, self._core.venue))
+        result = self._keys.row(row, limits)
+        if limits == before:
+            self._relay(call, request, result)
+            return
+
+        def limited(output: Output) -> None:
+            raise_refusal(output.events)
+            self._relay(call, request, result)
+
+        # Before the key: it must not be without its limits for a moment.
+        self._core.submit(call, SetKeyLimits(owner=owner, key=key, limits=limits), limited)
 
     def _withdraw(self, call: Call) -> None:
         params: WithdrawParams = call.params
@@ -86,6 +108,7 @@ class OwnerActions:
             force_batch=bool(params.force_batch),
         )
         request = self._owner_action(params, owner, params.subaccount_id or 0, WITHDRAW_MODULE, data, "withdraw")
+        self._core.factors.check(owner, params.totp)
         self._relay(call, request, None)
 
     def _owner_action(

@@ -4,7 +4,7 @@ from typing import Any
 
 from exchange.domain.commands import Side
 from exchange.domain.instrument import Instrument, calendar_date, format_e9
-from exchange.domain.limits import MAX_QUOTE_LINES
+from exchange.domain.limits import MAX_DEAD_MAN_MS, MAX_QUOTE_LINES, MAX_SESSION_KEYS_PER_OWNER, MIN_DEAD_MAN_MS
 from exchange.gateway.book_topics import checksum_of
 from exchange.gateway.calls import Call
 from exchange.gateway.candles import candles
@@ -288,6 +288,8 @@ class PublicMethods:
                 "unanswered_requests": settings.pause_at,
                 "max_page_size": 1_000,
                 "max_quote_lines": MAX_QUOTE_LINES,
+                "max_session_keys": MAX_SESSION_KEYS_PER_OWNER,
+                "dead_man_ms": {"min": MIN_DEAD_MAN_MS, "max": MAX_DEAD_MAN_MS},
             }
         )
 

@@ -26,6 +26,7 @@ from exchange.domain.commands import Cancel, CancelMany, Clock, Command, Session
 from exchange.domain.event_pieces import join_events
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_INBOX_COMMANDS
 from exchange.domain.packing import pack_command
+from exchange.domain.safeguards import CancelAllAfter, RevokeKey
 from exchange.domain.views import Answer, Output, Query, Unanswered
 from exchange.engine.apply import apply_outputs
 from exchange.engine.queries import answer
@@ -36,7 +37,7 @@ __all__ = ["EventSink", "GroupSink", "Sequencer", "SequencerFailed", "SequencerS
 
 _logger = logging.getLogger(__name__)
 
-_ALWAYS_TAKEN: Final[frozenset[type]] = frozenset({Cancel, CancelMany, SessionClose})
+_ALWAYS_TAKEN: Final[frozenset[type]] = frozenset({Cancel, CancelMany, SessionClose, RevokeKey, CancelAllAfter})
 _SECOND_NS: Final = 1_000_000_000
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNLOGGED_GROUPS_MAX: Final = 256

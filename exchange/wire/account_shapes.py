@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import floor_div, truncate_div
+from exchange.domain.safeguards import KeyLimits
 from exchange.domain.views import AccountView, PositionView, PricesView, SessionKeyView
 from exchange.wire.decimals import format_e6, format_e9, format_e12
 from exchange.wire.objects import Collateral, Order, Position, Subaccount
-from exchange.wire.scopes import scope_names
+from exchange.wire.scopes import right_names, scope_names
 from exchange.wire.venue import VenueInfo, address_text, asset_kind
 
 __all__ = ["collateral_object", "key_row", "position_object", "subaccount_object"]
@@ -99,17 +100,19 @@ def subaccount_object(
     )
 
 
-def key_row(key: SessionKeyView, venue: VenueInfo) -> dict[str, object]:
-    """Build one row of session_keys."""
+def key_row(key: SessionKeyView, venue: VenueInfo, limits: KeyLimits, instrument_names: list[str]) -> dict[str, object]:
+    """Build one row of session_keys; `instruments` (instruments and currencies) and `max_notional` are ours."""
     return {
         "public_session_key": address_text(key.key),
         "expiry_sec": key.valid_to_s,
         "protocol_scopes": scope_names(key.scopes),
-        "offchain_scopes": [],
+        "offchain_scopes": right_names(limits.rights),
         "subaccount_ids": [venue.subaccount_id(account) for account in key.accounts],
-        "ip_whitelist": [],
-        "label": "",
+        "ip_whitelist": list(limits.ip_whitelist),
+        "label": limits.label,
         "registered_sec": key.registered_ns // 1_000_000_000,
+        "instruments": instrument_names,
+        "max_notional": format_e6(limits.max_notional_e6) if limits.max_notional_e6 else None,
     }
 
 

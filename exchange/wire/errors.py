@@ -31,9 +31,11 @@ class RpcCode:
     WALLET_MISMATCH: Final = 14020
     SUBSCRIPTION_REFUSED: Final = 14022
     KEY_NOT_FOUND: Final = 14026
+    IP_NOT_ALLOWED: Final = 14029
     KEY_EXPIRY_TOO_NEAR: Final = 14039
     SNAPSHOT_REQUIRED: Final = 20002
     ENVIRONMENT_MISMATCH: Final = 20007
+    SECOND_FACTOR: Final = 20008
     CHAIN_UNAVAILABLE: Final = 20010
     PUBLIC_ONLY: Final = 20019
 
@@ -88,6 +90,7 @@ MESSAGES: Final[dict[int, str]] = {
     14022: "Subscription to a private channel refused",
     14023: "Signer is not the wallet owner or a registered session key",
     14026: "Session key not found",
+    14029: "Session key is not allowed from this address",
     14030: "Session key expired",
     14031: "Unauthorized key scope",
     14038: "Signed action outlives its session key",
@@ -97,6 +100,7 @@ MESSAGES: Final[dict[int, str]] = {
     20004: "Reduce-only: the price of this market is stale or halted, orders that add risk wait for it",
     20006: "Capacity reached",
     20007: "Environment or chain id mismatch",
+    20008: "A one-time code is needed",
     20009: "Market-maker protection group or session is missing",
     20011: "Orders cannot be linked this way",
     20012: "Not while orders are open: cancel them first",
@@ -104,6 +108,9 @@ MESSAGES: Final[dict[int, str]] = {
     20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
     20018: "The order would move the price too far in a short time",
     20019: "This gateway serves public data only",
+    20030: "Session keys limit reached, revoked keys included",
+    20031: "The order is worth more than its session key may trade",
+    20032: "A session key is fixed once it is registered: revoke it and register another",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

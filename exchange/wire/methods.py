@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from exchange.wire import params as p
+from exchange.wire import safeguard_params as s
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.index_params import IndexCandleParams
 from exchange.wire.option_chain import OptionChainParams
@@ -105,6 +106,7 @@ _TABLE: Final = (
     _cancel("cancel_all", p.CancelManyParams, Bucket.FREE),
     _cancel("cancel_trigger_order", p.CancelParams),
     _cancel("cancel_all_trigger_orders", p.CancelManyParams, Bucket.FREE),
+    Method(path="private/cancel_all_after", params=s.CancelAllAfterParams, bucket=Bucket.CANCELS),
     _read("get_order", p.CancelParams),
     _read("get_orders", p.HistoryParams, 5),
     _read("get_open_orders", p.SubaccountParams),
@@ -120,13 +122,17 @@ _TABLE: Final = (
     _read("get_all_portfolios", p.WalletParams),
     _read("get_account", p.WalletParams),
     _read("session_keys", p.WalletParams),
-    _read("set_session_key", p.SessionKeyParams),
+    _read("set_session_key", s.SessionKeyParams),
+    _read("edit_session_key", s.EditKeyParams),
+    _read("enable_totp", s.TotpParams),
+    _read("confirm_totp", s.TotpParams),
+    _read("disable_totp", s.TotpParams),
     _read("withdraw", p.WithdrawParams),
     _read("set_self_trade_prevention", p.SelfTradeParams),
     _read("set_mmp_config", p.SetMmpParams),
     _read("get_mmp_config", p.MmpParams),
     _read("reset_mmp", p.MmpParams),
-    _read("set_cancel_on_disconnect", p.DisconnectParams),
+    _read("set_cancel_on_disconnect", s.DisconnectParams),
     _read("get_deposit_history", p.HistoryParams, 5),
     _read("get_withdrawal_history", p.HistoryParams, 5),
     _read("get_erc20_transfer_history", p.HistoryParams, 5),

@@ -47,6 +47,7 @@ CANCEL_REASONS: Final[dict[CloseReason, str]] = {
     CloseReason.POSITION_CLOSED: "validation_failed",
     CloseReason.LIQUIDATION: "validation_failed",
     CloseReason.MMP_TRIGGERED: "mmp_trigger",
+    CloseReason.DEAD_MAN_TIMER: "user_request",
 }
 _REASON_CODES: Final = {reason: reason.name.lower() if reason else "" for reason in CloseReason}
 _TIF: Final = {TimeInForce.GTC: "gtc", TimeInForce.GTD: "gtc", TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}

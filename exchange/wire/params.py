@@ -18,7 +18,6 @@ __all__ = [
     "ChannelsParams",
     "CheckSignatureParams",
     "CurrencyParams",
-    "DisconnectParams",
     "EditParams",
     "HeartbeatParams",
     "HistoryParams",
@@ -34,7 +33,6 @@ __all__ = [
     "PositionChange",
     "ReplaceParams",
     "SelfTradeParams",
-    "SessionKeyParams",
     "SetMmpParams",
     "SignedActionParams",
     "SimulateParams",
@@ -313,36 +311,6 @@ class SetMmpParams(MmpParams):
     mmp_count_limit: int | None = None
 
 
-class DisconnectParams(WalletParams):
-    """private/set_cancel_on_disconnect."""
-
-    enabled: bool | None = None
-    scope: str | None = None
-
-
-class SessionKeyParams(WalletParams):
-    """private/set_session_key."""
-
-    REQUIRED: ClassVar[tuple[str, ...]] = (
-        "public_session_key",
-        "expiry_sec",
-        "nonce",
-        "signer",
-        "signature",
-        "signature_expiry_sec",
-    )
-    public_session_key: Text | None = None
-    expiry_sec: int | None = None
-    protocol_scopes: list[Any] | None = None
-    scopes: list[Any] | None = None
-    subaccount_ids: list[int] | None = None
-    label: Text | None = None
-    nonce: str | int | None = None
-    signer: Text | None = None
-    signature: str | None = None
-    signature_expiry_sec: int | None = None
-
-
 class WithdrawParams(SignedActionParams):
     """private/withdraw."""
 
@@ -354,6 +322,7 @@ class WithdrawParams(SignedActionParams):
     max_fee_usd: Decimal | None = None
     recipient: Text | None = None
     force_batch: bool | None = None
+    totp: Text | None = None
 
 
 _EMPTY: Final = frozenset({b"", b"null", b"[]", b"{}"})

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+from exchange.domain.safeguards import KeyRight
 from exchange.wire.errors import WireError
 
-__all__ = ["SCOPES", "scope_code", "scope_mask", "scope_names"]
+__all__ = ["SCOPES", "right_names", "rights_of", "scope_code", "scope_mask", "scope_names"]
 
 SCOPES: Final = (
     "admin", "withdraw", "trade:all", "trade:orderbook:all", "trade:orderbook:spot", "trade:orderbook:perp",
@@ -13,6 +14,11 @@ SCOPES: Final = (
     "transfer:existing_subaccount", "transfer:new_subaccount", "transfer:different_owner_subaccount",
     "set_session_key", "liquidate",
 )  # fmt: skip
+_RIGHTS: Final = {
+    "account_info": KeyRight.ACCOUNT_INFO,
+    "cancel": KeyRight.CANCEL,
+    "delete_session_key": KeyRight.DELETE_SESSION_KEY,
+}
 _CODES: Final = {name: code for code, name in enumerate(SCOPES)} | {"create_session_key": 15}
 
 
@@ -25,6 +31,22 @@ def scope_code(scope: Any) -> int:
     if code is None or not 0 <= code < len(SCOPES):
         raise WireError.bad_param("protocol_scopes", "unknown scope")
     return code
+
+
+def rights_of(names: Iterable[str]) -> KeyRight:
+    """Return off-chain scopes as rights; -32602 for unknown ones."""
+    rights = KeyRight.NONE
+    for name in names:
+        right = _RIGHTS.get(name.lower())
+        if right is None:
+            raise WireError.bad_param("offchain_scopes", f"must be of {', '.join(_RIGHTS)}")
+        rights |= right
+    return rights
+
+
+def right_names(rights: KeyRight) -> list[str]:
+    """Return the off-chain scopes of a key, in declared order."""
+    return [name for name, right in _RIGHTS.items() if rights & right]
 
 
 def scope_mask(codes: Iterable[int]) -> int:

@@ -33,6 +33,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.rounds import DelistInstrument, FundingRow, OracleRound, SettlementRow
+from tests.differential.engine_safeguards import safeguard
 from tests.unit.exchange.engine.world import PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Rarities:
             (12, self.request),
             (3, self.set_key),
             (5, self.self_trades),
+            (3, self.safeguard),
             (22, self.trigger),
             (6, self.bracket),
             (4, self.amend_trigger),
@@ -252,6 +254,11 @@ class Rarities:
             "accounts": pick.choice(((), (), (account,), (account, 99), (99,))),
         }
         return self.queued(ChainRequestKind.SET_KEY, account, **fields)
+
+    def safeguard(self) -> list[Command]:
+        """A limit, rule or timer of an account."""
+        account = self.account()
+        return safeguard(self.pick, account, owner_of(account), key(account))
 
     def self_trades(self) -> list[Command]:
         """A mode and scope, mostly for an account whose orders were canceled before."""

@@ -77,6 +77,9 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["LiquidationStarted"] > 10
     assert counts["Deleveraged"] > 10
     assert counts["refused IN_LIQUIDATION"] > 100
+    assert counts["SessionKeyLimited"] > 3
+    assert counts["refused KEY_NOTIONAL_EXCEEDED"] > 50
+    assert counts["DeadManSet"] > 5
     assert counts["refused MARKET_REDUCE_ONLY"] > 100
 
 

@@ -38,6 +38,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.rounds import FundingRow, OracleRound
 from exchange.engine.state import State
+from tests.differential.engine_safeguards import safeguard
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 __all__ = ["Stream"]
@@ -93,6 +94,7 @@ class Stream:
             (0.83, self.replace),
             (0.84, self.cancel_many),
             (0.845, self.self_trades),
+            (0.853, self.safeguard),
             (0.88, self.session),
             (0.92, self.request),
             (0.96, lambda _: self.prices()),
@@ -262,6 +264,11 @@ class Stream:
         return SetSelfTradePrevention(
             subaccount=pick.randrange(2, 3 + self.accounts), mode=pick.choice(modes), by_owner=pick.random() < 0.5
         )
+
+    def safeguard(self, _: State) -> Command:
+        """Limits or the end of a key, a wallet's rule, a dead-man timer."""
+        account = self.random.randrange(2, 3 + self.accounts)
+        return safeguard(self.random, account, owner(account), _key(account), lifts=0.7)[0]
 
     def session(self, state: State) -> Command:
         """Logins, ends, a new writer now and then."""

@@ -225,3 +225,20 @@ def test_p60_all_orders_go_with_one_call(exchange):
         assert await desk.one.open_orders() == []
 
     story(exchange, steps)
+
+
+def test_p60_orders_of_a_client_that_falls_silent_go_by_themselves(exchange):
+    """A dead-man timer on journal time: armed again it waits, left alone it cancels and says why."""
+
+    async def steps(desk):
+        placed = await desk.one.buy(PERP, desk.lots(), desk.price(-20_000))
+        for timeout_ms in (60_000, 1_000):
+            armed = await desk.one.cancel_all_after(timeout_ms)
+        assert armed["cancel_at"] - time.time() * 1_000 < 2_000
+        while await desk.one.open_orders():  # noqa: ASYNC110 - what an asker can know
+            await asyncio.sleep(0.1)
+        named = desk.one.own(order_id=placed["order"]["order_id"])
+        ended = await desk.one.request("private/get_order", named)
+        assert (ended["order_status"], ended["reason_code"]) == ("cancelled", "dead_man_timer")
+
+    story(exchange, steps)

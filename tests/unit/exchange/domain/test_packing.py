@@ -40,6 +40,14 @@ from exchange.domain.packing import (
     unpack_commands,
     unpack_events,
 )
+from exchange.domain.safeguards import (
+    CancelAllAfter,
+    KeyLimits,
+    KeyRight,
+    RevokeKey,
+    SetDisconnectRule,
+    SetKeyLimits,
+)
 from tests.unit.exchange.engine.world import World, instruments
 
 PLACE = Place(
@@ -107,6 +115,22 @@ COMMANDS: list[Command] = [
     BatchCut(),
     SetPrices(round=1, underlyings=(UnderlyingRow("BTC", 5),)),
     ListInstrument(instrument=instruments()[1]),
+    SetKeyLimits(owner=b"\x01" * 20, key=b"\x02" * 20, limits=KeyLimits()),
+    SetKeyLimits(
+        owner=b"\x01" * 20,
+        key=b"\x02" * 20,
+        limits=KeyLimits(
+            rights=KeyRight.DELETE_SESSION_KEY,
+            instruments=(1, 1 << 31),
+            underlyings=("BTC",),
+            max_notional_e6=1 << 62,
+            ip_whitelist=("10.0.0.0/8",),
+            label="ü",
+        ),
+    ),
+    RevokeKey(owner=b"\x01" * 20, key=b"\x02" * 20),
+    SetDisconnectRule(owner=b"\x01" * 20, is_enabled=True, spares_reduce_only=True),
+    CancelAllAfter(subaccount=2, timeout_ms=1_000, spares_reduce_only=True),
 ]
 
 

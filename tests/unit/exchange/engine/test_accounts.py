@@ -17,6 +17,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.limits import MAX_SESSION_KEYS_PER_OWNER
 from exchange.domain.result_codes import CloseReason, ResultCode
+from exchange.domain.safeguards import SessionKeyRefused
 from tests.unit.exchange.engine.world import BUY, CALL, E6, SECOND_NS, SELL, World, owner, refusal
 
 Kind = ChainRequestKind
@@ -113,7 +114,7 @@ def test_revoked_key_takes_its_orders_and_sessions_along() -> None:
     assert refusal(world.place(2, BUY, 500_000, 1, signer=KEY)) is ResultCode.OK
     events = set_key(world, 0)
     assert [type(event) for event in events[:3]] == [OrderClosed, SessionClosed, SessionKeySet]
-    assert [type(event) for event in set_key(world, 7_200)] == [RequestApplied]
+    assert [type(event) for event in set_key(world, 7_200)] == [SessionKeyRefused, RequestApplied]
     assert refusal(world.place(2, BUY, 500_000, 1, signer=KEY)) is ResultCode.SESSION_KEY_EXPIRED
 
 
@@ -121,7 +122,8 @@ def test_a_key_is_fixed() -> None:
     """A second registration changes neither scopes nor life."""
     world = World().open()
     set_key(world, 7_200, scopes=1 << 5)
-    assert [type(event) for event in set_key(world, 9_000, scopes=1)] == [RequestApplied]
+    refused, applied = set_key(world, 9_000, scopes=1)
+    assert (refused.code, type(applied)) == (ResultCode.SESSION_KEY_FIXED, RequestApplied)
     assert world.state.keys[owner(2)][KEY].scopes == 1 << 5
 
 
@@ -139,14 +141,16 @@ def test_forced_requests_cancel_everything(kind: ChainRequestKind) -> None:
 
 
 def test_keys_of_an_owner_are_bounded() -> None:
-    """Beyond the limit the request is consumed and nothing is registered."""
+    """Beyond the limit the request is consumed, nothing is registered, and an event says why."""
     world = World().open()
     world.checks = False
     for number in range(MAX_SESSION_KEYS_PER_OWNER + 1):
         events = world.request(
             Kind.SET_KEY, 2, owner=owner(2), key=number.to_bytes(20, "big"), valid_to_s=1 << 31, scopes=4
         )
-    assert [type(event) for event in events if not isinstance(event, BatchClosed)] == [RequestApplied]
+    refused, applied = (event for event in events if not isinstance(event, BatchClosed))
+    assert (refused.code, refused.key) == (ResultCode.TOO_MANY_SESSION_KEYS, number.to_bytes(20, "big"))
+    assert isinstance(applied, RequestApplied)
     assert len(world.state.keys[owner(2)]) == MAX_SESSION_KEYS_PER_OWNER
 
 

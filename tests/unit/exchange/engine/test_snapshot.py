@@ -3,6 +3,7 @@
 import pytest
 
 from exchange.domain.commands import ChainRequestKind, OrderFlag, SessionOpen
+from exchange.domain.safeguards import CancelAllAfter, KeyLimits, SetDisconnectRule, SetKeyLimits
 from exchange.engine.invariants import check_invariants
 from exchange.engine.snapshot import SECTIONS, dump, load
 from exchange.engine.state import InvariantViolated, State
@@ -16,6 +17,11 @@ def busy_world() -> World:
     world = World().open()
     life_s = world.now_ns // SECOND_NS + 7_200
     world.request(ChainRequestKind.SET_KEY, 2, owner=owner(2), key=b"\x05" * 20, valid_to_s=life_s, scopes=4)
+    limits = KeyLimits(instruments=(PERP,), underlyings=("BTC",), max_notional_e6=10**12, label="desk")
+    for key in (b"\x05" * 20, b"\x06" * 20):
+        world.run(SetKeyLimits(owner=owner(2), key=key, limits=limits))
+    world.run(SetDisconnectRule(owner=owner(3), is_enabled=True, spares_reduce_only=True))
+    world.run(CancelAllAfter(subaccount=3, timeout_ms=60_000))
     world.run(SessionOpen(owner=owner(2), signer=owner(2)))
     world.place(2, BUY, 600_000, 10, client_order_id="a", label="text")
     world.place(3, SELL, 600_000, 10)

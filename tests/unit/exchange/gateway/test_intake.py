@@ -226,7 +226,8 @@ def test_cancel_on_disconnect_per_order_and_per_session() -> None:
             async with live.client(trader) as client:
                 await client.place("BTC-PERP", "buy", "0.1", "70000")
                 await client.place("BTC-PERP", "buy", "0.1", "70001", cancel_on_disconnect=True)
-                assert await client.call("private/set_cancel_on_disconnect", {"enabled": True}) == "ok"
+                connection = {"enabled": True, "scope": "connection"}
+                assert await client.call("private/set_cancel_on_disconnect", connection) == "ok"
                 await client.place("BTC-PERP", "buy", "0.1", "70002")
                 await client.place("BTC-PERP", "buy", "0.1", "70003", cancel_on_disconnect=False)
             await until(lambda: not live.exchange.port.state.sessions)

@@ -9,6 +9,7 @@ from exchange.domain.commands import BatchCut, Cancel, CancelMany, Clock, Sessio
 from exchange.domain.events import OrderClosed
 from exchange.domain.limits import MAX_GROUP_COMMANDS, MAX_TIMERS_PER_CLOCK
 from exchange.domain.packing import unpack_commands
+from exchange.domain.safeguards import CancelAllAfter, RevokeKey
 from exchange.domain.views import GetSummary, SimulateAccount, Unanswered
 from exchange.engine.apply import apply_outputs
 from exchange.sequencer.sequencer import SequencerFailed
@@ -36,7 +37,16 @@ def test_new_work_is_shed_while_the_disk_lags(name):
     assert host.sequencer.stats.shed == 2
 
 
-@pytest.mark.parametrize("command", [Cancel(subaccount=2, order=1), CancelMany(subaccount=2), SessionClose(session=1)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        Cancel(subaccount=2, order=1),
+        CancelMany(subaccount=2),
+        SessionClose(session=1),
+        RevokeKey(owner=owner(2), key=owner(3)),
+        CancelAllAfter(subaccount=2, timeout_ms=1_000),
+    ],
+)
 def test_cancels_are_taken_when_nothing_else_is(command):
     """Up to twice the inbox, and while the journal is busy; beyond that they are shed too."""
     host = Host(inbox_limit=2)
