@@ -11,6 +11,7 @@ from bench.gateway_world import ACCOUNTS, PERP, VENUE, owner_of, session_of
 from bench.serving import serve_until_input_ends
 from exchange.domain.commands import ChainRequest, ChainRequestKind, ListInstrument, MarkRow, SetPrices, UnderlyingRow
 from exchange.engine.apply import apply
+from exchange.engine.config import EngineConfig
 from exchange.engine.states import new_state
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.settings import Budget, GatewaySettings
@@ -36,7 +37,8 @@ class InstantJournal:
 
 def funded_state():
     """One perpetual, its price, and accounts with money and a key."""
-    state = new_state()
+    # Its one round of prices lives as long as a run.
+    state = new_state(config=EngineConfig(index_life_ns=3_600 * E9))
     now_ns = time.time_ns()
     apply(state, ListInstrument(instrument=PERP), now_ns)
     prices = SetPrices(

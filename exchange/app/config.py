@@ -13,6 +13,7 @@ _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
 _HISTORY_BLOCKS_MIN: Final = 256
 _GATEWAYS_MAX: Final = 64
 _PORT_MAX: Final = 65_535
+_PRICES: Final = ("seeded", "live")
 _SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
 
 
@@ -50,6 +51,8 @@ class Settings:
     settler: bool = True
     """Start a settler with the exchange; else `offbook settle run` beside it does that work."""
     price_interval_s: float = 1.0
+    prices: str = "seeded"
+    """Venues of the index: seeded, recorded:FILE (a dYdX v3 capture among seeded ones), or live (needs ccxt)."""
     accept_derive_sepolia_orders: bool = False
     subaccount_base: int = 1_000_000
     segment_bytes: int = 16 << 20
@@ -95,7 +98,8 @@ class Settings:
             raise ConfigError(f"gateways {self.gateways}: no ports are left behind {self.gateway_ports[0] - 1}")
         if self.confirmations < 1:
             raise ConfigError("confirmations: at least 1, the transaction's own block")
-        if self.batch_interval_s <= 0 or self.price_interval_s <= 0:
+        self._check_prices()
+        if self.batch_interval_s <= 0:
             raise ConfigError("intervals must be positive seconds")
         not_below_zero = (self.finality_window_s, self.orders_per_second, self.batch_deadline_s)
         if min(not_below_zero) < 0 or self.snapshot_interval_s <= 0:
@@ -107,6 +111,12 @@ class Settings:
         if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:
             raise ConfigError("segment_bytes: a multiple of 4096, at least 1 MiB")
         return self
+
+    def _check_prices(self) -> None:
+        if self.prices not in _PRICES and not self.prices.startswith("recorded:"):
+            raise ConfigError(f"prices {self.prices!r}: give seeded, recorded:FILE or live")
+        if self.price_interval_s <= 0:
+            raise ConfigError("intervals must be positive seconds")
 
 
 def load_settings(arguments: dict[str, Any] | None = None, file: Path | None = None) -> Settings:

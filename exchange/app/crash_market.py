@@ -198,6 +198,9 @@ class CrashMarket:
     def _step(self, moment: Moment) -> None:
         """Makers move to the index, prices follow the book, the engine does what is due."""
         self._now_ns = (self._path.start_s + moment.at_s) * _SECOND_NS
+        if moment is self._moments[0]:
+            # The prices of the opening are a minute old: a market without fresh ones takes no quotes.
+            self._price(moment.index_e9, moment.index_e9)
         self._quote(moment)
         self._price(moment.index_e9, self._mark_e9(moment.index_e9))
         self._run(Clock())

@@ -233,8 +233,16 @@ class DrillMarket:
         underlyings, expiries = (UnderlyingRow("BTC", index * _E9),), (ExpiryRow("BTC", _EXPIRY_S, index * _E9),)
         self._run(SetPrices(round=self._round, underlyings=underlyings, expiries=expiries, marks=marks))
 
+    def _keep_prices(self) -> None:
+        """Repeat the prices before they are stale, when a market only reduces; often enough to end a halt."""
+        config, age_ns = self._state.config, self._next_ns() - self._state.prices.timestamp_ns
+        if 2 * age_ns > config.index_life_ns:
+            for _ in range(config.halt_good_rows if age_ns > config.halt_after_ns else 1):
+                self._price(self._index)
+
     def _trade(self, buyer: int, seller: int, instrument: int, lots: int) -> None:
         """The seller rests and the buyer takes, at the mark; what margin does not allow is refused."""
+        self._keep_prices()
         ticks = self._marks[instrument] * _E9 // self._state.instruments[instrument].tick_e9
         self._run(self._order(seller, Side.SELL, ticks, lots, instrument))
         self._run(self._order(buyer, Side.BUY, ticks, lots, instrument))

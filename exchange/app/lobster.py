@@ -128,6 +128,8 @@ class Conversion:
     underlying: str
     _nonce: int = 0
     _fee_cap_e18: int = 0
+    _mark_e9: int = 0
+    _round: int = 0
     _total_lots: dict[int, int] = field(default_factory=dict)
     """Signed size of the file's orders, less what was cancelled in part."""
 
@@ -135,11 +137,7 @@ class Conversion:
         """Commands that open an empty market: the instrument, its price (that of `first`) and the funded accounts."""
         mark_e9 = max(1, first.price_ticks) * _TICK_E9
         self._fee_cap_e18 = mark_e9 * _SECOND_NS
-        prices = SetPrices(
-            round=1,
-            underlyings=(UnderlyingRow(self.underlying, mark_e9),),
-            marks=(MarkRow(INSTRUMENT_ID, mark_e9),),
-        )
+        self._mark_e9 = mark_e9
         deposits = (
             ChainRequest(
                 index=index,
@@ -150,7 +148,16 @@ class Conversion:
             )
             for index, account in enumerate(range(FIRST_USER_ACCOUNT, _TAKER + 1), start=1)
         )
-        return [ListInstrument(instrument=self._instrument()), prices, *deposits]
+        return [ListInstrument(instrument=self._instrument()), self.prices(), *deposits]
+
+    def prices(self) -> SetPrices:
+        """The next round of the opening price: the file has no other, and a market without rounds only reduces."""
+        self._round += 1
+        return SetPrices(
+            round=self._round,
+            underlyings=(UnderlyingRow(self.underlying, self._mark_e9),),
+            marks=(MarkRow(INSTRUMENT_ID, self._mark_e9),),
+        )
 
     def command(self, step: Step, *, order_number: int = 0) -> Command | None:
         """The step's command, None for hidden executions. A partial cancel needs its `order_number` (0: unknown)."""

@@ -1,4 +1,4 @@
-"""The pricer's process: seeded prices, funding rates and listings into the exchange, prices once per interval."""
+"""The pricer's process: index and option prices once per interval, funding rates and listings, into the exchange."""
 
 import asyncio
 import time
@@ -6,12 +6,12 @@ import time
 from exchange.app.config import Settings
 from exchange.app.layout import DataDirectory
 from exchange.app.link import run_linked
+from exchange.app.price_sources import index_feed
 from exchange.bus.unix_socket import UnixPort
 from exchange.feeds.catalogue import demo_catalogue
 from exchange.feeds.listing import ListKeeper
 from exchange.feeds.pricer import Pricer
 from exchange.feeds.rounds import RoundFeed
-from exchange.feeds.synthetic import SyntheticIndex
 from exchange.feeds.volatility import SeededSurface
 
 __all__ = ["run"]
@@ -25,7 +25,8 @@ def run(settings: Settings, _name: str) -> None:
 
 
 async def _main(settings: Settings) -> None:
-    index = SyntheticIndex.seeded(settings.seed)
+    index, live = index_feed(settings.prices, settings.seed, time.time_ns)
+    polls = [asyncio.create_task(venue.run(settings.price_interval_s)) for venue in live]
     surface = SeededSurface.seeded(settings.seed)
 
     async def session(port: UnixPort) -> None:
@@ -38,4 +39,8 @@ async def _main(settings: Settings) -> None:
                 keeper.tick(time.time_ns())
             await asyncio.sleep(_POLL_S if not pricer.is_ready else settings.price_interval_s)
 
-    await run_linked(DataDirectory(settings.data.resolve()).socket, session)
+    try:
+        await run_linked(DataDirectory(settings.data.resolve()).socket, session)
+    finally:
+        for poll in polls:
+            poll.cancel()

@@ -207,6 +207,7 @@ class _Drive:
     agreement: Agreement = field(default_factory=Agreement)
     sequencer: Sequencer = field(init=False)
     _now_ns: int = 0
+    _priced_ns: int = 0
     _numbers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -222,6 +223,7 @@ class _Drive:
     def open_market(self, first: Row) -> None:
         """List, price and fund, one second before the first row."""
         self._now_ns = self.conversion.midnight_ns + first.time_ns - _SECOND_NS
+        self._priced_ns = self._now_ns
         for command in (EpochStart(epoch=self.recovered.epoch), *self.conversion.opening(first)):
             self.sequencer.submit(command)
         self._tick()
@@ -232,6 +234,7 @@ class _Drive:
         reported = 0
         for time_ns, group in groupby(all_steps, key=lambda step: step[0].time_ns):
             self._now_ns = self.conversion.midnight_ns + time_ns
+            self._keep_prices()
             last_line = self._take_group(group)
             if self.on_progress is not None and last_line >= reported + _PROGRESS_ROWS:
                 reported = last_line
@@ -257,6 +260,15 @@ class _Drive:
         if self.recovered.writer.staged_commands >= _COMMIT_COMMANDS:
             self._commit()
         return last_line
+
+    def _keep_prices(self) -> None:
+        """Repeat the price before it is stale; behind a silence that is a halt, as often as ends it."""
+        config, age_ns = self.recovered.state.config, self._now_ns - self._priced_ns
+        if 2 * age_ns <= config.index_life_ns:
+            return
+        self._priced_ns = self._now_ns
+        for _ in range(config.halt_good_rows if age_ns > config.halt_after_ns else 1):
+            self.sequencer.submit(self.conversion.prices())
 
     def _order_number(self, row: Row) -> int:
         if row.kind is not RowKind.PARTIAL_CANCEL:

@@ -70,8 +70,7 @@ class PriceFold:
     def note(self, event: Event) -> None:
         """Take what lists, delists or prices; everything else is ignored."""
         if isinstance(event, PricesSet):
-            for price in event.prices.underlyings:
-                self._indexes_e9[price.underlying] = price.index_e9
+            self._indexes_e9 |= event.prices.indexes_e9
         elif isinstance(event, InstrumentListed):
             row = event.instrument
             self._listed[row.instrument_id] = _Listing(

@@ -326,10 +326,15 @@ class BatchCut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UnderlyingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Index price of an underlying in 1e-9 USDC."""
+    """Index price of an underlying in 1e-9 USDC with its confidence in 1e-6, or that it has none that can be trusted.
+
+    A halted row has price and confidence 0: the last price stands, and the market only reduces.
+    """
 
     underlying: str
     index_e9: int
+    confidence_ppm: int = 1_000_000
+    is_halted: bool = False
 
 
 class ExpiryRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -363,6 +368,11 @@ class SetPrices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     underlyings: tuple[UnderlyingRow, ...] = ()
     expiries: tuple[ExpiryRow, ...] = ()
     marks: tuple[MarkRow, ...] = ()
+
+    @property
+    def indexes_e9(self) -> dict[str, int]:
+        """Index prices by underlying; what is halted has none."""
+        return {row.underlying: row.index_e9 for row in self.underlyings if not row.is_halted}
 
 
 class ListInstrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):

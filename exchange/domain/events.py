@@ -375,9 +375,10 @@ class BatchClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc
 
 
 class PricesSet(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=_Tag.PRICES_SET.value):
-    """A round of prices took effect."""
+    """A round of prices took effect; `halted` names the underlyings whose markets only reduce behind it, ascending."""
 
     prices: SetPrices
+    halted: tuple[str, ...] = ()
 
 
 class InstrumentListed(

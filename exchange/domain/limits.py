@@ -3,6 +3,8 @@
 from typing import Final
 
 __all__ = [
+    "INDEX_HALT_NS",
+    "INDEX_LIFE_NS",
     "LIQUIDATION_PRICE_PPM",
     "MAX_ACCOUNTS_PER_BATCH",
     "MAX_AUCTION_NS",
@@ -38,6 +40,7 @@ __all__ = [
     "MIN_DEAD_MAN_MS",
     "MIN_SIGNATURE_LIFE_S",
     "NONCE_WINDOW_NS",
+    "OPTION_MARK_LIFE_NS",
     "RECENT_CLOSED_ORDERS",
 ]
 
@@ -77,6 +80,11 @@ LIQUIDATION_PRICE_PPM: Final = 50_000
 """Orders of the engine's own making take the lines from 128 on of a command's order numbers."""
 MAX_EXPIRED_PER_COMMAND: Final = 256
 """Positions after which a command pays no further instrument of an expiry; the rest waits for the next Clock."""
+INDEX_LIFE_NS: Final = 10_000_000_000
+"""Age beyond which an index price, or a perpetual's mark, is stale."""
+OPTION_MARK_LIFE_NS: Final = 60_000_000_000
+INDEX_HALT_NS: Final = 60_000_000_000
+"""Silence after which an index is halted."""
 MAX_TRIGGER_ORDERS_PER_SUBACCOUNT: Final = 100
 MAX_TRIGGER_ORDERS: Final = 100_000
 """Of all subaccounts: what one move of a price can fire at most."""

@@ -72,7 +72,7 @@ __all__ = [
     "unpack_events",
 ]
 
-EVENT_FORMAT: Final = 1
+EVENT_FORMAT: Final = 2
 _INTEGER_MAX: Final = (1 << 64) - 1
 _TRIGGER_PRICE: Final = Struct("<q")
 

@@ -58,6 +58,7 @@ class ResultCode(IntEnum):
     TOO_MANY_SESSION_KEYS = 20030
     KEY_NOTIONAL_EXCEEDED = 20031
     SESSION_KEY_FIXED = 20032
+    MARKET_REDUCE_ONLY = 20004
     # From here on: codes of commands that no client sends.
     REQUEST_OUT_OF_ORDER = 30001
     REQUEST_NOT_AT_BATCH_START = 30002

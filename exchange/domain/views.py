@@ -162,6 +162,11 @@ class PricesView(msgspec.Struct, frozen=True, kw_only=True):
     oracle_round: int = 0
     rates_e9: dict[int, int] = {}
     """Funding rate per 8 hours by perpetual."""
+    index_ns: dict[str, int] = {}
+    mark_ns: dict[int, int] = {}
+    confidence_ppm: dict[str, int] = {}
+    halted: tuple[str, ...] = ()
+    """Underlyings without an index that can be trusted, ascending."""
 
 
 class ExpiryView(msgspec.Struct, frozen=True, kw_only=True, gc=False):

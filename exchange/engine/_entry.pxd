@@ -14,7 +14,7 @@ from exchange.engine._lookup cimport (
     find_account, find_client_id, find_key_row, find_listing, hash_text, make_cell_row,
 )
 from exchange.engine._margin cimport LISTED_PERPETUAL, Change, is_affordable
-from exchange.engine._price_moves cimport may_move_too_far
+from exchange.engine._price_moves cimport is_restricted, may_move_too_far
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, KeyEntry, Listing, NonceEntry
 from exchange.engine._used_nonces cimport NINETEEN_DIGITS, find_used, is_in_window
 
@@ -385,7 +385,7 @@ cdef inline uint16_t examine(Engine* engine, const Terms* terms, Entry* entry) n
         return COLD
     entry.listing = find_listing(engine, terms.record.instrument)
     if entry.listing and is_priced(engine, &engine.listings[entry.listing]):
-        if not engine.listings[entry.listing].is_narrow:
+        if not engine.listings[entry.listing].is_narrow or is_restricted(engine, &engine.listings[entry.listing]):
             return COLD
     entry.code = check_terms(engine, terms, entry)
     if entry.code:

@@ -1,7 +1,7 @@
 # cython: language_level=3, embedsignature=False, binding=True
 """What C must know of listings, prices, keys and sessions, and the rows of used nonces."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc
 
 from exchange.engine._integers cimport int_of, mix, wide_from
@@ -18,6 +18,7 @@ __all__ = ["Mirror", "NonceRows", "is_narrow"]
 # Bits that products of a narrow instrument stay within: a fee below 2**58 is below any cap of 128 bits.
 FEE_BITS = 117
 UNIT_BITS = 38
+LAST_NS = (1 << 63) - 1
 
 
 cdef class Mirror:
@@ -68,17 +69,24 @@ cdef class Mirror:
         engine.markets[row].perpetual = perpetual
         return row
 
-    def take_prices(self, prices, instruments):
-        """Mirror a price table: indexes, forwards, marks, and which instruments are narrow at them."""
+    def take_prices(self, prices, instruments, config):
+        """Mirror a price table: indexes, forwards, marks, until when they hold, and what is narrow at them."""
         cdef Engine* engine = &self.store.engine
         cdef Listing* listing
         for name, row in self.underlyings.items():
             engine.underlyings[<uint32_t>row].index = prices.index_e9.get(name, 0)
+            engine.underlyings[<uint32_t>row].open_until = (
+                0 if name in prices.halted else last_ns(prices.index_ns.get(name, 0), config.index_life_ns)
+            )
         for key, row in self.markets.items():
             engine.markets[<uint32_t>row].forward = prices.forward_e9.get(key, 0) if len(key) == 2 else 0
         for number, mark in prices.marks.items():
             listing = &engine.listings[self.store.listing_row(number)]
             listing.mark, listing.has_mark = mark.mark_e9, True
+            listing.mark_until = last_ns(
+                prices.mark_ns[number],
+                config.option_mark_life_ns if instruments[number].is_option else config.index_life_ns,
+            )
             listing.is_narrow = is_narrow(
                 instruments[number], prices.index_e9.get(instruments[number].underlying, 0)
             )
@@ -218,6 +226,11 @@ cdef class NonceRows:
                     ))
             answer.append((bucket.number, sorted(rows)))
         return sorted(answer)
+
+
+cdef int64_t last_ns(set_ns, life_ns):
+    """Last time at which a price that was set is not stale."""
+    return min(set_ns + life_ns, LAST_NS)
 
 
 def is_narrow(instrument, index_e9):

@@ -1,5 +1,8 @@
 # cython: language_level=3
-"""Highs and lows of a perpetual's trades, and whether an order may pass them; twins: price_rings, price_moves."""
+"""Highs and lows of a perpetual's trades, whether an order may pass them, and whether prices are too old to trade on.
+
+Twins: price_rings, price_moves, market_state.
+"""
 
 from libc.stdint cimport int64_t, uint8_t
 
@@ -18,6 +21,11 @@ cdef extern from *:
 
 cdef enum:
     MOVE_PPM = 1000000
+
+
+cdef inline bint is_restricted(const Engine* engine, const Listing* listing) noexcept nogil:
+    """Whether index or mark is stale, or the index halted, so that only what reduces is taken."""
+    return engine.now > engine.underlyings[listing.underlying].open_until or engine.now > listing.mark_until
 
 
 cdef inline void note_price(Listing* listing, int64_t price, int64_t now) noexcept nogil:

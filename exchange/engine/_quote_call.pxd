@@ -16,6 +16,7 @@ from exchange.engine._integers cimport add, int128
 from exchange.engine._lookup cimport find_listing, make_cell_row
 from exchange.engine._margin cimport guard_reserve, is_exposed, others_margin
 from exchange.engine._quotes cimport find_quote
+from exchange.engine._price_moves cimport is_restricted
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, GuardRow, Listing, OrderRow, order_at
 from matching_core._counters cimport find_guard
 
@@ -131,9 +132,11 @@ cdef inline bint find_group(Engine* engine, Call* call) noexcept nogil:
 
 
 cdef inline bint check_listing(const Engine* engine, const Call* call, const Listing* listing) noexcept nogil:
-    """Live, priced, inside 128 bits, and counted by the group."""
+    """Live, priced, not restricted, inside 128 bits, and counted by the group."""
     cdef const GuardRow* guard = &engine.guards[call.guard]
     if (listing.expiry_s and seconds_of(engine.now) >= listing.expiry_s) or not is_priced(engine, listing):
+        return False
+    if is_restricted(engine, listing):
         return False
     return listing.is_narrow and listing.underlying == guard.underlying and listing.lot_e9 == guard.lot_e9
 

@@ -186,6 +186,7 @@ cdef struct Market:                  # a margin group: one perpetual, or the opt
 
 cdef struct Underlying:
     int64_t index                    # 1e-9 USDC, 0: unknown
+    int64_t open_until               # ns, the last at which it is not stale; 0: halted
     uint8_t is_large
 
 cdef struct Listing:
@@ -199,6 +200,7 @@ cdef struct Listing:
     int64_t strike
     int64_t expiry_s
     int64_t mark
+    int64_t mark_until               # ns, the last at which it is not stale
     int64_t last
     int64_t fund_index               # published, 1e-12 USDC per lot
     int64_t maker_ppm

@@ -14,6 +14,7 @@ from exchange.engine.cancels import check_target, refuse_target
 from exchange.engine.entry_checks import check_slices, check_terms, check_time
 from exchange.engine.flags import QUOTE
 from exchange.engine.margin import is_affordable, note_lots
+from exchange.engine.market_state import check_market
 from exchange.engine.matching import amend_resting, cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import admit, find_order, refuse
 from exchange.engine.price_moves import moves_too_far
@@ -95,6 +96,7 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
         return code, 0
     if not code and command.trigger_e9:
         code = ResultCode.TRIGGER_NOT_REPLACEABLE
+    code = code or check_market(state, _rest_of(order, place), freed_lots=order.remaining_lots)
     if not code and not _is_affordable_instead(state, order, place):
         code = ResultCode.INSUFFICIENT_MARGIN
     if not code and moves_too_far(state, place, place.quantity_lots - order.filled_lots):
@@ -120,9 +122,13 @@ def _merged(before: Place, signed: Place) -> Place:
     )
 
 
+def _rest_of(order: Order, place: Place) -> Place:
+    return structs.replace(place, quantity_lots=place.quantity_lots - order.filled_lots)
+
+
 def _is_affordable_instead(state: State, order: Order, place: Place) -> bool:
     """Whether the account could place what is left of `place` if `order` were gone; exposures end as they were."""
-    left = structs.replace(place, quantity_lots=place.quantity_lots - order.filled_lots)
+    left = _rest_of(order, place)
     note_lots(state, order, -order.remaining_lots)
     answer = is_affordable(state, left, left.price_ticks)
     note_lots(state, order, order.remaining_lots)

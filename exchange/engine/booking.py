@@ -15,6 +15,7 @@ from exchange.engine.flags import LIQUIDATION
 from exchange.engine.funding import fund_index_e12, pay_funding
 from exchange.engine.liquidation_terms import liquidation_fee_e6
 from exchange.engine.margin import invalidate, note_lots
+from exchange.engine.market_state import is_restricted
 from exchange.engine.records import Account, Order, Position
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
@@ -122,7 +123,7 @@ def _note_last_price(state: State, instrument: Instrument, price_ticks: int) -> 
     state.prices.last_ticks[number] = price_ticks
     if instrument.is_perpetual:
         state.price_moves.note(number, price_ticks, state.timestamp_ns)
-    if state.waiting_orders:
+    if state.waiting_orders and not is_restricted(state, number):
         observe(state, (PriceSource.LAST, number), price_ticks * instrument.tick_e9)
 
 

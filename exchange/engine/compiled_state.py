@@ -229,7 +229,7 @@ class CompiledState(QuoteRows, State):
         store = self.store
         store.fired_count = len(self.triggers.fired)
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
-            self._mirror.take_prices(self.prices, self.instruments)
+            self._mirror.take_prices(self.prices, self.instruments, self.config)
         if store.oracle_round != self.oracle_round:
             self._mirror.take_funding(self.oracle_round, self.funding.values())
         watched = {number for source, number in self.triggers.ladders if source is PriceSource.LAST}
@@ -251,7 +251,7 @@ class CompiledState(QuoteRows, State):
                 self._mirror_key(owner, key)
         for owner in self.owner_accounts:
             self._mirror_book_owner(owner)
-        self._mirror.take_prices(self.prices, self.instruments)
+        self._mirror.take_prices(self.prices, self.instruments, self.config)
         self.mirror(None)
 
     def _mirror_key(self, owner: bytes, key: bytes) -> None:

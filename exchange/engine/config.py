@@ -3,6 +3,8 @@
 import msgspec
 
 from exchange.domain.limits import (
+    INDEX_HALT_NS,
+    INDEX_LIFE_NS,
     MAX_ACCOUNTS_PER_BATCH,
     MAX_INSTRUMENTS_PER_BATCH,
     MAX_OPEN_ORDERS_PER_SUBACCOUNT,
@@ -10,6 +12,7 @@ from exchange.domain.limits import (
     MAX_POSITIONS_PER_SUBACCOUNT,
     MAX_TRIGGER_ORDERS,
     MAX_TRIGGER_ORDERS_PER_SUBACCOUNT,
+    OPTION_MARK_LIFE_NS,
     RECENT_CLOSED_ORDERS,
 )
 from exchange.risk.adaptive import AdaptiveRules
@@ -71,10 +74,14 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of a call that the engine begins, and of an extension."""
     auction_corridor_ppm: int = 100_000
     """A call is extended while its indicative price is farther than this part from the index."""
-    index_life_ns: int = 10_000_000_000
-    """An older index is stale: nothing accrues on it, nobody is liquidated on it, nor on an older perpetual's mark."""
-    option_mark_life_ns: int = 60_000_000_000
-    """Nobody who holds an option is liquidated on an older mark of it."""
+    index_life_ns: int = INDEX_LIFE_NS
+    """An older index is stale, and so is an older perpetual's mark: its markets only reduce, nothing accrues on it, no
+    trigger fires and nobody is liquidated."""
+    halt_after_ns: int = INDEX_HALT_NS
+    """An index that was silent for longer is halted: it needs good prices in a row before its markets open again."""
+    halt_good_rows: int = 3
+    option_mark_life_ns: int = OPTION_MARK_LIFE_NS
+    """An older mark of an option is stale."""
     settlement_window_ns: int = WINDOW_NS
     """The index is averaged over so much time before an expiry; samples are kept for twice as long."""
     batch_requests_max: int = 64

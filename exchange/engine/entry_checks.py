@@ -7,6 +7,7 @@ from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
+from exchange.engine.market_state import check_market
 from exchange.engine.protection import check_group
 from exchange.engine.state import State
 from matching_core.limits import ICEBERG_SLICES_MAX
@@ -28,8 +29,9 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: liquidation, group, limits, time (if new), margin, liquidity; the book's come after."""
-    code = check_frozen(state, place) or check_group(state, place) or check_limits(state, place)
+    """First failing code of: liquidation, group, market, limits, time (if new), margin, liquidity; then the book's."""
+    code = check_frozen(state, place) or check_group(state, place) or check_market(state, place)
+    code = code or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)
     if not code and not is_affordable(state, place, place.price_ticks):

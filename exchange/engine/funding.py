@@ -12,6 +12,7 @@ from typing import Final
 from exchange.domain.ids import CLEARING_ACCOUNT
 from exchange.domain.limits import MAX_FUNDING_INDEX_E12
 from exchange.domain.rounds import FundingPaid
+from exchange.engine.market_state import is_index_open
 from exchange.engine.records import Account, Funding, Position
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
@@ -70,11 +71,8 @@ def pay_funding(state: State, turn: Turn, account: Account) -> None:
 
 
 def _runs(state: State, instrument: int, underlying: str) -> bool:
-    """Whether funding accrues: no call auction, and the index price has not been stale."""
-    set_ns = state.prices.index_ns.get(underlying)
-    if set_ns is None or instrument in state.auctions:
-        return False
-    return state.timestamp_ns - set_ns <= state.config.index_life_ns
+    """Whether funding accrues: no call auction, and the index price has been neither halted nor stale."""
+    return instrument not in state.auctions and is_index_open(state, underlying)
 
 
 def _pay(state: State, turn: Turn, account: Account, instrument: int, position: Position) -> None:

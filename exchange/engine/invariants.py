@@ -8,6 +8,7 @@ from exchange.domain.ids import CLEARING_ACCOUNT
 from exchange.domain.result_codes import OrderStatus
 from exchange.engine.funding import pending_e18
 from exchange.engine.links import Links
+from exchange.engine.market_state import is_restricted
 from exchange.engine.quote_invariants import check_groups
 from exchange.engine.records import Account, TriggerStage
 from exchange.engine.state import InvariantViolated, State
@@ -107,7 +108,7 @@ def _check_book(state: State) -> None:
 
 
 def _check_waiting(state: State) -> None:
-    """Every waiting order stands where its stage says, and no armed one is due."""
+    """Every waiting order stands where its stage says, and in an open market no armed one is due."""
     by_account = {number for rows in state.account_waiting.values() for number in rows}
     if by_account != state.waiting_orders.keys():
         _violated("waiting orders and their accounts differ")
@@ -117,12 +118,19 @@ def _check_waiting(state: State) -> None:
         trigger = order.place.trigger
         if trigger is None or order.status is not OrderStatus.UNTRIGGERED or order.remaining_lots <= 0:
             _violated(f"waiting order {number} is {order.status.name} with {order.remaining_lots} left")
-        is_held = order.place.instrument in state.auctions
-        queue = state.triggers.held if is_held else state.triggers.fired
-        if (order.stage is TriggerStage.FIRED) != (number in queue):
+        is_closed = is_restricted(state, order.place.instrument)
+        is_held = number in state.triggers.held
+        if is_held and not is_closed and order.place.instrument not in state.auctions:
+            _violated(f"nothing holds the fired order {number} back")
+        if (order.stage is TriggerStage.FIRED) != (is_held or number in state.triggers.fired):
             _violated(f"waiting order {number} is {order.stage.name}, and the queue differs")
         price_e9 = source_price_e9(state, trigger.source, state.instruments[order.place.instrument])
-        if order.stage is TriggerStage.ARMED and price_e9 is not None and is_due(state, order, price_e9):
+        if (
+            order.stage is TriggerStage.ARMED
+            and not is_closed
+            and price_e9 is not None
+            and is_due(state, order, price_e9)
+        ):
             _violated(f"armed order {number} is due at {price_e9}")
     armed = sum(map(len, state.triggers.ladders.values()))
     if (stages[TriggerStage.ARMED], stages[TriggerStage.FIRED]) != (

@@ -9,6 +9,7 @@ from typing import Final
 from exchange.domain.commands import Side
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import ceil_div
+from exchange.engine.market_state import is_restricted
 from exchange.engine.records import Account, Order
 from exchange.engine.state import State
 from exchange.engine.valuation import AccountValue, value_account
@@ -22,15 +23,8 @@ PPM_TO_ONE: Final = 10**6
 
 
 def is_fresh(state: State, account: Account) -> bool:
-    """Whether no index and no mark of what an account holds is stale: nothing is liquidated on a stale price."""
-    return all(_has_fresh_prices(state, state.instruments[number]) for number in account.positions)
-
-
-def _has_fresh_prices(state: State, instrument: Instrument) -> bool:
-    config, now_ns = state.config, state.timestamp_ns
-    life_ns = config.option_mark_life_ns if instrument.is_option else config.index_life_ns
-    is_index_fresh = now_ns - state.prices.index_ns[instrument.underlying] <= config.index_life_ns
-    return is_index_fresh and now_ns - state.prices.mark_ns[instrument.instrument_id] <= life_ns
+    """Whether no market that an account holds is restricted: nothing is liquidated on a stale or halted price."""
+    return not any(is_restricted(state, number) for number in account.positions)
 
 
 def standing_of(value: AccountValue) -> Standing:

@@ -19,6 +19,7 @@ from exchange.engine.book_codes import reason_of, refusal_of
 from exchange.engine.entry_checks import check_terms, is_full
 from exchange.engine.flags import core_flags
 from exchange.engine.margin import worst_margin_e18
+from exchange.engine.market_state import is_restricted
 from exchange.engine.matching import close_order, lower_quantity, open_order
 from exchange.engine.orders import admit, refuse
 from exchange.engine.protection import fits_group
@@ -153,12 +154,14 @@ def _entries(state: State, command: MassQuote, group: MmpGroup) -> Iterator[_Ent
 
 
 def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLine, entry: _Entry) -> ResultCode:
-    """First failing code of: instrument, price and size, bid below ask, group, signature."""
+    """First failing code of: instrument, price and size, bid below ask, group, market, signature."""
     code = check_terms(state, _place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots))
     if not code and line.bid_lots and line.ask_lots and line.bid_ticks >= line.ask_ticks:
         code = ResultCode.BAD_PRICE
     if not code and not fits_group(group, state.instruments[entry.instrument]):
         code = ResultCode.MMP_PRECONDITION
+    if not code and not entry.is_kept and is_restricted(state, entry.instrument):
+        code = ResultCode.MARKET_REDUCE_ONLY
     if not code and not command.signer and not entry.is_kept:
         code = ResultCode.SIGNER_UNKNOWN
     return code

@@ -8,13 +8,16 @@ __all__ = ["PriceTable"]
 
 
 class PriceTable:
-    """Index and time by underlying, forward by (underlying, expiry_s); mark row, its time, last trade by instrument."""
+    """Index, its time, confidence and halt by underlying, forward by (underlying, expiry_s), the rest by instrument."""
 
     def __init__(self) -> None:
         self.round = 0
         self.timestamp_ns = 0
         self.index_e9: dict[str, int] = {}
         self.index_ns: dict[str, int] = {}
+        self.confidence_ppm: dict[str, int] = {}
+        self.halted: dict[str, int] = {}
+        """Good prices in a row since the halt, by underlying that is halted."""
         self.forward_e9: dict[tuple[str, int], int] = {}
         self.marks: dict[int, MarkRow] = {}
         self.mark_ns: dict[int, int] = {}

@@ -194,6 +194,8 @@ def _price_rows(state: State) -> list[Any]:
         [(prices.mark_ns[number], row) for number, row in sorted(prices.marks.items())],
         sorted(prices.last_ticks.items()),
         state.price_moves.rows(state.instruments),
+        sorted(prices.confidence_ppm.items()),
+        sorted(prices.halted.items()),
     ]
 
 
@@ -232,6 +234,7 @@ def _load_prices(state: State, rows: list[Any]) -> None:
     prices.forward_e9 = {(name, expiry_s): value for name, expiry_s, value in rows[3]}
     prices.last_ticks = dict(rows[5])
     state.price_moves.restore(rows[6])
+    prices.confidence_ppm, prices.halted = dict(rows[7]), dict(rows[8])
     for set_ns, row in msgspec.convert(rows[4], list[tuple[int, MarkRow]]):
         prices.marks[row.instrument], prices.mark_ns[row.instrument] = row, set_ns
 

@@ -23,7 +23,7 @@ from exchange.engine.price_moves import moves_too_far
 from exchange.engine.records import Order, TriggerStage
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
-from exchange.engine.waiting import arm, await_trigger, leave, report, source_price_e9
+from exchange.engine.waiting import arm, await_trigger, hold_restricted, leave, report, source_price_e9
 
 __all__ = ["accept_trigger", "check_new_price", "run_triggers"]
 
@@ -75,6 +75,7 @@ def check_new_price(state: State, order: Order, place: Place, trigger_e9: int) -
 
 def run_triggers(state: State, turn: Turn, *, may_place: bool) -> None:
     """Pass on what fills and ends mean to other orders, and place what fired, to a fixed point or the bound."""
+    hold_restricted(state)
     for _ in range(MAX_TRIGGERS_PER_COMMAND):
         _settle(state, turn)
         if not may_place or not state.triggers.fired:

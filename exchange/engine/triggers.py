@@ -220,7 +220,7 @@ class TriggerBook:
         self.ladders: dict[SourceKey, Ladder] = {}
         self.fired: SortedList[int] = SortedList()
         self.held: set[int] = set()
-        """Fired too, but their instruments are in a call auction: they join the queue at its end."""
+        """Fired too, but their instruments are in a call auction, or restricted: they join the queue behind it."""
 
     def arm(self, key: SourceKey, order: Order) -> None:
         """Watch `order`'s price; its `trigger_e9`, or for a trailing order `extreme_e9`, is set."""

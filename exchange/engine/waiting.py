@@ -3,6 +3,7 @@
 from exchange.domain.commands import PriceSource, TriggerKind
 from exchange.domain.events import TriggerSet
 from exchange.domain.instrument import Instrument
+from exchange.engine.market_state import is_index_open, is_restricted
 from exchange.engine.records import Order, TriggerStage
 from exchange.engine.state import State
 from exchange.engine.triggers import SourceKey, fires_at_once, trailing_price_e9, waits_for_rise
@@ -13,11 +14,14 @@ __all__ = [
     "await_trigger",
     "extreme_e9",
     "hold_back",
+    "hold_restricted",
     "is_due",
     "leave",
     "let_go",
+    "let_go_open",
     "move_trigger",
     "observe",
+    "open_price_e9",
     "queue",
     "report",
     "resume",
@@ -40,6 +44,14 @@ def source_price_e9(state: State, source: PriceSource, instrument: Instrument) -
         return state.prices.mark(instrument.instrument_id)
     ticks = state.prices.last_ticks.get(instrument.instrument_id)
     return None if ticks is None else ticks * instrument.tick_e9
+
+
+def open_price_e9(state: State, key: SourceKey) -> int | None:
+    """A watched price as `source_price_e9`; None while it is restricted too."""
+    source, name = key
+    if isinstance(name, str):
+        return state.prices.index_e9[name] if is_index_open(state, name) else None
+    return None if is_restricted(state, name) else source_price_e9(state, source, state.instruments[name])
 
 
 def await_trigger(state: State, order: Order) -> None:
@@ -67,7 +79,9 @@ def arm(state: State, turn: Turn, order: Order) -> None:
     price_e9 = _price_e9(state, order)
     if _is_trailing(order) and not order.extreme_e9:
         order.extreme_e9 = price_e9 or 0
-    if price_e9 is not None and fires_at_once(order, price_e9):
+    # What is held by a restricted market fires with the first price behind it.
+    is_held = is_restricted(state, order.place.instrument)
+    if price_e9 is not None and not is_held and fires_at_once(order, price_e9):
         _fire(order, price_e9)
         queue(state, order)
     else:
@@ -97,14 +111,14 @@ def observe(state: State, key: SourceKey, price_e9: int) -> None:
     for number in state.triggers.observe(key, price_e9):
         order = state.waiting_orders[number]
         _fire(order, price_e9)
-        if order.place.instrument in state.auctions:
+        if _is_held(state, order):
             state.triggers.fired.remove(number)
             state.triggers.held.add(number)
 
 
 def queue(state: State, order: Order) -> None:
-    """Put a fired order in line, or hold it back while its instrument is in a call auction."""
-    if order.place.instrument in state.auctions:
+    """Put a fired order in line, or hold it back while its instrument is in a call auction or restricted."""
+    if _is_held(state, order):
         state.triggers.held.add(order.number)
     else:
         state.triggers.fired.add(order.number)
@@ -119,10 +133,27 @@ def hold_back(state: State, instrument: int) -> None:
 
 
 def let_go(state: State, instrument: int) -> None:
-    """A call ended: what it held back is in line again."""
+    """A call ended: what it held back is in line again, unless the market is restricted."""
+    if is_restricted(state, instrument):
+        return
     held = [n for n in state.triggers.held if state.waiting_orders[n].place.instrument == instrument]
     state.triggers.held.difference_update(held)
     state.triggers.fired.update(held)
+
+
+def let_go_open(state: State) -> None:
+    """Prices came: what was held back is in line again where nothing holds it any more."""
+    held = [n for n in state.triggers.held if not _is_held(state, state.waiting_orders[n])]
+    state.triggers.held.difference_update(held)
+    state.triggers.fired.update(held)
+
+
+def hold_restricted(state: State) -> None:
+    """Prices went stale: what fired and is not placed yet waits until they come."""
+    fired = [n for n in state.triggers.fired if _is_held(state, state.waiting_orders[n])]
+    state.triggers.held.update(fired)
+    for number in fired:
+        state.triggers.fired.remove(number)
 
 
 def resume(state: State, order: Order) -> None:
@@ -170,6 +201,10 @@ def report(state: State, turn: Turn, order: Order) -> None:
             is_armed=order.stage is not TriggerStage.WAITING,
         )
     )
+
+
+def _is_held(state: State, order: Order) -> bool:
+    return order.place.instrument in state.auctions or is_restricted(state, order.place.instrument)
 
 
 def _fire(order: Order, price_e9: int) -> None:

@@ -1,12 +1,13 @@
 """Index prices in, SetPrices commands out: marks of perpetuals and of every option, once per second.
 
-The mark of a perpetual is its index (thin: no basis). Options are marked on the surface fitted from their own books,
-which each round asks for (`book_surface`). The pricer owns no clock and never sleeps: whoever runs it calls
-`tick(now_ns)`. At most one round is under way; a tick that finds one is skipped.
+An underlying whose index is halted gets no marks, and its halt is told. The mark of a perpetual is its index (thin: no
+basis). Options are marked on the surface fitted from their own books, which each round asks for (`book_surface`). The
+pricer owns no clock and never sleeps: whoever runs it calls `tick(now_ns)`. At most one round is under way; a tick that
+finds one is skipped.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 from exchange.bus.interface import Busy, ExchangePort
 from exchange.domain.commands import ListInstrument, MarkRow, SetPrices, UnderlyingRow
@@ -14,12 +15,28 @@ from exchange.domain.events import CommandRefused
 from exchange.domain.instrument import Instrument
 from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, Output, PricesView
 from exchange.feeds.book_surface import BookSurface, Chain
-from exchange.feeds.synthetic import SyntheticIndex
 from exchange.feeds.volatility import SeededSurface
 
-__all__ = ["Pricer"]
+__all__ = ["Index", "Pricer"]
 
 _NS_PER_S: Final = 1_000_000_000
+
+
+class Index(Protocol):
+    """Where index prices come from: `IndexFeed` of several venues, `SyntheticIndex` of none."""
+
+    @property
+    def prices_e9(self) -> dict[str, int]:
+        """Good prices of the last rows in 1e-9 USDC, by underlying."""
+
+    def resume(self, prices_e9: Mapping[str, int]) -> None:
+        """Go on from prices that were published before."""
+
+    def advance(self, elapsed_s: float) -> object:
+        """Let time pass."""
+
+    def rows(self, now_ns: int) -> tuple[UnderlyingRow, ...]:
+        """A price or a halt of each underlying at a Unix time in nanoseconds."""
 
 
 class Pricer:
@@ -32,7 +49,7 @@ class Pricer:
     def __init__(
         self,
         port: ExchangePort,
-        index: SyntheticIndex,
+        index: Index,
         surface: SeededSurface,
         catalogue: Callable[[int], list[Instrument]],
         *,
@@ -49,6 +66,7 @@ class Pricer:
         self._has_prices = False
         self._waiting = False
         self._last_ns = 0
+        self._rows: tuple[UnderlyingRow, ...] = ()
         self._turn = 0
         self.failures = 0
 
@@ -129,6 +147,7 @@ class Pricer:
         self._last_ns = now_ns
         self._index.advance(elapsed_s)
         self._surface.advance(elapsed_s)
+        self._rows = self._index.rows(now_ns)
         self._waiting = True
         chains = self._chains(now_ns // _NS_PER_S)
         due = chains if not self._has_prices else {chain: chains[chain] for chain in self._due(chains)}
@@ -158,7 +177,7 @@ class Pricer:
                 self._wanted = None
                 return
             self._round = prices.round
-            self._has_prices = True
+            self._has_prices |= bool(prices.marks)
 
         try:
             self._port.submit(prices, on_reply)
@@ -177,7 +196,7 @@ class Pricer:
         options = self._surface.price(due, books, index_e9=index_e9, now_ns=now_ns)
         return SetPrices(
             round=self._round + 1,
-            underlyings=tuple(UnderlyingRow(underlying=name, index_e9=price) for name, price in index_e9.items()),
+            underlyings=self._rows,
             expiries=options.expiries,
             marks=(*perpetuals, *options.marks),
         )

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from exchange.domain.commands import UnderlyingRow
+
 __all__ = ["START_PRICES_E9", "SyntheticIndex", "Walk"]
 
 _SECONDS_PER_YEAR: Final = 365 * 86_400
@@ -55,6 +57,10 @@ class SyntheticIndex:
     def resume(self, prices_e9: Mapping[str, int]) -> None:
         """Go on from prices that were published before; unknown names and zeros are ignored."""
         self._prices_e9 |= {name: price for name, price in prices_e9.items() if name in self._walks and price > 0}
+
+    def rows(self, now_ns: int) -> tuple[UnderlyingRow, ...]:  # noqa: ARG002 - an index asks its venues as of a time
+        """Prices as rows of a price command, of one source that is sure of itself."""
+        return tuple(UnderlyingRow(name, price) for name, price in self._prices_e9.items())
 
     def advance(self, elapsed_s: float) -> dict[str, int]:
         """Walk on by `elapsed_s` seconds (at most 60 count) and return the new prices."""

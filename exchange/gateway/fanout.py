@@ -378,13 +378,15 @@ class Fanout:
     def _sample_spot(self, topic: Topic, now: float) -> None:
         """The index price of an underlying that has one, once a second."""
         currency = topic.channel.currency
-        price_e9 = self._core.market.prices.index_e9.get(currency, 0)
+        prices = self._core.market.prices
+        price_e9 = prices.index_e9.get(currency, 0)
         if not price_e9 or now - topic.sent_at < topic.channel.interval_ms / 1_000 * 0.9:
             return
         topic.sent_at = now
         now_ms = self._core.clock_ns() // 1_000_000
         day_ago = self._core.history.index.day_ago(currency, now_ms // 1_000)
-        self._send(topic, spot_feed_item(currency, price_e9, day_ago, now_ms))
+        confidence_ppm = prices.confidence_ppm.get(currency, 0)
+        self._send(topic, spot_feed_item(currency, price_e9, day_ago, now_ms, confidence_ppm=confidence_ppm))
 
 
 def _names(channels: list[str] | str | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -143,7 +144,8 @@ class Gateway:
         """Readiness of the whole: the outer view, and not before the first market state is loaded."""
         if not self.core.market.is_loaded:
             return Readiness(ready=False, reason="loading the market state")
-        return self._outer_readiness()
+        markets = self.core.market.restricted(self.core.clock_ns())
+        return msgspec.structs.replace(self._outer_readiness(), markets=markets)
 
     def update_batch(self, row: BatchRow) -> None:
         """Take the chain's view of a batch and stream it."""

@@ -11,6 +11,7 @@ import msgspec
 
 from exchange.domain.events import Event, PricesSet
 from exchange.domain.instrument import format_e9
+from exchange.wire.decimals import format_ppm
 from exchange.wire.errors import WireError
 
 __all__ = ["IndexHistory", "index_bars", "spot_feed_item"]
@@ -45,8 +46,8 @@ class IndexHistory:
         """Take one round of prices."""
         if isinstance(event, PricesSet):
             at_s = timestamp_ns // 1_000_000_000 // _MINUTE_S * _MINUTE_S
-            for row in event.prices.underlyings:
-                self._note(row.underlying, at_s, row.index_e9)
+            for underlying, price_e9 in event.prices.indexes_e9.items():
+                self._note(underlying, at_s, price_e9)
 
     def day_ago(self, underlying: str, now_s: int) -> Minute | None:
         """Newest minute that ended at least a day ago, None when nothing is known of then."""
@@ -80,12 +81,14 @@ def index_bars(minutes: Iterable[Minute], *, period_s: int, start_s: int, end_s:
     return [_bar(row) for row in bars.values()][-_MAX_BARS:]
 
 
-def spot_feed_item(underlying: str, price_e9: int, day_ago: Minute | None, now_ms: int) -> dict[str, object]:
+def spot_feed_item(
+    underlying: str, price_e9: int, day_ago: Minute | None, now_ms: int, *, confidence_ppm: int = 1_000_000
+) -> dict[str, object]:
     """Item of `spot_feed`: without a price of a day ago the present one stands there, with the present time."""
     before_e9 = day_ago.close_e9 if day_ago else price_e9
     feed = {
         "price": format_e9(price_e9),
-        "confidence": "1",
+        "confidence": format_ppm(confidence_ppm),
         "price_prev_daily": format_e9(before_e9),
         "confidence_prev_daily": "1",
         "timestamp_prev_daily": (day_ago.at_s + _MINUTE_S) * 1_000 if day_ago else now_ms,

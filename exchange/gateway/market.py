@@ -13,7 +13,7 @@ from sortedcontainers import SortedDict
 
 from exchange.bus.interface import ExchangePort
 from exchange.domain.auctions import AuctionEnded, AuctionStarted
-from exchange.domain.commands import MarkRow, SetPrices, Side
+from exchange.domain.commands import MarkRow, Side
 from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet, Trade
 from exchange.domain.instrument import Instrument, format_e9
 from exchange.domain.money import floor_div
@@ -31,6 +31,7 @@ from exchange.domain.views import (
 from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
 from exchange.wire.objects import TickerStats
+from exchange.wire.price_states import OPEN, index_state
 from exchange.wire.venue import asset_kind
 
 __all__ = ["Book", "Hour", "Market"]
@@ -171,6 +172,11 @@ class Market:
         port.ask(GetSummary(), self._summary_answer)
         port.ask(GetInstruments(), instruments)
 
+    def restricted(self, now_ns: int) -> dict[str, str]:
+        """Underlyings whose markets only reduce at a Unix time in nanoseconds, each stale or halted."""
+        states = {name: index_state(name, self.prices, now_ns) for name in sorted(self.currencies())}
+        return {name: state for name, state in states.items() if state != OPEN}
+
     def named(self, name: str) -> Instrument:
         """Instrument called `name`; WireError 12001."""
         instrument = self.by_name.get(name)
@@ -200,7 +206,7 @@ class Market:
         elif isinstance(event, Trade):
             self._count(event, timestamp_ns)
         elif isinstance(event, PricesSet):
-            self._set_prices(event.prices, timestamp_ns)
+            self._set_prices(event, timestamp_ns)
         elif isinstance(event, OracleRoundSet):
             self._set_rates(event)
         elif isinstance(event, InstrumentListed):
@@ -265,18 +271,23 @@ class Market:
             self.price_version += 1
         self.is_loaded = True
 
-    def _set_prices(self, update: SetPrices, timestamp_ns: int) -> None:
-        index = self.prices.index_e9 | {row.underlying: row.index_e9 for row in update.underlyings}
+    def _set_prices(self, event: PricesSet, timestamp_ns: int) -> None:
+        update, prices = event.prices, self.prices
+        good_e9 = update.indexes_e9
         self.priced_ns |= {(row.underlying, row.expiry_s): timestamp_ns for row in update.expiries}
-        forward = self.prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
-        marks: dict[int, MarkRow] = self.prices.marks | {row.instrument: row for row in update.marks}
+        forward = prices.forward_e9 | {(row.underlying, row.expiry_s): row.forward_e9 for row in update.expiries}
+        marks: dict[int, MarkRow] = prices.marks | {row.instrument: row for row in update.marks}
         self.prices = msgspec.structs.replace(
-            self.prices,
+            prices,
             round=update.round,
             timestamp_ns=timestamp_ns,
-            index_e9=index,
+            index_e9=prices.index_e9 | good_e9,
+            index_ns=prices.index_ns | dict.fromkeys(good_e9, timestamp_ns),
             forward_e9=forward,
             marks=marks,
+            mark_ns=prices.mark_ns | dict.fromkeys((row.instrument for row in update.marks), timestamp_ns),
+            confidence_ppm=prices.confidence_ppm | {row.underlying: row.confidence_ppm for row in update.underlyings},
+            halted=event.halted,
         )
         self.price_version += 1
 

@@ -24,6 +24,7 @@ def metrics_text(gateway: "Gateway", extra: Mapping[str, float]) -> str:
         "frames_refused_total": gateway.dispatcher.refused_count,
         "verify_backlog": gateway.intake.pool_backlog,
         "cancelled_before_admission_total": gateway.intake.removed_count,
+        "markets_restricted": len(gateway.core.market.restricted(gateway.core.clock_ns())),
         "book_crossed_total": gateway.core.market.crossed_count,
     }
     lines = [line for name, value in (plain | dict(extra)).items() for line in _plain(name, value)]

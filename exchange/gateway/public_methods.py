@@ -33,6 +33,7 @@ from exchange.wire.params import (
     required,
     text_of,
 )
+from exchange.wire.price_states import price_state
 from exchange.wire.venue import SCHEMA_VERSION, address_text
 from settlement.protocol import eip712
 
@@ -88,10 +89,12 @@ class PublicMethods:
         return self._core.market.named(call.params.instrument_name)
 
     def _shape(self, instrument: Instrument) -> InstrumentObject:
+        now_ns = self._core.clock_ns()
         return instrument_object(
             instrument,
             self._core.venue,
-            self._core.clock_ns() // 1_000_000_000,
+            now_ns // 1_000_000_000,
+            state=price_state(instrument, self._core.market.prices, now_ns),
             rate_e9=self._core.market.prices.rates_e9.get(instrument.instrument_id, 0),
             settlement_e9=self._core.history.oracle.settled.get((instrument.underlying, instrument.expiry_s)),
         )

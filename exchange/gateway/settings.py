@@ -78,3 +78,5 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     chain: str = "unknown"
     degraded: bool = False
+    markets: dict[str, str] = {}
+    """Underlyings whose markets only reduce now, each stale or halted."""

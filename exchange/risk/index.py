@@ -11,7 +11,17 @@ import msgspec
 
 from exchange.domain.money import ceil_div, floor_div
 
-__all__ = ["IndexParameters", "IndexState", "IndexTick", "Source", "capped_prices", "next_index", "weighted_median"]
+__all__ = [
+    "IndexParameters",
+    "IndexState",
+    "IndexTick",
+    "Source",
+    "capped_prices",
+    "has_majority",
+    "live_sources",
+    "next_index",
+    "weighted_median",
+]
 
 _PPM: Final = 10**6
 
@@ -84,10 +94,28 @@ def capped_prices(prices: Sequence[int], *, median: int, cap: int, one: int) -> 
     return tuple(max(low, min(high, price)) for price in prices)
 
 
+def live_sources(sources: Sequence[Source], parameters: IndexParameters) -> list[Source]:
+    """Those that have a price, are young enough, and count."""
+    priced = [row for row in sources if row.price is not None and row.price > 0 and row.weight > 0]
+    return [row for row in priced if row.age_ns <= parameters.oldest_ns]
+
+
+def has_majority(live: Sequence[Source], parameters: IndexParameters) -> bool:
+    """Whether more than half of the weight is within full dispersion of the median: two camps are no market.
+
+    Raises ValueError without weight.
+    """
+    rows = [(row.price or 0, row.weight) for row in live]
+    median = weighted_median(rows)
+    near = sum(
+        weight for price, weight in rows if abs(price - median) * _PPM <= parameters.full_dispersion_ppm * median
+    )
+    return 2 * near > sum(weight for _, weight in rows)
+
+
 def next_index(sources: Sequence[Source], state: IndexState, *, now_ns: int, parameters: IndexParameters) -> IndexTick:
     """One tick of the index. Holds the last price through a halt or an unconfirmed jump; never invents one."""
-    live = [row for row in sources if row.price is not None and row.price > 0 and row.age_ns <= parameters.oldest_ns]
-    live = [row for row in live if row.weight > 0]
+    live = live_sources(sources, parameters)
     if len(live) < parameters.halt_below:
         return _hold(state)
     prices = [row.price or 0 for row in live]

@@ -97,6 +97,7 @@ MESSAGES: Final[dict[int, str]] = {
     14039: "Session key expiry is too near",
     20001: "Client order id is in use by a different order",
     20002: "SNAPSHOT_REQUIRED",
+    20004: "Reduce-only: the price of this market is stale or halted, orders that add risk wait for it",
     20006: "Capacity reached",
     20007: "Environment or chain id mismatch",
     20008: "A one-time code is needed",

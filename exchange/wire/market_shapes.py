@@ -16,6 +16,7 @@ from exchange.wire.objects import (
     Ticker,
     TickerStats,
 )
+from exchange.wire.price_states import OPEN, price_state
 from exchange.wire.venue import COLLATERAL, VenueInfo, address_text, asset_kind
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ticker_object",
 ]
 
+_NS_PER_MS: Final = 1_000_000
 _NEVER: Final = (1 << 63) - 1
 _MANAGERS: Final = {"risk_universe_id": 1, "risk_universe_name": "PRIME", "sm": 1, "pm": 5}
 Level = tuple[int, int]
@@ -39,9 +41,18 @@ def hourly_rate(rate_e9: int) -> str:
 
 
 def instrument_object(
-    instrument: Instrument, venue: VenueInfo, now_s: int, *, rate_e9: int = 0, settlement_e9: int | None = None
+    instrument: Instrument,
+    venue: VenueInfo,
+    now_s: int,
+    *,
+    rate_e9: int = 0,
+    settlement_e9: int | None = None,
+    state: str = OPEN,
 ) -> InstrumentObject:
-    """A contract with the asset ids that its signed orders name, its funding rate or the price it was settled at."""
+    """A contract with the asset ids that its signed orders name, its funding rate or the price it was settled at.
+
+    `state` is that of its prices.
+    """
     index = f"{instrument.underlying}-USD"
     return InstrumentObject(
         instrument_name=instrument.name,
@@ -61,6 +72,7 @@ def instrument_object(
         instrument_id=instrument.instrument_id,
         perp_details=PerpDetails(index=index, funding_rate=hourly_rate(rate_e9)) if instrument.is_perpetual else None,
         option_details=_option_details(instrument, index, settlement_e9) if instrument.is_option else None,
+        price_state=state,
     )
 
 
@@ -154,6 +166,7 @@ def ticker_object(
         stats=stats,
         option_pricing=_pricing(instrument, mark, prices, quoted_ivs_e9) if mark and instrument.is_option else None,
         auction_end=auction_end_ms,
+        price_state=price_state(instrument, prices, timestamp_ms * _NS_PER_MS),
     )
 
 

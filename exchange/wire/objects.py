@@ -191,7 +191,7 @@ class OptionPricing(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Ticker(msgspec.Struct, kw_only=True, gc=False):
-    """The slim ticker."""
+    """The slim ticker. `price_state` stale or halted: the market only reduces."""
 
     t: int
     a: str
@@ -207,6 +207,7 @@ class Ticker(msgspec.Struct, kw_only=True, gc=False):
     option_pricing: OptionPricing | None
     auction_end: int | None = None
     """Deadline of the call auction that the instrument is in, milliseconds."""
+    price_state: str = "open"
 
 
 class PerpDetails(msgspec.Struct, kw_only=True, gc=False):
@@ -258,6 +259,7 @@ class InstrumentObject(msgspec.Struct, kw_only=True, gc=False):
     erc20_details: None = None
     contract_multiplier: str = "1"
     risk_universe_id: int = 1
+    price_state: str = "open"
 
 
 class Erc20(msgspec.Struct, kw_only=True, gc=False):

@@ -52,6 +52,7 @@ class FastStream:
         self.random = Random(seed)
         self.slices = Random(~seed)
         self.crashes = Random(seed + 10**9)
+        self.halts = Random(seed + 2 * 10**9)
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -210,8 +211,10 @@ class FastStream:
         return ChainRequest(index=self.requests, kind=kind, account=account, **{"owner": owner(account), **fields})
 
     def prices(self) -> SetPrices:
-        """A round near the last; now and then a crash, a stale or an impossible one."""
+        """A round near the last; now and then a crash, a stale or an impossible one, or a feed without a price."""
         self.round += 1
+        if self.round > 1 and self.halts.random() < 0.01:
+            return SetPrices(round=self.round, underlyings=(UnderlyingRow("BTC", 0, 0, is_halted=True),))
         if self.round > 1 and self.random.random() < 0.05:
             return SetPrices(round=self.random.choice((0, self.round)), underlyings=(UnderlyingRow("BTC", 0),))
         self.index = max(50_000, min(70_000, self.index + self.random.randrange(-100, 101)))

@@ -192,9 +192,10 @@ class Rarities:
         return [DelistInstrument(instrument=self.pick.choice((PERP, PUT, 12_345, *SHORT_OPTIONS)))]
 
     def later(self) -> list[Command]:
-        """Seconds pass at once."""
+        """Seconds pass at once; mostly prices follow, which may have gone stale meanwhile."""
         self.stream.now_ns += self.pick.choice((1, 6, 20)) * SECOND_NS
-        return [Clock() for _ in range(self.pick.randrange(1, 4))]
+        clocks: list[Command] = [Clock() for _ in range(self.pick.randrange(1, 4))]
+        return [*clocks, self.stream.prices()] if self.pick.random() < 0.9 else clocks
 
     def cancel_many(self) -> list[Command]:
         """All orders of an account, or those of a filter."""

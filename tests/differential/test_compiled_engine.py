@@ -58,9 +58,9 @@ def test_compiled_state_gives_the_events_of_its_twin(seed: int) -> None:
 
 
 def test_a_fast_stream_of_orders_gives_no_difference() -> None:
-    """30,000 commands, mostly hot; `compiled_engine_run` is the same over as many as asked."""
+    """40,000 commands, mostly hot; `compiled_engine_run` is the same over as many as asked."""
     compare = pytest.importorskip("tests.differential.compiled_engine_run").compare
-    _, counts = compare(7, 30_000, every=5_000)
+    _, counts = compare(7, 40_000, every=5_000)
     assert counts["Trade"] > 2_000
     assert counts["OrderAmended"] > 100
     assert counts["OrderRevised"] > 20
@@ -80,6 +80,7 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["SessionKeyLimited"] > 3
     assert counts["refused KEY_NOTIONAL_EXCEEDED"] > 50
     assert counts["DeadManSet"] > 5
+    assert counts["refused MARKET_REDUCE_ONLY"] > 100
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:

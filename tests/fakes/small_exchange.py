@@ -13,6 +13,7 @@ from exchange.domain.commands import (
     UnderlyingRow,
 )
 from exchange.domain.instrument import Instrument, InstrumentKind, instrument_name
+from exchange.engine.config import EngineConfig
 from exchange.engine.state import State
 from exchange.wire.venue import VenueInfo
 from settlement.protocol.signature import address_of, checksum_address
@@ -66,7 +67,9 @@ class SmallExchange:
 
     def __post_init__(self) -> None:
         """Build everything through commands."""
-        self.port = DirectPort(State(), time.time_ns)
+        # Its one round of prices lives as long as a test may take on a slow machine.
+        patient = EngineConfig(index_life_ns=DAY_S * E9, option_mark_life_ns=DAY_S * E9, halt_after_ns=DAY_S * E9)
+        self.port = DirectPort(State(config=patient), time.time_ns)
         self.venue = VenueInfo.for_chain(
             chain_id=CHAIN_ID,
             settlement_contract=CONTRACT,

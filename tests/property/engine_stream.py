@@ -59,6 +59,7 @@ class Stream:
     def __init__(self, seed: int, *, accounts: int = 8) -> None:
         """Everything is a function of `seed` and of the states shown."""
         self.random = Random(seed)
+        self.halts = Random(~seed)
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.round = 0
@@ -309,11 +310,13 @@ class Stream:
         )
 
     def prices(self) -> SetPrices:
-        """A round near the last; sometimes a stale or a bad one."""
+        """A round near the last; sometimes a stale or a bad one, or a feed without a price."""
         pick = self.random
         self.round += pick.choice((1, 1, 1, 1, 1, 0)) if self.round else 1
         self.index = max(50_000, min(70_000, self.index + pick.randrange(-300, 301)))
         e9 = 10**9
+        if self.round > 1 and self.halts.random() < 0.03:
+            return SetPrices(round=self.round, underlyings=(UnderlyingRow("BTC", 0, 0, is_halted=True),))
         return SetPrices(
             round=self.round,
             underlyings=(UnderlyingRow("BTC", (0 if self.round > 1 and pick.random() < 0.05 else self.index) * e9),),

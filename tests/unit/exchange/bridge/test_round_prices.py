@@ -29,6 +29,13 @@ def test_index_prices_are_rounded_down() -> None:
     assert fold().indexes_e6() == {BTC: 60_000_123_456}
 
 
+def test_a_halt_is_no_price() -> None:
+    """The chain gets the last good one."""
+    prices, halt = fold(), UnderlyingRow("BTC", 0, 0, is_halted=True)
+    prices.note(PricesSet(prices=SetPrices(round=2, underlyings=(halt,)), halted=("BTC",)))
+    assert prices.indexes_e6() == fold().indexes_e6()
+
+
 @pytest.mark.parametrize(
     ("before_e6", "now_e6", "elapsed_s", "published_e6"),
     [

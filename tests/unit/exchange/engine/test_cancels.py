@@ -24,7 +24,7 @@ def test_cancel_says_what_became_of_the_order() -> None:
     world.cancel(2, canceled)
     world.place(3, SELL, 600_000, 1)
     expired = placed(world, 2, BUY, 500_000, 1, expiry_s=world.now_ns // 10**9 + 15)
-    world.clock(16)
+    world.later(16)
     live = placed(world, 2, BUY, 500_000, 1)
     code = ResultCode
     assert refusal(world.run(Cancel(subaccount=99, order=live))) is code.SUBACCOUNT_NOT_FOUND

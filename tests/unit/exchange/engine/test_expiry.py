@@ -264,6 +264,7 @@ def test_options_out_of_the_money_pay_nothing() -> None:
 def test_payoffs_begin_a_batch() -> None:
     """What was open is closed before the round; its accounts are not those of the payoffs."""
     world = averaged((50, 60_000))
+    world.repeat_prices()
     world.place(4, BUY, 600_000, 10)
     world.place(5, SELL, 600_000, 10)
     events = settle(world, 60_000)
@@ -311,7 +312,8 @@ def test_holders_pay_their_funding_with_it() -> None:
     world.place(2, BUY, 600_000, 100)
     world.place(5, SELL, 600_000, 100)
     world.run(OracleRound(round=1, funding=(FundingRow(PERP, 28_800_000),)))
-    index(world, 60_000, at_s=97)
+    for at_s in (95, 96, 97):
+        index(world, 60_000, at_s=at_s)
     end_orders(world)
     events = settle(world, 60_000)
     assert [event.subaccount for event in of(events, FundingPaid)] == [2]

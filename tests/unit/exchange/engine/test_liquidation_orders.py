@@ -28,7 +28,7 @@ def calm(world: World, price: int = FALLEN) -> World:
     world.round += 1
     index = SetPrices(round=world.round, underlyings=(UnderlyingRow("BTC", price * 10**9),))
     world.run(index)
-    world.now_ns += QUIET_S * SECOND_NS
+    world.later(QUIET_S)
     return world
 
 

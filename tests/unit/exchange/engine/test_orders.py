@@ -189,7 +189,7 @@ def test_client_order_id_is_free_after_a_day_or_enough_others() -> None:
         world.cancel(2, placed.order)
     assert isinstance(world.place(2, BUY, 500_000, 1, client_order_id="c")[0], OrderRepeated)
     assert isinstance(world.place(2, BUY, 500_000, 1, client_order_id="a")[0], OrderAccepted)
-    world.clock(86_401)
+    world.later(86_401)
     assert list(world.state.closed_orders)[:1] != []
     assert isinstance(world.place(2, BUY, 500_000, 1, client_order_id="c")[0], OrderAccepted)
 

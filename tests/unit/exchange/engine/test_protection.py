@@ -152,6 +152,7 @@ def test_a_window_ends_with_its_interval() -> None:
     world.quote(*LINES)
     world.place(3, BUY, 2_500, 60, CALL)
     world.now_ns += 10 * SECOND_NS
+    world.repeat_prices()
     assert tripped(world.place(3, BUY, 2_500, 60, CALL)) == []
     assert len(tripped(world.place(3, BUY, 2_500, 60, CALL))) == 1
 

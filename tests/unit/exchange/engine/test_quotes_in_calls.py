@@ -115,7 +115,7 @@ def test_the_window_is_of_its_time_where_a_price_move_is_judged() -> None:
     world.cancel(4, 1)
     again = restored(world)
     for one in (world, again):
-        one.clock(11)
+        one.later(11)
         assert [event.quantity_lots for event in trades(one.place(4, BUY, PRICE + 700, 4))] == [4]
     assert state_hash(world.state) == state_hash(again.state)
 

@@ -180,6 +180,20 @@ class World:
         """Let time pass."""
         return self.run(Clock(), after_ns=seconds * SECOND_NS)
 
+    def later(self, seconds: int) -> list[Event]:
+        """Let time pass, and have good prices at its end, as they were: enough of them to end a halt."""
+        events = self.clock(seconds)
+        for _ in range(self.state.config.halt_good_rows):
+            self.repeat_prices()
+        return events
+
+    def repeat_prices(self) -> list[Event]:
+        """A round of the prices that are known."""
+        prices = self.state.prices
+        self.round = prices.round + 1
+        rows = tuple(UnderlyingRow(name, price) for name, price in sorted(prices.index_e9.items()))
+        return self.run(SetPrices(round=self.round, underlyings=rows, marks=tuple(prices.marks.values())))
+
 
 def refusal(events: list[Event]) -> ResultCode:
     """Code of the one refusal in `events`; OK without one."""

@@ -5,14 +5,16 @@ import asyncio
 import pytest
 
 from exchange.bus.interface import Busy
-from exchange.domain.commands import ListInstrument, SetPrices
+from exchange.domain.commands import ListInstrument, SetPrices, UnderlyingRow
 from exchange.domain.events import CommandRefused, InstrumentListed, PricesSet
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import GetBook, GetPrices, Output, PricesView
 from exchange.feeds.catalogue import demo_catalogue
+from exchange.feeds.index_feed import IndexFeed
 from exchange.feeds.pacing import run_pricer
 from exchange.feeds.pricer import Pricer
 from exchange.feeds.synthetic import START_PRICES_E9, SyntheticIndex
+from exchange.feeds.venues import seeded_venues
 from exchange.feeds.volatility import SeededSurface
 from tests.unit.exchange.feeds.test_book_surface import book_of
 
@@ -243,3 +245,30 @@ def test_runs_until_stopped():
 
     asyncio.run(run_pricer(pricer, clock_ns, stop))
     assert pricer.is_ready
+
+
+def test_a_halted_underlying_is_told_and_gets_no_marks():
+    """The other goes on; behind the halt all marks come again in turn."""
+    port = DictionaryPort()
+    index = SyntheticIndex.seeded(1)
+    feed = IndexFeed(seeded_venues(index, 1), list(START_PRICES_E9))
+    pricer = Pricer(port, feed, SeededSurface.seeded(1), demo_catalogue, chains_per_tick=0)
+    run(pricer, 4)
+    assert pricer.is_ready
+    index.resume({"BTC": START_PRICES_E9["BTC"] * 2})
+    run(pricer, 1, START_NS + 4 * SECOND_NS)
+    halted = port.rounds[-1]
+    assert [(row.underlying, row.is_halted) for row in halted.underlyings] == [("BTC", True), ("ETH", False)]
+    assert {port.instruments[row.instrument].underlying for row in halted.marks} == {"ETH"}
+    assert {row.underlying for row in halted.expiries} == {"ETH"}
+    run(pricer, 2, START_NS + 5 * SECOND_NS)
+    assert {port.instruments[row.instrument].underlying for row in port.rounds[-1].marks} == {"BTC", "ETH"}
+
+
+def test_it_is_not_ready_before_a_price():
+    """Rounds that say nothing but halts leave everybody waiting."""
+    port = DictionaryPort()
+    pricer = Pricer(port, IndexFeed([], ["BTC"]), SeededSurface.seeded(1), demo_catalogue)
+    run(pricer, 4)
+    assert port.rounds[-1].underlyings == (UnderlyingRow("BTC", 0, 0, is_halted=True),)
+    assert not pricer.is_ready

@@ -23,6 +23,15 @@ def history(*prices: tuple[int, int]) -> IndexHistory:
     return made
 
 
+def test_a_halt_is_no_price() -> None:
+    """It leaves no bar, and no trace in the minute's low; the feed has its confidence."""
+    made, halt = history((0, 10)), UnderlyingRow("BTC", 0, 0, is_halted=True)
+    made.record(PricesSet(prices=SetPrices(round=2, underlyings=(halt,)), halted=("BTC",)), 10 * E9)
+    assert made.minutes == history((0, 10)).minutes
+    item = spot_feed_item("BTC", 7 * E9, None, 5_000, confidence_ppm=640_000)
+    assert dict(item["feeds"])["BTC"]["confidence"] == "0.64"  # type: ignore[call-overload]
+
+
 def test_a_period_that_is_none_is_refused() -> None:
     """The error names the field."""
     with pytest.raises(WireError) as raised:

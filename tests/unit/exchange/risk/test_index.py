@@ -9,6 +9,8 @@ from exchange.risk.index import (
     IndexState,
     Source,
     capped_prices,
+    has_majority,
+    live_sources,
     next_index,
     weighted_median,
 )
@@ -151,3 +153,29 @@ def test_the_price_lies_between_the_sources_or_is_the_last_one(rows):
     live = [price for price, age in rows if price is not None and price > 0 and age <= 10]
     assert found.price == 100_000 or min(live) <= found.price <= max(live)
     assert 0 <= found.confidence_ppm <= 10**6
+
+
+MAJORITIES = [
+    ([100_000], True),
+    ([100_000, 104_000], True),
+    ([100_000, 104_100], False),
+    ([100_000, 150_000], False),
+    ([100_000, 100_000, 150_000], True),
+    ([100_000, 100_000, 150_000, 150_000], False),
+    ([100_000, 100_000, 100_000, 150_000, 150_000], True),
+]
+
+
+@pytest.mark.parametrize(("prices", "expected"), MAJORITIES)
+def test_more_than_half_must_be_near_the_median(prices, expected):
+    """Within two percent of it, both bounds inclusive."""
+    assert has_majority(sources(*prices), OURS) is expected
+
+
+def test_a_majority_is_of_weight():
+    """Three against two in two venues; nothing live has none."""
+    rows = [Source(price=100_000, age_ns=0, weight=3), Source(price=150_000, age_ns=0, weight=2)]
+    assert has_majority(rows, OURS)
+    with pytest.raises(ValueError, match="positive weights"):
+        has_majority([], OURS)
+    assert live_sources([*rows, *sources(None, 0), *sources(1, age_s=11)], OURS) == rows
