@@ -8,15 +8,7 @@ from enum import IntEnum
 import msgspec
 
 from exchange.domain.auctions import AuctionEnded, AuctionStarted
-from exchange.domain.commands import (
-    ChainRequestKind,
-    OrderFlag,
-    PriceSource,
-    SetPrices,
-    Side,
-    TimeInForce,
-    Trigger,
-)
+from exchange.domain.commands import ChainRequestKind, OrderFlag, PriceSource, SetPrices, Side, TimeInForce, Trigger
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import LiquidationEvent
 from exchange.domain.quote_events import QuoteEvent

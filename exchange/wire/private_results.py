@@ -13,7 +13,6 @@ __all__ = [
     "CancelledCount",
     "CodeAndMessage",
     "Collaterals",
-    "DeadMan",
     "Deposit",
     "Deposits",
     "Erc20Transfers",
@@ -23,7 +22,6 @@ __all__ = [
     "InterestEvents",
     "Margins",
     "MmpGroup",
-    "NewFactor",
     "OrderAndTrades",
     "OrderPage",
     "Orders",
@@ -34,8 +32,6 @@ __all__ = [
     "Relayed",
     "Replaced",
     "SelfTradePrevention",
-    "SessionKey",
-    "SessionKeys",
     "Settlement",
     "Settlements",
     "Simulation",
@@ -176,42 +172,7 @@ class Account(Subaccounts):
     websocket_perp_tps: int
     per_endpoint_tps: dict[str, int]
     whitelisted_recipients: list[str]
-
-
-class SessionKey(TypedDict):
-    """A delegated signer; times in seconds."""
-
-    public_session_key: str
-    expiry_sec: int
-    protocol_scopes: list[str]
-    offchain_scopes: list[str]
-    subaccount_ids: list[int]
-    ip_whitelist: list[str]
-    label: str
-    registered_sec: int
-    instruments: list[str]
-    max_notional: str | None
-
-
-class DeadMan(TypedDict):
-    """A timer as it was armed; `cancel_at` in milliseconds, null when it was disarmed."""
-
-    subaccount_id: int
-    timeout_ms: int
-    cancel_at: int | None
-
-
-class NewFactor(TypedDict):
-    """A secret for one-time codes, shown this once."""
-
-    secret: str
-    uri: str
-
-
-class SessionKeys(TypedDict):
-    """Of a wallet."""
-
-    public_session_keys: list[SessionKey]
+    is_totp_enabled: bool
 
 
 class Relayed(TypedDict):

@@ -10,6 +10,7 @@ from exchange.domain.result_codes import CloseReason
 from exchange.wire import objects as o
 from exchange.wire import private_results as private
 from exchange.wire import public_results as public
+from exchange.wire import safeguard_results as safeguards
 from exchange.wire.book_frames import BookChange, BookHeartbeat, BookSnapshot, OrderBookFrame
 from exchange.wire.channels import Channel
 from exchange.wire.liquidation_shapes import PublicLiquidation
@@ -84,19 +85,19 @@ RESULTS: Final[dict[str, Any]] = {
     "private/get_subaccounts": private.Subaccounts,
     "private/get_all_portfolios": list[o.Subaccount],
     "private/get_account": private.Account,
-    "private/session_keys": private.SessionKeys,
-    "private/set_session_key": private.SessionKey,
+    "private/session_keys": safeguards.SessionKeys,
+    "private/set_session_key": safeguards.SessionKey,
     "private/withdraw": private.Relayed,
     "private/set_self_trade_prevention": private.SelfTradePrevention,
     "private/set_mmp_config": private.MmpGroup,
     "private/get_mmp_config": list[private.MmpGroup],
     "private/reset_mmp": Ok,
-    "private/edit_session_key": private.SessionKey,
-    "private/enable_totp": private.NewFactor,
+    "private/edit_session_key": safeguards.SessionKey,
+    "private/enable_totp": safeguards.NewFactor,
     "private/confirm_totp": Ok,
     "private/disable_totp": Ok,
     "private/set_cancel_on_disconnect": Ok,
-    "private/cancel_all_after": private.DeadMan,
+    "private/cancel_all_after": safeguards.DeadMan,
     "private/get_deposit_history": private.Deposits,
     "private/get_withdrawal_history": private.Withdrawals,
     "private/get_erc20_transfer_history": private.Erc20Transfers,
