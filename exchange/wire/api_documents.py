@@ -101,21 +101,37 @@ def document_bytes(name: str) -> bytes:
 
 _SOCKET: Final = {"$ref": "#/channels/socket"}
 _ANY_ID: Final = {"type": ["string", "integer", "number", "null"]}
-_UNASKED: Final[Json] = {
-    "heartbeat": {
+
+
+def _unasked(method: str, description: str, params: Json) -> Json:
+    return {
         "type": "object",
-        "description": "After `public/set_heartbeat`. `test_request` asks for a `public/test`.",
+        "description": description,
         "properties": {
             "jsonrpc": {"const": "2.0"},
-            "method": {"const": "heartbeat"},
-            "params": {
-                "type": "object",
-                "properties": {"type": {"enum": ["heartbeat", "test_request"]}},
-                "required": ["type"],
-            },
+            "method": {"const": method},
+            "params": {"type": "object", "properties": params, "required": list(params)},
         },
         "required": ["jsonrpc", "method", "params"],
     }
+
+
+_UNASKED: Final[Json] = {
+    "heartbeat": _unasked(
+        "heartbeat",
+        "After `public/set_heartbeat`. `test_request` asks for a `public/test`.",
+        {"type": {"enum": ["heartbeat", "test_request"]}},
+    ),
+    "auth_expiring": _unasked(
+        "auth_expiring",
+        "On sockets with an account channel, a minute before the session key ends (milliseconds).",
+        {"expires_at": {"type": "integer"}},
+    ),
+    "auth_ended": _unasked(
+        "auth_ended",
+        "The session key is over; the private channels of the socket are gone.",
+        {"reason": {"enum": ["expired", "revoked"]}},
+    ),
 }
 
 

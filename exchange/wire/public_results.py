@@ -28,6 +28,7 @@ __all__ = [
     "OrderDebug",
     "Pagination",
     "PublicTrades",
+    "Range",
     "RateLimits",
     "RiskUniverse",
     "SecurityModule",
@@ -271,6 +272,13 @@ class MethodLimit(TypedDict):
     socket_only: bool
 
 
+class Range(TypedDict):
+    """Both ends count."""
+
+    min: int
+    max: int
+
+
 class Limits(TypedDict):
     """Every limit of this server."""
 
@@ -282,6 +290,8 @@ class Limits(TypedDict):
     unanswered_requests: int
     max_page_size: int
     max_quote_lines: int
+    max_session_keys: int
+    dead_man_ms: Range
 
 
 class SignatureCheck(TypedDict):

@@ -26,7 +26,8 @@ def story(*, pause_s=0):
     told(world.prices(58_100))
     told(world.clock())
     world.now_ns += pause_s * SECOND_NS
-    told(world.prices(50_000))
+    for _ in range(world.state.config.halt_good_rows):  # what was silent for long is halted until then
+        told(world.prices(50_000))
     told(world.clock(2))
     return items
 
