@@ -57,7 +57,7 @@ class SocketConnection(asyncio.Protocol):
         self._unanswered = 0
         self._is_paused = False
         self._is_lagging = False
-        self._lag_began = 0.0
+        self._lag_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._heartbeat: asyncio.TimerHandle | None = None
         self._heartbeat_s = 0.0
@@ -310,20 +310,37 @@ class SocketConnection(asyncio.Protocol):
         if transport is None or transport.is_closing() or not self.is_open:
             return
         size = transport.get_write_buffer_size()
-        if size > settings.dirty_bytes:
-            if not self._is_lagging:
-                self._is_lagging, self._lag_began = True, self._loop.time()
-                self.lane.is_slow = True
+        if not self._is_lagging:
+            if size > settings.dirty_bytes:
+                self._is_lagging = self.lane.is_slow = True
+                self._lag_count += 1
                 self._pause_when_full()
-                self._loop.call_later(settings.close_after_s, self._check_lag)
-            elif size > settings.close_bytes or self._loop.time() - self._lag_began >= settings.close_after_s:
-                self.gateway.slow_closed_count += 1
-                self.close(_SLOW_CONSUMER, self._slow_reason())
-                transport.abort()
-        elif self._is_lagging and size <= settings.clean_bytes:
+                self._loop.call_later(settings.close_after_s, self._judge_lag, self._lag_count, size)
+        elif size <= settings.clean_bytes:
             self._is_lagging = False
             self._resume_when_drained()
             self.gateway.intake.speed_up(self.lane)
+        elif size > settings.close_bytes:
+            self._close_slow()
+
+    def _judge_lag(self, lag_count: int, size_before: int) -> None:
+        """Close a reader that is as far behind as it was; one that comes nearer gets as long again."""
+        transport, settings = self._transport, self.gateway.settings
+        if transport is None or transport.is_closing() or not self.is_open:
+            return
+        if not self._is_lagging or lag_count != self._lag_count:
+            return
+        size = transport.get_write_buffer_size()
+        if size > settings.dirty_bytes or size >= size_before:
+            self._close_slow()
+        else:
+            self._loop.call_later(settings.close_after_s, self._judge_lag, lag_count, size)
+
+    def _close_slow(self) -> None:
+        self.gateway.slow_closed_count += 1
+        self.close(_SLOW_CONSUMER, self._slow_reason())
+        if self._transport is not None:
+            self._transport.abort()
 
     def _slow_reason(self) -> str:
         """The close frame's text: where private channels stand, as far as it has room."""
