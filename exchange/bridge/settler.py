@@ -122,7 +122,7 @@ class Settler:
         summary = None if port is None else await port.query(GetSummary())
         if port is None or not isinstance(summary, SummaryView):
             verdict = self._verdict(chain, closed=chain.last_seq)
-            if verdict.is_post:
+            if verdict.is_post or chain.needs_post:
                 self.post_up_to = max(self.post_up_to, chain.last_seq)
             self._answer(verdict)
             return

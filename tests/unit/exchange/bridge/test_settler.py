@@ -141,6 +141,18 @@ def test_an_idle_exchange_posts_an_empty_batch(tmp_path, needs_post, head, group
     assert setting.port.groups == groups
 
 
+@pytest.mark.parametrize("is_up", [True, False], ids=["exchange up", "exchange away"])
+@pytest.mark.parametrize(("needs_post", "post_up_to"), [(False, 3), (True, 4)])
+def test_what_is_stored_goes_when_the_contract_needs_a_post(tmp_path, needs_post, post_up_to, is_up):
+    """Whatever the policy waits for: a cheap hour is not worth a freeze."""
+    setting = Setting(tmp_path)
+    setting.port.open_batch, setting.worker.head, setting.worker.last_seq = 5, 3, 4
+    setting.worker.needs_post = needs_post
+    for _ in range(2):
+        asyncio.run(setting.settler.step(setting.port if is_up else None))
+    assert setting.worker.post_up_to == post_up_to
+
+
 def test_requests_are_a_post_too(tmp_path):
     """What waits makes a batch: no empty one comes before it."""
     setting = Setting(tmp_path)
