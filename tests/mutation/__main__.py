@@ -74,7 +74,9 @@ class Judge:
     def _pass(self, test: str) -> bool:
         # The rows in C are the twin of what is mutated here: they would only show it twice.
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", "not rows", test]
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        # A path of the caller's would bring the unchanged source back.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         try:
             done = subprocess.run(
                 [*command, "--hypothesis-seed=0"], cwd=self._folder, env=environment, timeout=_LIMIT_S,

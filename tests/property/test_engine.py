@@ -44,8 +44,8 @@ def _step(state: State, command: Command, now_ns: int) -> CommandEvents:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_books_are_kept_under_any_commands(seed: int) -> None:
-    """Invariants hold over 10,000 random commands, and the stream is rich enough to mean something."""
-    state, history = run(seed, 10_000)
+    """Invariants hold over 12,000 random commands, and the stream is rich enough to mean something."""
+    state, history = run(seed, 12_000)
     counts = Counter(type(event).__name__ for one in history for event in one.events)
     codes = {event.code for one in history for event in one.events if isinstance(event, OrderRefused | CommandRefused)}
     assert counts["Trade"] > 500
