@@ -73,7 +73,7 @@ def test_the_ledger_charges_and_pays_what_the_engine_does(seed: int) -> None:
     opening = list(stream.opening())
     compared = charges = payoffs = 0
     liquidated = Counter[str]()
-    for number in range(12_000):
+    for number in range(16_000):
         if not stream.upcoming:
             stream.upcoming.extend(more(stream, number))
         command, now_ns = opening[number] if number < len(opening) else stream.next()

@@ -105,6 +105,7 @@ def test_an_exchange_that_trades_posts_nothing_more(market: SettledMarket, settl
     """With a trade in each turn every batch has one."""
     first, turns = market.contract.head(), 2 * QUIET_S // STEP_S
     for _ in range(turns):
+        market.prices()
         market.trade(2, 3, 600_000, 1, PERP)
         market.catch_up()
         pass_time(market, settler, STEP_S)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exchange.bridge.chain_side import ChainStep
+from exchange.bridge.posting_policy import PostingPolicy
 from exchange.bridge.settler import Settler
 from exchange.domain.commands import Command
 from exchange.domain.packing import CommandEvents, pack_events
@@ -26,8 +27,8 @@ class _Worker:
     async def store(self, batches: Sequence[BuiltBatch]) -> None:
         self._side.store(batches, 0)
 
-    async def step(self, request_cursor: int) -> ChainStep:
-        return self._side.step(request_cursor)
+    async def step(self, request_cursor: int, post_up_to: int) -> ChainStep:
+        return self._side.step(request_cursor, post_up_to)
 
 
 class RunningSettler:
@@ -37,12 +38,13 @@ class RunningSettler:
         """Follow the market's events from its first one on."""
         self._market = market
         self._taken = 0
+        interval_ms = round(1_000 * batch_interval_s)
         self._settler = Settler(
             market.batcher,
             self,  # type: ignore[arg-type] - of the event log it needs `poll` alone
             _Worker(market),
             clock_s=lambda: float(market.chain.now_s),
-            batch_interval_s=batch_interval_s,
+            policy=PostingPolicy(interval_ms=interval_ms, deadline_ms=interval_ms),
             settled_path=folder / "settled",
         )
 
