@@ -12,17 +12,15 @@ from typing import Any, Final
 
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
+from exchange.app.journal_history import replayed
 from exchange.app.layout import DataDirectory
 from exchange.domain.commands import Command, OrderFlag, Replace, SignedAmend
 from exchange.domain.events import FillSide, OrderClosed, Trade
 from exchange.domain.ids import order_sequence
 from exchange.domain.instrument import Instrument, format_e9
-from exchange.domain.packing import CommandEvents, unpack_commands
-from exchange.engine.apply import apply
+from exchange.domain.packing import CommandEvents
 from exchange.engine.state import State
 from exchange.journal.disk import Disk, RealDisk
-from exchange.journal.errors import JournalError
-from exchange.journal.reader import read_groups
 from exchange.journal.snapshot import load_newest
 from exchange.sequencer.replay import state_of_snapshot
 from exchange.wire.decimals import format_e6, format_ppm
@@ -30,7 +28,7 @@ from exchange.wire.order_ids import OrderIds
 from matching_core import OrderBook
 from settlement.onchain.deployment import load_deployment
 
-__all__ = ["ExplainedFill", "ExplainedOrder", "explain_order", "history", "order_named", "report_lines"]
+__all__ = ["ExplainedFill", "ExplainedOrder", "explain_order", "order_named", "report_lines"]
 
 _E9: Final = 10**9
 _PPM: Final = 10**6
@@ -100,7 +98,7 @@ def order_named(disk: Disk, number: int) -> ExplainedOrder:
     snapshot = load_newest(disk, at_most=sequence - 1)
     state = State(OrderBook) if snapshot is None else state_of_snapshot(snapshot, OrderBook)
     search = _Search(state, number)
-    for command, item in history(disk, state):
+    for command, item in replayed(disk, state):
         search.take(command, item)
         if search.is_closed or (search.found is None and item.sequence >= sequence):
             break
@@ -218,20 +216,3 @@ def _fill_lines(order: ExplainedOrder, fill: ExplainedFill) -> Iterator[str]:
         yield f"  at most {format_e6(fill.option_cap_e6)}, the cap on an option's value (rounded down)"
     yield f"  at most {format_e6(fill.signed_cap_e6)}, signed max_fee x size (rounded down)"
     yield f"  fee {format_e6(fill.computed_e6)}, booked {format_e6(fill.fee_e6)}"
-
-
-def history(disk: Disk, state: State) -> Iterator[tuple[Command, CommandEvents]]:
-    """Replay `state` onwards: each command with its events. Raises Failure for a journal that begins later."""
-    try:
-        for group in read_groups(disk, from_sequence=state.sequence + 1):
-            if group.first_sequence > state.sequence + 1:
-                raise Failure(
-                    f"the journal begins at {group.first_sequence}; command {state.sequence + 1} was released: "
-                    "orders that old cannot be explained any more"
-                )
-            for command in unpack_commands(group.records, group.attachments):
-                if state.sequence < group.last_sequence:
-                    events = apply(state, command, group.timestamp_ns)
-                    yield command, CommandEvents(state.sequence, group.timestamp_ns, events)
-    except JournalError as error:
-        raise Failure(str(error)) from error

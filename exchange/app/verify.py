@@ -10,17 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.app.failures import Failure
+from exchange.app.journal_history import replayed
 from exchange.bridge.assembler import AssembledBatch, BatchAssembler
 from exchange.bridge.marks import MarkBook
 from exchange.domain.commands import OrderFlag
 from exchange.domain.events import BatchClosed, Event
 from exchange.domain.instrument import Instrument
-from exchange.domain.packing import CommandEvents, unpack_commands
-from exchange.engine.apply import apply
+from exchange.domain.packing import CommandEvents
 from exchange.engine.state import State
 from exchange.journal.disk import Disk
-from exchange.journal.errors import JournalError
-from exchange.journal.reader import read_groups
 from exchange.journal.snapshot import load_newest
 from exchange.sequencer.replay import state_of_snapshot
 from settlement.onchain.posted import PostedBatch
@@ -54,7 +52,7 @@ def recompute_batch(disk: Disk, seq: int, book_factory: Callable[[], Any]) -> Re
 
 def _follow(disk: Disk, seq: int, state: State, follower: "_Follower") -> RecomputedBatch | int:
     """The batch, or the newest complete batch number seen when it does not come or began before the follower could."""
-    for item in _history(disk, state):
+    for _, item in replayed(disk, state):
         for assembled in follower.take(state, item):
             batch = build_batch(follower.ledger, assembled.input)
             follower.ledger.check(assembled.input.opening.ending)
@@ -170,18 +168,3 @@ def _starts(disk: Disk, seq: int, book_factory: Callable[[], Any]) -> Iterator[t
             yield state, _Follower(from_beginning=False)
         at_most = snapshot.sequence - 1
     yield State(book_factory), _Follower(from_beginning=True)
-
-
-def _history(disk: Disk, state: State) -> Iterator[CommandEvents]:
-    try:
-        for group in read_groups(disk, from_sequence=state.sequence + 1):
-            if group.first_sequence > state.sequence + 1:
-                raise Failure(
-                    f"the journal begins at {group.first_sequence}; sequence {state.sequence + 1} was released"
-                )
-            for command in unpack_commands(group.records, group.attachments):
-                if state.sequence < group.last_sequence:
-                    events = apply(state, command, group.timestamp_ns)
-                    yield CommandEvents(state.sequence, group.timestamp_ns, events)
-    except JournalError as error:
-        raise Failure(str(error)) from error

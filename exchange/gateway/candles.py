@@ -1,17 +1,13 @@
 """Candles from the trades in memory; bars without a trade repeat the last close."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from exchange.domain.instrument import Instrument
+from exchange.gateway.bar_periods import MAX_BARS, check_period
 from exchange.gateway.history import TradeRecord
 from exchange.wire.decimals import format_e6
-from exchange.wire.errors import WireError
 
 __all__ = ["candles"]
-
-_MAX_BARS: Final = 5_000
-_PERIODS: Final = (60, 300, 900, 1_800, 3_600, 14_400, 28_800, 86_400, 604_800)
 
 
 class _Bar:
@@ -26,8 +22,7 @@ def candles(
     instrument: Instrument, records: Iterable[TradeRecord], *, period_s: int, start_s: int, end_s: int
 ) -> list[dict[str, object]]:
     """Bars of `period_s` from `start_s` to `end_s`, oldest first, at most 5,000; empty before the first known trade."""
-    if period_s not in _PERIODS:
-        raise WireError.bad_param("period", f"must be one of {', '.join(map(str, _PERIODS))}")
+    check_period(period_s)
     bars: dict[int, _Bar] = {}
     for row in records:
         bucket = row.timestamp_ns // 1_000_000_000 // period_s * period_s
@@ -38,7 +33,7 @@ def candles(
     if not bars:
         return []
     first = max(start_s // period_s * period_s, min(bars))
-    first = max(first, end_s // period_s * period_s - (_MAX_BARS - 1) * period_s)
+    first = max(first, end_s // period_s * period_s - (MAX_BARS - 1) * period_s)
     return _filled(instrument, bars, range(first, end_s + 1, period_s))
 
 

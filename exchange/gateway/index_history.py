@@ -11,16 +11,14 @@ import msgspec
 
 from exchange.domain.events import Event, PricesSet
 from exchange.domain.instrument import format_e9
+from exchange.gateway.bar_periods import MAX_BARS, check_period
 from exchange.wire.decimals import format_ppm
-from exchange.wire.errors import WireError
 
 __all__ = ["IndexHistory", "index_bars", "spot_feed_item"]
 
 _MINUTE_S: Final = 60
 _MINUTES_KEPT: Final = 7 * 1_440
 _DAY_S: Final = 86_400
-_MAX_BARS: Final = 5_000
-_PERIODS: Final = (60, 300, 900, 1_800, 3_600, 14_400, 28_800, 86_400, 604_800)
 
 
 class Minute(msgspec.Struct, gc=False):
@@ -68,8 +66,7 @@ def index_bars(minutes: Iterable[Minute], *, period_s: int, start_s: int, end_s:
 
     WireError -32602 for a period that is none of ours.
     """
-    if period_s not in _PERIODS:
-        raise WireError.bad_param("period", f"must be one of {', '.join(map(str, _PERIODS))}")
+    check_period(period_s)
     bars: dict[int, Minute] = {}
     for row in minutes:
         at_s = row.at_s // period_s * period_s
@@ -78,7 +75,7 @@ def index_bars(minutes: Iterable[Minute], *, period_s: int, start_s: int, end_s:
         bar = bars.setdefault(at_s, Minute(at_s, row.open_e9, row.high_e9, row.low_e9, row.close_e9))
         bar.high_e9, bar.low_e9 = max(bar.high_e9, row.high_e9), min(bar.low_e9, row.low_e9)
         bar.close_e9 = row.close_e9
-    return [_bar(row) for row in bars.values()][-_MAX_BARS:]
+    return [_bar(row) for row in bars.values()][-MAX_BARS:]
 
 
 def spot_feed_item(

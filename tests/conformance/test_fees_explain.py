@@ -7,6 +7,7 @@ import pytest
 from exchange.app import fee_reports
 from exchange.app.failures import Failure
 from exchange.app.fee_reports import order_named, report_lines
+from exchange.app.journal_history import replayed
 from exchange.cli.main import main
 from exchange.domain.commands import Side, SignedAmend
 from exchange.domain.events import OrderAccepted, Trade
@@ -29,7 +30,7 @@ def _journal(tmp_path, market):
 
 def _events(disk):
     """Events of the whole journal; numbers are the journal's, which begins with an epoch."""
-    return [event for _, item in fee_reports.history(disk, State(OrderBook)) for event in item.events]
+    return [event for _, item in replayed(disk, State(OrderBook)) for event in item.events]
 
 
 def _accepted(disk):
