@@ -80,6 +80,7 @@ def batch_numbers(row: BatchRow) -> dict[str, Any]:
         "orders_root": "0x" + row.orders_root.hex(),
         "data_hash": "0x" + row.data_hash.hex(),
         "tx_hash": "0x" + row.tx_hash.hex() if row.tx_hash else None,
+        "calldata_bytes": row.stats.get("calldata_bytes"),
         "gas_used": gas,
         "gas_per_fill": f"{gas / fills:.1f}" if gas is not None and fills else None,
         "gas_saved": fills * UNBATCHED_FILL_GAS - gas if gas is not None else None,

@@ -1,18 +1,21 @@
 """What `offbook bridge status` shows: requests of the contract's queue, and how far the exchange has taken them."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory
+from exchange.bridge.fast_payments import BOOK_FILE
 from exchange.bus.interface import Busy
 from exchange.bus.unix_socket import LinkClosed, UnixPort
 from exchange.domain.views import GetSummary, SummaryView
 from exchange.wire.decimals import format_e6
 from settlement.onchain.deployment import load_deployment
 from settlement.onchain.errors import ChainError
+from settlement.onchain.fast_book import FastBook
 from settlement.onchain.request_status import RequestState, RequestStatus, StatusReader
 from settlement.onchain.rpc import RpcChain
 from settlement.protocol.transition import RequestKind
@@ -29,9 +32,11 @@ def bridge_rows(settings: Settings, *, subaccount_id: int | None, limit: int) ->
     reader, taken = _open(settings)
     account = None if subaccount_id is None else subaccount_id - settings.subaccount_base
     try:
-        return [_row(status, settings) for status in reader.newest(limit, account, taken)]
+        found = reader.newest(limit, account, taken)
     except ChainError as error:
         raise Failure(f"the chain at {settings.chain_url} does not answer: {error}") from error
+    payments = _payments(settings, found)
+    return [_row(status, settings, payments) for status in found]
 
 
 def requests_named(settings: Settings, name: str) -> list[dict[str, Any]]:
@@ -39,10 +44,11 @@ def requests_named(settings: Settings, name: str) -> list[dict[str, Any]]:
     reader, taken = _open(settings)
     try:
         indices = reader.indices_of(_hash(name)) if name.startswith("0x") else [_number(name)]
-        found = [reader.status(index, taken) for index in indices]
+        found = [status for index in indices if (status := reader.status(index, taken)) is not None]
     except ChainError as error:
         raise Failure(f"the chain at {settings.chain_url} does not answer: {error}") from error
-    rows = [_row(status, settings) for status in found if status is not None]
+    payments = _payments(settings, found)
+    rows = [_row(status, settings, payments) for status in found]
     if not rows:
         raise Failure(f"{name}: the contract's queue has no such request (not mined, or never sent)")
     return rows
@@ -73,7 +79,20 @@ async def _taken_until(directory: DataDirectory) -> int:
         port.close()
 
 
-def _row(status: RequestStatus, settings: Settings) -> dict[str, Any]:
+def _payments(settings: Settings, rows: Sequence[RequestStatus]) -> dict[int, str]:
+    """What the operator's own fast payments say of these requests; empty where it makes none."""
+    path = DataDirectory(settings.data.resolve()).settler / BOOK_FILE
+    if not path.exists():
+        return {}
+    book = FastBook(path)
+    try:
+        found = [book.row(status.index) for status in rows]
+    finally:
+        book.close()
+    return {row.request: f"{row.state} ({row.reason})" if row.reason else str(row.state) for row in found if row}
+
+
+def _row(status: RequestStatus, settings: Settings, payments: Mapping[int, str]) -> dict[str, Any]:
     has_amount = status.kind in _MONEY
     waits = status.state in (RequestState.SEEN, RequestState.CONFIRMED, RequestState.TAKEN)
     return {
@@ -87,6 +106,8 @@ def _row(status: RequestStatus, settings: Settings) -> dict[str, Any]:
         "batch": status.seq or None,
         "requested_at": datetime.fromtimestamp(status.requested_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "tx_hash": "0x" + status.tx_hash.hex() if status.tx_hash else None,
+        "paid_by": "0x" + status.payer.hex() if status.payer else None,
+        "payment": payments.get(status.index),
     }
 
 

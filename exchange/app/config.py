@@ -50,6 +50,14 @@ class Settings:
     """Longest wait for a cheaper fee; 0, or less than the interval: none, every interval has its batch."""
     settler: bool = True
     """Start a settler with the exchange; else `offbook settle run` beside it does that work."""
+    fast_budget_usdc: int = 0
+    """Money that the operator may have out in withdrawals paid before they are final; 0: none are."""
+    fast_largest_usdc: int = 10_000
+    """Largest of these payments."""
+    fast_fee_bps: int = 5
+    """Its fee in 1/10,000 of the amount, taken where the withdrawal's signed max_fee_usd allows it ..."""
+    fast_least_fee_usdc: int = 1
+    """... and at least so much."""
     price_interval_s: float = 1.0
     prices: str = "seeded"
     """Venues of the index: seeded, recorded:FILE (a dYdX v3 capture among seeded ones), or live (needs ccxt)."""
@@ -99,6 +107,7 @@ class Settings:
         if self.confirmations < 1:
             raise ConfigError("confirmations: at least 1, the transaction's own block")
         self._check_prices()
+        self._check_payments()
         if self.batch_interval_s <= 0:
             raise ConfigError("intervals must be positive seconds")
         not_below_zero = (self.finality_window_s, self.orders_per_second, self.batch_deadline_s)
@@ -111,6 +120,11 @@ class Settings:
         if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:
             raise ConfigError("segment_bytes: a multiple of 4096, at least 1 MiB")
         return self
+
+    def _check_payments(self) -> None:
+        fast = (self.fast_budget_usdc, self.fast_largest_usdc, self.fast_fee_bps, self.fast_least_fee_usdc)
+        if min(fast) < 0:
+            raise ConfigError("fast_budget_usdc, fast_largest_usdc, fast_fee_bps, fast_least_fee_usdc: not below zero")
 
     def _check_prices(self) -> None:
         if self.prices not in _PRICES and not self.prices.startswith("recorded:"):

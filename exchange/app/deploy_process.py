@@ -5,7 +5,7 @@ from typing import Final
 
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
-from exchange.app.keys import deployer_key, operator_key, watcher_key
+from exchange.app.keys import deployer_key, operator_key, payer_key, watcher_key
 from exchange.app.layout import DataDirectory
 from exchange.app.venue import venue_of
 from exchange.domain.underlyings import underlying_number
@@ -19,6 +19,7 @@ from settlement.onchain.deploy import (
     check_deployment,
     deploy_demo,
     fund_bonds,
+    fund_demo_dollars,
     load_deployment,
     save_deployment,
     set_assets,
@@ -59,6 +60,9 @@ def _prepare(chain: Chain, settings: Settings, deployment: Deployment) -> None:
     key = deployer_key(settings)
     set_assets(chain, key, deployment, _asset_rows(venue_of(settings, deployment)))
     fund_bonds(chain, key, deployment, account_address(watcher_key(settings)), _WATCHER_BONDS)
+    if settings.fast_budget_usdc:
+        budget_e6 = settings.fast_budget_usdc * 1_000_000
+        fund_demo_dollars(chain, key, deployment, account_address(payer_key(settings)), budget_e6)
 
 
 def _asset_rows(venue: VenueInfo) -> dict[bytes, AssetRow]:

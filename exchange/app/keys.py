@@ -1,10 +1,10 @@
 """Whose key is whose on a development chain: all derived from the seed, never for real money."""
 
 from exchange.app.config import Settings
-from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, WATCHER_INDEX, account_key
+from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, PAYER_INDEX, WATCHER_INDEX, account_key
 from settlement.protocol.keccak import keccak256
 
-__all__ = ["DEMO_ACCOUNTS", "deployer_key", "operator_key", "owner_key", "session_key", "watcher_key"]
+__all__ = ["DEMO_ACCOUNTS", "deployer_key", "operator_key", "owner_key", "payer_key", "session_key", "watcher_key"]
 
 DEMO_ACCOUNTS = 10
 
@@ -22,6 +22,11 @@ def operator_key(settings: Settings) -> bytes:
 def watcher_key(settings: Settings) -> bytes:
     """Sends proofs and questions."""
     return account_key(settings.seed, WATCHER_INDEX)
+
+
+def payer_key(settings: Settings) -> bytes:
+    """Pays withdrawals ahead, with money of its own."""
+    return account_key(settings.seed, PAYER_INDEX)
 
 
 def owner_key(settings: Settings, index: int) -> bytes:

@@ -17,7 +17,7 @@ from exchange.app.batch_reports import batch_numbers
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.job_board import JobBoard
-from exchange.app.keys import deployer_key, operator_key
+from exchange.app.keys import deployer_key, operator_key, payer_key
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
 from exchange.app.relay import RELAY_TOPIC, RELAYED_TOPIC, RelayOrder, RelayResult
@@ -41,6 +41,7 @@ from exchange.journal.tail import JournalTail
 from settlement.onchain.claims import relay
 from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
+from settlement.onchain.fast_payer import FastTerms
 from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.rpc import RpcChain, RpcSettings
 from settlement.protocol.encoding import BadBatch
@@ -48,10 +49,11 @@ from settlement.protocol.ledger import BadSnapshot, InvariantViolation
 from settlement.protocol.netting import Unbalanced
 from settlement.protocol.orders import BadOrders
 
-__all__ = ["policy_of", "run", "settle"]
+__all__ = ["fast_terms", "policy_of", "run", "settle"]
 
 _STEP_INTERVAL_S = 0.25
 _PRUNE_INTERVAL_S = 60.0
+_USDC_E6 = 1_000_000
 
 
 def run(settings: Settings, _name: str) -> None:
@@ -92,6 +94,16 @@ def policy_of(settings: Settings) -> PostingPolicy:
     return PostingPolicy(interval_ms=interval_ms, deadline_ms=deadline_ms, look_ms=round(1_000 * FEE_LOOK_S))
 
 
+def fast_terms(settings: Settings) -> FastTerms:
+    """Return the terms of fast payments that the settings mean."""
+    return FastTerms(
+        budget_e6=settings.fast_budget_usdc * _USDC_E6,
+        largest_e6=settings.fast_largest_usdc * _USDC_E6,
+        least_fee_e6=settings.fast_least_fee_usdc * _USDC_E6,
+        fee_bps=settings.fast_fee_bps,
+    )
+
+
 class _Worker:
     """The blocking half on its one thread, and relays on another: each waits for its receipt, batches must not."""
 
@@ -109,6 +121,7 @@ class _Worker:
                 directory.settler / "outbox.sqlite",
                 operator_key=operator_key(settings),
                 confirmations=settings.confirmations_needed,
+                payer=(payer_key(settings), fast_terms(settings)) if settings.fast_budget_usdc else None,
             )
         ).result()
 

@@ -16,6 +16,7 @@ from exchange.bridge.assembler import AssembledBatch, BadEvents, BatchAssembler
 from exchange.bridge.evidence import EvidenceBook
 from exchange.bridge.self_check import check_disputes
 from exchange.domain.packing import CommandEvents, unpack_events
+from settlement.onchain.contract import calldata_length
 from settlement.onchain.outbox import BuiltBatch
 from settlement.protocol.batch import build_batch
 from settlement.protocol.evidence import ForcedAccount
@@ -176,6 +177,7 @@ class Batcher:
                 "legs": batch.legs,
                 "orders": batch.orders,
                 "requests": len(assembled.input.requests),
+                "calldata_bytes": calldata_length(len(batch.data)),
                 "fee_e6": assembled.input.fee_e6,
                 "round_s": assembled.round_s,
             },

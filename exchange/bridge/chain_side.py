@@ -3,6 +3,7 @@
 sqlite and the RPC client block; the event loop never waits for them. All methods run on the same single thread.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from exchange.bridge.chain_looks import ChainLooks
+from exchange.bridge.fast_payments import FastPayments
 from settlement.onchain.chain import Chain
 from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.evidence_store import EvidenceStore
+from settlement.onchain.fast_payer import FastTerms
 from settlement.onchain.keep_alive import KeepAlive
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
@@ -25,6 +28,7 @@ __all__ = ["ChainSide", "ChainStep"]
 
 _SHOWN_BATCHES: Final = 50
 _STEPS_AT_ONCE: Final = 8
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +67,13 @@ class ChainSide:
         *,
         operator_key: bytes,
         confirmations: int,
+        payer: tuple[bytes, FastTerms] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open outbox and evidence; the chain is not asked yet. `confirmations` (1 or more): until a block counts."""
+        """Open outbox and evidence; the chain is not asked yet. `confirmations` (1 or more): until a block counts.
+
+        `payer`: key and terms of fast payments, None for none.
+        """
         self._outbox = Outbox(outbox_path)
         self._evidence = EvidenceStore(outbox_path.with_name("evidence.sqlite"))
         self._responder = Responder(chain, deployment, self._outbox, self._evidence, address_of(operator_key))
@@ -81,6 +89,20 @@ class ChainSide:
         self._requests = RequestReader(chain, deployment, confirmations)
         self._looks = ChainLooks(chain, deployment.settlement, clock)
         self._keep_alive = KeepAlive(chain, deployment, clock)
+        self._payments: FastPayments | None = None
+        if payer is not None:
+            key, terms = payer
+            self._payments = FastPayments(
+                chain,
+                deployment,
+                outbox_path.parent,
+                self._outbox,
+                key=key,
+                terms=terms,
+                confirmations=confirmations,
+                clock=clock,
+            )
+        self._payments_trouble = ""
         self._shown: dict[int, tuple[BatchState, bool]] = {}
         self._finalized_seq = 0
 
@@ -118,6 +140,8 @@ class ChainSide:
                     moved=False,
                 )
         self._finalized_seq = status.finalized_seq
+        if self._payments is not None and status.state != "chain_down":
+            self._pay(self._payments)
         self._looks.look_at_freeze()
         rows = self._outbox.batches(limit=_SHOWN_BATCHES)
         return ChainStep(
@@ -134,6 +158,14 @@ class ChainSide:
             needs_post=status.state != "chain_down" and self._keep_alive.is_due(),
         )
 
+    def _pay(self, payments: FastPayments) -> None:
+        """One step of the fast payments; what stops them stops no batch, and is said once."""
+        status = payments.step()
+        trouble = status.detail if status.state in ("blocked", "halted") else ""
+        if trouble and trouble != self._payments_trouble:
+            _logger.error("fast payments stand still: %s", trouble)
+        self._payments_trouble = trouble
+
     def forget_shown(self) -> None:
         """Report every batch again: a new listener knows nothing."""
         self._shown.clear()
@@ -142,9 +174,13 @@ class ChainSide:
         """Drop what the outbox keeps beyond its bounds, and the evidence of final batches."""
         self._poster.prune()
         self._evidence.prune(self._finalized_seq)
+        if self._payments is not None:
+            self._payments.prune()
 
     def close(self) -> None:
-        """Release both files."""
+        """Release the files."""
+        if self._payments is not None:
+            self._payments.close()
         self._outbox.close()
         self._evidence.close()
 

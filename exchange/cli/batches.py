@@ -22,7 +22,7 @@ def add_verbs(verbs: Any) -> None:
     listing = kinds.add_parser("list", help="newest batches with fills, legs, gas and state")
     listing.add_argument("--limit", type=int, default=20)
     listing.set_defaults(run=_list)
-    show = kinds.add_parser("show", help="one batch: fills, legs, ratio, gas, gas per fill, roots")
+    show = kinds.add_parser("show", help="one batch: fills, legs, ratio, bytes, gas, gas per fill, gas saved, roots")
     show.add_argument("seq", type=int)
     show.set_defaults(run=_show)
     verify = kinds.add_parser("verify", help="recompute a batch from journal and calldata; exit 1 when it differs")

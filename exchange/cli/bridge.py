@@ -20,7 +20,9 @@ def add_verbs(verbs: Any) -> None:
     """Register this group's verbs."""
     bridge = verbs.add_parser("bridge", help="deposits and withdrawals: status [REQUEST | TRANSACTION]")
     kinds = bridge.add_subparsers(dest="kind", required=True, metavar="status")
-    status = kinds.add_parser("status", help="how far requests are: seen, confirmed, taken, posted, final, claimed")
+    status = kinds.add_parser(
+        "status", help="how far requests are: seen, confirmed, taken, posted, paid ahead, final, claimed"
+    )
     status.add_argument("name", nargs="?", help="a request's number or a transaction's hash; without: the newest")
     status.add_argument("--subaccount", type=int, help="only this subaccount's (its id as the API shows it)")
     status.add_argument("--limit", type=int, default=_SHOWN, help=f"how many of the newest (default {_SHOWN})")
@@ -29,6 +31,13 @@ def add_verbs(verbs: Any) -> None:
     status.add_argument("--json", action="store_true", help="machine-readable output")
     add_data_option(status)
     status.set_defaults(run=_status)
+
+
+def _paid(row: dict[str, Any]) -> str:
+    """Who paid a withdrawal ahead, and how the operator's own payment of it stands."""
+    told = [f"by {row['paid_by']}"] if row["paid_by"] else []
+    told += [f"operator: {row['payment']}"] if row["payment"] else []
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _status(parsed: argparse.Namespace) -> int:
@@ -50,6 +59,6 @@ def _status(parsed: argparse.Namespace) -> int:
         depth = f" ({row['confirmations']})" if row["confirmations"] else ""
         sys.stdout.write(
             f"{row['request']:>7} {row['kind']:<10} {row['subaccount_id']:>10} {row['amount'] or '-':>14} "
-            f"{row['approved'] or '-':>14} {row['batch'] or '-':>6}  {row['state']}{depth}\n"
+            f"{row['approved'] or '-':>14} {row['batch'] or '-':>6}  {row['state']}{depth}{_paid(row)}\n"
         )
     return 0

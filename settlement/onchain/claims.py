@@ -17,6 +17,8 @@ from settlement.protocol.eip712 import Action
 __all__ = ["NEW_ACCOUNT", "QueuedRequest", "SettlementUser", "mint_and_deposit", "relay"]
 
 NEW_ACCOUNT: Final = 0
+_ALLOW_FEE: Final = "allowFee(uint64,uint64)"
+_FAST_PAY: Final = "fastPay(uint64,bytes32,uint64)"
 _RELAY: Final = "relayRequest((uint256,uint256,address,uint256,address,address),bytes,bytes)"
 
 
@@ -63,6 +65,19 @@ class SettlementUser:
         """Pay out final withdrawals to their owners or payees."""
         data = encode_call("claim(uint64[],address,bytes)", list(request_indices), bytes(20), b"")
         return self._wallet.send(self._deployment.settlement, data)
+
+    def allow_fee(self, request_index: int, fee_e6: int) -> Receipt:
+        """Let whoever pays this withdrawal ahead keep up to `fee_e6`."""
+        return self._wallet.send(self._deployment.settlement, encode_call(_ALLOW_FEE, request_index, fee_e6))
+
+    def fast_pay(self, request_index: int, batch_hash: bytes, fee_e6: int, paid_e6: int) -> Receipt:
+        """Approve `paid_e6` and pay a withdrawal that the batch with this hash approved; the claim is ours then.
+
+        `paid_e6` is the approved amount less the fee: what a changed approval asks beyond it, the token refuses.
+        """
+        settlement = self._deployment.settlement
+        self._wallet.send(self._deployment.token, encode_call("approve(address,uint256)", settlement, paid_e6))
+        return self._wallet.send(settlement, encode_call(_FAST_PAY, request_index, batch_hash, fee_e6))
 
     def relay(self, action: Action, signature: bytes) -> QueuedRequest:
         """Queue another owner's signed `withdraw` or `set_session_key`; this key pays the gas."""

@@ -27,6 +27,7 @@ __all__ = [
     "PostCall",
     "PostedEvent",
     "SettlementReader",
+    "calldata_length",
     "decode_post",
     "encode_call",
     "encode_finalize",
@@ -38,6 +39,7 @@ __all__ = [
 POST: Final = "post(uint64,bytes32,bytes32,uint256,bytes)"
 HEADER_TYPE: Final = "(bytes32,bytes32,bytes32,bytes32,bytes32,uint256,uint64,uint64,uint96)"
 FINALIZE: Final = f"finalize(uint64,{HEADER_TYPE})"
+_POST_HEAD: Final = 4 + 6 * 32  # selector, four words, place and length of the data
 BATCH_POSTED: Final = keccak256(b"BatchPosted(uint64,bytes32,bytes32,bytes32,uint256)")
 CLAIMED: Final = keccak256(b"Claimed(uint64,uint32,address,uint64)")
 REQUESTED: Final = keccak256(b"Requested(uint64,uint32,uint8,uint64,address)")
@@ -128,6 +130,11 @@ def encode_call(signature: str, *arguments: Any) -> bytes:
 def encode_post(call: PostCall) -> bytes:
     """Calldata of `post`."""
     return selector(POST) + encode(_types(POST), [call.seq, call.new_root, call.orders_root, call.h, call.data])
+
+
+def calldata_length(data_length: int) -> int:
+    """Bytes of the calldata of a `post` whose `data` has this length, padded to words as the ABI wants it."""
+    return _POST_HEAD + -(-data_length // 32) * 32
 
 
 def decode_post(calldata: bytes) -> PostCall:

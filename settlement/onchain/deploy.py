@@ -21,6 +21,7 @@ __all__ = [
     "check_same_chain",
     "deploy_demo",
     "fund_bonds",
+    "fund_demo_dollars",
     "load_deployment",
     "save_deployment",
     "set_assets",
@@ -29,7 +30,9 @@ __all__ = [
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
 
 
-PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "Escape")
+_TEN_DAYS_S: Final = 864_000
+_LIMIT_REST_S: Final = 259_200
+PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "FastPayments", "Escape", "Notices")
 """Contracts whose code answers at the settlement contract's address, in the order in which they are asked."""
 
 
@@ -51,6 +54,14 @@ class DeploymentSettings:
     feed_threshold: int = 0
     freeze_gap_s: int = 21_600
     claim_period_s: int = 604_800
+    timelock_delay_s: int | None = None
+    """None: ten days, or as long as the longest exit takes where that is more."""
+
+    @property
+    def notice_s(self) -> int:
+        """What the timelock's delay comes to; the contract refuses one below the longest exit."""
+        windows_s = self.escape_delay_s + self.freeze_gap_s + self.finality_window_s + self.answer_window_s
+        return self.timelock_delay_s or max(_TEN_DAYS_S, windows_s + _LIMIT_REST_S)
 
 
 def deploy_demo(
@@ -101,7 +112,12 @@ def set_assets(chain: Chain, timelock_key: bytes, deployment: Deployment, rows: 
 
 def fund_bonds(chain: Chain, minter_key: bytes, deployment: Deployment, holder: bytes, count: int) -> None:
     """Mint demo dollars to `holder` until the bonds of `count` challenges are his."""
-    wanted_e6 = count * SettlementReader(chain, deployment.settlement).view("challengeBond()", ["uint64"])
+    bond_e6 = int(SettlementReader(chain, deployment.settlement).view("challengeBond()", ["uint64"]))
+    fund_demo_dollars(chain, minter_key, deployment, holder, count * bond_e6)
+
+
+def fund_demo_dollars(chain: Chain, minter_key: bytes, deployment: Deployment, holder: bytes, wanted_e6: int) -> None:
+    """Mint demo dollars to `holder` until he has so many."""
     held_e6 = SettlementReader(chain, deployment.token).view("balanceOf(address)", ["uint256"], holder)
     if held_e6 < wanted_e6:
         mint = encode_call("mint(address,uint256)", holder, wanted_e6 - held_e6)
@@ -140,6 +156,7 @@ def _setup(
         settings.feed_threshold,
         settings.freeze_gap_s,
         settings.claim_period_s,
+        settings.notice_s,
     )
 
 

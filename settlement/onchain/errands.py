@@ -11,12 +11,13 @@ __all__ = ["Errand", "Errands", "NoErrands"]
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """One call of the contract about batch `seq`; `subject` is what its asker knows it by."""
+    """One call about batch `seq`, of the contract unless `to` is given; `subject` is what its asker knows it by."""
 
     purpose: Purpose
     seq: int
     calldata: bytes
     subject: bytes
+    to: bytes = b""
 
 
 class Errands(Protocol):

@@ -38,12 +38,13 @@ class Launcher:
         self._clock = clock
         self.address = bytes.fromhex(Account.from_key(key).address[2:])
 
-    def prepare(self, seq: int, purpose: Purpose, calldata: bytes) -> tuple[Flight, RawTransaction]:
-        """Sign a call of the contract and store it. Raises `CallReverted` when it would revert; nothing is taken then.
+    def prepare(self, seq: int, purpose: Purpose, calldata: bytes, to: bytes = b"") -> tuple[Flight, RawTransaction]:
+        """Sign a call of the contract, or of the one at `to`, and store it.
 
+        Raises `CallReverted` when it would revert; nothing is taken then.
         Raises `RpcUnavailable` when the node is behind what was mined.
         """
-        to = self._deployment.settlement
+        to = to or self._deployment.settlement
         try:
             gas = with_margin(self._chain.estimate_gas(self.address, to, calldata))
         except CallReverted as error:

@@ -261,6 +261,14 @@ class Outbox:
             ("DELETE FROM batches WHERE finalized AND state = 5 AND seq <= ?", (last - keep_rows,)),
         )
 
+    def prune_flights(self, keep: int) -> None:
+        """Bound the file of a key that posts no batches: the newest `keep` nonces stay, and all that is not FINAL."""
+        first = (self.last_nonce() or 0) - keep
+        self.write(
+            ("DELETE FROM raws WHERE nonce IN (SELECT nonce FROM flights WHERE state = 5 AND nonce <= ?)", (first,)),
+            ("DELETE FROM flights WHERE state = 5 AND nonce <= ?", (first,)),
+        )
+
 
 def _insert_raw(raw: RawTransaction) -> tuple[str, Sequence[object]]:
     names = [field.name for field in fields(RawTransaction)]

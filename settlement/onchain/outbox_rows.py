@@ -31,6 +31,9 @@ class Purpose(IntEnum):
     ANSWER = 2
     LIST = 3
     ROUND = 4
+    APPROVE = 5
+    FAST_PAY = 6
+    FAST_CLAIM = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

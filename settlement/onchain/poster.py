@@ -334,8 +334,8 @@ class Poster:
             return False
         return self._reader.finalized() == row.seq - 1
 
-    def _launch(self, seq: int, purpose: Purpose, calldata: bytes) -> bool:
-        self._send(*self._launcher.prepare(seq, purpose, calldata))
+    def _launch(self, seq: int, purpose: Purpose, calldata: bytes, to: bytes = b"") -> bool:
+        self._send(*self._launcher.prepare(seq, purpose, calldata, to))
         return True
 
     def _run_errand(self, head: BlockRef) -> bool:
@@ -344,7 +344,7 @@ class Poster:
         if errand is None:
             return False
         try:
-            return self._launch(errand.seq, errand.purpose, errand.calldata)
+            return self._launch(errand.seq, errand.purpose, errand.calldata, errand.to)
         except CallReverted as error:
             self._errands.refused(errand, str(error))
             return False

@@ -2,6 +2,7 @@
 
 deposit:     seen k/n -> confirmed -> posted (its batch is on chain) -> final
 withdrawal:  seen k/n -> confirmed -> approved (with its batch) or refused -> final -> claimed
+             approved -> paid ahead by somebody, to whom the claim then belongs -> claimed
 Other kinds go as deposits. What the exchange has taken meanwhile is known to the exchange alone (`taken_until`).
 """
 
@@ -37,6 +38,7 @@ class RequestState(StrEnum):
     CLAIMED_OR_REFUSED = "claimed or refused, in blocks that the chain no longer keeps"
     FINAL = "final"
     CLAIMABLE = "claimable"
+    PAID_AHEAD = "paid ahead"
     CLAIMED = "claimed"
 
 
@@ -56,6 +58,8 @@ class RequestStatus:
     approved_e6: int = -1
     seq: int = 0
     """Batch of a withdrawal that was consumed."""
+    payer: bytes = b""
+    """Who paid a withdrawal ahead of its finality; empty for nobody."""
     tx_hash: bytes = b""
 
 
@@ -124,8 +128,11 @@ class StatusReader:
         """In a batch. The row's approved amount becomes 0 with the payment, whose event has it then."""
         is_final, approved_e6 = status.state is RequestState.FINAL, aux >> _SEQ_BITS
         status = replace(status, seq=aux % (1 << _SEQ_BITS), approved_e6=approved_e6)
+        payer = self._payer(status.index)
+        status = replace(status, payer=payer)
         if approved_e6:
-            return replace(status, state=RequestState.CLAIMABLE if is_final else RequestState.APPROVED)
+            waiting = RequestState.CLAIMABLE if is_final else RequestState.APPROVED
+            return replace(status, state=RequestState.PAID_AHEAD if payer else waiting)
         if not is_final:
             return replace(status, state=RequestState.REFUSED)
         found, is_complete = self._search(CLAIMED, status.index)
@@ -135,6 +142,10 @@ class StatusReader:
         if is_complete:
             return replace(status, state=RequestState.REFUSED)
         return replace(status, state=RequestState.CLAIMED_OR_REFUSED, approved_e6=-1)
+
+    def _payer(self, index: int) -> bytes:
+        payer = bytes.fromhex(self._reader.view("fastPayment(uint64)", ["uint64", "address"], index)[1][2:])
+        return payer if any(payer) else b""
 
     def _search(self, topic: bytes, index: int) -> "_Search":
         """Look for a request's event from the head back, through at most 100,000 blocks that the node keeps."""

@@ -175,9 +175,33 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "guardian or timelock abuse",
         (
             "Pauses.sol",
-            "require(duration > 0 && duration <= MAX_PAUSE, BadPause());",
-            "",
+            "require(duration > 0 && duration <= MAX_PAUSE, BadPause());\n        require(_progress.halted",
+            "require(_progress.halted",
             "Pauses::test_a_pause_is_bounded_and_followed_by_rest",
+        ),
+        (
+            "Pauses.sol",
+            "require(block.timestamp >= _fastPause.allowedFrom, BadPause());",
+            "",
+            "FastPayments::test_a_pause_of_fast_payments_is_bounded_and_followed_by_rest",
+        ),
+        (
+            "Parameters.sol",
+            "require(setup.timelockDelay >= _longestExit(setup), BadParameter());",
+            "",
+            "Notices::test_refuses_a_delay_that_an_exit_can_outlast",
+        ),
+        (
+            "Announced.sol",
+            "require(from != 0 && block.timestamp < from + NOTICE_LIFE, NotAnnounced());",
+            "",
+            "Notices::test_refuses_every_call_that_was_not_announced",
+        ),
+        (
+            "Announced.sol",
+            "(row.time < resetAt ? resetAt : row.time)",
+            "row.time",
+            "Notices::test_a_revert_begins_the_notice_anew",
         ),
     ),
     *_of(

@@ -61,6 +61,8 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "request flood": (
         *_sol("Post", "test_a_full_share_of_requests_is_enough"),
         *_sol("Queue", "test_owner_s_requests_are_his_and_one_per_kind"),
+        *_sol("Flood", "test_ten_thousand_requests_stop_no_post_and_the_oldest_go_first"),
+        *_sol("Flood", "test_one_owner_cannot_flood_the_queue_with_requests"),
     ),
     "operator vanishes": (
         *_sol("EscapeInvariants", "invariant_no_more_is_paid_than_there_is"),
@@ -77,10 +79,15 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "operator key theft": (
         *_sol("Pauses", "test_posting_waits_for_the_end_of_the_pause"),
         *_sol("Reverts", "test_slash_pays_half_and_installs_the_first_bonded_successor"),
+        *_sol("StolenKey", "test_a_stolen_key_takes_nothing_but_the_bond"),
     ),
     "guardian or timelock abuse": (
         *_sol("Pauses", "test_no_pause_stops_an_exit", "test_a_pause_is_bounded_and_followed_by_rest"),
         *_sol("Freeze", "test_a_pause_does_not_hold_a_freeze_up"),
+        *_sol("FastPayments", "test_a_pause_of_fast_payments_stops_nothing_else"),
+        *_sol("Notices", "test_refuses_a_delay_that_an_exit_can_outlast"),
+        *_sol("Notices", "test_who_asks_at_the_announcement_is_out_before_the_change"),
+        *_sol("Notices", "test_refuses_every_call_that_was_not_announced", "test_a_revert_begins_the_notice_anew"),
     ),
     "oracle manipulation": (
         *_sol("Markets", "test_refuses_too_few_double_or_foreign_signatures"),
@@ -187,10 +194,7 @@ OPEN: Final[dict[str, str]] = {
     "collusive bankrupt account drains the pool": (
         "a trade below the margin floor cannot be proven (F3, first cause); only finality and limits hold"
     ),
-    "request flood": "not with 10,000 requests",
     "L2 sequencer censors the challenger or stalls": "on the EVM of the unit tests, not 48 h of a node without blocks",
-    "operator key theft": "each step has its test, no drill goes through all of them",
-    "guardian or timelock abuse": "nothing holds a timelock's delay against the time that an exit takes",
     "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
     "bridge token risk, L1 dispute bug": "caps are checked, which token it is stands in the configuration alone",
     "privileged upgrade": "the deployed code is compared; no static analysis runs",

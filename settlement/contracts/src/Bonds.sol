@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
+import {Announced} from "./Announced.sol";
 import {IBonds} from "./interfaces/IBonds.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Operators} from "./Operators.sol";
@@ -14,17 +15,12 @@ import {RequestRows} from "./RequestRows.sol";
 
 /// @title Bonds of the operator and of those who may follow him
 /// @dev Money that leaves goes through `_credits`: whom the token blocks can then block nobody else.
-contract Bonds is Operators, Pauses, RequestRows, ReentrancyGuardTransient, IBonds, Parts {
+contract Bonds is Operators, Announced, Pauses, RequestRows, ReentrancyGuardTransient, IBonds, Parts {
     using SafeERC20 for IERC20;
 
     uint256 private constant MAX_SUCCESSORS = 4;
 
     constructor(address nextPart_) Parts(nextPart_) {}
-
-    modifier onlyTimelock() {
-        require(msg.sender == _vault().timelock(), NotTimelock());
-        _;
-    }
 
     /// @dev a bond that comes to a frozen contract would be lost
     modifier whilePosting() {
@@ -46,7 +42,7 @@ contract Bonds is Operators, Pauses, RequestRows, ReentrancyGuardTransient, IBon
         emit BondChanged(msg.sender, row.bond);
     }
 
-    function registerSuccessor(address successor) external onlyTimelock whilePosting {
+    function registerSuccessor(address successor) external whilePosting announced {
         require(successor != address(0) && successor != _head.operator, BadSuccessor());
         require(_successors.length < MAX_SUCCESSORS && _placeOf(successor) == _successors.length, BadSuccessor());
         _successors.push(Successor(successor, 0));
@@ -55,14 +51,14 @@ contract Bonds is Operators, Pauses, RequestRows, ReentrancyGuardTransient, IBon
 
     /// @dev whoever follows nobody gets his bond back, also when the timelock is gone
     function removeSuccessor(address successor) external {
-        require(msg.sender == _vault().timelock() || _progress.halted == FROZEN, NotTimelock());
+        if (_progress.halted != FROZEN) _useNotice();
         uint256 place = _placeOf(successor);
         require(place < _successors.length, NotSuccessor());
         _credit(successor, _successors[place].bond);
         _dropSuccessor(place);
     }
 
-    function rotateOperator() external onlyTimelock whilePosting {
+    function rotateOperator() external whilePosting announced {
         BackingSlot memory row = _backing;
         require(row.retiredBond == 0, BondBacksBatches());
         uint48 head_ = _head.head;

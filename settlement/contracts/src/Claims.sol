@@ -14,7 +14,6 @@ abstract contract Claims is Queue {
 
     uint256 internal constant DAY_FLOOR = 10_000_000e6;
     uint256 internal constant HOUR_FLOOR = 1_000_000e6;
-    uint40 internal constant LIMIT_REST = 72 hours;
 
     function claimDigest(uint64[] calldata reqIds, address to) public view returns (bytes32) {
         return ActionHash.digest(domainSeparator, ActionHash.claim(address(this), reqIds, to));

@@ -3,14 +3,14 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
+import {Announced} from "./Announced.sol";
 import {IMarkets} from "./interfaces/IMarkets.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Vector} from "./libraries/Vector.sol";
 import {Parts} from "./Parts.sol";
-import {Storage} from "./Storage.sol";
 
 /// @title Oracle rounds signed by k of n feeds, and the list of instruments
-contract Markets is Storage, IMarkets, Parts {
+contract Markets is Announced, IMarkets, Parts {
     uint256 private constant SIGNATURE = 65;
     bytes32 private constant ROUND_TAG = keccak256("offbook.oracle.round");
 
@@ -55,7 +55,7 @@ contract Markets is Storage, IMarkets, Parts {
         }
     }
 
-    function setFeedSigner(address signer, bool allowed) external onlyTimelock {
+    function setFeedSigner(address signer, bool allowed) external announced {
         require(signer != address(0) && _feedSigners[signer] != allowed, BadSigner());
         require(allowed || _feedCount > ISettlement(address(this)).feedThreshold(), BadSigner());
         _feedSigners[signer] = allowed;

@@ -13,6 +13,9 @@ abstract contract Parameters is Ledger {
     uint40 internal constant MAX_ESCAPE_DELAY = 30 days;
     uint40 internal constant MAX_FREEZE_GAP = 7 days;
     uint40 internal constant MAX_CLAIM_PERIOD = 90 days;
+    uint40 internal constant MAX_TIMELOCK_DELAY = 90 days;
+    /// @dev behind finality: from then on the outflow limit does not hold a claim
+    uint40 internal constant LIMIT_REST = 72 hours;
     uint64 internal constant MAX_MINIMUM_DEPOSIT = 1_000e6;
     uint64 internal constant MAX_MINIMUM_BOND = 100_000_000e6;
     uint64 internal constant MAX_CHALLENGE_BOND = 2_000e6;
@@ -30,6 +33,7 @@ abstract contract Parameters is Ledger {
     uint40 public immutable escapeDelay;
     uint40 public immutable freezeGap;
     uint40 public immutable claimPeriod;
+    uint40 public immutable timelockDelay;
     uint64 public immutable minimumDeposit;
     uint64 public immutable minimumBond;
     uint64 public immutable challengeBond;
@@ -54,6 +58,7 @@ abstract contract Parameters is Ledger {
         escapeDelay = setup.escapeDelay;
         freezeGap = setup.freezeGap;
         claimPeriod = setup.claimPeriod;
+        timelockDelay = setup.timelockDelay;
         minimumDeposit = setup.minimumDeposit;
         minimumBond = setup.minimumBond;
         challengeBond = setup.challengeBond;
@@ -84,6 +89,15 @@ abstract contract Parameters is Ledger {
         require(setup.escapeDelay > setup.forceDelay && setup.escapeDelay <= MAX_ESCAPE_DELAY, BadParameter());
         require(setup.freezeGap > 0 && setup.freezeGap <= MAX_FREEZE_GAP, BadParameter());
         require(setup.claimPeriod > 0 && setup.claimPeriod <= MAX_CLAIM_PERIOD, BadParameter());
+        require(setup.timelockDelay >= _longestExit(setup), BadParameter());
+        require(setup.timelockDelay <= MAX_TIMELOCK_DELAY, BadParameter());
+    }
+
+    /// @dev a request that waits until anybody may freeze is in a batch by then or leaves by the escape; its batch is
+    /// final after the windows, the last challenge's answer included, and 72 h later no limit holds its claim
+    function _longestExit(Setup memory setup) private pure returns (uint256) {
+        uint256 queue = uint256(setup.escapeDelay) + setup.freezeGap;
+        return queue + setup.finalityWindow + setup.answerWindow + LIMIT_REST;
     }
 
     function _admitFeeds(address[] memory signers) private {

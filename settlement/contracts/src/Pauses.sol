@@ -4,8 +4,9 @@ pragma solidity 0.8.37;
 import {ISettlement} from "./interfaces/ISettlement.sol";
 import {Storage} from "./Storage.sol";
 
-/// @title What the guardian can do: stop posting for at most 48 hours, then not again for 7 days
-/// @dev A pause stops `post` and nothing else. It stops no clock: requests grow old, windows run, proofs count.
+/// @title What the guardian can do: stop posting, or fast payments, for at most 48 hours, then not again for 7 days
+/// @dev A pause stops `post` or `fastPay` and nothing else. It stops no clock: requests grow old, windows run, proofs
+/// count.
 abstract contract Pauses is Storage {
     uint40 internal constant MAX_PAUSE = 48 hours;
     uint40 internal constant PAUSE_REST = 7 days;
@@ -26,5 +27,22 @@ abstract contract Pauses is Storage {
         require(_progress.halted == PAUSED && block.timestamp < _pause.until, BadPause());
         _pause.until = uint40(block.timestamp);
         emit PostingPaused(uint40(block.timestamp));
+    }
+
+    function _pauseFast(uint40 duration) internal {
+        require(msg.sender == ISettlement(address(this)).guardian(), NotGuardian());
+        require(duration > 0 && duration <= MAX_PAUSE, BadPause());
+        require(block.timestamp >= _fastPause.allowedFrom, BadPause());
+        uint40 until = uint40(block.timestamp) + duration;
+        _fastPause = PauseSlot(until, until + PAUSE_REST);
+        emit FastPaymentsPaused(until);
+    }
+
+    /// @dev the rest counts from what was announced, as above
+    function _resumeFast() internal {
+        require(msg.sender == ISettlement(address(this)).guardian(), NotGuardian());
+        require(block.timestamp < _fastPause.until, BadPause());
+        _fastPause.until = uint40(block.timestamp);
+        emit FastPaymentsPaused(uint40(block.timestamp));
     }
 }

@@ -44,13 +44,16 @@ abstract contract Relay is SessionKeys {
     }
 
     function _relayWithdraw(Action calldata action, bytes calldata data) private returns (uint64 id, address to) {
-        (address asset,, address recipient, uint256 amount,) =
+        (address asset, uint256 maxFeeE18, address recipient, uint256 amount,) =
             abi.decode(data, (address, uint256, address, uint256, bool));
         require(asset == settlementAsset && recipient != address(0), BadAsset());
         require(amount <= type(uint64).max, BadAmount());
         uint32 acct = _index(action.subaccountId);
         require(_accounts[acct].owner == action.owner, NotOwner());
         id = _queueWithdraw(acct, uint64(amount));
+        // what whoever pays it at once may keep; `fastPay` holds it below the amount
+        uint256 fee = maxFeeE18 / 1e12;
+        if (fee > 0) _fast[id].allowedFee = fee < amount ? uint64(fee) : uint64(amount);
         if (recipient != action.owner) {
             to = recipient;
             _payee[id] = recipient;

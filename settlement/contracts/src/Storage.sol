@@ -56,6 +56,18 @@ abstract contract Storage is ISettlementTypes {
         uint40 allowedFrom;
     }
 
+    /// @dev the fee that a payer of the withdrawal may keep, and who paid it; 0 = nobody
+    struct FastRow {
+        uint64 allowedFee;
+        address payer;
+    }
+
+    /// @dev when and in which block the timelock announced a call; 0 = it did not
+    struct NoticeRow {
+        uint40 time;
+        uint64 blockNumber;
+    }
+
     /// @dev what `claim` paid on that day and in that hour since 1970
     struct OutflowSlot {
         uint32 day;
@@ -123,4 +135,7 @@ abstract contract Storage is ISettlementTypes {
     uint256 internal _escapeLatePaid;
     mapping(uint256 acct => EscapeRow) internal _escapeRows;
     OutflowSlot internal _outflow;
+    mapping(uint256 id => FastRow) internal _fast;
+    PauseSlot internal _fastPause;
+    mapping(bytes32 callHash => NoticeRow) internal _notices;
 }

@@ -380,6 +380,7 @@ contract AuthorityTest is Challenged {
         ISettlementTypes.OrderEvidence memory e = order(10);
         (e.pos, e.notional) = (6, 6e6);
         e = signed(e, ALICE_KEY);
+        ripen(abi.encodeCall(bonds().registerSuccessor, (bob)));
         vm.prank(TIMELOCK);
         bonds().registerSuccessor(bob);
         token.mint(bob, BOND);

@@ -263,6 +263,7 @@ contract EscapeTest is Stranded {
 
     function test_a_pot_is_there_for_a_shortfall() public {
         post(word(0, 0), EMPTY);
+        ripen(abi.encodeCall(bonds().registerSuccessor, (dave)));
         vm.prank(TIMELOCK);
         bonds().registerSuccessor(dave);
         token.mint(dave, BOND);

@@ -165,6 +165,7 @@ contract FreezeTest is Stranded {
 
     function test_a_proof_behind_a_freeze_installs_nobody() public {
         address next = address(0x5EC0);
+        ripen(abi.encodeCall(bonds().registerSuccessor, (next)));
         vm.prank(TIMELOCK);
         bonds().registerSuccessor(next);
         token.mint(next, BOND);
@@ -185,6 +186,7 @@ contract FreezeTest is Stranded {
     }
 
     function test_only_the_timelock_removes_a_successor_while_posting_goes_on() public {
+        ripen(abi.encodeCall(bonds().registerSuccessor, (bob)));
         vm.prank(TIMELOCK);
         bonds().registerSuccessor(bob);
         vm.expectRevert(ISettlementTypes.NotTimelock.selector);

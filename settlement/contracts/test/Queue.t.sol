@@ -72,6 +72,7 @@ contract QueueTest is Fixture {
         ISettlementTypes.Setup memory s = good();
         (s.finalityWindow, s.finalityBlocks, s.answerWindow) = (window, blocks, answer);
         (s.forceDelay, s.escapeDelay) = (delay, escape);
+        s.timelockDelay = 90 days;
         refuseDeployment(s);
     }
 

@@ -24,6 +24,7 @@ contract RevertsTest is Fixture {
     }
 
     function register(address who, uint64 bond) private {
+        ripen(abi.encodeCall(bonds().registerSuccessor, (who)));
         vm.prank(TIMELOCK);
         bonds().registerSuccessor(who);
         if (bond == 0) return;
@@ -104,6 +105,7 @@ contract RevertsTest is Fixture {
         register(next, 0);
         for (uint256 i = 0; i < 3; ++i) {
             vm.expectRevert(bad);
+            ripen(abi.encodeCall(bonds().registerSuccessor, (wrong[i])));
             vm.prank(TIMELOCK);
             bonds().registerSuccessor(wrong[i]);
         }
@@ -170,6 +172,7 @@ contract RevertsTest is Fixture {
         vm.expectRevert(ISettlementTypes.NotOperator.selector);
         bonds().topUpBond(BOND);
         register(next, BOND);
+        ripen(abi.encodeCall(bonds().rotateOperator, ()));
         vm.prank(TIMELOCK);
         bonds().rotateOperator();
         postAs(next, word(2, 0), EMPTY);
@@ -211,6 +214,7 @@ contract RevertsTest is Fixture {
     function test_rotated_bond_backs_its_batches_until_they_are_final() public {
         register(next, BOND);
         post(word(2, 0), EMPTY);
+        ripen(abi.encodeCall(bonds().rotateOperator, ()));
         vm.prank(TIMELOCK);
         bonds().rotateOperator();
         postAs(next, word(2, 0), EMPTY);
@@ -218,6 +222,7 @@ contract RevertsTest is Fixture {
         bonds().releaseBond();
         register(address(8), BOND);
         vm.expectRevert(ISettlementTypes.BondBacksBatches.selector);
+        ripen(abi.encodeCall(bonds().rotateOperator, ()));
         vm.prank(TIMELOCK);
         bonds().rotateOperator();
         finalizeAll();
@@ -229,6 +234,7 @@ contract RevertsTest is Fixture {
     function test_fraud_of_a_rotated_operator_costs_his_bond() public {
         register(next, BOND);
         post(word(2, 0), EMPTY);
+        ripen(abi.encodeCall(bonds().rotateOperator, ()));
         vm.prank(TIMELOCK);
         bonds().rotateOperator();
         postAs(next, word(2, 0), EMPTY);

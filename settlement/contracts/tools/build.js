@@ -8,7 +8,8 @@ const path = require("path");
 
 const ROOT = path.join(__dirname, "..");
 const ARTIFACTS = path.join(ROOT, "artifacts");
-const CONTRACTS = ["Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "Escape", "DemoUSDC"];
+const CONTRACTS = ["Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "FastPayments",
+  "Escape", "Notices", "DemoUSDC"];
 const REMAPPING = ["@openzeppelin/", "node_modules/@openzeppelin/"];
 const SETTINGS = {
   evmVersion: "cancun",

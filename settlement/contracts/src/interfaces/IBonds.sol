@@ -9,11 +9,11 @@ interface IBonds is ISettlementTypes {
     function topUpBond(uint64 amount) external;
     /// @notice Adds to the caller's bond as a registered successor.
     function depositBond(uint64 amount) external;
-    /// @notice Timelock: one more, at most four. He takes over when he is the first with a bond of `minimumBond()`.
+    /// @notice Timelock, announced: one more, at most four. He takes over when he is the first with a bond of `minimumBond()`.
     function registerSuccessor(address successor) external;
-    /// @notice Timelock, anyone once frozen: takes a successor off the list; his bond becomes his credit.
+    /// @notice Timelock, announced, or anyone once frozen: takes a successor off the list; his bond becomes his credit.
     function removeSuccessor(address successor) external;
-    /// @notice Timelock: the first bonded successor becomes the operator. The old bond backs the old batches on.
+    /// @notice Timelock, announced: the first bonded successor becomes the operator. The old bond backs the old batches on.
     function rotateOperator() external;
     /// @notice Credits a rotated operator's bond once all his batches are final.
     function releaseBond() external;

@@ -100,6 +100,7 @@ interface ISettlement is ISettlementTypes {
     function freezeGap() external view returns (uint40);
     /// @notice Time in which claims of the escape share its assets.
     function claimPeriod() external view returns (uint40);
+    function timelockDelay() external view returns (uint40);
     function minimumDeposit() external view returns (uint64);
     function minimumBond() external view returns (uint64);
     function challengeBond() external view returns (uint64);

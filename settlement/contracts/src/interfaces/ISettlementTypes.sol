@@ -90,6 +90,7 @@ interface ISettlementTypes {
     /// @param feedThreshold how many must sign; 0 = no feeds: the operator publishes the rounds, and nobody may close
     /// @param freezeGap time between the two calls of `freeze`
     /// @param claimPeriod time in which claims of the escape share its assets
+    /// @param timelockDelay between an announcement of the timelock and its act; longer than any exit takes
     struct Setup {
         address token;
         address operator;
@@ -110,6 +111,7 @@ interface ISettlementTypes {
         uint8 feedThreshold;
         uint40 freezeGap;
         uint40 claimPeriod;
+        uint40 timelockDelay;
     }
 
     /// @notice How freeze and escape stand. Times are 0 for what has not happened.
@@ -361,6 +363,21 @@ interface ISettlementTypes {
     /// @dev claim: approved is 0 (refused, or paid before)
     error NothingToClaim(uint64 id);
 
+    /// @dev a call of the timelock that it did not announce, or more than 14 days ago
+    error NotAnnounced();
+    /// @dev a call of the timelock before its time, or before its block
+    error NoticeTooEarly(uint40 time, uint64 blockNumber);
+    /// @dev fastPay: the guardian paused it
+    error FastPaused();
+    /// @dev fastPay: somebody paid this withdrawal before
+    error AlreadyPaid(uint64 id);
+    /// @dev fastPay: the batch that approved it is not the one that the caller names
+    error BatchReplaced();
+    /// @dev fastPay: the fee is above the one allowed, or not below the approved amount
+    error FeeTooHigh();
+    /// @dev fastPay: by the recipient himself; allowFee: the recipient is not the owner
+    error NotPayer();
+
     // ----------------------------------------------------------------- events
 
     /// @notice A batch was accepted; its `data` is in the calldata of this transaction.
@@ -385,6 +402,15 @@ interface ISettlementTypes {
     event Finalized(uint64 indexed seq, uint64 reqFinal, uint96 collateralFinal);
     /// @notice Withdrawal `id` was paid.
     event Claimed(uint64 indexed id, uint32 indexed acct, address to, uint64 amount);
+    /// @notice Withdrawal `id` was paid by `payer`, whom `claim` will pay. `amount` went to `recipient`; `fee` is his gain.
+    event FastPaid(uint64 indexed id, address indexed payer, address recipient, uint64 amount, uint64 fee);
+    /// @notice The owner lets a payer of withdrawal `id` keep up to `fee`.
+    event FeeAllowed(uint64 indexed id, uint64 fee);
+    /// @notice The guardian's pause of fast payments lasts until this time.
+    event FastPaymentsPaused(uint40 until);
+    /// @notice The timelock will make this call of the contract, from that time and block on.
+    event CallAnnounced(bytes32 indexed callHash, bytes call, uint40 time, uint64 blockNumber);
+    event NoticeWithdrawn(bytes32 indexed callHash);
     /// @notice Batches `from` .. `to` are void. Their requests are back in the queue, their numbers are used again.
     event BatchReverted(uint64 indexed from, uint64 to, uint16 epoch);
     /// @notice `reward` went to who proved it, the rest of the bond to the pot. `operator` is 0 when no bond was there.

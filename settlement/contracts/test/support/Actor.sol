@@ -29,7 +29,7 @@ contract Actor is Checks {
         vm.warp(clock);
         vm.roll(blocks);
         ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), address(new RevertPart(address(new Bonds(address(0))))));
-        (setup.forceDelay, setup.escapeDelay) = (7 days, 8 days);
+        (setup.forceDelay, setup.escapeDelay, setup.timelockDelay) = (7 days, 8 days, 12 days);
         vault = new Settlement(setup);
         token.approve(address(vault), type(uint256).max);
         token.mint(address(this), Setups.BOND);
@@ -86,8 +86,7 @@ contract Actor is Checks {
         if (head == vault.finalized()) return;
         uint64 seq = uint64(within(back, vault.finalized() + 1, head));
         address next = address(++successors);
-        vm.prank(Setups.TIMELOCK);
-        bonds().registerSuccessor(next);
+        RevertPart(address(vault)).enlist(next);
         token.mint(next, Setups.BOND);
         vm.prank(next);
         token.approve(address(vault), Setups.BOND);
@@ -95,8 +94,7 @@ contract Actor is Checks {
         bonds().depositBond(Setups.BOND);
         RevertPart(address(vault)).accuse(seq, headers[seq - 1], headers[seq]);
         if (vault.successors().length == 0) return;
-        vm.prank(Setups.TIMELOCK);
-        bonds().removeSuccessor(next); // an older batch, an older bond
+        RevertPart(address(vault)).dismiss(next); // an older batch, an older bond
         removed += Setups.BOND;
     }
 

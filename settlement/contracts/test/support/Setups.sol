@@ -12,6 +12,8 @@ library Setups {
     uint40 internal constant ESCAPE = 1800;
     uint40 internal constant GAP = 300;
     uint40 internal constant CLAIMS = 3600;
+    /// @dev the shortest allowed: escape, gap, window, answers, three days
+    uint40 internal constant TIMELOCK_DELAY = ESCAPE + GAP + WINDOW + 30 + 72 hours;
     uint64 internal constant MINIMUM = 10e6;
     uint64 internal constant BOND = 500e6;
     address internal constant TIMELOCK = address(0x71);
@@ -25,7 +27,7 @@ library Setups {
         (s.timelock, s.guardian) = (TIMELOCK, address(0x6A));
         (s.finalityWindow, s.finalityBlocks, s.answerWindow) = (WINDOW, BLOCKS, 30);
         (s.forceDelay, s.escapeDelay) = (DELAY, ESCAPE);
-        (s.freezeGap, s.claimPeriod) = (GAP, CLAIMS);
+        (s.freezeGap, s.claimPeriod, s.timelockDelay) = (GAP, CLAIMS, TIMELOCK_DELAY);
         (s.subaccountBase, s.minimumDeposit, s.minimumBond, s.challengeBond) = (BASE, MINIMUM, BOND, 20e6);
     }
 }

@@ -102,8 +102,10 @@ def vault() -> Iterator[Vault]:
 
 
 def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
-    escape = _deploy(web3, "Escape", operator, "0x" + "00" * 20)
-    markets = _deploy(web3, "Markets", operator, escape.address)
+    notices = _deploy(web3, "Notices", operator, "0x" + "00" * 20)
+    escape = _deploy(web3, "Escape", operator, notices.address)
+    payments = _deploy(web3, "FastPayments", operator, escape.address)
+    markets = _deploy(web3, "Markets", operator, payments.address)
     bonds = _deploy(web3, "Bonds", operator, markets.address)
     forced = _deploy(web3, "Forced", operator, bonds.address)
     authority = _deploy(web3, "Authority", operator, forced.address)
@@ -124,4 +126,5 @@ def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
         0,
         300,
         3_600,
+        864_000,
     )

@@ -54,7 +54,7 @@ def request_batch(state, records, approvals, chain):
     )
 
 
-def signed_withdraw(chain, deployment, account, amount_e6):
+def signed_withdraw(chain, deployment, account, amount_e6, max_fee_e18=0):
     """A withdraw action of user 0 and its signature."""
     owner = SettlementUser(chain, deployment, account_key(SEED, 0)).address
     asset = asset_address(
@@ -65,7 +65,7 @@ def signed_withdraw(chain, deployment, account, amount_e6):
         subaccount_id=deployment.subaccount_base + account,
         nonce=now_s * 1000,
         module=WITHDRAW_MODULE,
-        data=encode_withdraw(asset=asset, max_fee_usd_e18=0, recipient=owner, amount_native=amount_e6),
+        data=encode_withdraw(asset=asset, max_fee_usd_e18=max_fee_e18, recipient=owner, amount_native=amount_e6),
         expiry_s=now_s + 600,
         owner=owner,
         signer=owner,
