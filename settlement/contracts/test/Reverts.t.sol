@@ -23,10 +23,15 @@ contract RevertsTest is Fixture {
         RevertPart(address(vault)).accuse(seq, previous, headers[seq]);
     }
 
+    /// @dev behind a revert the announcement would begin anew, which is not what these tests are about
     function register(address who, uint64 bond) private {
-        ripen(abi.encodeCall(bonds().registerSuccessor, (who)));
-        vm.prank(TIMELOCK);
-        bonds().registerSuccessor(who);
+        if (vault.resetAt() == 0) {
+            ripen(abi.encodeCall(bonds().registerSuccessor, (who)));
+            vm.prank(TIMELOCK);
+            bonds().registerSuccessor(who);
+        } else {
+            RevertPart(address(vault)).enlist(who);
+        }
         if (bond == 0) return;
         token.mint(who, bond);
         vm.prank(who);
@@ -104,14 +109,15 @@ contract RevertsTest is Fixture {
         address[3] memory wrong = [address(0), address(this), next];
         register(next, 0);
         for (uint256 i = 0; i < 3; ++i) {
-            vm.expectRevert(bad);
             ripen(abi.encodeCall(bonds().registerSuccessor, (wrong[i])));
+            vm.expectRevert(bad);
             vm.prank(TIMELOCK);
             bonds().registerSuccessor(wrong[i]);
         }
         for (uint160 i = 1; i < 4; ++i) {
             register(address(i), 0);
         }
+        ripen(abi.encodeCall(bonds().registerSuccessor, (address(9))));
         vm.expectRevert(bad);
         vm.prank(TIMELOCK);
         bonds().registerSuccessor(address(9));
@@ -172,6 +178,7 @@ contract RevertsTest is Fixture {
         vm.expectRevert(ISettlementTypes.NotOperator.selector);
         bonds().topUpBond(BOND);
         register(next, BOND);
+        vm.warp(START + Setups.TIMELOCK_DELAY);
         ripen(abi.encodeCall(bonds().rotateOperator, ()));
         vm.prank(TIMELOCK);
         bonds().rotateOperator();

@@ -57,9 +57,10 @@ contract StolenKeyTest is Fixture {
         eq(vault.credit(bob), BOND / 2);
         eq(vault.operator(), NEXT);
         vm.warp(START + 1 hours);
+        uint256 h = word(5, 0);
         vm.expectRevert(ISettlementTypes.NotOperator.selector);
         vm.prank(thief);
-        vault.post(1, 0, 0, word(5, 0), EMPTY);
+        vault.post(1, 0, 0, h, EMPTY);
         // 4. the same requests, approved as they should be, are paid once
         post(word(5, 0), bytes.concat(EMPTY, abi.encodePacked(uint64(0), uint64(1_000e6))));
         vm.warp(START + 1 hours + WINDOW);

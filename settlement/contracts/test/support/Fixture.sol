@@ -56,11 +56,12 @@ abstract contract Fixture is Checks {
         return IBonds(address(vault));
     }
 
-    /// @dev a call that the timelock announced long enough ago, in a contract without a revert behind it
+    /// @dev a call that the timelock announced long enough ago, in a contract without a revert behind it; the time is
+    /// asked for, because the compiler takes the block's for a constant
     function ripen(bytes memory call) internal {
         bytes32 slot = keccak256(abi.encode(keccak256(call), NOTICES));
-        if (block.number < Setups.BLOCKS) vm.roll(Setups.BLOCKS);
-        vm.store(address(vault), slot, bytes32(block.timestamp - Setups.TIMELOCK_DELAY));
+        if (vm.getBlockNumber() < Setups.BLOCKS) vm.roll(Setups.BLOCKS);
+        vm.store(address(vault), slot, bytes32(vm.getBlockTimestamp() - Setups.TIMELOCK_DELAY));
     }
 
     function fund(address who, uint32 acct, uint64 amount) internal {

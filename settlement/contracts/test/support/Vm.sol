@@ -4,6 +4,8 @@ pragma solidity 0.8.37;
 /// @dev the cheat codes of forge that these tests use
 interface Vm {
     function warp(uint256 timestamp) external;
+    function getBlockTimestamp() external view returns (uint256);
+    function getBlockNumber() external view returns (uint256);
     function roll(uint256 blockNumber) external;
     function store(address target, bytes32 slot, bytes32 value) external;
     function prank(address sender) external;

@@ -1,7 +1,6 @@
 """A chain in the process with a freshly deployed vault, shared by the tests of one module."""
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,8 +86,13 @@ def _deploy(web3: Web3, name: str, sender: str, *arguments: Any) -> Contract:
 
 
 @pytest.fixture(scope="module")
-def vault() -> Iterator[Vault]:
+def vault() -> Vault:
     """Deploy token and settlement on a chain of py-evm."""
+    return deployed_vault()
+
+
+def deployed_vault() -> Vault:
+    """A fresh chain of py-evm with token, parts and settlement, and the operator's bond paid."""
     web3 = Web3(EthereumTesterProvider())
     operator = web3.eth.accounts[0]
     token = _deploy(web3, "DemoUSDC", operator)

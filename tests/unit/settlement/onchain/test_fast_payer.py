@@ -9,6 +9,7 @@ from exchange.bridge.fast_payments import BOOK_FILE, FastPayments
 from settlement.onchain.claims import SettlementUser, relay
 from settlement.onchain.contract import SettlementReader, encode_call
 from settlement.onchain.deploy import fund_demo_dollars
+from settlement.onchain.errands import NoErrands
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.fast_book import FastBook, FastState
 from settlement.onchain.fast_payer import FastTerms
@@ -54,6 +55,16 @@ class LosesReplies:
         return tx_hash
 
 
+class Holding(NoErrands):
+    """Finality waits until it is released: nothing here depends on how fast the machine is."""
+
+    is_released = False
+
+    def holds(self, seq):
+        """Every batch until then."""
+        return not self.is_released
+
+
 class Venue:
     """A deployment with a funded account and payer, the operator's poster, and payments that can be restarted."""
 
@@ -63,7 +74,9 @@ class Venue:
         self.contract = SettlementReader(chain, self.deployment.settlement)
         self.token = SettlementReader(chain, self.deployment.token)
         self.outbox, self.ledger = Outbox(folder / "outbox.sqlite"), LedgerState()
-        self.poster = Poster(chain, self.deployment, self.outbox, account_key(SEED, OPERATOR_INDEX))
+        self.holding = Holding()
+        key = account_key(SEED, OPERATOR_INDEX)
+        self.poster = Poster(chain, self.deployment, self.outbox, key, errands=self.holding)
         self.account = minted(chain, self.deployment, 0, 100).account
         fund_demo_dollars(chain, account_key(SEED, DEPLOYER_INDEX), self.deployment, PAYER, money * DOLLARS)
         self.taken = 0
@@ -97,6 +110,7 @@ class Venue:
 
     def finalize(self):
         """Until the contract has made every batch final."""
+        self.holding.is_released = True
         last = self.outbox.last_seq()
         wait_until(lambda: self.poster.step().finalized_seq == last)
 
