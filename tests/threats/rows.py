@@ -69,7 +69,10 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         *_sol("Escape", "testFuzz_claims_pay_the_same_in_any_order"),
         "tests/e2e/test_exit_drill.py::test_everybody_leaves_without_the_operator",
     ),
-    "L2 sequencer censors the challenger or stalls": _sol("Post", "test_finalize_waits_for_blocks_too"),
+    "L2 sequencer censors the challenger or stalls": (
+        *_sol("Post", "test_finalize_waits_for_blocks_too"),
+        f"{_ONCHAIN}/test_stalled_chain.py::test_no_blocks_for_48_hours_finalize_nothing",
+    ),
     "L2 reorg": (f"{_ONCHAIN}/test_poster.py::test_reorganization",),
     "double post, lost acknowledgement": (
         f"{_ONCHAIN}/test_poster.py::test_lost_replies",
@@ -194,7 +197,6 @@ OPEN: Final[dict[str, str]] = {
     "collusive bankrupt account drains the pool": (
         "a trade below the margin floor cannot be proven (F3, first cause); only finality and limits hold"
     ),
-    "L2 sequencer censors the challenger or stalls": "on the EVM of the unit tests, not 48 h of a node without blocks",
     "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
     "bridge token risk, L1 dispute bug": "caps are checked, which token it is stands in the configuration alone",
     "privileged upgrade": "the deployed code is compared; no static analysis runs",
