@@ -36,7 +36,8 @@ _PAGE: Final = """
 SELECT sequence, number, timestamp_ns, body FROM rows
 WHERE subaccount = ? AND kind = ? AND (sequence, number) > (?, ?) ORDER BY sequence, number LIMIT ?
 """
-_encode = msgspec.msgpack.encode
+# JSON, because a fee cap has more than 64 bits; and because a person may want to look.
+_encode = msgspec.json.encode
 
 
 class BadHistoryFile(ValueError):
@@ -70,8 +71,8 @@ class HistoryStore:
         orders = self._database.execute("SELECT body FROM open_orders ORDER BY number")
         instruments = self._database.execute("SELECT body FROM instruments ORDER BY number")
         return Fold(
-            [msgspec.msgpack.decode(body, type=OrderView) for (body,) in orders],
-            [msgspec.msgpack.decode(body, type=Instrument) for (body,) in instruments],
+            [msgspec.json.decode(body, type=OrderView) for (body,) in orders],
+            [msgspec.json.decode(body, type=Instrument) for (body,) in instruments],
         )
 
     def begin_at(self, sequence: int) -> None:
@@ -159,7 +160,7 @@ class HistoryReader:
         if count > len(self._instruments):
             for number, body in database.execute("SELECT number, body FROM instruments"):
                 if number not in self._instruments:
-                    self._instruments[number] = msgspec.msgpack.decode(body, type=Instrument)
+                    self._instruments[number] = msgspec.json.decode(body, type=Instrument)
 
     def _progress(self) -> tuple[int, int]:
         if self._database is None and not self._path.exists():
@@ -184,7 +185,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _rows(kind: Kind, found: Sequence[tuple[int, int, int, bytes]]) -> list[Row]:
-    decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(row_type(kind))
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(row_type(kind))
     return [
         Row((sequence, number), timestamp_ns, decoder.decode(body)) for sequence, number, timestamp_ns, body in found
     ]

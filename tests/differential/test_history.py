@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from msgspec import structs
 
 from exchange.domain.events import CashMoved, OrderAccepted, OrderClosed, Trade
 from exchange.domain.packing import CommandEvents
@@ -11,7 +12,8 @@ from exchange.engine.config import EngineConfig
 from exchange.engine.queries import order_view
 from exchange.engine.state import State
 from exchange.historian.fold import Fold
-from exchange.historian.rows import Kind
+from exchange.historian.rows import BEGINNING, Kind
+from exchange.historian.store import HistoryReader, HistoryStore
 from matching_core import OrderBook
 from tests.differential.engine_commands import FastStream
 
@@ -83,6 +85,27 @@ def test_a_fold_that_goes_on_from_what_was_saved_makes_the_same_rows():
         if number % 97 == 0:
             fold = Fold(orders.values(), listed)
     assert found == wanted
+
+
+def test_what_is_stored_is_what_was_made(tmp_path):
+    """Every row of a stream comes back from disk as it was, also an order whose fee cap is as wide as it may be."""
+    fold, wanted = Fold(), {}
+    with HistoryStore(tmp_path) as store:
+        for _, command in told(6):
+            events = tuple(widened(event) for event in command.events)
+            kept = list(fold.take(structs.replace(command, events=events)))
+            for subaccount, kind, row in kept:
+                wanted.setdefault((subaccount, kind), []).append(row)
+            store.append(command.sequence, kept, fold)
+    reader = HistoryReader(tmp_path)
+    for (subaccount, kind), rows in wanted.items():
+        assert reader.page(subaccount, kind, BEGINNING, 100_000).rows == rows
+    assert len(wanted) > 50
+
+
+def widened(event):
+    """The event with the widest fee cap that a signature can carry."""
+    return structs.replace(event, max_fee_e18=2**256 - 1) if isinstance(event, OrderAccepted) else event
 
 
 def test_places_grow_and_are_never_given_twice():
