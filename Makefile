@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation mutation clean lock
+.PHONY: slither requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -66,6 +66,13 @@ $(VENV)/.typed-client: requirements-typed-client.lock | $(VENV)/bin/python
 # The compiler and the installer of the tools wait for different things: a developer's set-up runs both at once.
 $(VENV)/.dev: $(VENV)/.locked pyproject.toml requirements-dev.lock $(SOURCES)
 	@$(MAKE) --no-print-directory -j 2 $(VENV)/.setup $(VENV)/.tools
+	@touch $@
+
+# slither pins a web3 of its own: it gets an environment of its own inside ours.
+$(VENV)/.slither: requirements-slither.lock | $(VENV)/bin/python
+	@echo "setup: installing the locked slither"
+	@$(PYTHON) -m venv $(VENV)/slither
+	@$(VENV)/slither/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-slither.lock
 	@touch $@
 
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
@@ -170,6 +177,9 @@ mutation: dev ## do the tests of margin and liquidation notice a slip? hours; th
 
 contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)
 	@.ci/with node "contracts" settlement/contracts/tools/setup settlement/contracts/tools/check
+
+slither: dev $(VENV)/.slither ## contracts: every high or medium finding of slither has a written reason (needs node)
+	@.ci/with node "slither" settlement/contracts/tools/setup "$(BIN)/python -m tests.slither $(CURDIR)/$(VENV)/slither/bin/slither"
 
 node: dev contracts
 	@.ci/with node "tests on anvil" "$(PYTEST) -q -m needs_node --timeout 300 tests"
