@@ -88,6 +88,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         *_sol("Pauses", "test_no_pause_stops_an_exit", "test_a_pause_is_bounded_and_followed_by_rest"),
         *_sol("Freeze", "test_a_pause_does_not_hold_a_freeze_up"),
         *_sol("FastPayments", "test_a_pause_of_fast_payments_stops_nothing_else"),
+        *_sol("FastPayments", "test_a_pause_of_fast_payments_is_bounded_and_followed_by_rest"),
         *_sol("Notices", "test_refuses_a_delay_that_an_exit_can_outlast"),
         *_sol("Notices", "test_who_asks_at_the_announcement_is_out_before_the_change"),
         *_sol("Notices", "test_refuses_every_call_that_was_not_announced", "test_a_revert_begins_the_notice_anew"),
