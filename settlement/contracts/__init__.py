@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["CONTRACT_NAMES", "load_artifact"]
 
-CONTRACT_NAMES = ("Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "Escape", "DemoUSDC")
+CONTRACT_NAMES = ("Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors", "Escape", "DemoUSDC")
 
 
 def load_artifact(name: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ __all__ = [
 DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
 
 
-PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "Escape")
+PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors", "Escape")
 """Contracts whose code answers at the settlement contract's address, in the order in which they are asked."""
 
 

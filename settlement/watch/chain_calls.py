@@ -23,10 +23,12 @@ __all__ = [
     "REFUSAL",
     "ZERO_HEADER",
     "BoundProof",
+    "FloorProof",
     "PostedHeader",
     "WithdrawalProof",
     "accuse",
     "accuse_of_bound",
+    "accuse_of_deficit",
     "accuse_of_withdrawal",
     "accuse_staged",
     "ask",
@@ -48,6 +50,8 @@ REFUSAL: Final = "proveWrongRefusal"
 OVER_APPROVAL: Final = "proveOverApproval"
 BoundProof = tuple[bytes, bytes, int, object, int, bytes, bytes]
 """Vectors before and after, instrument, spec, holder with leaf and siblings."""
+FloorProof = tuple[int, bytes, bytes, bytes, bytes, bytes, Sequence[object]]
+"""Account, data, leaf behind the batch, siblings, vectors of the round before and of the own, specs."""
 WithdrawalProof = tuple[int, bytes, bytes, bytes, Sequence[object]]
 """Request, vector, leaf, siblings, specs."""
 NO_FRAUD: Final = keccak256(b"NoFraud()")[:4]
@@ -102,6 +106,12 @@ def accuse_of_withdrawal(
 ) -> bytes:
     """Calldata that proves a wrong REFUSAL (F5) or an OVER_APPROVAL (F3)."""
     call = f"{name}(uint64,{_HEADER},{_HEADER},(uint64,bytes,bytes,bytes,{_SPEC}[]))"
+    return encode_call(call, seq, previous, header, proof)
+
+
+def accuse_of_deficit(seq: int, previous: PostedHeader, header: PostedHeader, proof: FloorProof) -> bytes:
+    """Calldata that proves an account left below its floor (F3)."""
+    call = f"proveInsolvent(uint64,{_HEADER},{_HEADER},(uint32,bytes,bytes,bytes,bytes,bytes,{_SPEC}[]))"
     return encode_call(call, seq, previous, header, proof)
 
 

@@ -3,10 +3,10 @@
 Theory of operation. Events of the contract are taken in order of their blocks. Every `BatchPosted` is replayed on the
 accounts behind the batch before it: another root than the posted one is proven wrong at once (F1), and so is a round
 that says what none may say after the one before (F4), a withdrawal that was refused although the account could cover it
-(F5), or approved although it could not (F3). Where somebody knows what an account should have gained (`ExpectedDeltas`:
-its owner, or the journal), a batch that says otherwise is asked for the account's signatures (F2), and slashed when no
-answer comes in time. A revert takes the accounts back. Nothing but accounts and questions is remembered; how a question
-stands is read from the chain.
+(F5), or approved although it could not, or an account that trades leave below its margin floor (F3). Where somebody
+knows what an account should have gained (`ExpectedDeltas`: its owner, or the journal), a batch that says otherwise is
+asked for the account's signatures (F2), and slashed when no answer comes in time. A revert takes the accounts back.
+Nothing but accounts and questions is remembered; how a question stands is read from the chain.
 """
 
 import logging
@@ -21,7 +21,7 @@ from settlement.onchain.wallet import Wallet
 from settlement.protocol.keccak import keccak256
 from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
-from settlement.watch.findings import first_finding
+from settlement.watch.findings import first_deficit, first_finding
 from settlement.watch.history import History, Step
 from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
@@ -187,7 +187,9 @@ class Watcher:
         self.history.take(header, raw, after, header.collateral_e6)
         found = self.history.tree.root
         if found == header.new_root and finding is None:
-            return
+            finding = first_deficit(self.history, read_word(previous.h), word, data, raw, after)
+            if finding is None:
+                return
         self.history.drop_from(seq)
         if found != header.new_root:
             self._accuse(seq, header, raw, f"root 0x{header.new_root.hex()} instead of 0x{found.hex()}")

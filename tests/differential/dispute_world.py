@@ -62,12 +62,12 @@ class DisputeWorld:
     def _deploy(self) -> None:
         self.token = self._create("DemoUSDC")
         part = NOBODY
-        for name in ("Escape", "Markets", "Bonds", "Forced", "Authority", "Disputes"):
+        for name in ("Escape", "Floors", "Markets", "Bonds", "Forced", "Authority", "Disputes"):
             part = self._create(name, part).address
         roles = (self.token.address, self.operator, self.operator, self.operator, part)
         numbers = (5_000_000, 600, 1, 30, 86_400, 259_200, 10_000_000, BOND_E6, 20_000_000)
         self.vault = self._create("Settlement", (*roles, *numbers, False, [FEED.address], 1, 21_600, 604_800))
-        names = ("Settlement", "Escape", "Markets", "Bonds", "Forced", "Authority", "Disputes")
+        names = ("Settlement", "Escape", "Floors", "Markets", "Bonds", "Forced", "Authority", "Disputes")
         abis = [load_artifact(name)["abi"] for name in names]
         merged = {str(entry): entry for abi in abis for entry in abi if entry["type"] == "function"}
         self.vault = self.web3.eth.contract(address=self.vault.address, abi=list(merged.values()))

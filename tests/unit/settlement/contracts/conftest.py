@@ -103,7 +103,8 @@ def vault() -> Iterator[Vault]:
 
 def _setup(web3: Web3, token: str, operator: str) -> tuple[Any, ...]:
     escape = _deploy(web3, "Escape", operator, "0x" + "00" * 20)
-    markets = _deploy(web3, "Markets", operator, escape.address)
+    floors = _deploy(web3, "Floors", operator, escape.address)
+    markets = _deploy(web3, "Markets", operator, floors.address)
     bonds = _deploy(web3, "Bonds", operator, markets.address)
     forced = _deploy(web3, "Forced", operator, bonds.address)
     authority = _deploy(web3, "Authority", operator, forced.address)
