@@ -1,6 +1,7 @@
 """What can be proven of a batch whose root is right: its round (F4), refusals (F5), approvals and accounts (F3)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class Finding(NamedTuple):
 
     reason: str
     accuse: Callable[[int, calls.PostedHeader, calls.PostedHeader], bytes]
+    staged: bytes = b""
+    """The proof alone, where it may be larger than a transaction: `accuse_of_deficit_staged` takes it in chunks."""
 
 
 def first_finding(
@@ -99,7 +102,14 @@ def first_deficit(
     leaf, path = _leaf(history, row.account)
     proof = (row.account, raw, leaf, path, earlier, vector, row.specs)
     reason = f"account {row.account} is left below its margin floor: {row.reason}"
-    return Finding(reason, lambda seq, previous, header: calls.accuse_of_deficit(seq, previous, header, proof))
+    accuse = partial(_accuse_of_deficit, proof)
+    return Finding(reason, accuse, calls.staged_floor_proof(proof))
+
+
+def _accuse_of_deficit(
+    proof: calls.FloorProof, seq: int, previous: calls.PostedHeader, header: calls.PostedHeader
+) -> bytes:
+    return calls.accuse_of_deficit(seq, previous, header, proof)
 
 
 def _about(history: History, row: Refusal, vector: bytes, reason: str, name: str) -> Finding:

@@ -11,6 +11,7 @@ Nothing but accounts and questions is remembered; how a question stands is read 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,7 +22,7 @@ from settlement.onchain.wallet import Wallet
 from settlement.protocol.keccak import keccak256
 from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
-from settlement.watch.findings import first_deficit, first_finding
+from settlement.watch.findings import Finding, first_deficit, first_finding
 from settlement.watch.history import History, Step
 from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
@@ -195,8 +196,7 @@ class Watcher:
             self._accuse(seq, header, raw, f"root 0x{header.new_root.hex()} instead of 0x{found.hex()}")
         elif finding is not None:
             self._say(f"batch {seq} is fraudulent ({finding.reason}): sending the proof")
-            calldata = finding.accuse(seq, previous, header)
-            self._prove(seq, finding.reason, lambda: self._wallet.send(self._settlement, calldata))
+            self._prove(seq, finding.reason, partial(self._send_finding, seq, previous, header, finding))
 
     def _request(self, number: int) -> QueuedRequest:
         account, kind, amount_e6, _, _ = self._reader.view("request(uint64)", _REQUEST_FIELDS, number)
@@ -240,11 +240,26 @@ class Watcher:
             self._wallet.send(self._settlement, calls.accuse(seq, previous, header, proof))
             return
         nonce = int.from_bytes(header.digest()[:16], "big")
+        self._stage(nonce, proof)
+        self._wallet.send(self._settlement, calls.accuse_staged(seq, previous, header, nonce))
+
+    def _send_finding(
+        self, seq: int, previous: calls.PostedHeader, header: calls.PostedHeader, finding: Finding
+    ) -> None:
+        """In one call where that fits a transaction, else in chunks of another nonce than those of a wrong root."""
+        if len(finding.staged) <= _SINGLE_CALL_BYTES:
+            self._wallet.send(self._settlement, finding.accuse(seq, previous, header))
+            return
+        nonce = int.from_bytes(header.digest()[16:], "big")
+        self._stage(nonce, finding.staged)
+        self._wallet.send(self._settlement, calls.accuse_of_deficit_staged(seq, previous, header, nonce))
+
+    def _stage(self, nonce: int, proof: bytes) -> None:
+        """Send what is not on chain yet: a step that was cut short left the first chunks."""
         chunks = [proof[at : at + calls.CHUNK_BYTES] for at in range(0, len(proof), calls.CHUNK_BYTES)]
         staged = self._reader.view("stagedChunks(address,uint256)", ["address[]"], self._wallet.address, nonce)
         for chunk in chunks[len(staged) :]:
             self._wallet.send(self._settlement, calls.stage(nonce, chunk))
-        self._wallet.send(self._settlement, calls.accuse_staged(seq, previous, header, nonce))
 
     def _proof(self, data: bytes, round_: int) -> bytes:
         """Sizes, data, vector of the batch's round, leaves of every touched account, siblings (`IDisputes.sol`)."""

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IFloors} from "./interfaces/IFloors.sol";
 import {BatchCells} from "./libraries/BatchCells.sol";
+import {Chunks} from "./libraries/Chunks.sol";
 import {FloorBook} from "./libraries/FloorBook.sol";
 import {Leaves} from "./Leaves.sol";
 import {Parts} from "./Parts.sol";
@@ -20,6 +21,19 @@ contract Floors is Leaves, IFloors, Parts {
     function proveInsolvent(uint64 seq, Header calldata previous, Header calldata header, FloorProof calldata proof)
         external
     {
+        _prove(seq, previous, header, proof);
+    }
+
+    function proveInsolventStaged(uint64 seq, Header calldata previous, Header calldata header, uint256 nonce)
+        external
+    {
+        // the caller's own chunks, as `stageProof` keeps them
+        bytes memory staged = Chunks.readAll(_staged[keccak256(abi.encode(msg.sender, nonce))]);
+        require(staged.length > 0, BadProof());
+        _prove(seq, previous, header, abi.decode(staged, (FloorProof)));
+    }
+
+    function _prove(uint64 seq, Header memory previous, Header memory header, FloorProof memory proof) private {
         _checkHeaders(seq, previous, header);
         require(proof.acct >= FIRST_ACCOUNT && keccak256(proof.data) == header.dataHash, BadProof());
         uint256 closing = uint48(header.h >> 144);
@@ -47,7 +61,7 @@ contract Floors is Leaves, IFloors, Parts {
     }
 
     /// @dev leaf and deltas side by side, instruments ascending
-    function _readLeaf(FloorBook.Book memory book, FloorProof calldata proof, bytes32 root) private view {
+    function _readLeaf(FloorBook.Book memory book, FloorProof memory proof, bytes32 root) private view {
         (int256 cash, uint256 from, uint256 to) = _leafOf(proof.acct, proof.leaf, proof.path, root);
         FloorBook.begin(book, cash);
         uint256 used;

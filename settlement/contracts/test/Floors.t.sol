@@ -194,6 +194,7 @@ contract FloorsTest is Fixture {
     }
 
     function test_a_short_without_money_is_reverted() public {
+        proof.opening = rows(10e6, 101e6);
         left(10_000e6, held(PERP, -100), 10_000e6, PERP, -100);
         fraud();
     }

@@ -34,4 +34,9 @@ interface IFloors is ISettlementTypes {
     /// A leaf above zero, a batch whose deltas do not name the account, or marks that are missing: NoFraud.
     function proveInsolvent(uint64 seq, Header calldata previous, Header calldata header, FloorProof calldata proof)
         external;
+
+    /// @notice The same with a proof that is too large for a transaction: the abi encoding of a `FloorProof`, in chunks
+    /// that the caller has staged under `nonce` (`stageProof`). Nobody else's chunks count.
+    function proveInsolventStaged(uint64 seq, Header calldata previous, Header calldata header, uint256 nonce)
+        external;
 }
