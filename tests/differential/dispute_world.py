@@ -29,6 +29,8 @@ BOND_E6 = 500_000_000
 FEED = Signer.from_key(b"\x07" * 32)
 USUAL_GAS = 12_000_000
 NO_FRAUD = bytes(Web3.keccak(text="NoFraud()")[:4])
+NO_REASON = b"none"
+"""Where a call reverts and says nothing: bytes that are no proof at all."""
 GENESIS_HEADER = (bytes(32),) * 5 + (0, 0, 0, 0)
 
 
@@ -199,7 +201,7 @@ class DisputeWorld:
         try:
             call.call({"from": self.prover})
         except TransactionFailed as error:
-            return selector_of(error)
+            return selector_of(error) or NO_REASON
         except ContractCustomError as error:
             return bytes.fromhex(str(error.data)[2:10])
         return b""

@@ -14,6 +14,7 @@ from exchange.engine import entry_checks
 from settlement.onchain.deploy import DeploymentSettings
 from settlement.onchain.funded_accounts import WATCHER_INDEX
 from settlement.protocol.batch import order_fills_of
+from settlement.watch import watcher as watching
 from tests.e2e.test_disputes import OPERATOR_BOND_E6, WINDOW_S, credit, reverted, watcher_of
 from tests.fakes.settled_market import SettledMarket
 from tests.unit.exchange.engine.world import PERP
@@ -62,8 +63,12 @@ def test_what_margin_allows_stands(exchange: SettledMarket) -> None:
     assert (found, reverted(exchange)) == ([], [])
 
 
-def test_a_position_that_nothing_covers_is_slashed(exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("single_call_bytes", [90_000, 1_000], ids=["one call", "staged"])
+def test_a_position_that_nothing_covers_is_slashed(
+    exchange: SettledMarket, monkeypatch: pytest.MonkeyPatch, single_call_bytes: int
+) -> None:
     """18M USDC on 100,000: the engine's margin check is off, the signatures are real."""
+    monkeypatch.setattr(watching, "_SINGLE_CALL_BYTES", single_call_bytes)
     found: list[str] = []
     watcher = watcher_of(exchange, found)
     watcher.step()
