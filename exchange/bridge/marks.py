@@ -19,7 +19,10 @@ __all__ = ["MARKS_AGE_MAX_S", "MarkBook", "SavedMarks", "fitting", "mark_per_lot
 
 MARKS_AGE_MAX_S: Final = 60
 """Match time after which a batch names the marks that it begins with, though nothing else changed."""
+MARK_MOVE_MAX_PPM: Final = 2_500
+"""A batch names its marks when a perpetual's moved further than this from the last named one: F3 judges by them."""
 _E12: Final = 10**12
+_PPM: Final = 10**6
 
 
 def mark_per_lot_e6(mark_e9: int, lot_e9: int) -> int:
@@ -43,6 +46,10 @@ def fitting(
     options.sort(key=lambda key: (key in judged, key in traded, rows[key].mark_e6, key))
     dropped = set(options[: max(0, len(rows) - most)])
     return {key: rows[key] for key in sorted(rows) if key not in dropped}
+
+
+def _is_far(mark_e6: int, named_e6: int) -> bool:
+    return abs(mark_e6 - named_e6) * _PPM > named_e6 * MARK_MOVE_MAX_PPM
 
 
 class SavedMarks(msgspec.Struct, frozen=True, array_like=True):
@@ -118,9 +125,11 @@ class MarkBook:
         return {key: mark_e6 for key, mark_e6 in marks.items() if is_asked or key in self._traded}
 
     def is_due(self, marks: Mapping[int, int], match_from_s: int) -> bool:
-        """Whether marks are reason enough for a round: the last one lacks an instrument, or is old and has others."""
+        """Whether marks are a reason for a round: the last lacks an instrument, is old and has others, or far away."""
         is_old = match_from_s >= self._named_s + MARKS_AGE_MAX_S
-        return bool(marks.keys() - self._named.keys()) or (is_old and marks != self._named)
+        if marks.keys() - self._named.keys() or (is_old and marks != self._named):
+            return True
+        return any(_is_far(mark_e6, self._named[key]) for key, mark_e6 in marks.items() if key & PERP_BIT)
 
     def name(self, marks: Mapping[int, int], match_from_s: int) -> None:
         """Remember what a round was made of: what a vector had no room for counts as named."""

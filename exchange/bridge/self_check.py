@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 
 from exchange.bridge.assembler import AssembledBatch, BadEvents
+from settlement.protocol.batch import foresee
+from settlement.protocol.floors import broken_floors
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.oracle_bounds import broken_bounds
 from settlement.protocol.refusal import over_approvals, wrong_refusals
@@ -15,9 +17,9 @@ __all__ = ["check_disputes"]
 
 
 def check_disputes(ledger: LedgerState, assembled: AssembledBatch) -> None:
-    """Raise BadEvents when the batch, next on `ledger`, could be proven wrong by F3 (withdrawals), F4 or F5."""
+    """Raise BadEvents when the batch, next on `ledger`, could be proven wrong by F3, F4 or F5."""
     checks = _rounds(ledger, assembled), _refusals(ledger, assembled), _approvals(ledger, assembled)
-    found = next(chain(*checks), None)
+    found = next(chain(*checks, _floors(ledger, assembled)), None)
     if found is not None:
         raise BadEvents(f"batch {assembled.input.seq} would be slashed: {found}")
 
@@ -47,3 +49,12 @@ def _approvals(ledger: LedgerState, assembled: AssembledBatch) -> Iterator[str]:
     batch = assembled.input
     found = over_approvals(ledger.accounts, batch.requests, batch.approvals_e6, batch.opening)
     return (f"request {row.index} of account {row.account} was approved without cover" for row in found)
+
+
+def _floors(ledger: LedgerState, assembled: AssembledBatch) -> Iterator[str]:
+    batch = assembled.input
+    if not batch.fills:
+        return
+    deltas, effect = foresee(ledger, batch)
+    for account, cause in broken_floors(deltas, effect.accounts, assembled.before, batch.opening, assembled.terms):
+        yield f"account {account} {cause}"

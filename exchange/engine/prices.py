@@ -19,6 +19,9 @@ from exchange.engine.waiting import let_go_open, observe, open_price_e9
 __all__ = ["set_prices"]
 
 _CONFIDENCE_MAX_PPM: Final = 1_000_000
+_PPM: Final = 1_000_000
+_BATCH_MOVE_PPM: Final = 2_500
+"""Of a perpetual's mark, in one round. An account is asked for 4 % of a position when it opens it, F3 for 1 %."""
 
 
 def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
@@ -30,8 +33,9 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     if not _is_valid(state, command):
         turn.events.append(CommandRefused(code=ResultCode.PRICE_INVALID, detail=command.round))
         return
-    if state.batch.request_count:
-        # A withdrawal is judged on chain at the prices of its batch's beginning: they do not change within it.
+    if state.batch.request_count or _moves_much(state, command):
+        # Withdrawals and margin are judged on chain at the prices of their batch's beginning: these do not change
+        # within it, or not by much.
         batches.close_content(state, turn)
     prices.round = command.round
     prices.timestamp_ns = state.timestamp_ns
@@ -48,6 +52,17 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     if state.waiting_orders:
         _fire_triggers(state)
         let_go_open(state)
+
+
+def _moves_much(state: State, command: SetPrices) -> bool:
+    """Whether the mark of a perpetual moves by more than one batch may see."""
+    marks = state.prices.marks
+    for row in command.marks:
+        if is_perpetual_id(row.instrument) and row.instrument in marks:
+            before_e9 = marks[row.instrument].mark_e9
+            if abs(row.mark_e9 - before_e9) * _PPM > before_e9 * _BATCH_MOVE_PPM:
+                return True
+    return False
 
 
 def _take_index(state: State, row: UnderlyingRow) -> None:

@@ -13,6 +13,7 @@ CONTRACT_NAMES = (
     "Forced",
     "Bonds",
     "Markets",
+    "Floors",
     "FastPayments",
     "Escape",
     "Notices",

@@ -32,7 +32,7 @@ DEFAULT_SUBACCOUNT_BASE: Final = 1_000_000_000
 
 _TEN_DAYS_S: Final = 864_000
 _LIMIT_REST_S: Final = 259_200
-PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "FastPayments", "Escape", "Notices")
+PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors", "FastPayments", "Escape", "Notices")
 """Contracts whose code answers at the settlement contract's address, in the order in which they are asked."""
 
 

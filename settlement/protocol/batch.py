@@ -10,7 +10,7 @@ from typing import TypeVar
 from settlement.protocol.caps import FUND_ACCOUNT
 from settlement.protocol.encoding import BadBatch, BatchData, Header, decode_batch, encode_batch
 from settlement.protocol.keccak import keccak256
-from settlement.protocol.ledger import LedgerState
+from settlement.protocol.ledger import Effect, LedgerState
 from settlement.protocol.netting import Fill, Leg, NetDeltas, legs_of, net, net_fills, order_fills_of
 from settlement.protocol.oracle import NO_ROUND, OracleVector
 from settlement.protocol.orders import BadOrders, OrderFill, orders_root
@@ -28,6 +28,7 @@ __all__ = [
     "build_batch",
     "check_order_fills",
     "explain_difference",
+    "foresee",
     "legs_of",
     "order_fills_of",
 ]
@@ -94,15 +95,7 @@ def build_batch(state: LedgerState, batch_input: BatchInput) -> Batch:
     deltas = _net(batch_input)
     deltas.check(batch_input.fee_e6)
     check_order_fills(deltas, batch_input.order_fills)
-    header = Header(
-        request_up_to=batch_input.request_up_to,
-        match_from_s=batch_input.match_from_s,
-        match_to_s=batch_input.match_to_s,
-        fee_e6=batch_input.fee_e6,
-        oracle_round=batch_input.opening.round_number,
-    )
-    named = [request.account for request in batch_input.requests if request.account != FUND_ACCOUNT]
-    listed = deltas.touching([*named, *batch_input.touched])
+    header, listed = _header(batch_input), _listed(batch_input, deltas)
     batch_data = BatchData(listed, tuple(batch_input.approvals_e6))
     data = encode_batch(listed, batch_input.approvals_e6)
     ordered_root = orders_root(batch_input.order_fills)
@@ -121,6 +114,32 @@ def build_batch(state: LedgerState, batch_input: BatchInput) -> Batch:
         fills=len(batch_input.fills),
         orders=len(batch_input.order_fills),
     )
+
+
+def foresee(state: LedgerState, batch_input: BatchInput) -> tuple[NetDeltas, Effect]:
+    """Return what the next batch would post of its accounts, and what it would make of them; `state` stays.
+
+    Raises Unbalanced or BadBatch.
+    """
+    listed = _listed(batch_input, _net(batch_input))
+    data = BatchData(listed, tuple(batch_input.approvals_e6))
+    return listed, apply_batch(state, _header(batch_input), data, batch_input.requests, batch_input.opening)
+
+
+def _header(batch_input: BatchInput) -> Header:
+    return Header(
+        request_up_to=batch_input.request_up_to,
+        match_from_s=batch_input.match_from_s,
+        match_to_s=batch_input.match_to_s,
+        fee_e6=batch_input.fee_e6,
+        oracle_round=batch_input.opening.round_number,
+    )
+
+
+def _listed(batch_input: BatchInput, deltas: NetDeltas) -> NetDeltas:
+    """Return the deltas with every account that the batch must name."""
+    named = [request.account for request in batch_input.requests if request.account != FUND_ACCOUNT]
+    return deltas.touching([*named, *batch_input.touched])
 
 
 def check_order_fills(deltas: NetDeltas, order_fills: Sequence[OrderFill]) -> None:

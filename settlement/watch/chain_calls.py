@@ -23,16 +23,20 @@ __all__ = [
     "REFUSAL",
     "ZERO_HEADER",
     "BoundProof",
+    "FloorProof",
     "PostedHeader",
     "WithdrawalProof",
     "accuse",
     "accuse_of_bound",
+    "accuse_of_deficit",
+    "accuse_of_deficit_staged",
     "accuse_of_withdrawal",
     "accuse_staged",
     "ask",
     "challenge_id",
     "slash",
     "stage",
+    "staged_floor_proof",
 ]
 
 BATCH_POSTED: Final = keccak256(b"BatchPosted(uint64,bytes32,bytes32,bytes32,uint256)")
@@ -43,11 +47,14 @@ CHALLENGED: Final = keccak256(b"Challenged(bytes32,uint64,uint32,address,uint40)
 FREEZE_NOTICED: Final = keccak256(b"FreezeNoticed(address,uint40)")
 FROZEN: Final = keccak256(b"Frozen(address)")
 _SPEC: Final = "(address,uint96,bool,bool,uint32,uint40,uint64,uint128,uint64,uint8)"
+_FLOOR_PROOF: Final = f"(uint32,bytes,bytes,bytes,bytes,bytes,{_SPEC}[])"
 INSTRUMENT_LISTED: Final = keccak256(f"InstrumentListed(uint32,{_SPEC})".encode())
 REFUSAL: Final = "proveWrongRefusal"
 OVER_APPROVAL: Final = "proveOverApproval"
 BoundProof = tuple[bytes, bytes, int, object, int, bytes, bytes]
 """Vectors before and after, instrument, spec, holder with leaf and siblings."""
+FloorProof = tuple[int, bytes, bytes, bytes, bytes, bytes, Sequence[object]]
+"""Account, data, leaf behind the batch, siblings, vectors of the round before and of the own, specs."""
 WithdrawalProof = tuple[int, bytes, bytes, bytes, Sequence[object]]
 """Request, vector, leaf, siblings, specs."""
 NO_FRAUD: Final = keccak256(b"NoFraud()")[:4]
@@ -103,6 +110,21 @@ def accuse_of_withdrawal(
     """Calldata that proves a wrong REFUSAL (F5) or an OVER_APPROVAL (F3)."""
     call = f"{name}(uint64,{_HEADER},{_HEADER},(uint64,bytes,bytes,bytes,{_SPEC}[]))"
     return encode_call(call, seq, previous, header, proof)
+
+
+def accuse_of_deficit(seq: int, previous: PostedHeader, header: PostedHeader, proof: FloorProof) -> bytes:
+    """Calldata that proves an account left below its floor (F3) in one call."""
+    return encode_call(f"proveInsolvent(uint64,{_HEADER},{_HEADER},{_FLOOR_PROOF})", seq, previous, header, proof)
+
+
+def accuse_of_deficit_staged(seq: int, previous: PostedHeader, header: PostedHeader, nonce: int) -> bytes:
+    """Calldata that proves it with bytes staged before: those of `staged_floor_proof`."""
+    return encode_call(f"proveInsolventStaged(uint64,{_HEADER},{_HEADER},uint256)", seq, previous, header, nonce)
+
+
+def staged_floor_proof(proof: FloorProof) -> bytes:
+    """What the chunks of a staged proof of a floor are, one after another."""
+    return encode([_FLOOR_PROOF], [proof])
 
 
 def stage(nonce: int, chunk: bytes) -> bytes:

@@ -1,18 +1,20 @@
-"""What can be proven of a batch whose root is right: its round (F4), its refusals (F5), its approvals (F3)."""
+"""What can be proven of a batch whose root is right: its round (F4), refusals (F5), approvals and accounts (F3)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 from settlement.watch import chain_calls as calls
-from settlement.watch.accounts import leaf_bytes
+from settlement.watch.accounts import WatchedAccount, leaf_bytes
+from settlement.watch.floors import Rounds, deficits
 from settlement.watch.history import History
 from settlement.watch.posts import HeaderWord, PostedData
 from settlement.watch.refusals import Refusal, over_approvals, read_index_prices, read_terms, wrong_refusals
 from settlement.watch.replay import NO_MARKS, QueuedRequest, read_vector
 from settlement.watch.rounds import WatchedRound, broken_bounds
 
-__all__ = ["Finding", "first_finding"]
+__all__ = ["Finding", "first_deficit", "first_finding"]
 
 
 class Finding(NamedTuple):
@@ -20,6 +22,8 @@ class Finding(NamedTuple):
 
     reason: str
     accuse: Callable[[int, calls.PostedHeader, calls.PostedHeader], bytes]
+    staged: bytes = b""
+    """The proof alone, where it may be larger than a transaction: `accuse_of_deficit_staged` takes it in chunks."""
 
 
 def first_finding(
@@ -68,6 +72,44 @@ def _withdrawals(
     for row in over_approvals(history.tree, first_id, requests, data.approved_e6, marks):
         reason = f"request {row.id} of account {row.account} was approved for {row.amount_e6} without cover"
         yield _about(history, row, vector, reason, calls.OVER_APPROVAL)
+
+
+def first_deficit(
+    history: History,
+    opening: HeaderWord,
+    word: HeaderWord,
+    data: PostedData,
+    raw: bytes,
+    after: Mapping[int, WatchedAccount],
+) -> Finding | None:
+    """Return the first account that the batch, which `history` has taken, leaves below its floor; arguments as above.
+
+    `raw` is the batch's data as it was posted, `after` the accounts that it touched.
+    """
+    before, own = opening.oracle_round, word.oracle_round
+    has_before = before not in {0, own}
+    vector = history.vectors[own] if own else b""
+    earlier = history.vectors[before] if has_before else b""
+    rounds = Rounds(
+        read_vector(earlier) if has_before else None,
+        read_vector(vector) if own else NO_MARKS,
+        read_index_prices(vector) if own else {},
+    )
+    terms = {number: read_terms(listing) for number, listing in history.listings.items()}
+    row = next(deficits(after, data, rounds, terms), None)
+    if row is None:
+        return None
+    leaf, path = _leaf(history, row.account)
+    proof = (row.account, raw, leaf, path, earlier, vector, row.specs)
+    reason = f"account {row.account} is left below its margin floor: {row.reason}"
+    accuse = partial(_accuse_of_deficit, proof)
+    return Finding(reason, accuse, calls.staged_floor_proof(proof))
+
+
+def _accuse_of_deficit(
+    proof: calls.FloorProof, seq: int, previous: calls.PostedHeader, header: calls.PostedHeader
+) -> bytes:
+    return calls.accuse_of_deficit(seq, previous, header, proof)
 
 
 def _about(history: History, row: Refusal, vector: bytes, reason: str, name: str) -> Finding:

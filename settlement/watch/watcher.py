@@ -3,14 +3,15 @@
 Theory of operation. Events of the contract are taken in order of their blocks. Every `BatchPosted` is replayed on the
 accounts behind the batch before it: another root than the posted one is proven wrong at once (F1), and so is a round
 that says what none may say after the one before (F4), a withdrawal that was refused although the account could cover it
-(F5), or approved although it could not (F3). Where somebody knows what an account should have gained (`ExpectedDeltas`:
-its owner, or the journal), a batch that says otherwise is asked for the account's signatures (F2), and slashed when no
-answer comes in time. A revert takes the accounts back. Nothing but accounts and questions is remembered; how a question
-stands is read from the chain.
+(F5), or approved although it could not, or an account that trades leave below its margin floor (F3). Where somebody
+knows what an account should have gained (`ExpectedDeltas`: its owner, or the journal), a batch that says otherwise is
+asked for the account's signatures (F2), and slashed when no answer comes in time. A revert takes the accounts back.
+Nothing but accounts and questions is remembered; how a question stands is read from the chain.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,7 +22,7 @@ from settlement.onchain.wallet import Wallet
 from settlement.protocol.keccak import keccak256
 from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
-from settlement.watch.findings import first_finding
+from settlement.watch.findings import Finding, first_deficit, first_finding
 from settlement.watch.history import History, Step
 from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
@@ -187,14 +188,15 @@ class Watcher:
         self.history.take(header, raw, after, header.collateral_e6)
         found = self.history.tree.root
         if found == header.new_root and finding is None:
-            return
+            finding = first_deficit(self.history, read_word(previous.h), word, data, raw, after)
+            if finding is None:
+                return
         self.history.drop_from(seq)
         if found != header.new_root:
             self._accuse(seq, header, raw, f"root 0x{header.new_root.hex()} instead of 0x{found.hex()}")
         elif finding is not None:
             self._say(f"batch {seq} is fraudulent ({finding.reason}): sending the proof")
-            calldata = finding.accuse(seq, previous, header)
-            self._prove(seq, finding.reason, lambda: self._wallet.send(self._settlement, calldata))
+            self._prove(seq, finding.reason, partial(self._send_finding, seq, previous, header, finding))
 
     def _request(self, number: int) -> QueuedRequest:
         account, kind, amount_e6, _, _ = self._reader.view("request(uint64)", _REQUEST_FIELDS, number)
@@ -238,11 +240,26 @@ class Watcher:
             self._wallet.send(self._settlement, calls.accuse(seq, previous, header, proof))
             return
         nonce = int.from_bytes(header.digest()[:16], "big")
+        self._stage(nonce, proof)
+        self._wallet.send(self._settlement, calls.accuse_staged(seq, previous, header, nonce))
+
+    def _send_finding(
+        self, seq: int, previous: calls.PostedHeader, header: calls.PostedHeader, finding: Finding
+    ) -> None:
+        """In one call where that fits a transaction, else in chunks of another nonce than those of a wrong root."""
+        if len(finding.staged) <= _SINGLE_CALL_BYTES:
+            self._wallet.send(self._settlement, finding.accuse(seq, previous, header))
+            return
+        nonce = int.from_bytes(header.digest()[16:], "big")
+        self._stage(nonce, finding.staged)
+        self._wallet.send(self._settlement, calls.accuse_of_deficit_staged(seq, previous, header, nonce))
+
+    def _stage(self, nonce: int, proof: bytes) -> None:
+        """Send what is not on chain yet: a step that was cut short left the first chunks."""
         chunks = [proof[at : at + calls.CHUNK_BYTES] for at in range(0, len(proof), calls.CHUNK_BYTES)]
         staged = self._reader.view("stagedChunks(address,uint256)", ["address[]"], self._wallet.address, nonce)
         for chunk in chunks[len(staged) :]:
             self._wallet.send(self._settlement, calls.stage(nonce, chunk))
-        self._wallet.send(self._settlement, calls.accuse_staged(seq, previous, header, nonce))
 
     def _proof(self, data: bytes, round_: int) -> bytes:
         """Sizes, data, vector of the batch's round, leaves of every touched account, siblings (`IDisputes.sol`)."""

@@ -29,6 +29,8 @@ BOND_E6 = 500_000_000
 FEED = Signer.from_key(b"\x07" * 32)
 USUAL_GAS = 12_000_000
 NO_FRAUD = bytes(Web3.keccak(text="NoFraud()")[:4])
+NO_REASON = b"none"
+"""Where a call reverts and says nothing: bytes that are no proof at all."""
 GENESIS_HEADER = (bytes(32),) * 5 + (0, 0, 0, 0)
 
 
@@ -62,7 +64,7 @@ class DisputeWorld:
     def _deploy(self) -> None:
         self.token = self._create("DemoUSDC")
         part = NOBODY
-        for name in ("Notices", "Escape", "FastPayments", "Markets", "Bonds", "Forced", "Authority", "Disputes"):
+        for name in ("Notices", "Escape", "FastPayments", "Floors", "Markets", "Bonds", "Forced", "Authority", "Disputes"):
             part = self._create(name, part).address
         roles = (self.token.address, self.operator, self.operator, self.operator, part)
         numbers = (5_000_000, 600, 1, 30, 86_400, 259_200, 10_000_000, BOND_E6, 20_000_000)
@@ -72,6 +74,7 @@ class DisputeWorld:
             "Notices",
             "Escape",
             "FastPayments",
+            "Floors",
             "Markets",
             "Bonds",
             "Forced",
@@ -209,7 +212,7 @@ class DisputeWorld:
         try:
             call.call({"from": self.prover})
         except TransactionFailed as error:
-            return selector_of(error)
+            return selector_of(error) or NO_REASON
         except ContractCustomError as error:
             return bytes.fromhex(str(error.data)[2:10])
         return b""

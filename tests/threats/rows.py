@@ -45,6 +45,10 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "collusive bankrupt account drains the pool": (
         *_sol("Claims", "test_refuses_before_finality"),
         *_sol("Outflow", "test_a_day_has_a_limit"),
+        *_sol("Floors", "test_a_position_without_money_is_reverted", "test_an_option_bought_without_money_is_reverted"),
+        "tests/differential/test_floors.py::test_three_readings_of_a_floor_agree",
+        "tests/property/test_margin_floor.py::test_no_honest_batch_breaks_a_floor",
+        "tests/e2e/test_floors.py::test_a_position_that_nothing_covers_is_slashed",
     ),
     "data withheld": (
         "tests/differential/test_settlement_twins.py::test_ledger_rebuilt_from_posted_bytes_equals_the_builder",
@@ -141,7 +145,11 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         *_sol("Refusals", "test_one_unit_to_an_empty_account_is_reverted", "test_a_unit_more_than_cash_is_reverted"),
         "tests/e2e/test_refusals.py::test_more_than_the_account_has_is_not_paid",
     ),
-    "bankrupt account closes at 1 tick": (),
+    "bankrupt account closes at 1 tick": (
+        *_sol("Floors", "test_closing_at_a_tick_is_reverted", "test_a_slice_by_one_who_has_nothing_left_has_no_room"),
+        *_sol("Floors", "test_a_stop_out_at_the_edge_of_the_band_is_honest"),
+        "tests/e2e/test_floors.py::test_a_large_position_closed_at_one_tick_is_slashed",
+    ),
     "honest answer counted twice (second challenge, posted again)": _sol(
         "Authority", "test_a_posted_again_batch_counts_once"
     ),
@@ -196,12 +204,11 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
 OPEN: Final[dict[str, str]] = {
     "operator mints cash, unbalanced netting": "not proven for all inputs: fuzzed, no symbolic run",
     "collusive bankrupt account drains the pool": (
-        "a trade below the margin floor cannot be proven (F3, first cause); only finality and limits hold"
+        "short options have no floor, and who closes may lose a quarter of it, as the exchange allows: a bound, no end"
     ),
     "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
     "bridge token risk, L1 dispute bug": "caps are checked, which token it is stands in the configuration alone",
     "privileged upgrade": "slither is a target of its own (`make slither`), not a part of `make check`",
-    "bankrupt account closes at 1 tick": "not built (F3, second cause)",
     "same order or transfer used in two batches, or twice in one": "transfers have no leaves yet",
     "signature for one subaccount or deployment used for another": "examples, not every module everywhere",
     "operator self-challenges or late challenges delay finality": "with one challenge, not a thousand",

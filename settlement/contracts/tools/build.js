@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Compiles the shipped contracts with the npm compiler alone and writes artifacts/<Name>.json.
-// With --check it writes nothing and fails when a committed file differs by a byte.
+// With --check it writes nothing and fails when a committed file differs by a byte. Names restrict it to those.
 "use strict";
 const crypto = require("crypto");
 const fs = require("fs");
@@ -8,8 +8,8 @@ const path = require("path");
 
 const ROOT = path.join(__dirname, "..");
 const ARTIFACTS = path.join(ROOT, "artifacts");
-const CONTRACTS = ["Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "FastPayments",
-  "Escape", "Notices", "DemoUSDC"];
+const CONTRACTS = ["Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors",
+  "FastPayments", "Escape", "Notices", "DemoUSDC"];
 const REMAPPING = ["@openzeppelin/", "node_modules/@openzeppelin/"];
 const SETTINGS = {
   evmVersion: "cancun",
@@ -94,7 +94,8 @@ function byPosition(references) {
 function main() {
   const check = process.argv.includes("--check");
   const solc = loadCompiler();
-  for (const name of CONTRACTS) {
+  const named = process.argv.slice(2).filter((word) => CONTRACTS.includes(word));
+  for (const name of named.length > 0 ? named : CONTRACTS) {
     const file = path.join(ARTIFACTS, `${name}.json`);
     const text = JSON.stringify(compile(solc, name), null, 1) + "\n";
     if (!check) {

@@ -55,11 +55,19 @@ def test_other_marks_are_due_after_a_minute_another_instrument_at_once() -> None
     book = MarkBook()
     assert not book.is_due({}, MARKS_AGE_MAX_S)
     assert book.is_due({PERP: 1}, 0)
-    book.name({PERP: 1, CALL: 5}, 1_000)
-    assert not book.is_due({PERP: 1, CALL: 5}, 9_999)
-    assert not book.is_due({PERP: 2}, 1_000 + MARKS_AGE_MAX_S - 1)
-    assert book.is_due({PERP: 2}, 1_000 + MARKS_AGE_MAX_S)
-    assert book.is_due({PERP: 1, PUT: 8}, 1_000)
+    book.name({PERP: 1_000, CALL: 5}, 1_000)
+    assert not book.is_due({PERP: 1_000, CALL: 5}, 9_999)
+    assert not book.is_due({PERP: 1_001}, 1_000 + MARKS_AGE_MAX_S - 1)
+    assert book.is_due({PERP: 1_001}, 1_000 + MARKS_AGE_MAX_S)
+    assert book.is_due({PERP: 1_000, PUT: 8}, 1_000)
+
+
+@pytest.mark.parametrize(("mark_e6", "is_due"), [(4_010, False), (4_011, True), (3_990, False), (3_989, True)])
+def test_a_perpetual_that_moved_far_names_marks_at_once(mark_e6: int, *, is_due: bool) -> None:
+    """A quarter of a percent: margin floors are judged by the marks that a batch names. Options may move."""
+    book = MarkBook()
+    book.name({PERP: 4_000, CALL: 5}, 1_000)
+    assert book.is_due({PERP: mark_e6, CALL: 500}, 1_000) is is_due
 
 
 def test_only_what_was_traded_has_a_mark_unless_somebody_withdraws() -> None:

@@ -80,9 +80,9 @@ def test_prices_alone_name_a_round_per_minute() -> None:
     venue = Venue(PERP)
     first = venue.close()
     assert (first.round_number, first.rows) == (1, {PERP: MarkRow(mark_e6=60_000_000)})
-    venue.prices(61_000, (PERP, 61_000))
+    venue.prices(60_100, (PERP, 60_100))
     assert venue.close(MARKS_AGE_MAX_S - 1) == first
-    assert marks_of(venue.close(1)) == {PERP: 61_000_000}
+    assert marks_of(venue.close(1)) == {PERP: 60_100_000}
     assert venue.close(9_999).round_number == 2
 
 

@@ -1,5 +1,7 @@
 """What goes into a settlement batch, and when the engine closes one by itself."""
 
+import pytest
+
 from exchange.domain.commands import BatchCut, ChainRequestKind
 from exchange.domain.events import BatchClosed, CommandRefused, Event, Trade
 from exchange.domain.result_codes import ResultCode
@@ -106,3 +108,21 @@ def test_orders_of_an_account_cap_closes_before_the_fill() -> None:
 def test_orders_cap_is_that_of_the_orders_tree() -> None:
     """A batch with more leaves of one account could not be built at all, by nobody, ever."""
     assert EngineConfig().batch_orders_max == MAX_LEAVES
+
+
+@pytest.mark.parametrize(("mark", "is_closed"), [(60_150, False), (59_850, False), (60_151, True), (59_849, True)])
+def test_a_batch_ends_before_a_perpetual_moves_far(mark: int, *, is_closed: bool) -> None:
+    """More than a quarter of a percent in one round; margin floors are judged by the marks that a batch begins with."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 1)
+    world.place(3, SELL, 600_000, 1)
+    assert bool(closed(world.prices(60_000, perp=mark))) is is_closed
+    assert world.state.batch.has_content is not is_closed
+
+
+def test_options_move_within_a_batch() -> None:
+    """Their marks need not be those of the fills: a long one covers nothing, a short one asks for far more."""
+    world = World().open()
+    world.place(2, BUY, 600_000, 1)
+    world.place(3, SELL, 600_000, 1)
+    assert not closed(world.prices(60_000, call=3_000, put=1))
