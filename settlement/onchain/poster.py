@@ -325,7 +325,7 @@ class Poster:
             return False
         due_s = row.block_time_s + self._deployment.finality_window_s
         now_s = max(self._clock(), head.timestamp_s)  # a chain that mines on demand may be behind or ahead of us
-        if now_s < due_s or self._errands.holds(row.seq):
+        if now_s < due_s or self._errands.holds(row.seq) or self._outbox.is_finalize_mined(row.seq):
             return False
         return self._reader.finalized() == row.seq - 1
 

@@ -18,6 +18,11 @@ from settlement.onchain.wallet import sign_transaction
 from tests.simulation.chain_canaries import CHAIN_CANARIES
 
 CALM = Plan((), ())
+FOUND_ONCE = (
+    (1, 1),  # a reply of another shape ended the settler
+    (1, 12),  # a receipt that the node lacked halted it
+    (1, 26),  # a node that was behind let it finalize a batch twice
+)
 LOST = Plan((Fault(FaultKind.REPLY_LOST, 0, 32, 100),), ())
 REORGS = Plan(tuple(Fault(FaultKind.REORG, tick, 1, 5) for tick in range(6, 32, 4)), ())
 WHERE_IT_SHOWS = {"unsynced-outbox": CALM, "second-nonce": LOST, "blind-to-reorganizations": REORGS}
@@ -158,6 +163,12 @@ def test_a_death_is_survived(site):
 def test_a_scenario_repeats():
     """Two runs of the same numbers do the same, block for block."""
     assert run_scenario(5, 4) == run_scenario(5, 4)
+
+
+@pytest.mark.parametrize(("seed", "number"), FOUND_ONCE)
+def test_what_broke_once_holds(seed, number):
+    """Scenarios that found a defect, kept."""
+    assert run_scenario(seed, number).broken == ""
 
 
 def test_every_kind_of_fault_is_drawn():
