@@ -66,6 +66,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "operator vanishes": (
         *_sol("EscapeInvariants", "invariant_no_more_is_paid_than_there_is"),
+        *_sol("EscapeInvariants", "test_script_reaches_payments_and_refunds"),
         *_sol("Escape", "testFuzz_claims_pay_the_same_in_any_order"),
         "tests/e2e/test_exit_drill.py::test_everybody_leaves_without_the_operator",
         f"{_DONE}::test_twenty_accounts_leave_after_the_operator_has_disappeared",
