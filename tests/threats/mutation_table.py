@@ -13,7 +13,7 @@ TABLE: Final = Path(__file__).with_name("MUTATIONS.md")
 UNJUDGED: Final = "not run yet"
 _HEAD: Final = """# Defences of the contracts, switched off one by one
 
-Made by `python -m tests.threats.mutations --table LOG ...`; `python -m tests.threats.mutations --log LOG` writes the logs.
+Made by `python -m tests.threats.mutations --table LOG ...`; what it reads is written with `--log LOG`.
 A row: number of the threat (`python -m tests.threats`), what was changed in a copy of `src`, the test that must fail
 then, and whether it did.
 
