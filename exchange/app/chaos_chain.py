@@ -68,7 +68,7 @@ def chaos_chain(run: ChainChaos) -> int:
 
 
 def summary_line(run: ChainChaos, rows: Sequence[_Row], seconds: float) -> str:
-    """What happened in all of them, in one line."""
+    """What happened in all of them, in one line; the fee for data on the layer below in gwei, rounded down."""
     counts: Counter[str] = Counter()
     slowest = 0
     for row in rows:
@@ -81,6 +81,7 @@ def summary_line(run: ChainChaos, rows: Sequence[_Row], seconds: float) -> str:
     faults = sum(count for name, count in counts.items() if name.startswith("fault "))
     return (
         f"chaos chain: seed {run.seed}, {len(rows)} scenarios, {faults} faults, {told}, "
+        f"{counts['l1_fee_wei'] // 10**9} gwei for L1 data, "
         f"slowest drain {slowest} blocks, {seconds:.0f} s: {verdict}"
     )
 
