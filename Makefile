@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: slither requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation mutation clean lock
+.PHONY: slither requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -103,7 +103,7 @@ test-running: dev
 	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
 	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
-PARTS := lint types architecture requirements typed-client risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
+PARTS := lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke contracts node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -135,6 +135,9 @@ requirements: dev ## P1 to P60 against a running exchange; `python -m tests.requ
 
 disputes: dev ## random batches and forged ones against the contract on a chain in Python, exits without an operator
 	@$(PYTEST) -q -m dispute_search --timeout 300 -p no:benchmark -n 2 tests/differential tests/unit/settlement/escape tests/e2e && echo "disputes: green"
+
+chain-faults: dev ## 200 seeded chain-fault scenarios; 20,000: `offbook chaos chain --n 20000 --log FILE`
+	@$(BIN)/offbook chaos chain --n 200 --seed $(SEED) && echo "chain-faults: green"
 
 sim: dev ## the whole exchange on fixed seeds
 	@for seed in 1 2 3; do $(BIN)/python -m tests.simulation --seed $$seed || exit 1; done && echo "sim: green"

@@ -74,8 +74,8 @@ class Chain(Protocol):
     def block(self, tag: str | int) -> BlockRef | None:
         """Block by number or by tag (latest, safe, finalized); None when there is none."""
 
-    def nonce(self, address: bytes, *, pending: bool = False) -> int:
-        """Next nonce of an account."""
+    def nonce(self, address: bytes, *, pending: bool = False, tag: str | int = "latest") -> int:
+        """Next nonce of an account after block `tag`, or with what waits to be mined."""
 
     def fees(self) -> Fees:
         """Current fee level."""

@@ -38,6 +38,7 @@ __all__ = [
     "DEFAULT_HISTORY_BLOCKS",
     "LocalChain",
     "LocalSettings",
+    "floor_gas",
 ]
 
 DEFAULT_CHAIN_ID: Final = 31337
@@ -117,17 +118,22 @@ class LocalChain:
     def __init__(
         self, directory: Path, settings: LocalSettings | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self.settings = settings or LocalSettings()
-        self._clock = clock
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = lock_directory(directory)
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._lock.close)
-            self.store = ChainStore(directory / "chain.sqlite")
-            on_failure.callback(self.store.close)
-            self._chain: Any = self._open()
-            self._pruner = ChainPruner(self.store, self.settings.kept_blocks)
+            store = ChainStore(directory / "chain.sqlite")
+            on_failure.callback(store.close)
+            self._begin(settings or LocalSettings(), clock, store)
             on_failure.pop_all()
+
+    def _begin(self, settings: LocalSettings, clock: Callable[[], float], store: Any) -> None:
+        """Open the chain that `store` holds, or make its genesis."""
+        self.settings = settings
+        self._clock = clock
+        self.store: ChainStore = store
+        self._chain: Any = self._open()
+        self._pruner = ChainPruner(store, settings.kept_blocks)
 
     def _open(self) -> Any:
         chain_class: Any = _chain_class(self.settings.chain_id)
@@ -218,7 +224,7 @@ class LocalChain:
         timestamp_s = max(parent.timestamp, int(self._clock()))
         self._chain.header = self._chain.create_header_from_parent(parent, timestamp=timestamp_s)
         try:
-            result, receipts, _ = self._chain.mine_all(transactions, mix_hash=bytes(keccak(parent.hash)))
+            result, receipts, _ = self._chain.mine_all(transactions, mix_hash=self._seal(parent.hash))
             header = result.imported_block.header
             self.store.add_logs(_log_rows(header, transactions, receipts))
         except BaseException:
@@ -226,6 +232,10 @@ class LocalChain:
             raise
         self.store.commit()
         return header
+
+    def _seal(self, parent_hash: bytes) -> bytes:
+        """The mix hash of a block: nothing random, yet another one in each block."""
+        return bytes(keccak(parent_hash))
 
     # Transactions
 
@@ -335,7 +345,7 @@ class LocalChain:
         """Smallest gas limit (within 2 %) that succeeds, never below the EIP-7623 floor. Raises `CallReverted`."""
         computation = self._execute(request, number, BLOCK_GAS_LIMIT)
         intrinsic = BLOCK_GAS_LIMIT - int(computation.msg.gas)
-        low = max(_floor_gas(request["data"]), intrinsic + int(computation.get_gas_used()))
+        low = max(floor_gas(request["data"]), intrinsic + int(computation.get_gas_used()))
         if self._succeeds(request, number, low):
             return low
         # A call passes on 63/64 of its gas: a few nested ones need 4 % more than they use, seldom anything else does.
@@ -355,7 +365,8 @@ class LocalChain:
         return True
 
 
-def _floor_gas(data: bytes) -> int:
+def floor_gas(data: bytes) -> int:
+    """What EIP-7623 charges at least for a call with this data."""
     zeros = data.count(0)
     return _EIP7623_FLOOR_GAS + 10 * zeros + 40 * (len(data) - zeros)
 

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS raws (
     max_fee_wei INTEGER NOT NULL, priority_fee_wei INTEGER NOT NULL, signed_ms INTEGER NOT NULL,
     PRIMARY KEY (nonce, attempt)
 );
+CREATE TABLE IF NOT EXISTS foreign_nonces (nonce INTEGER PRIMARY KEY, seen_ms INTEGER NOT NULL);
 """
 
 
@@ -119,6 +120,11 @@ class Outbox:
         """Oldest batch that the contract has not made final, whatever its state."""
         row = self._sql.execute("SELECT * FROM batches WHERE finalized = 0 ORDER BY seq LIMIT 1").fetchone()
         return None if row is None else _batch_row(row)
+
+    def is_finalize_mined(self, seq: int) -> bool:
+        """Whether a `finalize` of this batch stands in a block, whatever a node that is behind says."""
+        query = "SELECT 1 FROM flights WHERE seq = ? AND purpose = ? AND succeeded = 1"
+        return self._sql.execute(query, (seq, Purpose.FINALIZE)).fetchone() is not None
 
     def waiting(self) -> int:
         """Batches not yet included."""
@@ -212,6 +218,23 @@ class Outbox:
             (one, (BatchState.INCLUDED, tx_hash, block_hash, block_number, flight.nonce))
         ]
         if reopen:
+            rows.append(("UPDATE batches SET state = ? WHERE seq = ?", (BatchState.BUILT, flight.seq)))
+        self.write(*rows)
+
+    def note_foreign(self, nonce: int, now_ms: int) -> None:
+        """Another program seems to have used up this nonce, and a person is told."""
+        self.write(("INSERT OR IGNORE INTO foreign_nonces VALUES (?, ?)", (nonce, now_ms)))
+
+    def is_foreign(self, nonce: int) -> bool:
+        """Whether a person was told before."""
+        row = self._sql.execute("SELECT 1 FROM foreign_nonces WHERE nonce = ?", (nonce,)).fetchone()
+        return row is not None
+
+    def retire(self, flight: Flight) -> None:
+        """Another program used up the nonce for good: its flight is over, its batch needs another one."""
+        one = "UPDATE flights SET state = ?, succeeded = 0 WHERE nonce = ?"
+        rows: list[tuple[str, Sequence[object]]] = [(one, (BatchState.FINAL, flight.nonce))]
+        if flight.purpose == Purpose.POST:
             rows.append(("UPDATE batches SET state = ? WHERE seq = ?", (BatchState.BUILT, flight.seq)))
         self.write(*rows)
 

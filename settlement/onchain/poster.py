@@ -36,10 +36,10 @@ from settlement.onchain.outbox import BatchRow, BatchState, Flight, Outbox, Purp
 from settlement.onchain.posted import posted_event
 from settlement.onchain.reverts import find_revert
 from settlement.onchain.rounds import missing_round
+from settlement.onchain.spent_nonces import SpentNonces
 
 __all__ = ["Poster", "PosterSettings", "PosterStatus"]
 
-_MISSING_STEPS_BEFORE_HALT: Final = 3
 _FROZEN: Final = 2
 _EVERY_SEQ: Final = 1 << 62
 
@@ -88,7 +88,6 @@ class Poster:
         self._settings = settings or PosterSettings()
         self._clock = clock
         self._reader = SettlementReader(chain, deployment.settlement)
-        self._missing: dict[int, int] = {}
         self._halted = ""
         self._head_seq = 0
         self._finalized_seq = 0
@@ -99,6 +98,7 @@ class Poster:
         cap_wei = self._settings.max_fee_cap_wei
         self._launcher = Launcher(chain, deployment, outbox, key, max_fee_cap_wei=cap_wei, clock=clock)
         self.address = self._launcher.address
+        self._spent = SpentNonces(chain, outbox, self.address)
 
     def step(self) -> PosterStatus:
         """Look once at the chain and do the next thing. Chain trouble is in the status; raises `OutboxMismatch`."""
@@ -248,13 +248,8 @@ class Poster:
             posted = self._find_posted(row)
             if posted is not None and self._adopt_posted(flight, posted):
                 return True
-        seen = self._missing[flight.nonce] = self._missing.get(flight.nonce, 0) + 1
-        if seen < _MISSING_STEPS_BEFORE_HALT:
-            return False
-        raise ForeignNonce(
-            f"nonce {flight.nonce} of 0x{self.address.hex()} was used by another program:"
-            " stop that program, then restart the settler"
-        )
+        head = self._chain.block("latest")
+        return head is not None and self._spent.judge(flight, self._final_number(head), self._now_ms())
 
     def _adopt_posted(self, flight: Flight, posted: PostedEvent) -> bool:
         receipt = self._chain.receipt(posted.tx_hash)
@@ -264,7 +259,7 @@ class Poster:
         return True
 
     def _settle(self, flight: Flight, receipt: Receipt) -> None:
-        self._missing.pop(flight.nonce, None)
+        self._spent.forget(flight.nonce)
         if receipt.succeeded:
             self._include(flight, receipt)
             return
@@ -330,7 +325,7 @@ class Poster:
             return False
         due_s = row.block_time_s + self._deployment.finality_window_s
         now_s = max(self._clock(), head.timestamp_s)  # a chain that mines on demand may be behind or ahead of us
-        if now_s < due_s or self._errands.holds(row.seq):
+        if now_s < due_s or self._errands.holds(row.seq) or self._outbox.is_finalize_mined(row.seq):
             return False
         return self._reader.finalized() == row.seq - 1
 

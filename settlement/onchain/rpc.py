@@ -6,7 +6,7 @@ A send is never repeated here: whether it arrived is unknown after a timeout, an
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import requests
 from web3 import HTTPProvider
@@ -31,6 +31,7 @@ PRUNED_CODE: Final = 4444
 """JSON-RPC error code of a block that is no longer kept, as geth gives it (EIP-4444)."""
 BAD_SEQ_SELECTOR: Final = bytes.fromhex("d21fff71")
 _ZERO_ADDRESS = bytes(20)
+_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,79 +47,60 @@ class RpcChain:
     """`Chain` at an RPC URL."""
 
     def __init__(
-        self, url: str, settings: RpcSettings | None = None, pause: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        settings: RpcSettings | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        provider: Any = None,
     ) -> None:
+        """`provider` answers `make_request` in the place of web3's over HTTP."""
         self.url = url
         self._settings = settings or RpcSettings()
         self._pause = pause
-        self._provider = HTTPProvider(
+        self._provider = provider or HTTPProvider(
             url, request_kwargs={"timeout": self._settings.timeout_s}, exception_retry_configuration=None
         )
 
     def chain_id(self) -> int:
         """What eth_chainId answers."""
-        return _number(self._read("eth_chainId"))
+        return self._read(_number, "eth_chainId")
 
     def block(self, tag: str | int) -> BlockRef | None:
         """Block by number or tag; None when there is none."""
-        found = self._read("eth_getBlockByNumber", _tag(tag), False)
-        if found is None:
-            return None
-        return BlockRef(_number(found["number"]), _bytes(found["hash"]), _number(found["timestamp"]))
+        return self._read(_block, "eth_getBlockByNumber", _tag(tag), False)
 
-    def nonce(self, address: bytes, *, pending: bool = False) -> int:
-        """Next nonce of an account."""
-        return _number(self._read("eth_getTransactionCount", _hex(address), "pending" if pending else "latest"))
+    def nonce(self, address: bytes, *, pending: bool = False, tag: str | int = "latest") -> int:
+        """Next nonce of an account, after block `tag`."""
+        return self._read(_number, "eth_getTransactionCount", _hex(address), "pending" if pending else _tag(tag))
 
     def fees(self) -> Fees:
         """Base fee of the next block and the node's priority fee."""
-        history = self._read("eth_feeHistory", "0x1", "latest", [])
-        return Fees(_number(history["baseFeePerGas"][-1]), _number(self._read("eth_maxPriorityFeePerGas")))
+        base_fee = self._read(lambda found: _number(found["baseFeePerGas"][-1]), "eth_feeHistory", "0x1", "latest", [])
+        return Fees(base_fee, self._read(_number, "eth_maxPriorityFeePerGas"))
 
     def send_raw(self, raw: bytes) -> bytes:
         """Hand over a signed transaction once."""
-        return _bytes(self._request("eth_sendRawTransaction", [_hex(raw)]))
+        return self._ask(_bytes, "eth_sendRawTransaction", [_hex(raw)])
 
     def receipt(self, tx_hash: bytes) -> Receipt | None:
         """Receipt on the current best chain, None when not mined there."""
-        found = self._read("eth_getTransactionReceipt", _hex(tx_hash))
-        if found is None or found.get("blockHash") is None:
-            return None
-        created = found.get("contractAddress")
-        return Receipt(
-            tx_hash=_bytes(found["transactionHash"]),
-            block_number=_number(found["blockNumber"]),
-            block_hash=_bytes(found["blockHash"]),
-            succeeded=_number(found["status"]) == 1,
-            gas_used=_number(found["gasUsed"]),
-            contract_address=None if created is None else _bytes(created),
-            logs=tuple(_log(entry) for entry in found["logs"]),
-        )
+        return self._read(_receipt, "eth_getTransactionReceipt", _hex(tx_hash))
 
     def transaction(self, tx_hash: bytes) -> TransactionInput | None:
         """The transaction with its calldata, None when unknown."""
-        found = self._read("eth_getTransactionByHash", _hex(tx_hash))
-        if found is None:
-            return None
-        mined, to = found.get("blockNumber"), found.get("to")
-        return TransactionInput(
-            tx_hash=_bytes(found["hash"]),
-            sender=_bytes(found["from"]),
-            to=None if to is None else _bytes(to),
-            data=_bytes(found["input"]),
-            block_number=None if mined is None else _number(mined),
-        )
+        return self._read(_transaction, "eth_getTransactionByHash", _hex(tx_hash))
 
     def call(self, to: bytes, data: bytes, *, sender: bytes = _ZERO_ADDRESS, tag: str | int = "latest") -> bytes:
         """Output of a call."""
-        return _bytes(self._read("eth_call", {"from": _hex(sender), "to": _hex(to), "data": _hex(data)}, _tag(tag)))
+        request = {"from": _hex(sender), "to": _hex(to), "data": _hex(data)}
+        return self._read(_bytes, "eth_call", request, _tag(tag))
 
     def estimate_gas(self, sender: bytes, to: bytes | None, data: bytes) -> int:
         """Gas that the transaction needs."""
         request = {"from": _hex(sender), "data": _hex(data)}
         if to is not None:
             request["to"] = _hex(to)
-        return _number(self._read("eth_estimateGas", request))
+        return self._read(_number, "eth_estimateGas", request)
 
     def logs(self, address: bytes, topics: Sequence[bytes | None], first_block: int, last_block: int) -> list[Log]:
         """Logs of one contract in a block range, both ends included."""
@@ -128,19 +110,27 @@ class RpcChain:
             "fromBlock": hex(first_block),
             "toBlock": hex(last_block),
         }
-        return [_log(entry) for entry in self._read("eth_getLogs", query)]
+        return self._read(_logs, "eth_getLogs", query)
 
     def code(self, address: bytes) -> bytes:
         """Deployed code, empty when there is none."""
-        return _bytes(self._read("eth_getCode", _hex(address), "latest"))
+        return self._read(_bytes, "eth_getCode", _hex(address), "latest")
 
-    def _read(self, method: str, *params: object) -> Any:
+    def _read(self, parse: Callable[[Any], _Parsed], method: str, *params: object) -> _Parsed:
         for attempt in range(self._settings.attempts - 1):
             try:
-                return self._request(method, list(params))
+                return self._ask(parse, method, list(params))
             except RpcUnavailable:
                 self._pause(self._settings.backoff_s * 2**attempt)
-        return self._request(method, list(params))
+        return self._ask(parse, method, list(params))
+
+    def _ask(self, parse: Callable[[Any], _Parsed], method: str, params: list[object]) -> _Parsed:
+        """One request; an answer of another shape than the method's is no answer."""
+        result = self._request(method, params)
+        try:
+            return parse(result)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise RpcUnavailable(f"chain at {self.url} gave an answer of another shape to {method}") from error
 
     def _request(self, method: str, params: list[object]) -> Any:
         try:
@@ -182,6 +172,46 @@ def classify_refusal(method: str, error: object) -> RpcRefused:
     return RpcRefused(f"{method}: {message}")
 
 
+def _block(found: Any) -> BlockRef | None:
+    if found is None:
+        return None
+    return BlockRef(_number(found["number"]), _bytes(found["hash"]), _number(found["timestamp"]))
+
+
+def _receipt(found: Any) -> Receipt | None:
+    if found is None or found["blockHash"] is None:
+        return None
+    created = found.get("contractAddress")
+    return Receipt(
+        tx_hash=_bytes(found["transactionHash"]),
+        block_number=_number(found["blockNumber"]),
+        block_hash=_bytes(found["blockHash"]),
+        succeeded=_number(found["status"]) == 1,
+        gas_used=_number(found["gasUsed"]),
+        contract_address=None if created is None else _bytes(created),
+        logs=tuple(_logs(found["logs"])),
+    )
+
+
+def _transaction(found: Any) -> TransactionInput | None:
+    if found is None:
+        return None
+    mined, to = found.get("blockNumber"), found.get("to")
+    return TransactionInput(
+        tx_hash=_bytes(found["hash"]),
+        sender=_bytes(found["from"]),
+        to=None if to is None else _bytes(to),
+        data=_bytes(found["input"]),
+        block_number=None if mined is None else _number(mined),
+    )
+
+
+def _logs(found: Any) -> list[Log]:
+    if not isinstance(found, list):
+        raise TypeError("logs are no array")
+    return [_log(entry) for entry in found]
+
+
 def _revert_data(value: object) -> bytes:
     if isinstance(value, Mapping):
         value = value.get("data")
@@ -210,6 +240,8 @@ def _hex(value: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
+    if not text.startswith("0x"):
+        raise ValueError("expected a 0x string")
     return bytes.fromhex(text[2:])
 
 

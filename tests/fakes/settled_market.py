@@ -24,6 +24,7 @@ from settlement.protocol.keccak import keccak256
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.linear_bounds import LARGE_CAP
 from settlement.protocol.signature import address_of
+from tests.fakes.anvil_chain import AnvilChain
 from tests.fakes.chain_in_process import ChainInProcess
 from tests.fakes.signed_market import SEED, SignedMarket, key_of
 from tests.unit.exchange.engine.world import E6, SECOND_NS, START_S, instruments
@@ -37,9 +38,9 @@ _TRADE_ALL = 1 << 2
 class SettledMarket(SignedMarket):
     """Everything between a signed order and the contract, step by step."""
 
-    def __init__(self, folder: Path, settings: DeploymentSettings) -> None:
-        """Deploy, list, price; nobody has money yet."""
-        self.chain = ChainInProcess(folder / "chain", seed=SEED, now_s=START_S)
+    def __init__(self, folder: Path, settings: DeploymentSettings, chain: AnvilChain | None = None) -> None:
+        """Deploy, list, price; nobody has money yet. Without a `chain`: an embedded one in this process."""
+        self.chain = chain or ChainInProcess(folder / "chain", seed=SEED, now_s=START_S)
         deployer = account_key(SEED, DEPLOYER_INDEX)
         self.deployment = deploy_demo(
             self.chain, deployer, account_address(account_key(SEED, OPERATOR_INDEX)), settings

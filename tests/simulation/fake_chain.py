@@ -200,6 +200,9 @@ class FakeChain:
     def _world(self) -> _World:
         return self._blocks[-1].world
 
+    def _at(self, tag: str | int) -> _World:
+        return self._world if isinstance(tag, str) else self._blocks[min(tag, len(self._blocks) - 1)].world
+
     def _answer(self) -> None:
         if self.down_calls > 0:
             self.down_calls -= 1
@@ -288,10 +291,10 @@ class FakeChain:
             return self._blocks[-1].ref
         return self._blocks[tag].ref if 0 <= tag < len(self._blocks) else None
 
-    def nonce(self, address: bytes, *, pending: bool = False) -> int:
-        """Mined nonces, plus those of the mempool without a gap when `pending`."""
+    def nonce(self, address: bytes, *, pending: bool = False, tag: str | int = "latest") -> int:
+        """Mined nonces up to block `tag`, plus those of the mempool without a gap when `pending`."""
         self._answer()
-        nonce = self._world.nonces.get(address, 0)
+        nonce = self._at(tag).nonces.get(address, 0)
         while pending and (address, nonce) in self._mempool:
             nonce += 1
         return nonce
@@ -344,7 +347,7 @@ class FakeChain:
     def call(self, to: bytes, data: bytes, *, sender: bytes = bytes(20), tag: str | int = "latest") -> bytes:
         """head(), finalized(), batchHash(seq), oracle(round) and operator()."""
         self._answer()
-        world = self._world if isinstance(tag, str) else self._blocks[min(tag, len(self._blocks) - 1)].world
+        world = self._at(tag)
         if data[:4] == selector("head()"):
             return world.head.to_bytes(32, "big")
         if data[:4] == selector("finalized()"):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.threats.mutation_rows import MUTATIONS, Mutation
+from tests.threats.mutation_table import table
 from tests.threats.rows import ROOT, ROWS
 
 __all__ = ["CONTRACTS", "judge", "mutated", "verdict"]
@@ -128,8 +129,12 @@ def main() -> int:
     parser.add_argument("--row", type=int, action="append", default=[], help="number of a threat; may be repeated")
     parser.add_argument("--match", default="", help="only mutations with this text in their name")
     parser.add_argument("--log", type=Path, help="file with one line per judged mutation, continued")
+    parser.add_argument("--table", type=Path, nargs="+", metavar="LOG", help="print the table of these logs")
     parser.add_argument("--list", action="store_true", help="print the mutations, run nothing")
     parsed = parser.parse_args()
+    if parsed.table:
+        sys.stdout.write(table([_judged(log) for log in parsed.table]))
+        return 0
     wanted = _wanted(parsed.row, match=parsed.match)
     if parsed.list:
         sys.stdout.writelines(f"{one.name}\n" for one in wanted)

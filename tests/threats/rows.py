@@ -15,6 +15,8 @@ __all__ = ["OPEN", "ROOT", "ROWS", "exists"]
 ROOT: Final = Path(__file__).parents[2]
 _SOL: Final = "settlement/contracts/test"
 _ONCHAIN: Final = "tests/unit/settlement/onchain"
+_CHAOS: Final = "tests/unit/exchange/app/test_chaos_chain.py"
+_DONE: Final = "tests/e2e/test_done_when_settlement.py"
 _ROOTS: Final = "tests/differential/test_wrong_root.py"
 
 
@@ -70,16 +72,23 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "operator vanishes": (
         *_sol("EscapeInvariants", "invariant_no_more_is_paid_than_there_is"),
+        *_sol("EscapeInvariants", "test_script_reaches_payments_and_refunds"),
         *_sol("Escape", "testFuzz_claims_pay_the_same_in_any_order"),
         "tests/e2e/test_exit_drill.py::test_everybody_leaves_without_the_operator",
+        f"{_DONE}::test_twenty_accounts_leave_after_the_operator_has_disappeared",
     ),
     "L2 sequencer censors the challenger or stalls": (
         *_sol("Post", "test_finalize_waits_for_blocks_too"),
         f"{_ONCHAIN}/test_stalled_chain.py::test_no_blocks_for_48_hours_finalize_nothing",
+        f"{_DONE}::test_a_stalled_sequencer_does_not_eat_the_window",
     ),
-    "L2 reorg": (f"{_ONCHAIN}/test_poster.py::test_reorganization",),
+    "L2 reorg": (
+        f"{_ONCHAIN}/test_poster.py::test_reorganization",
+        f"{_CHAOS}::test_a_deliberate_defect_is_found",
+    ),
     "double post, lost acknowledgement": (
         f"{_ONCHAIN}/test_poster.py::test_lost_replies",
+        f"{_CHAOS}::test_a_death_is_survived",
         "tests/unit/settlement/contracts/test_settlement.py::test_wrong_sequence_reverts_with_the_known_selector",
         *_sol("Reverts", "test_old_trades_are_posted_again_after_a_revert"),
     ),
@@ -87,6 +96,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         *_sol("Pauses", "test_posting_waits_for_the_end_of_the_pause"),
         *_sol("Reverts", "test_slash_pays_half_and_installs_the_first_bonded_successor"),
         *_sol("StolenKey", "test_a_stolen_key_takes_nothing_but_the_bond"),
+        f"{_DONE}::test_a_stolen_key_takes_nothing",
     ),
     "guardian or timelock abuse": (
         *_sol("Pauses", "test_no_pause_stops_an_exit", "test_a_pause_is_bounded_and_followed_by_rest"),

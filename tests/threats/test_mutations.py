@@ -1,11 +1,15 @@
 """The table of switched-off defences fits the contracts and the table of threats; forge itself is not asked here."""
 
+import re
+
 import pytest
 
 from tests.threats.mutation_rows import MUTATIONS, Mutation
+from tests.threats.mutation_table import TABLE, UNJUDGED, table
 from tests.threats.mutations import CONTRACTS, mutated, verdict
 from tests.threats.rows import ROWS
 
+_VERDICT = re.compile(rf" (caught|{UNJUDGED}) \|$")
 SOLIDITY = "settlement/contracts/test/"
 
 
@@ -31,6 +35,13 @@ def test_the_test_of_a_mutation_is_one_of_its_row(mutation: Mutation) -> None:
 def test_every_row_with_a_test_in_solidity_has_a_mutation(threat: str) -> None:
     """None of them is believed unseen."""
     assert any(one.threat == threat for one in MUTATIONS)
+
+
+def test_the_table_has_a_row_per_mutation_and_no_survivor() -> None:
+    """What is committed was judged, or says that it was not; a defence that nobody misses would be a missing test."""
+    found = [line for line in TABLE.read_text().splitlines() if _VERDICT.search(line)]
+    made = [line for line in table([]).splitlines() if _VERDICT.search(line)]
+    assert [_VERDICT.sub("", line) for line in found] == [_VERDICT.sub("", line) for line in made]
 
 
 def test_names_are_unique() -> None:

@@ -28,12 +28,12 @@ class StuckChain(FakeChain):
         super().__init__()
         self.asked, self.answer = threading.Event(), threading.Event()
 
-    def nonce(self, address: bytes, *, pending: bool = False) -> int:
+    def nonce(self, address: bytes, *, pending: bool = False, tag: str | int = "latest") -> int:
         """Next nonce; the pending one when the test lets it."""
         if pending:
             self.asked.set()
             self.answer.wait(20)
-        return super().nonce(address, pending=pending)
+        return super().nonce(address, pending=pending, tag=tag)
 
 
 @pytest.fixture

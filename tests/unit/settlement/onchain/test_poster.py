@@ -322,3 +322,43 @@ def test_prune_bounds_the_file(rig):
     assert rows[-1].stats == {"fills": 3}
     flights = sqlite3.connect(rig.path).execute("SELECT count(*) FROM flights").fetchone()[0]
     assert flights <= 3 * 8  # round, post, finalize
+
+
+def spent_elsewhere(rig):
+    """The poster's first nonce is used by another program; returns the poster's state then."""
+    rig.add(1)
+    rig.chain.automine = False
+    rig.poster.step()
+    rig.chain.drop_mempool()
+    rig.chain.spend_nonce(rig.poster.address)
+    return rig.run(8)
+
+
+def test_a_restart_after_a_foreign_spend_goes_on_once_it_is_final(rig):
+    """The person was told, the other transaction stays: the batch leaves under the next nonce."""
+    assert spent_elsewhere(rig).state == "halted"
+    rig.restart()
+    rig.run()
+    rig.check(1)
+    assert rig.outbox.last_nonce() > 0
+
+
+def test_a_restart_waits_for_the_finality_of_a_foreign_spend(rig):
+    """Until then our own bytes could still be mined."""
+    rig.settings = PosterSettings(safe_confirmations=20, final_confirmations=40)
+    rig.restart()
+    assert spent_elsewhere(rig).state == "halted"
+    rig.restart()
+    assert rig.run(10).state == "waiting"
+    assert rig.outbox.last_nonce() == 0
+
+
+def test_a_receipt_that_the_node_lacks_halts_nobody(rig):
+    """The nonce is used by our own transaction, which the node knows: it has no receipt yet."""
+    rig.add(1)
+    rig.chain.hidden_receipts = 30
+    states = {rig.poster.step().state for _ in range(12)}
+    assert "halted" not in states
+    rig.chain.hidden_receipts = 0
+    rig.run()
+    rig.check(1)
