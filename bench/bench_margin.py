@@ -27,8 +27,8 @@ from exchange.engine.state_hash import state_hash
 from exchange.engine.states import COMPILED
 
 TRADERS = sized(small=2, full=20)
-ORDERS = sized(small=256, full=2_048)
-ROUNDS = sized(small=3, full=41)
+ORDERS = sized(small=256, full=1_024)
+ROUNDS = sized(small=3, full=15)
 ACCOUNTS = sized(small=2_000, full=100_000)
 REVALUATIONS = sized(small=3, full=11)
 COMPARED = sized(small=2_000, full=10_000)
