@@ -21,12 +21,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-__all__ = ["Missing", "core_flags", "core_replay", "library", "program"]
+__all__ = ["Missing", "core_flags", "core_replay", "library", "margin_probe", "program", "unchecked_hot_path"]
 
 FOLDER: Final = Path(__file__).resolve().parent / "native"
 BUILD: Final = FOLDER / "build"
 _ROOT: Final = FOLDER.parents[1]
 _CORE: Final = "matching_core._order_book"
+_ENGINE: Final = "exchange.engine._hot_path"
 _C_ONLY: Final = ("-Wstrict-prototypes", "-Wmissing-prototypes")
 
 
@@ -37,9 +38,13 @@ class Missing(RuntimeError):
 @cache
 def core_flags() -> tuple[str, ...]:
     """Flags that set-up compiles the core with: the interpreter's, then the extension's own."""
+    return _flags_of(_CORE)
+
+
+def _flags_of(extension: str) -> tuple[str, ...]:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     modules = project["tool"]["setuptools"]["ext-modules"]
-    own = next(module["extra-compile-args"] for module in modules if module["name"] == _CORE)
+    own = next(module["extra-compile-args"] for module in modules if module["name"] == extension)
     return (*shlex.split(sysconfig.get_config_var("CFLAGS") or ""), *own)
 
 
@@ -73,17 +78,49 @@ def library(source: str) -> ctypes.CDLL:
 @cache
 def core_replay() -> ModuleType:
     """The extension that drives the core from C."""
-    name, source = "_core_replay", FOLDER / "_core_replay.pyx"
-    compiler, flags = _compiler(".c"), [*core_flags(), "-fPIC", "-shared"]
     headers = [*sorted((_ROOT / "matching_core").glob("*.pxd")), FOLDER / "cycles.h"]
+    return _extension("_core_replay", headers, core_flags())
+
+
+@cache
+def margin_probe() -> ModuleType:
+    """The extension that reads the margins of a compiled engine."""
+    folders = (_ROOT / "exchange/engine", _ROOT / "matching_core")
+    headers = [path for folder in folders for path in sorted(folder.glob("*.pxd"))]
+    return _extension("_margin_probe", headers, _flags_of(_ENGINE))
+
+
+@cache
+def unchecked_hot_path() -> ModuleType:
+    """The engine's hot path built a second time, without its margin check: what the check costs is the difference."""
+    source = _ROOT / f"{_ENGINE.replace('.', '/')}.c"
+    if not source.exists():
+        raise Missing("the engine's C source is not there: make build")
+    compiler, flags = _compiler(".c"), [*_flags_of(_ENGINE), "-DOFFBOOK_IS_CHECKED=0", "-fPIC", "-shared"]
+    target = BUILD / f"_unchecked-{_fingerprint([source], [*compiler, *flags])}.so"
+    if not target.exists():
+        _say("building the engine without its margin check (once)")
+        includes = [f"-I{sysconfig.get_paths()['include']}", f"-I{_ROOT}"]
+        _build(target, lambda made: [*compiler, *flags, *includes, str(source), "-o", made])
+    return _loaded(_ENGINE, target)
+
+
+def _extension(name: str, headers: list[Path], given: tuple[str, ...]) -> ModuleType:
+    """The loaded extension of `native/<name>.pyx`, built once for what it is made of."""
+    source = FOLDER / f"{name}.pyx"
+    compiler, flags = _compiler(".c"), [*given, "-fPIC", "-shared"]
     target = BUILD / f"{name}-{_fingerprint([source, *headers], [*compiler, *flags])}.so"
     if not target.exists():
-        _say("building the replay extension (once)")
+        _say(f"building {name} (once)")
         translated = BUILD / f"{target.stem}.c"
         cython = [sys.executable, "-m", "cython", "-3", "-I", str(_ROOT), "--module-name", name, str(source)]
         _build(translated, lambda made: [*cython, "-o", made])
-        includes = [f"-I{sysconfig.get_paths()['include']}", f"-I{FOLDER}"]
+        includes = [f"-I{sysconfig.get_paths()['include']}", f"-I{FOLDER}", f"-I{_ROOT}"]
         _build(target, lambda made: [*compiler, *flags, *includes, str(translated), "-o", made])
+    return _loaded(name, target)
+
+
+def _loaded(name: str, target: Path) -> ModuleType:
     spec = spec_from_file_location(name, target, loader=ExtensionFileLoader(name, str(target)))
     module = module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -3,7 +3,8 @@
 
 An order named by number is fetched in four steps: its place in the table, its row, the rows beside it, and what stands
 beside it in the core; of a new order the account and the places of its names, then what its account leads to. Orders
-that will be forgotten are fetched along their line, two commands ahead.
+that will be forgotten are fetched along their line, two commands ahead. Rows of accounts and cells are longer than a
+cache line and begin anywhere in one, so more than their first line is asked for.
 """
 
 from libc.stdint cimport uint32_t
@@ -11,7 +12,8 @@ from libc.stdint cimport uint32_t
 from exchange.engine._entry cimport Record
 from exchange.engine._integers cimport mix
 from exchange.engine._lookup cimport find_listing
-from exchange.engine._rows cimport AccountRow, Engine, NonceBucket, OrderRow, fetch, order_at
+from exchange.engine._margin cimport CELL_NAMES
+from exchange.engine._rows cimport AccountRow, CellRow, Engine, NonceBucket, OrderRow, fetch, order_at
 from exchange.engine._tables cimport Table, fold
 from exchange.engine._used_nonces cimport bucket_number, entry_place, find_bucket
 from matching_core._order_pool cimport Order
@@ -22,8 +24,19 @@ cdef enum:
     ROW_AHEAD = 10
     REST_AHEAD = 6
     CORE_AHEAD = 3
+    LINE_BYTES = 64
+    ACCOUNT_COUNTS = 96              # where the row tells of open orders, margin groups and locks
     PROBES_MAX = 8
     RECORD_KIND_PLACE = 1
+
+
+cdef inline void fetch_lines(const void* row, size_t size) noexcept nogil:
+    """Every line of a row; its rest lies in a line that was asked for, or in the last one."""
+    cdef size_t at = 0
+    while at < size:
+        fetch(<const char*>row + at)
+        at += LINE_BYTES
+    fetch(<const char*>row + size - 1)
 
 
 cdef inline uint32_t likely(const Table* table, uint32_t key_hash) noexcept nogil:
@@ -70,8 +83,8 @@ cdef inline void fetch_rest(const Engine* engine, const Record* record) noexcept
     fetch(&engine.timers[order.timer])
     fetch(&engine.order_of_slot[<uint32_t>order.handle])
     fetch(&engine.core.orders[<uint32_t>order.handle])
-    fetch(&engine.accounts[order.account])
-    fetch(&engine.cells[order.cell])
+    fetch_lines(&engine.accounts[order.account], sizeof(AccountRow))
+    fetch_lines(&engine.cells[order.cell], sizeof(CellRow))
 
 
 cdef inline void fetch_core(const Engine* engine, const Record* record) noexcept nogil:
@@ -110,17 +123,26 @@ cdef inline void fetch_names(const Engine* engine, const Record* record, uint32_
     """Of a new order: its account, and the places of its number and its nonce, `ahead` commands from now."""
     cdef uint32_t account = likely(&engine.account_ids, fold(mix(record.account, 2)))
     fetch(&engine.accounts[account])
+    fetch(<const char*>&engine.accounts[account] + ACCOUNT_COUNTS)
     fetch(&engine.numbers.places[fold(mix((engine.sequence + ahead) << 8, 1)) & engine.numbers.mask])
     fetch(&engine.nonce_orders.places[fold(mix(record.nonce, account)) & engine.nonce_orders.mask])
 
 
+cdef inline uint32_t likely_cell(const Engine* engine, const Record* record, uint32_t account) noexcept nogil:
+    """What an account has on the instrument of a record, 0 for nothing."""
+    return likely(&engine.cell_keys, fold(mix(account, find_listing(engine, record.instrument))))
+
+
 cdef inline void fetch_account(Engine* engine, const Record* record) noexcept nogil:
-    """Of a new order: the place of its used nonce, the account's youngest order, its cell."""
+    """Of a new order: its cell, the owner's address, the first margin group, the used nonce, the youngest order."""
     cdef uint32_t account = likely(&engine.account_ids, fold(mix(record.account, 2)))
     cdef const AccountRow* row = &engine.accounts[account]
+    cdef uint32_t cell = likely_cell(engine, record, account)
     cdef const NonceBucket* bucket = find_bucket(engine, bucket_number(record.nonce))
-    cdef uint32_t listing = find_listing(engine, record.instrument)
-    fetch(&engine.cells[likely(&engine.cell_keys, fold(mix(account, listing)))])
+    fetch(&engine.cells[cell])
+    fetch(<const char*>&engine.cells[cell] + CELL_NAMES)
+    fetch(&engine.keys[row.owner])
+    fetch(&engine.groups[row.groups])
     if row.tail:
         fetch(<const char*>order_at(engine, row.tail) + 64)
     if bucket != NULL:

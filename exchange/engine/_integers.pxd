@@ -25,17 +25,38 @@ cdef extern from *:
         *is_wide |= __builtin_add_overflow(a, b, &sum);
         return sum;
     }
+    /* Towards zero, by a divisor that the compiler knows: each step is a product, no 128-bit division is called. */
+    static inline offbook_int128 offbook_in_steps(offbook_int128 a, uint32_t b, uint32_t *rest) {
+        offbook_uint128 size = a < 0 ? -(offbook_uint128)a : (offbook_uint128)a;
+        uint64_t high = (uint64_t)(size >> 64), low = (uint64_t)size;
+        uint64_t middle = (high % b) << 32 | low >> 32;
+        uint64_t last = (middle % b) << 32 | (uint32_t)low;
+        size = (offbook_uint128)(high / b) << 64 | (middle / b << 32) | last / b;
+        *rest = (uint32_t)(last % b);
+        return a < 0 ? -(offbook_int128)size : (offbook_int128)size;
+    }
+    #define OFFBOOK_IS_KNOWN(b) (__builtin_constant_p(b) && (b) > 1 && (b) <= (int64_t)UINT32_MAX)
     static inline offbook_int128 offbook_floor_div(offbook_int128 a, int64_t b) {
+        uint32_t rest;
         if ((int64_t)a == a) {
             int64_t small = (int64_t)a, quotient = small / b;
             return quotient - (small % b < 0);
         }
+        if (OFFBOOK_IS_KNOWN(b)) {
+            offbook_int128 quotient = offbook_in_steps(a, (uint32_t)b, &rest);
+            return quotient - (a < 0 && rest);
+        }
         return a / b - (a % b < 0);
     }
     static inline offbook_int128 offbook_ceil_div(offbook_int128 a, int64_t b) {
+        uint32_t rest;
         if ((int64_t)a == a) {
             int64_t small = (int64_t)a, quotient = small / b;
             return quotient + (small % b > 0);
+        }
+        if (OFFBOOK_IS_KNOWN(b)) {
+            offbook_int128 quotient = offbook_in_steps(a, (uint32_t)b, &rest);
+            return quotient + (a > 0 && rest);
         }
         return a / b + (a % b > 0);
     }

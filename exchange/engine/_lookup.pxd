@@ -1,7 +1,7 @@
 # cython: language_level=3
 """From names to rows: orders by number, client order id and nonce; accounts, listings, cells and keys by theirs."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from exchange.engine._integers cimport mix
@@ -183,6 +183,16 @@ cdef inline uint32_t make_group_row(Engine* engine, uint32_t account, uint32_t m
     return row
 
 
+cdef inline void link_by_strike(Engine* engine, uint32_t group, uint32_t row) noexcept nogil:
+    """Put a cell among those of its margin group, which ascend by strike: the margin of an expiry relies on it."""
+    cdef int64_t strike = engine.listings[engine.cells[row].instrument].strike
+    cdef uint32_t* place = &engine.groups[group].cells
+    while place[0] and engine.listings[engine.cells[place[0]].instrument].strike < strike:
+        place = &engine.cells[place[0]].next
+    engine.cells[row].next = place[0]
+    place[0] = row
+
+
 cdef inline uint32_t make_cell_row(Engine* engine, uint32_t account, uint32_t listing) noexcept nogil:
     """Row of what an account has on an instrument, made when new; 0 when the machine has no memory."""
     cdef uint32_t row = find_cell_row(engine, account, listing)
@@ -203,8 +213,7 @@ cdef inline uint32_t make_cell_row(Engine* engine, uint32_t account, uint32_t li
     engine.cells[row].instrument = listing
     engine.cells[row].loss_round = -1
     engine.cells[row].group = group
-    engine.cells[row].next = engine.groups[group].cells
-    engine.groups[group].cells = row
+    link_by_strike(engine, group, row)
     put(&engine.cell_keys, fold(mix(account, listing)), row)
     return row
 

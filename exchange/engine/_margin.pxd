@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from exchange.engine._integers cimport add, ceil_div, floor_div, int128, mul
 from exchange.engine._rows cimport (
     GROUP_MEMBERS_MAX, ORDER_QUOTE, AccountRow, CellRow, Engine, GroupRow, GuardRow, Listing, Market, OrderRow, Tier,
-    Underlying, order_at,
+    Underlying, fetch, order_at,
 )
 
 
@@ -18,12 +18,17 @@ cdef enum:
     ORDER_REDUCE_ONLY = 4            # OrderFlag.REDUCE_ONLY
     CALL = 2                         # InstrumentKind.CALL
     LISTED_PERPETUAL = 1
+    CELL_NAMES = 128                 # where a cell says whose it is and which comes next
 
 cdef extern from *:
     """
     #define OFFBOOK_E12 1000000000000LL
     #define OFFBOOK_PPM 1000000LL
+    #ifndef OFFBOOK_IS_CHECKED       /* bench_margin builds a second engine with 0, to see what the check costs */
+    #define OFFBOOK_IS_CHECKED 1
+    #endif
     """
+    bint IS_CHECKED "OFFBOOK_IS_CHECKED"
     const int64_t E12 "OFFBOOK_E12"
     const int64_t PPM "OFFBOOK_PPM"
 
@@ -159,9 +164,7 @@ cdef inline int128 perpetual_initial(
 cdef inline int128 perpetual_group(Engine* engine, uint32_t row, const Change* change, int* is_wide) noexcept nogil:
     cdef CellRow* cell = &engine.cells[row]
     cdef const Listing* listing = &engine.listings[cell.instrument]
-    cdef int128 position = cell.lots
-    cdef int128 buys = cell.buys
-    cdef int128 sells = cell.sells
+    cdef int128 position = cell.lots, buys = cell.buys, sells = cell.sells
     cdef int128 loss = total_loss(engine, row, is_wide)
     cdef int128 reach, value
     if change != NULL and change.is_filled:
@@ -193,9 +196,7 @@ cdef inline int128 option_leg(
     """Fill `leg` with an option after its worst fill; returns the premiums and fees of its open orders."""
     cdef const CellRow* cell = &engine.cells[row]
     cdef const Listing* listing = &engine.listings[cell.instrument]
-    cdef int128 position = cell.lots
-    cdef int128 buys = cell.buys
-    cdef int128 sells = cell.sells
+    cdef int128 position = cell.lots, buys = cell.buys, sells = cell.sells
     cdef int128 tick_lots = cell.buy_tick_lots
     cdef int128 paid
     if change != NULL and change.cell == row:
@@ -237,25 +238,29 @@ cdef inline int128 isolated_short(const Engine* engine, int64_t index, const Leg
     return initial if initial < maintenance else maintenance
 
 
-cdef inline int128 payoff_at(const Leg* legs, uint32_t count, int64_t price, int* is_wide) noexcept nogil:
-    cdef uint32_t index
-    cdef int128 total = 0
-    cdef int64_t inner
-    for index in range(count):
-        inner = price - legs[index].strike if legs[index].is_call else legs[index].strike - price
-        if inner > 0:
-            total = add(total, mul(legs[index].amount, inner, is_wide), is_wide)
-    return total
+cdef inline int128 worst_payoff(const Leg* legs, uint32_t count, int* is_wide) noexcept nogil:
+    """Lowest payoff at expiry over price 0 and every strike, at most 0; legs ascend by strike, so one pass finds it."""
+    cdef uint32_t at
+    cdef int64_t price = 0
+    cdef int128 payoff = 0, slope = 0, lowest = 0
+    for at in range(count):
+        if not legs[at].is_call:
+            payoff = add(payoff, mul(legs[at].amount, legs[at].strike, is_wide), is_wide)
+            slope = add(slope, -legs[at].amount, is_wide)
+    for at in range(count):
+        lowest = payoff if payoff < lowest else lowest
+        payoff = add(payoff, mul(slope, legs[at].strike - price, is_wide), is_wide)
+        # A call begins to pay here and a put ends: both add their amount.
+        slope = add(slope, legs[at].amount, is_wide)
+        price = legs[at].strike
+    return payoff if payoff < lowest else lowest
 
 
 cdef inline int128 expiry_initial(
     const Engine* engine, int64_t index, int64_t forward, const Leg* legs, uint32_t count, int* is_wide
 ) noexcept nogil:
     """Better of the isolated sum and the maximum loss of one expiry's legs (risk.md 7.2)."""
-    cdef int128 isolated = 0
-    cdef int128 calls = 0
-    cdef int128 loss = 0
-    cdef int128 at_price
+    cdef int128 isolated = 0, calls = 0, loss
     cdef bint is_short = False
     cdef uint32_t at
     for at in range(count):
@@ -266,12 +271,7 @@ cdef inline int128 expiry_initial(
             isolated = add(isolated, isolated_short(engine, index, &legs[at], is_wide), is_wide)
     if not is_short:
         return 0
-    at_price = payoff_at(legs, count, 0, is_wide)
-    loss = at_price if at_price < 0 else <int128>0
-    for at in range(count):
-        if legs[at].amount != 0:
-            at_price = payoff_at(legs, count, legs[at].strike, is_wide)
-            loss = at_price if at_price < loss else loss
+    loss = worst_payoff(legs, count, is_wide)
     if calls < 0:
         calls = mul(mul(forward, calls, is_wide), engine.rules.unpaired_initial, is_wide)
         loss = add(loss, floor_div(calls, PPM), is_wide)
@@ -289,6 +289,9 @@ cdef inline int128 option_group(Engine* engine, uint32_t row, const Change* chan
         if count == GROUP_MEMBERS_MAX:
             is_wide[0] = 1
             return 0
+        # The next cell is found only through this one, and begins anywhere in a line.
+        fetch(&engine.cells[engine.cells[cell].next])
+        fetch(<const char*>&engine.cells[engine.cells[cell].next] + CELL_NAMES)
         paid = add(paid, option_leg(engine, cell, change, &legs[count], is_wide), is_wide)
         count += legs[count].amount != 0
         cell = engine.cells[cell].next

@@ -68,7 +68,8 @@ cdef struct OrderRow:                # 256 bytes; the first 128 are what a cance
     uint32_t id_bytes
     uint32_t version
     uint16_t flags
-    uint16_t refusal
+    uint8_t stage
+    uint8_t is_parent                # somebody waited for it once
     uint8_t side
     uint8_t where
     uint8_t status
@@ -88,9 +89,8 @@ cdef struct OrderRow:                # 256 bytes; the first 128 are what a cance
     uint32_t deadline_s
     uint32_t guard                   # protection group of a quote
     uint32_t refill_rank             # of the last refill, among those of the command in `rank`
+    uint16_t refusal
     uint8_t time_in_force
-    uint8_t stage
-    uint8_t is_parent                # somebody waited for it once
 
 cdef struct Timer:
     uint64_t number
