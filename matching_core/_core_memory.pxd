@@ -5,9 +5,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-from matching_core._price_level cimport NO_BEST, switch_phase
+from matching_core._price_level cimport NO_BEST, release_held, switch_phase
 from matching_core._order_pool cimport (
-    INSTRUMENTS_DIRECT, Block, Cell, Cold, Core, Guard, Instrument, Ladder, Level, ListedId, Node, Order, head_of,
+    INSTRUMENTS_DIRECT, TOUCHED_AT_ONCE, Block, Cell, Cold, Core, Guard, Instrument, Ladder, Level, ListedId, Node, Order,
+    head_of,
 )
 from matching_core._trie_nodes cimport release_node, take_node
 
@@ -52,8 +53,8 @@ cdef inline bint allocate(Core* core, uint32_t order_capacity) noexcept:
     core.orders = <Order*>take_block(core, order_capacity + 1, sizeof(Order))
     core.links = <uint32_t*>calloc(order_capacity + 1, sizeof(uint32_t))
     core.cold = <Cold*>calloc(order_capacity + 1, sizeof(Cold))
-    core.levels = <Level*>take_block(core, order_capacity + 1, sizeof(Level))
-    core.touched = <int64_t*>calloc(order_capacity + 1, sizeof(int64_t))
+    core.levels = <Level*>take_block(core, 2 * <size_t>order_capacity + 1, sizeof(Level))
+    core.touched = <int64_t*>calloc(order_capacity + TOUCHED_AT_ONCE, sizeof(int64_t))
     core.curve = <int64_t*>calloc(order_capacity + 1, 2 * sizeof(int64_t))
     if not (core.orders and core.links and core.cold and core.levels and core.touched and core.curve):
         return False
@@ -199,9 +200,16 @@ cdef inline void close_listing(Core* core, uint32_t index) noexcept:
     """Take an instrument without orders off the list."""
     core.instruments[index].is_listed = False
     core.instrument_count -= 1
-    release_node(core, core.ladders[2 * index].root)
-    release_node(core, core.ladders[2 * index + 1].root)
+    close_ladder(core, &core.ladders[2 * index])
+    close_ladder(core, &core.ladders[2 * index + 1])
     map_instruments(core)
+
+
+cdef inline void close_ladder(Core* core, const Ladder* ladder) noexcept:
+    """Give back the root of a side without orders; where it is a leaf, its levels left empty too."""
+    if ladder.height == 1:
+        release_held(core, ladder.root)
+    release_node(core, ladder.root)
 
 
 cdef inline void open_ladder(Core* core, uint32_t index, uint8_t side) noexcept:

@@ -21,6 +21,7 @@ cdef inline const char* find_defect(Core* core) noexcept nogil:
     """What contradicts itself in the core, NULL when nothing does."""
     cdef uint64_t resting = 0
     cdef uint64_t nodes = 0
+    cdef uint64_t held = 0
     cdef uint32_t index
     cdef const char* defect
     if core.phase != PHASE_IDLE or core.many != PHASE_IDLE:
@@ -32,7 +33,7 @@ cdef inline const char* find_defect(Core* core) noexcept nogil:
             continue
         defect = ladder_defect(core, index, &resting)
         if defect == NULL:
-            defect = node_defect(core, core.ladders[index].root, core.ladders[index].height, &nodes)
+            defect = node_defect(core, core.ladders[index].root, core.ladders[index].height, &nodes, &held)
         if defect == NULL and not core.instruments[index >> 1].is_auction and is_crossed(core, index >> 1):
             defect = "book is crossed"
         if defect != NULL:
@@ -41,6 +42,8 @@ cdef inline const char* find_defect(Core* core) noexcept nogil:
         return "slots in use differ from resting orders"
     if nodes + core.node_free_count != core.node_top:
         return "trie nodes leaked"
+    if held + core.level_free_count != core.level_top:
+        return "level records leaked"
     if count_cold(core) != core.cold_count:
         return "cold records leaked"
     defect = free_slot_defect(core)
@@ -139,8 +142,6 @@ cdef inline const char* ladder_defect(Core* core, uint32_t ladder_index, uint64_
         return "best price is off"
     if core.ladders[ladder_index ^ 1].reach != ~ladder.best_key:
         return "reach of the other side is off"
-    if count != ladder.level_count:
-        return "level count is off"
     if hidden_lots == ladder.hidden_lots and shown_lots + hidden_lots == ladder.open_lots:
         return NULL
     return "open quantity is off"
@@ -176,27 +177,47 @@ cdef inline const char* line_defect(const Core* core, uint32_t index, int64_t* h
     return "level total is off"
 
 
-cdef inline const char* node_defect(const Core* core, uint32_t index, uint32_t height, uint64_t* nodes) noexcept nogil:
-    """Check a trie node against its children; adds the nodes under and with it to `nodes`."""
+cdef inline const char* node_defect(
+    const Core* core, uint32_t index, uint32_t height, uint64_t* nodes, uint64_t* held
+) noexcept nogil:
+    """Check a trie node against its children; adds the nodes under and with it and the level records they hold."""
     cdef const Node* node = &core.nodes[index]
     cdef const char* defect
     cdef uint32_t digit, child
     nodes[0] += 1
+    if height == 1:
+        return leaf_defect(core, node, held)
     for digit in range(64):
         child = node.child[digit]
         if not node.bits >> digit & 1:
             if child:
                 return "node keeps a child that is gone"
             continue
-        if height == 1:
-            if offset_of(&core.ladders[core.levels[child].ladder], core.levels[child].price) != node.key << 6 | digit:
-                return "level stands in another leaf"
-            continue
         if core.nodes[child].parent != index or core.nodes[child].key != node.key << 6 | digit:
             return "node names another parent"
         if core.nodes[child].bits == 0:
             return "node is empty"
-        defect = node_defect(core, child, height - 1, nodes)
+        defect = node_defect(core, child, height - 1, nodes, held)
         if defect != NULL:
             return defect
+    return NULL
+
+
+cdef inline const char* leaf_defect(const Core* core, const Node* leaf, uint64_t* held) noexcept nogil:
+    """Check a leaf against the levels it holds, with orders and without."""
+    cdef const Level* level
+    cdef uint32_t digit
+    for digit in range(64):
+        if (leaf.child[digit] != 0) != (leaf.held >> digit & 1):
+            return "leaf counts another level than it names"
+        if leaf.child[digit] == 0:
+            if leaf.bits >> digit & 1:
+                return "leaf names no level"
+            continue
+        level = &core.levels[leaf.child[digit]]
+        held[0] += 1
+        if offset_of(&core.ladders[level.ladder], level.price) != leaf.key << 6 | digit:
+            return "level stands in another leaf"
+        if not leaf.bits >> digit & 1 and (level.head or level.tail or level.count or level.total):
+            return "level left empty has orders"
     return NULL

@@ -71,8 +71,9 @@ cdef struct Level:                   # 32 bytes, all orders of one side at one p
     uint32_t count
     uint32_t ladder
 
-cdef struct Node:                    # trie node: bit set = child present, else its child is 0; a leaf's are levels
+cdef struct Node:                    # trie node: bit set = child present; the children of a leaf are levels
     uint64_t bits
+    uint64_t held                    # of a leaf: children that are not 0; without its bit one is a level left empty
     uint64_t key                     # offset without the digits that the node and those under it index
     uint32_t parent                  # or next free node
     uint32_t child[64]
@@ -89,9 +90,8 @@ cdef struct Ladder:                  # 128 bytes, one side; key = price ^ mask i
     uint32_t root
     uint32_t best                    # best level, 0 when empty
     uint32_t height                  # digits of six bits that index the band
-    uint32_t level_count
     uint32_t leaves[8]               # leaves used last by their key's lowest digits; 0, whose key fits none: not known
-    uint32_t spare[4]
+    uint32_t spare[5]
 
 cdef struct ListedId:                # place of an id map
     uint32_t id
@@ -195,6 +195,7 @@ cdef struct Core:
     uint32_t cold_count              # cold records in use
     uint32_t level_top
     uint32_t level_free
+    uint32_t level_free_count
     uint32_t node_capacity
     uint32_t node_top
     uint32_t node_free
@@ -239,6 +240,7 @@ cdef enum:
     HEIGHT_MAX = 10
     INSTRUMENTS_DIRECT = 4096
     LEAVES_KNOWN = 8
+    TOUCHED_AT_ONCE = 4              # touched levels that are written without a look at their number
     PHASE_IDLE = 0
     PHASE_WALK = 1
     PHASE_DEPTH = 2
@@ -274,6 +276,11 @@ cdef extern from *:
         __asm__("" : "+r"(one), "+r"(other));
         return (uint32_t *)(condition ? one : other);
     }
+    /* The same for a number. */
+    static inline int64_t offbook_pick(int condition, int64_t one, int64_t other) {
+        __asm__("" : "+r"(one), "+r"(other));
+        return condition ? one : other;
+    }
     /* One load where the fields beside each other would be two or three; memcpy, since the types differ. */
     static inline uint32_t offbook_word(const void *fields) {
         uint32_t word;
@@ -306,6 +313,7 @@ cdef extern from *:
     ctypedef uint32_t apart_t "offbook_apart"
     bint rare "offbook_rare" (bint condition) noexcept nogil
     uint32_t* chosen "offbook_chosen" (uint32_t condition, uint32_t* first, uint32_t* second) noexcept nogil
+    int64_t pick "offbook_pick" (bint condition, int64_t one, int64_t other) noexcept nogil
     uint32_t word_at "offbook_word" (const void* fields) noexcept nogil
     uint64_t long_word_at "offbook_long_word" (const void* fields) noexcept nogil
     uint32_t following "offbook_following" (uint32_t generation) noexcept nogil
@@ -364,10 +372,11 @@ cdef inline void release_slot(Core* core, uint32_t slot) noexcept nogil:
 
 
 cdef inline uint32_t take_level(Core* core) noexcept nogil:
-    """A level record; there is one for each slot, so this cannot run dry."""
+    """A level record; there are two for each slot, one for levels left empty, so this cannot run dry."""
     cdef uint32_t index = core.level_free
     if index:
         core.level_free = core.levels[index].head
+        core.level_free_count -= 1
         return index
     core.level_top += 1
     return core.level_top

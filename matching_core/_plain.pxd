@@ -19,7 +19,9 @@ from matching_core._order_pool cimport (
     apart_t, chosen, find_instrument, following_generation, handle_of, has_slot, long_word_at,
     put_event, rare, release_slot, take_slot, word_at,
 )
-from matching_core._price_level cimport drop_level, make_level, offset_of, push_order, reduce_order, unlink_order
+from matching_core._price_level cimport (
+    drop_level, make_level, offset_of, push_order, reduce_order, take_up, unlink_order,
+)
 from matching_core._sweep cimport MAKER_RARE, sweep_level
 from matching_core._trie_nodes cimport has_nodes
 
@@ -49,10 +51,15 @@ cdef inline bint reaches(const Core* core, uint32_t ladder, int64_t price) noexc
     return price ^ core.ladders[ladder].mask <= core.ladders[ladder].reach
 
 
+cdef inline uint32_t leaf_of(const Ladder* own, uint64_t offset) noexcept nogil:
+    """The leaf among those used last that may be an offset's."""
+    return own.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)]
+
+
 cdef inline uint32_t known_level(const Core* core, const Ladder* own, uint64_t offset) noexcept nogil:
-    """Level at an offset of the band where its leaf is one of those used last, else 0."""
-    cdef const Node* leaf = &core.nodes[own.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)]]
-    return leaf.child[offset & 63] if leaf.key == offset >> 6 else 0
+    """Level at an offset of the band, left empty or not, where its leaf is one of those used last; else 0."""
+    cdef const Node* leaf = &core.nodes[leaf_of(own, offset)]
+    return 0 if rare(leaf.key != offset >> 6) else leaf.child[offset & 63]
 
 
 cdef inline apart_t make_level_apart(Core* core, uint32_t ladder, int64_t price) noexcept nogil:
@@ -80,7 +87,10 @@ cdef inline uint32_t level_to_join(Core* core, const Command* command, Ladder** 
     if rare(core.order_free == 0 or (own.open_lots + command.quantity - 1) >> SIDE_BITS):
         return 0
     index = known_level(core, own, offset_of(own, price))
-    return make_level_apart(core, ladder, price) if rare(index == 0) else index
+    if rare(index == 0):
+        return make_level_apart(core, ladder, price)
+    take_up(core, ladder, leaf_of(own, offset_of(own, price)), index, price)
+    return index
 
 
 cdef inline uint32_t plain_rest(
@@ -116,8 +126,12 @@ cdef inline uint32_t plain_rest(
 
 cdef inline uint32_t find_or_make(Core* core, uint32_t ladder, int64_t price) noexcept nogil:
     """Level at a price of the band; the caller has made sure of the trie's room."""
-    cdef uint32_t index = known_level(core, &core.ladders[ladder], offset_of(&core.ladders[ladder], price))
-    return index if index else make_level_apart(core, ladder, price)
+    cdef const Ladder* own = &core.ladders[ladder]
+    cdef uint32_t index = known_level(core, own, offset_of(own, price))
+    if rare(index == 0):
+        return make_level_apart(core, ladder, price)
+    take_up(core, ladder, leaf_of(own, offset_of(own, price)), index, price)
+    return index
 
 
 cdef inline void rest_plain(

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from matching_core._order_pool cimport LEAVES_KNOWN, Core, Instrument, Ladder, Level, Order, take_level
+from matching_core._order_pool cimport LEAVES_KNOWN, Core, Instrument, Ladder, Level, Order, pick, rare, take_level
 from matching_core._trie_nodes cimport release_node, take_node
 
 
@@ -98,21 +98,35 @@ cdef inline uint32_t open_level(Core* core, uint32_t ladder_index, int64_t price
     cdef Ladder* ladder = &core.ladders[ladder_index]
     cdef uint64_t offset = offset_of(ladder, price)
     cdef uint32_t digit = offset & 63
-    cdef uint32_t index = take_level(core)
-    cdef Level* level = &core.levels[index]
+    cdef uint32_t index
     if leaf == 0:
         leaf = make_leaf(core, ladder, offset)
         ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)] = leaf
-    level.price = price
-    level.total = 0
-    level.head = level.tail = level.count = 0
-    level.ladder = ladder_index
-    core.nodes[leaf].bits |= <uint64_t>1 << digit
-    core.nodes[leaf].child[digit] = index
-    ladder.level_count += 1
-    if price ^ ladder.mask < ladder.best_key:
-        set_best(core, ladder, index)
+    index = core.nodes[leaf].child[digit]
+    if index == 0:
+        index = take_level(core)
+        core.levels[index].price = price
+        core.levels[index].total = 0
+        core.levels[index].head = core.levels[index].tail = core.levels[index].count = 0
+        core.levels[index].ladder = ladder_index
+        core.nodes[leaf].held |= <uint64_t>1 << digit
+        core.nodes[leaf].child[digit] = index
+    take_up(core, ladder_index, leaf, index, price)
     return index
+
+
+cdef inline void take_up(
+    Core* core, uint32_t ladder_index, uint32_t leaf, uint32_t index, int64_t price
+) noexcept nogil:
+    """Make a level count that gets an order now, whether it has any or was left empty; no jump depends on which."""
+    cdef Ladder* ladder = &core.ladders[ladder_index]
+    cdef int64_t key = price ^ ladder.mask
+    cdef bint is_better = key < ladder.best_key
+    core.nodes[leaf].bits |= <uint64_t>1 << (offset_of(ladder, price) & 63)
+    ladder.best = <uint32_t>pick(is_better, index, ladder.best)
+    key = pick(is_better, key, ladder.best_key)
+    ladder.best_key = key
+    core.ladders[ladder_index ^ 1].reach = ~key
 
 
 cdef inline void set_best(Core* core, Ladder* ladder, uint32_t index) noexcept nogil:
@@ -143,24 +157,73 @@ cdef inline uint32_t next_level(const Core* core, uint32_t index) noexcept nogil
     return node if depth == 0 else first_level(core, node, depth - 1)
 
 
+cdef inline uint32_t count_levels(const Core* core, uint32_t ladder) noexcept nogil:
+    """Levels of a side."""
+    cdef uint32_t index = core.ladders[ladder].best
+    cdef uint32_t count = 0
+    while index:
+        count += 1
+        index = next_level(core, index)
+    return count
+
+
 cdef inline void drop_level(Core* core, uint32_t index) noexcept nogil:
-    """Close an empty level: clear its bit, free the nodes left empty, find the next best from where it stood."""
-    cdef Level* level = &core.levels[index]
+    """Close an empty level: clear its bit, free the nodes left empty, find the next best from where it stood.
+
+    The leaf holds its record, so that an order at this price finds it again as if it had never been empty.
+    """
+    cdef const Level* level = &core.levels[index]
     cdef Ladder* ladder = &core.ladders[level.ladder]
     cdef uint64_t offset = offset_of(ladder, level.price)
     cdef uint32_t node = find_leaf(core, ladder, offset)
     cdef uint32_t depth = 0
     core.nodes[node].bits &= ~(<uint64_t>1 << (offset & 63))
-    core.nodes[node].child[offset & 63] = 0
+    if rare(holds_too_many(core)):
+        core.nodes[node].held &= ~(<uint64_t>1 << (offset & 63))
+        release_level(core, node, offset & 63)
     if core.nodes[node].bits == 0 and node != ladder.root:
         ladder.leaves[(offset >> 6) & (LEAVES_KNOWN - 1)] = 0
+        release_held(core, node)
         node = prune(core, ladder, node, &depth)
-    ladder.level_count -= 1
     if ladder.best == index:
         # Everything left lies above the gone best, so the surviving ancestor holds the new one, if any is left.
         set_best(core, ladder, 0 if core.nodes[node].bits == 0 else first_level(core, node, depth))
-    level.head = core.level_free
+
+
+cdef inline void close_leaf(Core* core, Ladder* ladder, uint32_t leaf) noexcept nogil:
+    """Free the best levels' leaf, which has no orders left, with the nodes left empty above it; find the next best."""
+    cdef uint32_t depth = 0
+    if leaf != ladder.root:
+        ladder.leaves[core.nodes[leaf].key & (LEAVES_KNOWN - 1)] = 0
+        release_held(core, leaf)
+        leaf = prune(core, ladder, leaf, &depth)
+    set_best(core, ladder, 0 if core.nodes[leaf].bits == 0 else first_level(core, leaf, depth))
+
+
+cdef inline bint holds_too_many(const Core* core) noexcept nogil:
+    """Whether so many level records are in use that one left empty is given back: as many as orders may rest.
+
+    So levels left empty are never more than that, and as many again are there for levels with orders.
+    """
+    return core.level_top - core.level_free_count > core.order_capacity
+
+
+cdef inline void release_level(Core* core, uint32_t leaf, uint32_t digit) noexcept nogil:
+    """Give back the record of a level left empty."""
+    cdef uint32_t index = core.nodes[leaf].child[digit]
+    core.nodes[leaf].child[digit] = 0
+    core.levels[index].head = core.level_free
     core.level_free = index
+    core.level_free_count += 1
+
+
+cdef inline void release_held(Core* core, uint32_t leaf) noexcept nogil:
+    """Give back the records of all levels of a leaf without orders."""
+    cdef uint64_t held = core.nodes[leaf].held
+    while held:
+        release_level(core, leaf, lowest_bit(held))
+        held &= held - 1
+    core.nodes[leaf].held = 0
 
 
 cdef inline uint32_t prune(Core* core, const Ladder* ladder, uint32_t node, uint32_t* depth) noexcept nogil:

@@ -10,7 +10,7 @@ from matching_core._cold_records cimport cell_index, cold_of
 from matching_core._order_pool cimport (
     FLAGS_SHOWN, ORDER_ARRIVED, ORDER_COLD, ORDER_GUARDED, ORDER_HAS_CELL, ORDER_ICEBERG, Cold, Core, Guard, Level,
 )
-from matching_core._price_level cimport next_level
+from matching_core._price_level cimport count_levels, next_level
 from matching_core._resting cimport remaining_of
 
 
@@ -75,8 +75,8 @@ cdef inline HashInstrument hash_instrument(const Core* core, uint32_t index) noe
     record.id = core.instruments[index].id
     record.price_min = core.instruments[index].price_min
     record.price_max = core.instruments[index].price_max
-    record.bid_count = core.ladders[2 * index].level_count
-    record.ask_count = core.ladders[2 * index + 1].level_count
+    record.bid_count = count_levels(core, 2 * index)
+    record.ask_count = count_levels(core, 2 * index + 1)
     return record
 
 

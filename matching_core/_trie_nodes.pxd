@@ -18,6 +18,7 @@ cdef inline uint32_t take_node(Core* core, uint32_t parent, uint64_t key) noexce
         core.node_top += 1
         index = core.node_top
     core.nodes[index].bits = 0
+    core.nodes[index].held = 0
     core.nodes[index].parent = parent
     core.nodes[index].key = key
     return index

@@ -6,6 +6,7 @@ Each is a function of its own, so that none keeps registers for what another may
 
 from libc.stdint cimport uint32_t
 
+from matching_core._at_once cimport take_at_once
 from matching_core._codes cimport KIND_AMEND
 from matching_core._counters cimport find_cell
 from matching_core._many cimport apply_any
@@ -19,9 +20,14 @@ cdef inline apart_t apply_generally(
     return apply_any(core, command, events, capacity)
 
 
-cdef inline apart_t apply_take(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
+cdef inline apart_t apply_walk(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
     cdef uint32_t written = plain_take(core, command, events, capacity)
     return written if written else apply_generally(core, command, events, capacity)
+
+
+cdef inline apart_t apply_take(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:
+    cdef uint32_t written = take_at_once(core, command, events, capacity)
+    return written if written else apply_walk(core, command, events, capacity)
 
 
 cdef inline apart_t apply_rest(Core* core, const Command* command, Event* events, uint32_t capacity) noexcept nogil:

@@ -233,10 +233,7 @@ def replay_records_ns(OrderBook book not None, bytes body not None, size_t order
 def resting_bytes(OrderBook book not None):
     """Bytes of the records in use by part: orders, cold records, levels, trie."""
     cdef const Core* core = &book.core
-    cdef size_t index
-    cdef size_t levels = 0
-    for index in range(2, 2 * (<size_t>core.instrument_top + 1)):
-        levels += core.ladders[index].level_count
+    cdef size_t levels = core.level_top - core.level_free_count
     return {
         "hot": core.order_count * (sizeof(Order) + sizeof(uint32_t)),
         "cold": core.cold_count * sizeof(Cold),
