@@ -38,7 +38,7 @@ def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCod
     code = code or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)
-    if not code and not has_cells(state, place):
+    if not code and not has_cells(state, place.subaccount, place.instrument):
         code = ResultCode.INSTRUMENT_NOT_LIVE
     if not code and not is_affordable(state, place, place.price_ticks):
         code = ResultCode.INSUFFICIENT_MARGIN

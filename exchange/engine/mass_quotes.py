@@ -22,6 +22,7 @@ from exchange.engine.margin import worst_margin_e18
 from exchange.engine.market_state import is_restricted_for
 from exchange.engine.matching import close_order, lower_quantity, open_order
 from exchange.engine.orders import admit, refuse
+from exchange.engine.portfolio_margin import has_cells
 from exchange.engine.protection import fits_group
 from exchange.engine.quote_reserve import group_reserve_e18
 from exchange.engine.records import MmpGroup, Order
@@ -162,6 +163,8 @@ def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLi
         code = ResultCode.MMP_PRECONDITION
     if not code and not entry.is_kept and is_restricted_for(state, command.subaccount, entry.instrument):
         code = ResultCode.MARKET_REDUCE_ONLY
+    if not code and not entry.is_kept and not has_cells(state, command.subaccount, entry.instrument):
+        code = ResultCode.INSTRUMENT_NOT_LIVE
     if not code and not command.signer and not entry.is_kept:
         code = ResultCode.SIGNER_UNKNOWN
     return code

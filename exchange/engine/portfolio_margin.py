@@ -46,10 +46,10 @@ def is_portfolio(state: State, account: Account) -> bool:
     return account.index in state.scenarios.accounts
 
 
-def has_cells(state: State, place: Place) -> bool:
-    """Whether the account's kind of margin can price the order: scenarios need an option's cells."""
-    is_free = place.subaccount not in state.scenarios.accounts or state.instruments[place.instrument].is_perpetual
-    return is_free or place.instrument in state.scenarios.cells
+def has_cells(state: State, subaccount: int, number: int) -> bool:
+    """Whether the account's kind of margin can price an instrument: scenarios need an option's cells."""
+    is_free = subaccount not in state.scenarios.accounts or state.instruments[number].is_perpetual
+    return is_free or number in state.scenarios.cells
 
 
 def worst_margin_e18(state: State, account: Account, change: Change = _NOTHING, *, without_order: int = 0) -> int:
@@ -66,6 +66,7 @@ def worst_margin_e18(state: State, account: Account, change: Change = _NOTHING, 
 def is_affordable(state: State, place: Place, price_ticks: int, *, reserved_e18: int, without_order: int = 0) -> bool:
     """Rule 9.1; `reserved_e18` is what quotes reserve, `without_order` is open and would be gone."""
     account = state.accounts[place.subaccount]
+    state.exposure(place.subaccount, place.instrument)  # a member of its group, should the kind change
     lots, side = place.quantity_lots, place.side
     filled = Change(place.instrument, side, filled_lots=lots)
     if int(place.flags) & REDUCE_ONLY:
