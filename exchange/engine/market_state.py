@@ -34,7 +34,7 @@ def is_restricted_for(state: State, subaccount: int, number: int) -> bool:
     """The same for one account: with Portfolio Margin an option also needs fresh scenario prices."""
     if is_restricted(state, number):
         return True
-    by_scenarios = subaccount in state.scenarios.accounts and number in state.scenarios.cells
+    by_scenarios = subaccount in state.scenarios.accounts and number in state.scenarios.packed
     return by_scenarios and is_scenario_stale(state, number)
 
 

@@ -49,7 +49,7 @@ def is_portfolio(state: State, account: Account) -> bool:
 def has_cells(state: State, subaccount: int, number: int) -> bool:
     """Whether the account's kind of margin can price an instrument: scenarios need an option's cells."""
     is_free = subaccount not in state.scenarios.accounts or state.instruments[number].is_perpetual
-    return is_free or number in state.scenarios.cells
+    return is_free or number in state.scenarios.packed
 
 
 def worst_margin_e18(state: State, account: Account, change: Change = _NOTHING, *, without_order: int = 0) -> int:
@@ -155,7 +155,7 @@ def _expiries(state: State, name: str, lots: dict[int, int], held: list[int]) ->
             row.kind is InstrumentKind.CALL,
             lots[number] * row.lot_e9,
             state.prices.marks[number].mark_e9,
-            state.scenarios.cells[number],
+            state.scenarios.cells(number),
         )
         by_expiry.setdefault(row.expiry_s, []).append(option)
     rows = ((state.scenarios.trust[name, expiry_s], options) for expiry_s, options in sorted(by_expiry.items()))
@@ -175,15 +175,17 @@ def _order_row(state: State, row: _Open) -> OpenOrderRow:
     instrument: Instrument = state.instruments[number]
     mark_e9 = state.prices.marks[number].mark_e9
     gain_e9 = mark_e9 - price_ticks * instrument.tick_e9
-    is_perpetual = instrument.is_perpetual
+    parameters, table = state.config.portfolio, state.scenarios
+    if instrument.is_perpetual:
+        changes = perpetual_changes(mark_e9, parameters)
+    else:
+        changes = table.changes(number, table.trust[instrument.underlying, instrument.expiry_s], parameters)
     return OpenOrderRow(
         is_buy=is_buy,
         amount_e9=lots * instrument.lot_e9,
         gain_e9=gain_e9 if is_buy else -gain_e9,
         fee_e18=fees_e18(state, instrument, lots, legs=1),
-        changes=(
-            perpetual_changes(mark_e9, state.config.portfolio) if is_perpetual else state.scenarios.changes[number]
-        ),
+        changes=changes,
     )
 
 

@@ -28,13 +28,14 @@ def set_scenarios(state: State, turn: Turn, command: SetScenarios) -> None:
     if not _is_valid(state, command):
         turn.events.append(CommandRefused(code=ResultCode.PRICE_INVALID, detail=command.round))
         return
-    table.version += 1
     table.rounds[command.underlying] = command.round
     for trust in command.expiries:
         table.trust[command.underlying, trust.expiry_s] = trust
+        for number in state.chains.get((command.underlying, trust.expiry_s), ()):
+            if number in table.packed:
+                table.forget_changes(number)
     for row in command.rows:
-        table.cells[row.instrument], table.set_ns[row.instrument] = row.values(), state.timestamp_ns
-    _derive(state, command)
+        table.put(row.instrument, row.cells, state.timestamp_ns)
     state.is_check_due = True
     turn.events.append(ScenariosSet(underlying=command.underlying, round=command.round, instruments=len(command.rows)))
 
@@ -43,16 +44,6 @@ def is_scenario_stale(state: State, number: int) -> bool:
     """Whether an option's cells are missing, or older than an option's mark may be."""
     set_ns = state.scenarios.set_ns.get(number)
     return set_ns is None or state.timestamp_ns - set_ns > state.config.option_mark_life_ns
-
-
-def _derive(state: State, command: SetScenarios) -> None:
-    """Named options, and those of expiries whose trust moved."""
-    named = {row.instrument for row in command.rows}
-    for trust in command.expiries:
-        named.update(state.chains.get((command.underlying, trust.expiry_s), ()))
-    for number in sorted(named & state.scenarios.cells.keys()):
-        expiry_s = state.instruments[number].expiry_s
-        state.scenarios.derive(number, command.underlying, expiry_s, state.config.portfolio)
 
 
 def _is_valid(state: State, command: SetScenarios) -> bool:
@@ -76,4 +67,5 @@ def _is_row_valid(state: State, underlying: str, row: ScenarioRow, known: set[in
         return False
     if instrument.expiry_s not in known or len(row.cells) != width * _CELL_BYTES:
         return False
-    return all(0 <= cell <= _CELL_MAX for cell in row.values())
+    cells = row.values()
+    return 0 <= min(cells) and max(cells) <= _CELL_MAX

@@ -113,13 +113,15 @@ class ScenarioPortfolio(msgspec.Struct, frozen=True, kw_only=True):
     markets: tuple[ScenarioMarket, ...] = ()
 
 
-def option_changes(cells: Sequence[int], expiry: ScenarioExpiry, parameters: PortfolioParameters) -> UnitChanges:
+def option_changes(
+    cells: Sequence[int], *, positive_e9: int, negative_e9: int, basis_e9: int, parameters: PortfolioParameters
+) -> UnitChanges:
     """Of an option with these cells: bought, its value is discounted as a long one's; sold, as a short one's."""
     flat, up, down = cells[-FURTHER_CELLS:]
     buys, sells = [], []
     for scenario, cell in zip(parameters.scenarios, cells, strict=False):
-        low = floor_div(cell * expiry.positive_e9, _E9) - flat
-        high = ceil_div(cell * expiry.negative_e9, _E9) - flat
+        low = floor_div(cell * positive_e9, _E9) - flat
+        high = ceil_div(cell * negative_e9, _E9) - flat
         if scenario.is_skew:
             # Whichever way the smile bends, and whatever else the expiry holds.
             low, high = -max(abs(low), abs(high)), max(abs(low), abs(high))
@@ -128,8 +130,8 @@ def option_changes(cells: Sequence[int], expiry: ScenarioExpiry, parameters: Por
     return UnitChanges(
         tuple(buys),
         tuple(sells),
-        floor_div(min(up - flat, down - flat, 0) * expiry.basis_e9, _E9),
-        floor_div(min(flat - up, flat - down, 0) * expiry.basis_e9, _E9),
+        floor_div(min(up - flat, down - flat, 0) * basis_e9, _E9),
+        floor_div(min(flat - up, flat - down, 0) * basis_e9, _E9),
     )
 
 
