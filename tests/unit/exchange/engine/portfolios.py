@@ -9,7 +9,7 @@ from exchange.pricing.scenario_rounds import ExpiryRound, PricedOption, scenario
 from exchange.pricing.scenarios import ForwardParts
 from tests.unit.exchange.engine.world import CALL, E6, PUT, SELL, World
 
-__all__ = ["PM", "SM", "PortfolioWorld", "command_refusal"]
+__all__ = ["PM", "SM", "PortfolioWorld", "command_refusal", "scenarios_of"]
 
 PM, SM = MarginKind.PORTFOLIO, MarginKind.STANDARD
 YEAR_S = 365 * 86_400
@@ -27,29 +27,8 @@ class PortfolioWorld(World):
 
     def scenario_command(self, index: float = 60_000.0, volatility: float = 0.55) -> SetScenarios:
         """The next round of all listed options, flat volatility."""
-        now_s = self.now_ns / 1e9
-        by_expiry: dict[int, list[Instrument]] = {}
-        for row in self.state.instruments.values():
-            if row.is_option and row.expiry_s > now_s:
-                by_expiry.setdefault(row.expiry_s, []).append(row)
-        rounds = [
-            ExpiryRound(
-                expiry_s=expiry_s,
-                terms=ExpiryTerms(forward=ForwardParts.free(index), years=(expiry_s - now_s) / YEAR_S),
-                options=tuple(
-                    PricedOption(
-                        instrument=row.instrument_id,
-                        is_call=row.kind is InstrumentKind.CALL,
-                        strike=row.strike_e9 / 1e9,
-                        volatility=volatility,
-                    )
-                    for row in rows
-                ),
-            )
-            for expiry_s, rows in sorted(by_expiry.items())
-        ]
         self.scenario_round += 1
-        return scenario_round("BTC", self.scenario_round, rounds)
+        return scenarios_of(self, self.scenario_round, index, volatility)
 
     def scenarios(self, index: float = 60_000.0, volatility: float = 0.55) -> list[Event]:
         """Take it."""
@@ -69,6 +48,31 @@ class PortfolioWorld(World):
         """Sell calls and puts at their marks."""
         self.hold(account, CALL, -lots, 1_500)
         self.hold(account, PUT, -lots, 800)
+
+
+def scenarios_of(world: World, number: int, index: float, volatility: float = 0.55) -> SetScenarios:
+    """Round `number` of all options that have not expired, at a flat volatility."""
+    now_s = world.now_ns / 1e9
+    by_expiry: dict[int, list[Instrument]] = {}
+    for row in world.state.instruments.values():
+        if row.is_option and row.expiry_s > now_s:
+            by_expiry.setdefault(row.expiry_s, []).append(row)
+    rounds = [
+        ExpiryRound(
+            expiry_s=expiry_s,
+            terms=ExpiryTerms(forward=ForwardParts.free(index), years=(expiry_s - now_s) / YEAR_S),
+            options=tuple(_priced(row, volatility) for row in rows),
+        )
+        for expiry_s, rows in sorted(by_expiry.items())
+    ]
+    return scenario_round("BTC", number, rounds)
+
+
+def _priced(row: Instrument, volatility: float) -> PricedOption:
+    is_call = row.kind is InstrumentKind.CALL
+    return PricedOption(
+        instrument=row.instrument_id, is_call=is_call, strike=row.strike_e9 / 1e9, volatility=volatility
+    )
 
 
 def command_refusal(events: list[Event]) -> ResultCode:
