@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a unit of an instrument changes by in each scenario, bought or sold at its mark; twin: scenario_portfolio of risk."""
+"""What a unit of an instrument changes by in each scenario, bought or sold at its mark; twin: scenario_portfolio."""
 
 from libc.stdint cimport int64_t, uint32_t
 
