@@ -24,4 +24,4 @@ def test_an_account_at_its_requirement_is_above_the_floor(seed):
         assert low <= needed
         tightest = min(tightest, needed * 100 // low)
     # Some hedge so well that little but the contingency is left.
-    assert tightest < 800
+    assert tightest < 1_200
