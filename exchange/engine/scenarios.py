@@ -68,4 +68,4 @@ def _is_row_valid(state: State, underlying: str, row: ScenarioRow, known: set[in
     if instrument.expiry_s not in known or len(row.cells) != width * _CELL_BYTES:
         return False
     cells = row.values()
-    return 0 <= min(cells) and max(cells) <= _CELL_MAX
+    return min(cells) >= 0 and max(cells) <= _CELL_MAX

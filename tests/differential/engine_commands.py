@@ -92,7 +92,10 @@ class FastStream:
             return self._timed(self._phase())
         drawn = self.portfolios.next(self.now_ns, self.index)
         if drawn is not None:
-            return self._timed(drawn)
+            # Its own clock: the draws of all others stay what they were.
+            self.sequence += 1
+            self.now_ns += self.portfolios.pick.randrange(200_000)
+            return drawn, self.now_ns
         roll = self.random.random()
         if roll < 0.08:
             return self._timed(self._quotes(self.random.random()))

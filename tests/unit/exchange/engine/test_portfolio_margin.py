@@ -267,6 +267,24 @@ def test_a_withdrawal_leaves_what_the_kind_asks() -> None:
     assert left_e6(world) == 0
 
 
+def test_a_withdrawal_that_the_contract_would_prove_is_not_refused() -> None:
+    """Cells of a volatility of 3 ask for more than the contract's 20 % of index and mark of a short call (F5)."""
+    world = PortfolioWorld().open(deposit=40_000 * E6)
+    world.deposit(3, 10**12)
+    world.run_cut()
+    world.choose(2)
+    world.hold(2, CALL, -100, 1_500)
+    world.run_cut()
+    world.scenarios(60_000.0, 3.0)
+    before = world.state.accounts[2].ledger_cash_e6
+    events = world.request(ChainRequestKind.WITHDRAW, 2, amount_e6=10**12)
+    approved = [event.approved_e6 for event in events if isinstance(event, RequestApplied)]
+    # A lot of 0.01 at 15 USDC: mark and bound are rounded against the account, one unit each.
+    bound = 100 * 15 * E6 + 100 + (60_000 * E6 + 1 + 100 * (15 * E6 + 1)) // 5 + 1
+    assert approved == [before - bound]
+    assert left_e6(world) < 0
+
+
 def test_below_initial_margin_its_orders_go() -> None:
     """A market that moves takes the orders that add risk, and begins no liquidation yet."""
     world = PortfolioWorld().open(deposit=14_000 * E6)
