@@ -10,6 +10,7 @@ import msgspec
 
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
+from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.price_rows import ExpiryRow, MarkRow, UnderlyingRow
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.rounds import DelistInstrument, OracleRound
@@ -70,11 +71,13 @@ class CommandKind(IntEnum):
     LIST_INSTRUMENT = 41
     ORACLE_ROUND = 42
     DELIST_INSTRUMENT = 43
+    SET_SCENARIOS = 44
     SET_PHASE = 50
     SET_KEY_LIMITS = 60
     REVOKE_KEY = 61
     SET_DISCONNECT_RULE = 62
     CANCEL_ALL_AFTER = 63
+    SET_MARGIN_KIND = 64
 
 
 class Side(IntEnum):
@@ -372,4 +375,6 @@ Command = (
     | RevokeKey
     | SetDisconnectRule
     | CancelAllAfter
+    | SetScenarios
+    | SetMarginKind
 )

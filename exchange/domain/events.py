@@ -11,6 +11,7 @@ from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.commands import ChainRequestKind, OrderFlag, PriceSource, SetPrices, Side, TimeInForce, Trigger
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import LiquidationEvent
+from exchange.domain.portfolio import PortfolioEvent
 from exchange.domain.quote_events import QuoteEvent
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.domain.rounds import RoundEvent
@@ -70,7 +71,8 @@ class _Tag(IntEnum):
     BATCH_CLOSED = 30
     PRICES_SET = 40
     INSTRUMENT_LISTED = 41
-    # 42 and 43: exchange.domain.auctions; from 50 on: exchange.domain.rounds; from 70 on: exchange.domain.safeguards
+    # 42 and 43: exchange.domain.auctions; from 50 on: exchange.domain.rounds; from 70 on: exchange.domain.safeguards;
+    # from 80 on: exchange.domain.portfolio
 
 
 class OrderAccepted(
@@ -390,4 +392,5 @@ Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
     | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent | LiquidationEvent | SafeguardEvent
+    | PortfolioEvent
 )  # fmt: skip

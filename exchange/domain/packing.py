@@ -37,6 +37,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.events import Event, OrderAccepted, OrderRevised
 from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
+from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quote_events import MassQuoted
 from exchange.domain.quote_packing import pack_mass_quote, pack_mmp, unpack_mass_quote, unpack_mmp
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
@@ -113,6 +114,8 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.REVOKE_KEY: msgspec.msgpack.Decoder(RevokeKey).decode,
     CommandKind.SET_DISCONNECT_RULE: msgspec.msgpack.Decoder(SetDisconnectRule).decode,
     CommandKind.CANCEL_ALL_AFTER: msgspec.msgpack.Decoder(CancelAllAfter).decode,
+    CommandKind.SET_SCENARIOS: msgspec.msgpack.Decoder(SetScenarios).decode,
+    CommandKind.SET_MARGIN_KIND: msgspec.msgpack.Decoder(SetMarginKind).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
@@ -126,6 +129,8 @@ _body_kinds: Final[dict[type, CommandKind]] = {
     RevokeKey: CommandKind.REVOKE_KEY,
     SetDisconnectRule: CommandKind.SET_DISCONNECT_RULE,
     CancelAllAfter: CommandKind.CANCEL_ALL_AFTER,
+    SetScenarios: CommandKind.SET_SCENARIOS,
+    SetMarginKind: CommandKind.SET_MARGIN_KIND,
 }
 
 

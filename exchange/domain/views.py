@@ -7,6 +7,7 @@ import msgspec
 from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
+from exchange.domain.portfolio import MarginKind
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.domain.safeguards import KeyLimits
 
@@ -118,6 +119,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     account_seq: int
     opened_ns: int
     is_in_liquidation: bool = False
+    margin_kind: MarginKind = MarginKind.STANDARD
 
 
 class SessionKeyView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -214,12 +216,15 @@ class PreviewView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulationView(msgspec.Struct, frozen=True, kw_only=True):
-    """The positions of an account with hypothetical changes, and what Standard Margin says of them."""
+    """The positions of an account with hypothetical changes, and what its kind of margin says of them."""
 
     portfolio: dict[str, Any]
-    """`exchange.risk.standard.Portfolio` as plain data: every number that the result depends on, with `parameters`."""
+    """`exchange.risk.standard.Portfolio` as plain data: every number that the result depends on, with `parameters`.
+
+    With Portfolio Margin `exchange.risk.scenario_portfolio.ScenarioPortfolio`.
+    """
     parameters: dict[str, Any]
-    """`exchange.risk.parameters.StandardParameters` as plain data."""
+    """`StandardParameters` or `PortfolioParameters` of `exchange.risk` as plain data."""
     pending_funding_e18: int
     """Funding that is due, in 1e-18 USDC; part of equity, and no part of the portfolio's cash."""
     open_orders_requirement_e6: int
@@ -227,6 +232,7 @@ class SimulationView(msgspec.Struct, frozen=True, kw_only=True):
     equity_e6: int
     initial_requirement_e6: int
     maintenance_requirement_e6: int
+    margin_kind: MarginKind = MarginKind.STANDARD
 
 
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):

@@ -141,6 +141,14 @@ cdef class AccountView:
         """Whom the core takes for the owner of its orders."""
         self.at().book_owner = number
 
+    def set_portfolio(self, is_portfolio):
+        """Say whether scenarios margin it; what its quotes reserve is another sum then."""
+        cdef uint32_t guard = self.at().guards
+        self.at().is_portfolio = is_portfolio
+        while guard:
+            self.store.engine.guards[guard].round = -1
+            guard = self.store.engine.guards[guard].next
+
     def count_waiting(self, by):
         """One more or one less of its orders waits."""
         self.at().waiting_count += <int>by

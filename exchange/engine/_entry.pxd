@@ -13,7 +13,8 @@ from exchange.engine._integers cimport int128, uint128
 from exchange.engine._lookup cimport (
     find_account, find_client_id, find_key_row, find_listing, hash_text, make_cell_row,
 )
-from exchange.engine._margin cimport IS_CHECKED, LISTED_PERPETUAL, Change, is_affordable
+from exchange.engine._margin cimport IS_CHECKED, LISTED_PERPETUAL, Change
+from exchange.engine._portfolio cimport is_order_affordable
 from exchange.engine._price_moves cimport is_restricted, may_move_too_far
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, KeyEntry, Listing, NonceEntry
 from exchange.engine._used_nonces cimport NINETEEN_DIGITS, find_used, is_in_window
@@ -340,7 +341,7 @@ cdef inline uint16_t check_entry(Engine* engine, const Terms* terms, Entry* entr
     wanted.is_filled = False
     wanted.lots = terms.record.quantity
     wanted.price = terms.record.price
-    if IS_CHECKED and not is_affordable(engine, entry.cell, &wanted, terms.record.flags, is_wide):
+    if IS_CHECKED and not is_order_affordable(engine, entry.cell, &wanted, terms.record.flags, is_wide):
         return INSUFFICIENT_MARGIN
     return NO_CODE if has_liquidity(engine, terms, entry) else NO_LIQUIDITY_CODE
 

@@ -325,6 +325,9 @@ cdef inline int128 guard_reserve(Engine* engine, uint32_t row, int* is_wide) noe
         initial = perpetual_initial(engine, guard.underlying, notional, is_wide)
         spot = ceil_div(mul(notional, engine.rules.maximum_spot, is_wide), PPM)
         guard.reserve = spot if spot > initial else initial
+        if engine.accounts[guard.account].is_portfolio:
+            spot = ceil_div(mul(notional, engine.rules.plan.quote_reserve, is_wide), 1000 * PPM)
+            guard.reserve = spot if spot > guard.reserve else guard.reserve
         guard.round = -1 if is_wide[0] else engine.price_round
     return guard.reserve
 

@@ -58,6 +58,9 @@ cdef inline void close_engine(Engine* engine) noexcept:
         free(engine.buckets[row].entries)
     for row in range(1, engine.key_top + 1):
         free(engine.keys[row].accounts)
+    if engine.listings != NULL:
+        for row in range(engine.listing_room):
+            free(engine.listings[row].scenarios.cells)
     close_table(&engine.numbers)
     close_table(&engine.client_ids)
     close_table(&engine.nonce_orders)

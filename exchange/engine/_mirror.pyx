@@ -3,11 +3,14 @@
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc
+from libc.string cimport memcpy
 
 from exchange.engine._integers cimport int_of, mix, wide_from
 from exchange.engine._lookup cimport find_listing
 from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS
 from exchange.engine._rows cimport Engine, KeyEntry, Listing, Market, NonceBucket, NonceEntry, Underlying, grown
+from exchange.engine._scenario_rows cimport FURTHER_CELLS, SCENARIOS_MAX, ScenarioPlan, Scenarios
+from exchange.engine._scenario_units cimport make_option_units
 from exchange.engine._state cimport Store
 from exchange.engine._tables cimport fold, put, reserve
 from exchange.engine._used_nonces cimport drop_stale_nonces, find_used, make_bucket, reserve_nonce, spend_nonce
@@ -28,10 +31,30 @@ cdef class Mirror:
     cdef dict underlyings
     cdef dict markets
 
-    def __init__(self, Store store):
+    def __init__(self, Store store, parameters):
         self.store = store
         self.underlyings = {}
         self.markets = {}
+        self.take_plan(parameters)
+
+    cdef int take_plan(self, parameters) except -1:
+        """Copy PortfolioParameters; of what C does not hold the handlers decide."""
+        cdef ScenarioPlan* plan = &self.store.engine.rules.plan
+        cdef uint32_t place
+        if not is_plan_held(parameters):
+            return 0
+        plan.count = <uint32_t>len(parameters.scenarios)
+        for place in range(plan.count):
+            plan.moved[place] = parameters.scenarios[place].spot - parameters.one
+            plan.dampening[place] = parameters.scenarios[place].dampening
+            plan.is_skew[place] = parameters.scenarios[place].is_skew
+        plan.initial_factor = parameters.initial_factor
+        plan.perpetual_maintenance, plan.perpetual_initial = (
+            parameters.perpetual_maintenance, parameters.perpetual_initial
+        )
+        plan.option_maintenance, plan.option_initial = parameters.option_maintenance, parameters.option_initial
+        plan.quote_reserve = parameters.quote_reserve
+        return 0
 
     def list_instrument(self, instrument, market_key, is_large):
         """Open the row of a listed instrument; its book is open already."""
@@ -51,6 +74,18 @@ cdef class Mirror:
         listing.underlying = self.underlying_row(instrument.underlying, is_large)
         listing.market = self.market_row(market_key, listing.underlying, row if instrument.is_perpetual else 0)
         put(&engine.listing_ids, fold(mix(listing.id, 3)), row)
+        if instrument.is_perpetual:
+            self.open_scenarios(&listing.scenarios)
+
+    cdef int open_scenarios(self, Scenarios* row) except -1:
+        """Room for an option's cells, and for what a unit changes by."""
+        cdef uint32_t count = self.store.engine.rules.plan.count
+        if row.cells == NULL:
+            row.cells = <int64_t*>calloc(3 * (count + FURTHER_CELLS), sizeof(int64_t))
+            self.store.need(row.cells != NULL)
+            row.buy = row.cells + count + FURTHER_CELLS
+            row.sell = row.buy + count + FURTHER_CELLS
+        return 0
 
     cdef uint32_t underlying_row(self, name, is_large) except 0:
         cdef Engine* engine = &self.store.engine
@@ -91,6 +126,29 @@ cdef class Mirror:
                 instruments[number], prices.index_e9.get(instruments[number].underlying, 0)
             )
         engine.price_round = prices.round
+
+    def take_scenarios(self, table, instruments, life_ns):
+        """Mirror the options of a ScenarioTable that changed, with the trust of their expiries."""
+        cdef Engine* engine = &self.store.engine
+        cdef Listing* listing
+        cdef bytes packed
+        cdef const char* source
+        if not engine.rules.plan.count:
+            return
+        for number in table.unseen:
+            instrument = instruments[number]
+            listing = &engine.listings[self.store.listing_row(number)]
+            trust = table.trust[instrument.underlying, instrument.expiry_s]
+            engine.markets[listing.market].trust.positive = trust.positive_e9
+            engine.markets[listing.market].trust.negative = trust.negative_e9
+            engine.markets[listing.market].trust.basis = trust.basis_e9
+            self.open_scenarios(&listing.scenarios)
+            packed = table.packed[number]
+            source = packed
+            memcpy(listing.scenarios.cells, source, (engine.rules.plan.count + FURTHER_CELLS) * sizeof(int64_t))
+            listing.scenarios.until = last_ns(table.set_ns[number], life_ns)
+            make_option_units(&engine.rules.plan, &engine.markets[listing.market].trust, &listing.scenarios)
+        table.unseen.clear()
 
     def take_funding(self, oracle_round, fundings):
         """Mirror a round's funding indexes; every cached margin of a perpetual is old."""
@@ -226,6 +284,19 @@ cdef class NonceRows:
                     ))
             answer.append((bucket.number, sorted(rows)))
         return sorted(answer)
+
+
+cdef bint is_plan_held(parameters):
+    """Whether scenarios fit the rows, and their products 128 bits."""
+    rows = parameters.scenarios
+    if parameters.one != 10**9 or len(rows) > SCENARIOS_MAX:
+        return False
+    is_within = all(0 <= row.spot < 1 << 33 and 0 <= row.dampening <= parameters.one for row in rows)
+    shares = (
+        parameters.initial_factor, parameters.perpetual_maintenance, parameters.perpetual_initial,
+        parameters.option_maintenance, parameters.option_initial, parameters.quote_reserve,
+    )
+    return is_within and all(0 <= share < 1 << 40 for share in shares)
 
 
 cdef int64_t last_ns(set_ns, life_ns):

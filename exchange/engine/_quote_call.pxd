@@ -14,8 +14,9 @@ from exchange.engine._entry cimport (
 from exchange.engine._booking cimport seconds_of
 from exchange.engine._integers cimport add, int128
 from exchange.engine._lookup cimport find_listing, make_cell_row
-from exchange.engine._margin cimport guard_reserve, is_exposed, others_margin
+from exchange.engine._margin cimport guard_reserve, is_exposed
 from exchange.engine._quotes cimport find_quote
+from exchange.engine._portfolio cimport account_margin, lacks_scenarios
 from exchange.engine._price_moves cimport is_restricted
 from exchange.engine._rows cimport AccountRow, CellRow, Engine, GuardRow, Listing, OrderRow, order_at
 from matching_core._counters cimport find_guard
@@ -216,7 +217,12 @@ cdef inline bint has_room(const Engine* engine, const Call* call) noexcept nogil
 cdef inline bint is_call_affordable(Engine* engine, const Call* call) noexcept nogil:
     """One check for the call: the group's reserve beside everything else of the account."""
     cdef int is_wide = 0
-    cdef int128 left = others_margin(engine, call.entry.account, 0, &is_wide)
+    cdef int128 left = account_margin(engine, call.entry.account, &is_wide)
+    cdef uint32_t index
+    if engine.accounts[call.entry.account].is_portfolio:
+        for index in range(call.count):
+            if lacks_scenarios(engine, &engine.listings[call.lines[index].listing]):
+                return False
     if engine.guards[call.guard].quotes == 0:
         left = add(left, -guard_reserve(engine, call.guard, &is_wide), &is_wide)
     return left >= 0 and not is_wide

@@ -11,6 +11,7 @@ from libc.string cimport memset
 
 from exchange.engine._integers cimport int128, uint128
 from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS, PriceSlot
+from exchange.engine._scenario_rows cimport ScenarioPlan, Scenarios, Trust
 from exchange.engine._tables cimport Table
 from matching_core._order_pool cimport Core
 from matching_core._order_pool cimport Event as CoreEvent
@@ -136,6 +137,7 @@ cdef struct AccountRow:
     uint8_t is_locked
     uint8_t is_close_all
     uint8_t is_in_liquidation
+    uint8_t is_portfolio             # margined by scenarios
 
 cdef struct CellRow:                 # one account on one instrument: position, open orders, batch leg
     int128 cost
@@ -183,6 +185,7 @@ cdef struct Market:                  # a margin group: one perpetual, or the opt
     int64_t forward                  # 0: unknown, the index stands in
     uint32_t underlying
     uint32_t perpetual               # instrument, 0 for options
+    Trust trust
 
 cdef struct Underlying:
     int64_t index                    # 1e-9 USDC, 0: unknown
@@ -191,6 +194,7 @@ cdef struct Underlying:
 
 cdef struct Listing:
     PriceSlot rings[RING_WINDOWS][RING_SLOTS]
+    Scenarios scenarios
     int64_t tick_e9
     int64_t lot_e9
     int64_t unit_e6
@@ -236,6 +240,7 @@ cdef struct Tier:
     int64_t initial_ppm
 
 cdef struct Parameters:
+    ScenarioPlan plan
     Tier large[TIERS_MAX]
     Tier major[TIERS_MAX]
     uint32_t large_count

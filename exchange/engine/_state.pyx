@@ -15,12 +15,12 @@ from exchange.engine._lookup cimport (
     find_account, find_cell_row, find_client_id, find_key_row, find_listing, find_nonce_order, find_number,
     forget_names, hash_address, hash_text, index_names, make_account, make_cell_row, reserve_names,
 )
-from exchange.engine._margin cimport others_margin
 from exchange.engine._memory cimport close_engine, open_engine
 from exchange.engine._order_rows cimport reserve_orders, take_order
 from exchange.engine._orders cimport (
     drop_stopped, find_deadline, forget_old, reserve_timer, start_timer, stop_timer,
 )
+from exchange.engine._portfolio cimport account_margin
 from exchange.engine._rows cimport (
     ORDER_LIQUIDATION, ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
@@ -362,7 +362,7 @@ cdef class Store:
         answer = []
         for row in range(1, self.engine.account_top + 1):
             is_wide = 0
-            if others_margin(&self.engine, row, 0, &is_wide) < 0 or is_wide:
+            if account_margin(&self.engine, row, &is_wide) < 0 or is_wide:
                 answer.append(self.engine.accounts[row].id)
         return answer
 

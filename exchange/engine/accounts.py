@@ -13,9 +13,11 @@ from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.domain.safeguards import SessionKeyRefused
 from exchange.engine import batches
 from exchange.engine.authority import find_key
+from exchange.engine.chain_cover import covered_e6
 from exchange.engine.funding import pay_funding
 from exchange.engine.key_limits import end_key, key_event
 from exchange.engine.matching import cancel_orders
+from exchange.engine.portfolio_margin import is_portfolio
 from exchange.engine.records import Account, KeyRow
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
@@ -58,15 +60,19 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
 
 
 def withdrawable_e6(state: State, account: Account) -> int:
-    """What the account could take out now if it had no open orders, in 1e-6 USDC, rounded down."""
+    """What the account could take out now if it had no open orders, in 1e-6 USDC, rounded down.
+
+    With Portfolio Margin no less than what the contract takes for free (D-046).
+    """
     value = value_account(state, account)
-    return withdrawable(
+    own_e6 = withdrawable(
         # Its perpetuals count as realized at their marks, as the chain will see them.
         cash_e6=value.realized_cash_e6,
         equity_e6=value.equity_e6,
         initial_requirement_e6=value.requirement.initial_e6,
         perpetual_notional_e6=value.perpetual_notional_e6,
     )
+    return max(own_e6, covered_e6(state, account)) if is_portfolio(state, account) else own_e6
 
 
 def _check_content(state: State, request: ChainRequest) -> ResultCode:

@@ -130,7 +130,7 @@ def _is_affordable_instead(state: State, order: Order, place: Place) -> bool:
     """Whether the account could place what is left of `place` if `order` were gone; exposures end as they were."""
     left = _rest_of(order, place)
     note_lots(state, order, -order.remaining_lots)
-    answer = is_affordable(state, left, left.price_ticks)
+    answer = is_affordable(state, left, left.price_ticks, without_order=order.number)
     note_lots(state, order, order.remaining_lots)
     return answer
 

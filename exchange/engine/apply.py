@@ -25,6 +25,7 @@ from exchange.domain.commands import (
 from exchange.domain.event_pieces import join_events, pack_command_events
 from exchange.domain.events import Event
 from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
+from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.rounds import DelistInstrument, OracleRound
 from exchange.domain.safeguards import CancelAllAfter, RevokeKey, SetDisconnectRule, SetKeyLimits
@@ -40,12 +41,14 @@ from exchange.engine.invariants import check_turn
 from exchange.engine.key_limits import limit_key, revoke_key
 from exchange.engine.liquidation import check_accounts
 from exchange.engine.listing import delist_instrument, list_instrument
+from exchange.engine.margin_kinds import set_margin_kind
 from exchange.engine.mass_quotes import mass_quote
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
 from exchange.engine.protection import reset_mmp, set_mmp_config
 from exchange.engine.queries import output_of
 from exchange.engine.rounds import take_round
+from exchange.engine.scenarios import set_scenarios
 from exchange.engine.self_trades import set_self_trade_prevention
 from exchange.engine.sessions import close_session, open_session, set_disconnect_rule, start_epoch
 from exchange.engine.state import InvariantViolated, State
@@ -94,6 +97,8 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     RevokeKey: revoke_key,
     SetDisconnectRule: set_disconnect_rule,
     CancelAllAfter: arm,
+    SetScenarios: set_scenarios,
+    SetMarginKind: set_margin_kind,
 }
 
 

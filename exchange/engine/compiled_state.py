@@ -26,6 +26,7 @@ from exchange.domain.events import BookLevel, Event, Trade
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import RECORD_BYTES, attachment_bytes, pack_command, unpack_commands
+from exchange.domain.portfolio import SetMarginKind
 from exchange.domain.quote_events import MmpTriggered
 from exchange.domain.quotes import MassQuote
 from exchange.domain.safeguards import RevokeKey, SetKeyLimits
@@ -81,7 +82,7 @@ class CompiledState(QuoteRows, State):
         self.config = config or EngineConfig()
         self.book = book_factory()
         self.store = store = Store(self.book, self.config)
-        self._mirror = Mirror(store)
+        self._mirror = Mirror(store, self.config.portfolio)
         self.epoch = 0
         self.session_count = 0
         self.instruments = {}
@@ -232,6 +233,7 @@ class CompiledState(QuoteRows, State):
             self._mirror.take_prices(self.prices, self.instruments, self.config)
         if store.oracle_round != self.oracle_round:
             self._mirror.take_funding(self.oracle_round, self.funding.values())
+        self._mirror.take_scenarios(self.scenarios, self.instruments, self.config.option_mark_life_ns)
         watched = {number for source, number in self.triggers.ladders if source is PriceSource.LAST}
         for number in watched ^ self._watched:
             self._mirror.set_watched(int(number), number in watched)
@@ -241,8 +243,8 @@ class CompiledState(QuoteRows, State):
             self._mirror_key(command.owner or (account.owner if account else b""), command.key)
         elif isinstance(command, SetKeyLimits | RevokeKey):
             self._mirror_key(command.owner, command.key)
-        elif isinstance(command, SetSelfTradePrevention) and command.subaccount in self.accounts:
-            self._mirror_book_owner(self.accounts[command.subaccount].owner)
+        elif isinstance(command, SetSelfTradePrevention | SetMarginKind) and command.subaccount in self.accounts:
+            self._mirror_accounts(self.accounts[command.subaccount].owner)
 
     def mirror_all(self) -> None:
         """The same after a load."""
@@ -250,7 +252,7 @@ class CompiledState(QuoteRows, State):
             for key in rows:
                 self._mirror_key(owner, key)
         for owner in self.owner_accounts:
-            self._mirror_book_owner(owner)
+            self._mirror_accounts(owner)
         self._mirror.take_prices(self.prices, self.instruments, self.config)
         self.mirror(None)
 
@@ -260,9 +262,10 @@ class CompiledState(QuoteRows, State):
             limits = self.key_limits.get(owner, {}).get(key)
             self._mirror.set_key(owner, row, limits is not None and limits.binds_orders)
 
-    def _mirror_book_owner(self, owner: bytes) -> None:
+    def _mirror_accounts(self, owner: bytes) -> None:
         for index in self.owner_accounts[owner]:
             self._views[index].set_book_owner(self.book_owner(index))
+            self._views[index].set_portfolio(index in self.scenarios.accounts)
 
     # What `State` keeps in attributes and dicts.
 
@@ -304,7 +307,7 @@ class CompiledState(QuoteRows, State):
         self.account_groups[number] = {}
         self.exposures[number] = Exposures(self.store, number)
         if account.owner:
-            self._mirror_book_owner(account.owner)
+            self._mirror_accounts(account.owner)
 
     def index_instrument(self, instrument: Instrument) -> None:
         """Derived tables of a listed instrument and its empty book."""

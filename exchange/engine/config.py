@@ -19,6 +19,7 @@ from exchange.risk.adaptive import AdaptiveRules
 from exchange.risk.auction import AuctionParameters
 from exchange.risk.expiry import WINDOW_NS
 from exchange.risk.parameters import StandardParameters
+from exchange.risk.portfolio_parameters import PortfolioParameters
 
 __all__ = ["EngineConfig", "LiquidationRules"]
 
@@ -51,6 +52,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Rules and bounds. The batch caps keep a batch inside one proof and 65,536 bytes of calldata."""
 
     margin: StandardParameters = StandardParameters()
+    portfolio: PortfolioParameters = PortfolioParameters()
     liquidation: LiquidationRules = LiquidationRules()
     option_fee_cap_ppm: int = 125_000
     """A taker fee on an option is at most this part of the option's value."""

@@ -8,6 +8,7 @@ from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
 from exchange.engine.market_state import check_market
+from exchange.engine.portfolio_margin import has_cells
 from exchange.engine.protection import check_group
 from exchange.engine.state import State
 from matching_core.limits import ICEBERG_SLICES_MAX
@@ -29,11 +30,16 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: liquidation, group, market, limits, time (if new), margin, liquidity; then the book's."""
+    """First failing code of: liquidation, group, market, limits, time (if new), margin, liquidity; then the book's.
+
+    An option without scenario prices is not live for an account that is margined by them.
+    """
     code = check_frozen(state, place) or check_group(state, place) or check_market(state, place)
     code = code or check_limits(state, place)
     if not code and is_new:
         code = check_time(state, place)
+    if not code and not has_cells(state, place.subaccount, place.instrument):
+        code = ResultCode.INSTRUMENT_NOT_LIVE
     if not code and not is_affordable(state, place, place.price_ticks):
         code = ResultCode.INSUFFICIENT_MARGIN
     return code or _check_liquidity(state, place)

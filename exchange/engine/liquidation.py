@@ -209,8 +209,9 @@ def _close_part(
         for number in sorted(account.positions)
         if state.instruments[number].is_perpetual and number not in state.auctions
     }
+    exposures = {number: row for number, row in exposures.items() if row.maintenance}
     if not exposures:
-        return
+        return  # hedges only: closing one would ask for more
     number = max(exposures, key=lambda one: (_weight(exposures[one]), -one))
     place = closing_order(state, account, state.instruments[number], exposures[number], value)
     if place is None or moves_too_far(state, place, place.quantity_lots):

@@ -1,27 +1,23 @@
 """Where an account's liquidation begins if the price of one of its perpetuals moves alone: shown, never decided on."""
 
 from exchange.domain.instrument import Instrument
-from exchange.engine.funding import pending_e18
+from exchange.engine.portfolio_margin import is_portfolio
 from exchange.engine.records import Account
 from exchange.engine.state import State
-from exchange.engine.valuation import portfolio_of
 from exchange.risk.liquidation_ticks import liquidation_ticks
-from exchange.risk.standard import E12, margin, perpetual_requirement
+from exchange.risk.standard import E12, perpetual_requirement
 
-__all__ = ["liquidation_ticks_after", "maintenance_margin_e18"]
-
-
-def maintenance_margin_e18(state: State, account: Account) -> int:
-    """Equity less the maintenance requirement, with the funding that is due, in 1e-18 USDC; open orders left out."""
-    pending = sum(pending_e18(state, account, number) for number in account.positions)
-    return margin(portfolio_of(state, account), state.config.margin).maintenance_e18 + pending
+__all__ = ["liquidation_ticks_after"]
 
 
 def liquidation_ticks_after(
     state: State, account: Account, instrument: Instrument, margin_e18: int, *, delta_lots: int = 0, paid_e6: int = 0
 ) -> int:
-    """Tick for a position, 0 for none. `margin_e18` is today's; fills would add `delta_lots` and cost `paid_e6`."""
-    if not instrument.is_perpetual:
+    """Tick for a position, 0 for none. `margin_e18` is today's; fills would add `delta_lots` and cost `paid_e6`.
+
+    None with Portfolio Margin: its requirement is of the whole, and no price moves alone there.
+    """
+    if not instrument.is_perpetual or is_portfolio(state, account):
         return 0
     number = instrument.instrument_id
     mark_e9, tiers = state.prices.marks[number].mark_e9, state.config.margin.tiers(instrument.underlying)

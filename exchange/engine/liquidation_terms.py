@@ -9,12 +9,13 @@ from typing import Final
 from exchange.domain.commands import Side
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import ceil_div
-from exchange.engine.market_state import is_restricted
+from exchange.engine.market_state import is_restricted_for
+from exchange.engine.portfolio_margin import is_portfolio
 from exchange.engine.records import Account, Order
 from exchange.engine.state import State
-from exchange.engine.valuation import AccountValue, value_account
+from exchange.engine.valuation import AccountValue, freed_e6, value_account
 from exchange.risk.liquidation import Exposure, Standing, bankruptcy_quote, fund_fee
-from exchange.risk.standard import perpetual_requirement
+from exchange.risk.standard import E12, perpetual_requirement
 
 __all__ = ["ONE", "PPM_TO_ONE", "exposure_of", "is_fresh", "liquidation_fee_e6", "standing_of"]
 
@@ -24,7 +25,7 @@ PPM_TO_ONE: Final = 10**6
 
 def is_fresh(state: State, account: Account) -> bool:
     """Whether no market that an account holds is restricted: nothing is liquidated on a stale or halted price."""
-    return not any(is_restricted(state, number) for number in account.positions)
+    return not any(is_restricted_for(state, account.index, number) for number in account.positions)
 
 
 def standing_of(value: AccountValue) -> Standing:
@@ -34,12 +35,18 @@ def standing_of(value: AccountValue) -> Standing:
 
 
 def exposure_of(state: State, account: Account, instrument: Instrument) -> Exposure:
-    """A perpetual position at its mark; its maintenance fraction is that of its whole notional, rounded up."""
+    """A perpetual position at its mark; its maintenance fraction is that of its whole notional, rounded up.
+
+    With Portfolio Margin it is what the account's requirement would be lower by without the position, 0 for a hedge.
+    """
     amount = account.lots(instrument.instrument_id) * instrument.lot_e9
     price = state.prices.marks[instrument.instrument_id].mark_e9
     notional_e18 = abs(amount) * price
-    tiers = state.config.margin.tiers(instrument.underlying)
-    _, maintenance_e18 = perpetual_requirement(notional_e18=notional_e18, tiers=tiers)
+    if is_portfolio(state, account):
+        maintenance_e18 = freed_e6(state, account, instrument.instrument_id) * E12
+    else:
+        tiers = state.config.margin.tiers(instrument.underlying)
+        _, maintenance_e18 = perpetual_requirement(notional_e18=notional_e18, tiers=tiers)
     fraction = ceil_div(maintenance_e18 * ONE, notional_e18) if notional_e18 else 0
     return Exposure(amount=amount, price=price, maintenance=fraction)
 

@@ -1,14 +1,14 @@
 """The pre-trade check: positions and open orders of one account into the rules of `exchange.risk`, with a cache.
 
-Per account the signed worst-fill margin of each group (a perpetual, or the options of one expiry) is kept until a
-position, an order or the prices of the group change. A check computes the group of its order and adds up the others.
+With Standard Margin the signed worst-fill margin of each of an account's groups (a perpetual, or the options of one
+expiry) is kept until a position, an order or the prices of the group change; a check computes the group of its order
+and adds up the others. Accounts with Portfolio Margin are summed anew (`portfolio_margin`).
 """
-
-from typing import Final
 
 from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
-from exchange.domain.money import ceil_div
+from exchange.engine import portfolio_margin
+from exchange.engine.changes import Change, fees_e18, is_strict_reduction
 from exchange.engine.exposure import Exposure, GroupKey
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
@@ -19,28 +19,6 @@ from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options
 from exchange.risk.standard import E12
 
 __all__ = ["Change", "group_margin", "invalidate", "is_affordable", "margin_after_e18", "note_lots", "worst_margin_e18"]
-
-_PPM: Final = 10**6
-
-
-class Change:
-    """A hypothesis about one instrument: so many lots have filled, so many more rest at `price_ticks`."""
-
-    __slots__ = ("filled_lots", "instrument", "price_ticks", "resting_lots", "side")
-
-    def __init__(
-        self, instrument: int, side: Side, *, filled_lots: int = 0, resting_lots: int = 0, price_ticks: int = 0
-    ) -> None:
-        self.instrument = instrument
-        self.side = side
-        self.filled_lots = filled_lots
-        self.resting_lots = resting_lots
-        self.price_ticks = price_ticks
-
-    @property
-    def delta_lots(self) -> int:
-        """What the fills add to the position."""
-        return self.filled_lots if self.side is Side.BUY else -self.filled_lots
 
 
 def invalidate(state: State, subaccount: int, instrument: int) -> None:
@@ -67,9 +45,17 @@ def note_lots(state: State, order: Order, lots: int) -> None:
     invalidate(state, place.subaccount, place.instrument)
 
 
-def is_affordable(state: State, place: Place, price_ticks: int) -> bool:
-    """Rule 9.1: margin after the worst fill of everything open is >= 0, or the order strictly reduces risk."""
+def is_affordable(state: State, place: Place, price_ticks: int, *, without_order: int = 0) -> bool:
+    """Rule 9.1: margin after the worst fill of everything open is >= 0, or the order strictly reduces risk.
+
+    `without_order` is one whose lots were taken off the exposures, because it would be gone.
+    """
     account = state.accounts[place.subaccount]
+    if place.subaccount in state.scenarios.accounts:
+        reserved = reserve_e18(state, account.index)
+        return portfolio_margin.is_affordable(
+            state, place, price_ticks, reserved_e18=reserved, without_order=without_order
+        )
     key = state.group_of[place.instrument]
     lots = place.quantity_lots
     position = account.lots(place.instrument)
@@ -79,18 +65,23 @@ def is_affordable(state: State, place: Place, price_ticks: int) -> bool:
     rests = Change(place.instrument, place.side, resting_lots=lots, price_ticks=price_ticks)
     if others + group_margin(state, account, key, rests) >= 0:
         return True
-    if not _is_strict_reduction(state, place, position):
+    if not is_strict_reduction(state, account.index, rests, lots):
         return False
     return _is_fill_affordable(state, account, place, lots, None)
 
 
 def worst_margin_e18(state: State, account: Account) -> int:
     """Signed initial margin after the worst fill of all open orders, in 1e-18 USDC."""
+    if portfolio_margin.is_portfolio(state, account):
+        return portfolio_margin.worst_margin_e18(state, account) - reserve_e18(state, account.index)
     return _others_e18(state, account, None)
 
 
 def margin_after_e18(state: State, account: Account, change: Change, *, paid_e6: int) -> int:
     """As `worst_margin_e18`, with `change` and `paid_e6` of cash less (what its fills cost, fees included)."""
+    if portfolio_margin.is_portfolio(state, account):
+        after = portfolio_margin.worst_margin_e18(state, account, change)
+        return after - reserve_e18(state, account.index) - paid_e6 * E12
     key = state.group_of[change.instrument]
     return _others_e18(state, account, key) + group_margin(state, account, key, change) - paid_e6 * E12
 
@@ -109,22 +100,10 @@ def _is_fill_affordable(state: State, account: Account, place: Place, lots: int,
     instrument = state.instruments[place.instrument]
     signed = lots if place.side is Side.BUY else -lots
     paid = instrument.notional_e6(price_ticks=place.price_ticks, quantity_lots=signed) * E12
-    after = group_margin(state, account, key, filled) - paid - _fees_e18(state, instrument, lots, legs=1)
+    after = group_margin(state, account, key, filled) - paid - fees_e18(state, instrument, lots, legs=1)
     if others is not None and others + after >= 0:
         return True
     return after >= _cached_group(state, account, key)
-
-
-def _is_strict_reduction(state: State, place: Place, position: int) -> bool:
-    """Closes part of a perpetual or buys back part of a short option, together with the orders that already do."""
-    if position == 0 or (position > 0) == (place.side is Side.BUY):
-        return False
-    instrument = state.instruments[place.instrument]
-    if instrument.is_option and position > 0:
-        return False
-    exposure = state.exposure(place.subaccount, place.instrument)
-    waiting = exposure.buy_lots if place.side is Side.BUY else exposure.sell_lots
-    return waiting + place.quantity_lots <= abs(position)
 
 
 def _others_e18(state: State, account: Account, key: GroupKey | None) -> int:
@@ -166,7 +145,7 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
             sells_e9=sells * lot_e9,
             loss_e18=loss,
             # Into the position and out again.
-            fees_e18=_fees_e18(state, instrument, buys + sells, legs=2),
+            fees_e18=fees_e18(state, instrument, buys + sells, legs=2),
         )
     )
     return worst + pending_e18(state, account, number)
@@ -206,15 +185,8 @@ def _option_row(state: State, account: Account, number: int, change: Change | No
         position_e9=position * instrument.lot_e9,
         sells_e9=sells * instrument.lot_e9,
         premium_e18=tick_lots * instrument.tick_e9 * instrument.lot_e9,
-        fees_e18=_fees_e18(state, instrument, buys + sells, legs=1),
+        fees_e18=fees_e18(state, instrument, buys + sells, legs=1),
     )
-
-
-def _fees_e18(state: State, instrument: Instrument, lots: int, *, legs: int) -> int:
-    if not lots:
-        return 0
-    ppm = max(0, instrument.maker_fee_ppm, instrument.taker_fee_ppm) * legs
-    return ceil_div(state.prices.index_e9[instrument.underlying] * lots * instrument.lot_e9 * ppm, _PPM)
 
 
 def _total_loss_e18(state: State, account: Account, instrument: Instrument, exposure: Exposure) -> int:

@@ -8,9 +8,10 @@ be noticed and needs no command; it ends with a price.
 from exchange.domain.commands import Place, Side, UnderlyingRow
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import REDUCE_ONLY
+from exchange.engine.scenarios import is_scenario_stale
 from exchange.engine.state import State
 
-__all__ = ["check_market", "is_index_open", "is_restricted", "note_index"]
+__all__ = ["check_market", "is_index_open", "is_restricted", "is_restricted_for", "note_index"]
 
 
 def is_index_open(state: State, underlying: str) -> bool:
@@ -29,12 +30,20 @@ def is_restricted(state: State, number: int) -> bool:
     return is_old or not is_index_open(state, instrument.underlying)
 
 
+def is_restricted_for(state: State, subaccount: int, number: int) -> bool:
+    """The same for one account: with Portfolio Margin an option also needs fresh scenario prices."""
+    if is_restricted(state, number):
+        return True
+    by_scenarios = subaccount in state.scenarios.accounts and number in state.scenarios.packed
+    return by_scenarios and is_scenario_stale(state, number)
+
+
 def check_market(state: State, place: Place, *, freed_lots: int = 0) -> ResultCode:
     """A restricted market takes an order only when it closes part of a position, together with those that already do.
 
     `freed_lots` of the account's open orders on that side are about to make room for it.
     """
-    if int(place.flags) & REDUCE_ONLY or not is_restricted(state, place.instrument):
+    if int(place.flags) & REDUCE_ONLY or not is_restricted_for(state, place.subaccount, place.instrument):
         return ResultCode.OK
     position = state.accounts[place.subaccount].lots(place.instrument)
     if position == 0 or (position > 0) == (place.side is Side.BUY):

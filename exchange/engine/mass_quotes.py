@@ -19,9 +19,10 @@ from exchange.engine.book_codes import reason_of, refusal_of
 from exchange.engine.entry_checks import check_terms, is_full
 from exchange.engine.flags import core_flags
 from exchange.engine.margin import worst_margin_e18
-from exchange.engine.market_state import is_restricted
+from exchange.engine.market_state import is_restricted_for
 from exchange.engine.matching import close_order, lower_quantity, open_order
 from exchange.engine.orders import admit, refuse
+from exchange.engine.portfolio_margin import has_cells
 from exchange.engine.protection import fits_group
 from exchange.engine.quote_reserve import group_reserve_e18
 from exchange.engine.records import MmpGroup, Order
@@ -160,8 +161,10 @@ def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLi
         code = ResultCode.BAD_PRICE
     if not code and not fits_group(group, state.instruments[entry.instrument]):
         code = ResultCode.MMP_PRECONDITION
-    if not code and not entry.is_kept and is_restricted(state, entry.instrument):
+    if not code and not entry.is_kept and is_restricted_for(state, command.subaccount, entry.instrument):
         code = ResultCode.MARKET_REDUCE_ONLY
+    if not code and not entry.is_kept and not has_cells(state, command.subaccount, entry.instrument):
+        code = ResultCode.INSTRUMENT_NOT_LIVE
     if not code and not command.signer and not entry.is_kept:
         code = ResultCode.SIGNER_UNKNOWN
     return code

@@ -16,10 +16,11 @@ from exchange.engine.booking import move_position
 from exchange.engine.entry_checks import check_display, check_entry, check_terms
 from exchange.engine.fees import fee_e6, signed_cap_e6
 from exchange.engine.flags import MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
-from exchange.engine.liquidation_prices import liquidation_ticks_after, maintenance_margin_e18
+from exchange.engine.liquidation_prices import liquidation_ticks_after
 from exchange.engine.margin import Change, margin_after_e18, worst_margin_e18
 from exchange.engine.records import Account, Position
 from exchange.engine.state import State
+from exchange.engine.valuation import maintenance_margin_e18
 from exchange.risk.standard import E12
 
 __all__ = ["LEVELS_MAX", "preview_order"]

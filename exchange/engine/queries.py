@@ -37,14 +37,20 @@ from exchange.domain.views import (
 )
 from exchange.engine.deleveraging_ranks import deleveraging_ranks
 from exchange.engine.funding import pending_e18
-from exchange.engine.liquidation_prices import liquidation_ticks_after, maintenance_margin_e18
+from exchange.engine.liquidation_prices import liquidation_ticks_after
+from exchange.engine.margin_kinds import kind_of
 from exchange.engine.orders import find_order
 from exchange.engine.previews import preview_order
 from exchange.engine.records import Account, Expiry, MmpGroup, Order
 from exchange.engine.simulations import simulate_account
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
-from exchange.engine.valuation import open_orders_requirement_e6, position_requirement, value_account
+from exchange.engine.valuation import (
+    maintenance_margin_e18,
+    open_orders_requirement_e6,
+    position_requirement,
+    value_account,
+)
 from exchange.engine.waiting import trigger_price_e9
 from exchange.risk.standard import E12
 
@@ -215,6 +221,7 @@ def _account_view(state: State, account: Account) -> AccountView:
         account_seq=account.account_seq,
         opened_ns=account.opened_ns,
         is_in_liquidation=account.is_in_liquidation,
+        margin_kind=kind_of(state, account.index),
     )
 
 

@@ -19,9 +19,16 @@ def reserve_e18(state: State, subaccount: int) -> int:
 
 
 def group_reserve_e18(state: State, group: MmpGroup, quantity_lots: int | None = None) -> int:
-    """The limit at the index as a perpetual or as a short option at the money, whichever needs more; rounded up."""
+    """The limit at the index as a perpetual or as a short option at the money, whichever needs more; rounded up.
+
+    With Portfolio Margin at least what the worst move of the spot takes from a perpetual, and its contingencies.
+    """
     lots = group.quantity_lots if quantity_lots is None else quantity_lots
     notional_e18 = lots * group.lot_e9 * state.prices.index_e9.get(group.underlying, 0)
     parameters = state.config.margin
     perpetual, _ = perpetual_requirement(notional_e18=notional_e18, tiers=parameters.tiers(group.underlying))
-    return max(perpetual, ceil_div(notional_e18 * parameters.maximum_spot_ppm, _PPM))
+    standard = max(perpetual, ceil_div(notional_e18 * parameters.maximum_spot_ppm, _PPM))
+    if group.subaccount not in state.scenarios.accounts:
+        return standard
+    portfolio = state.config.portfolio
+    return max(standard, ceil_div(notional_e18 * portfolio.quote_reserve, portfolio.one))

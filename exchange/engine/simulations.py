@@ -5,31 +5,52 @@ import msgspec
 from exchange.domain.money import floor_div
 from exchange.domain.views import SimulateAccount, SimulationView
 from exchange.engine.funding import pending_e18
+from exchange.engine.margin_kinds import kind_of
+from exchange.engine.portfolio_margin import is_portfolio, scenario_portfolio
 from exchange.engine.records import Account, Position
 from exchange.engine.state import State
 from exchange.engine.valuation import open_orders_requirement_e6, portfolio_of
-from exchange.risk.standard import E12, margin, requirement
+from exchange.risk.parameters import StandardParameters
+from exchange.risk.portfolio_parameters import PortfolioParameters
+from exchange.risk.scenario_portfolio import ScenarioPortfolio, portfolio_requirement, portfolio_value_e18
+from exchange.risk.standard import E12, Portfolio, Requirement, margin, requirement
 
 __all__ = ["simulate_account"]
 
+_Portfolio = Portfolio | ScenarioPortfolio
+_Parameters = StandardParameters | PortfolioParameters
+
 
 def simulate_account(state: State, query: SimulateAccount) -> SimulationView | None:
-    """The account's positions plus the changes, at the latest marks. Raises KeyError for what has no mark."""
+    """The account's positions plus the changes, at the latest marks.
+
+    Raises KeyError for what has no mark, or no scenario prices where they are needed.
+    """
     account = state.accounts.get(query.subaccount)
     if account is None:
         return None
-    portfolio = portfolio_of(state, _changed(state, account, query.changes))
-    needed, parameters = requirement(portfolio, state.config.margin), state.config.margin
+    changed = _changed(state, account, query.changes)
+    portfolio, parameters, needed, value_e18 = _judged(state, changed)
     due_e18 = sum(pending_e18(state, account, number) for number in account.positions)
     return SimulationView(
         portfolio=msgspec.to_builtins(portfolio),
         parameters=msgspec.to_builtins(parameters),
         pending_funding_e18=due_e18,
         open_orders_requirement_e6=open_orders_requirement_e6(state, account),
-        equity_e6=floor_div(margin(portfolio, parameters).value_e18 + due_e18, E12),
+        equity_e6=floor_div(value_e18 + due_e18, E12),
         initial_requirement_e6=needed.initial_e6,
         maintenance_requirement_e6=needed.maintenance_e6,
+        margin_kind=kind_of(state, account.index),
     )
+
+
+def _judged(state: State, account: Account) -> tuple[_Portfolio, _Parameters, Requirement, int]:
+    """The account's rows, the parameters of its kind of margin, what they require, and the value in 1e-18 USDC."""
+    if is_portfolio(state, account):
+        rows, numbers = scenario_portfolio(state, account), state.config.portfolio
+        return rows, numbers, portfolio_requirement(rows, numbers), portfolio_value_e18(rows)
+    portfolio, parameters = portfolio_of(state, account), state.config.margin
+    return portfolio, parameters, requirement(portfolio, parameters), margin(portfolio, parameters).value_e18
 
 
 def _changed(state: State, account: Account, changes: tuple[tuple[int, int, int], ...]) -> Account:

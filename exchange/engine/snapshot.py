@@ -17,6 +17,7 @@ from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
 from exchange.engine.expiry import expiry_rows, load_expiries
 from exchange.engine.liquidation_snapshot import liquidation_rows, load_liquidations
+from exchange.engine.portfolio_snapshot import load_portfolios, portfolio_rows
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
 from exchange.engine.records import Account, Auction, Batch, Funding, KeyRow, Order, Position, Session, TriggerStage
 from exchange.engine.restored_book import restore_book, shown_lots
@@ -45,6 +46,7 @@ SECTIONS: Final = (
     "expiries",
     "liquidations",
     "safeguards",
+    "portfolios",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -134,6 +136,7 @@ def dump(state: State) -> dict[str, bytes]:
         expiry_rows(state),
         liquidation_rows(state),
         safeguard_rows(state),
+        portfolio_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -163,6 +166,7 @@ def load(
     load_expiries(state, decoded["expiries"])
     load_liquidations(state, decoded["liquidations"])
     load_safeguards(state, decoded["safeguards"])
+    load_portfolios(state, decoded["portfolios"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")

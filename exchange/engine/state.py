@@ -42,6 +42,7 @@ from exchange.engine.records import (
     Order,
     Session,
 )
+from exchange.engine.scenario_table import ScenarioTable
 from exchange.engine.triggers import TriggerBook
 from exchange.risk.expiry import Sample
 from matching_core import InvariantViolated, OrderBook
@@ -105,7 +106,7 @@ class State:
         self.liquidations: dict[int, Liquidation] = {}
         """Accounts below maintenance."""
         self.forced = Forced(accounts=[])
-        self.fund_day = FundDay()
+        self.fund_day, self.scenarios = FundDay(), ScenarioTable()
         self.index_ranges = IndexRanges()
         self.rank_tables: dict[tuple[int, bool], RankTable] = {}
         """Weights of those who are long (True) or short, as of a while ago; a cache, nothing hangs on it."""
@@ -163,8 +164,7 @@ class State:
 
     def work_pending(self) -> bool:
         """Whether deadlines are due, triggers fired or expiries unpaid that the last command left over."""
-        deadline_ns = self.next_deadline_ns()
-        return deadline_ns is not None and deadline_ns <= self.timestamp_ns
+        return (deadline_ns := self.next_deadline_ns()) is not None and deadline_ns <= self.timestamp_ns
 
     def live_orders(self, subaccount: int) -> list[Order]:
         """All orders of a subaccount that have not ended, resting or waiting, by ascending number."""

@@ -8,8 +8,10 @@ from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div, floor_div
 from exchange.engine.funding import pending_e18
 from exchange.engine.margin import worst_margin_e18
+from exchange.engine.portfolio_margin import is_portfolio, scenario_portfolio
 from exchange.engine.records import Account
 from exchange.engine.state import State
+from exchange.risk.scenario_portfolio import portfolio_requirement, portfolio_value_e18, required_e18
 from exchange.risk.standard import (
     E12,
     ExpiryGroup,
@@ -24,6 +26,8 @@ from exchange.risk.standard import (
 
 __all__ = [
     "AccountValue",
+    "freed_e6",
+    "maintenance_margin_e18",
     "maintenance_without_e6",
     "open_orders_requirement_e6",
     "portfolio_of",
@@ -62,20 +66,48 @@ def value_account(state: State, account: Account) -> AccountValue:
         positions_value_e6=floor_div(total, E12),
         realized_cash_e6=account.ledger_cash_e6 + floor_div(perpetual, E12),
         perpetual_notional_e6=ceil_div(notional, E12),
-        requirement=requirement(portfolio_of(state, account), state.config.margin),
+        requirement=_requirement(state, account),
     )
 
 
 def open_orders_requirement_e6(state: State, account: Account) -> int:
     """What open orders reserve beyond the positions, in 1e-6 USDC, rounded up."""
-    alone = margin(portfolio_of(state, account), state.config.margin).initial_e18
+    if is_portfolio(state, account):
+        found = scenario_portfolio(state, account)
+        alone = portfolio_value_e18(found) - sum(required_e18(row, state.config.portfolio)[0] for row in found.markets)
+    else:
+        alone = margin(portfolio_of(state, account), state.config.margin).initial_e18
     alone += sum(pending_e18(state, account, number) for number in account.positions)
     return max(0, ceil_div(alone - worst_margin_e18(state, account), E12))
 
 
 def maintenance_without_e6(state: State, account: Account, instrument: int) -> int:
     """Maintenance requirement of all positions but one: above that of all where this one hedges others."""
-    return requirement(portfolio_of(state, account, without=instrument), state.config.margin).maintenance_e6
+    return _requirement(state, account, without=instrument).maintenance_e6
+
+
+def freed_e6(state: State, account: Account, instrument: int) -> int:
+    """What the maintenance requirement would be lower by without a position, at least 0."""
+    with_it = _requirement(state, account).maintenance_e6
+    return max(0, with_it - maintenance_without_e6(state, account, instrument))
+
+
+def maintenance_margin_e18(state: State, account: Account) -> int:
+    """Equity less the maintenance requirement, with the funding that is due, in 1e-18 USDC; open orders left out."""
+    pending = sum(pending_e18(state, account, number) for number in account.positions)
+    if is_portfolio(state, account):
+        found = scenario_portfolio(state, account)
+        needed = sum(required_e18(row, state.config.portfolio)[1] for row in found.markets)
+        return portfolio_value_e18(found) - needed + pending
+    return margin(portfolio_of(state, account), state.config.margin).maintenance_e18 + pending
+
+
+def _requirement(state: State, account: Account, *, without: int = 0) -> Requirement:
+    """Of all positions but one, by the account's own kind of margin."""
+    if is_portfolio(state, account):
+        found = scenario_portfolio(state, account, without=without)
+        return portfolio_requirement(found, state.config.portfolio)
+    return requirement(portfolio_of(state, account, without=without), state.config.margin)
 
 
 def portfolio_of(state: State, account: Account, *, without: int = 0) -> Portfolio:
@@ -92,6 +124,9 @@ def position_requirement(state: State, account: Account, instrument: Instrument)
     """Requirement of one position as if it stood alone."""
     if not account.lots(instrument.instrument_id):
         return _NOTHING
+    if is_portfolio(state, account):
+        alone = scenario_portfolio(state, account, only=instrument.instrument_id)
+        return portfolio_requirement(alone, state.config.portfolio)
     market = _market(state, account, instrument.underlying, [instrument])
     return requirement(Portfolio(cash_e6=0, markets=(market,)), state.config.margin)
 

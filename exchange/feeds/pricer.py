@@ -1,4 +1,4 @@
-"""Index prices in, SetPrices commands out: marks of perpetuals and of every option, once per second.
+"""Index prices in, SetPrices and SetScenarios out: marks of perpetuals and of every option, once per second.
 
 An underlying whose index is halted gets no marks, and its halt is told. The mark of a perpetual is its index (thin: no
 basis). Options are marked on the surface fitted from their own books, which each round asks for (`book_surface`). The
@@ -13,8 +13,10 @@ from exchange.bus.interface import Busy, ExchangePort
 from exchange.domain.commands import ListInstrument, MarkRow, SetPrices, UnderlyingRow
 from exchange.domain.events import CommandRefused
 from exchange.domain.instrument import Instrument
+from exchange.domain.portfolio import SetScenarios
 from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, Output, PricesView
 from exchange.feeds.book_surface import BookSurface, Chain
+from exchange.feeds.scenario_feed import scenario_commands
 from exchange.feeds.volatility import SeededSurface
 
 __all__ = ["Index", "Pricer"]
@@ -160,16 +162,32 @@ class Pricer:
 
         def on_last(answer: Answer) -> None:
             on_book(answer)
-            self._submit(self._prices(now_ns, due, books))
+            publish()
+
+        def publish() -> None:
+            prices = self._prices(now_ns, due, books)
+            self._submit(prices, scenario_commands(self._surface, due, now_ns=now_ns))
 
         if not wanted:
-            self._submit(self._prices(now_ns, due, books))
+            publish()
             return
         for number in wanted:
             is_last = number == wanted[-1]
             self._port.ask(GetBook(instrument=number, levels=1), on_last if is_last else on_book)
 
-    def _submit(self, prices: SetPrices) -> None:
+    def _submit_scenarios(self, commands: Sequence[SetScenarios]) -> None:
+        """Behind the round that they belong to; what is refused or not taken comes again with the chain's next turn."""
+
+        def on_reply(output: Output) -> None:
+            self.failures += _refused(output)
+
+        for command in commands:
+            try:
+                self._port.submit(command, on_reply)
+            except Busy:
+                self.failures += 1
+
+    def _submit(self, prices: SetPrices, scenarios: Sequence[SetScenarios]) -> None:
         def on_reply(output: Output) -> None:
             self._waiting = False
             if _refused(output):
@@ -178,6 +196,7 @@ class Pricer:
                 return
             self._round = prices.round
             self._has_prices |= bool(prices.marks)
+            self._submit_scenarios(scenarios)
 
         try:
             self._port.submit(prices, on_reply)

@@ -1,20 +1,22 @@
 """Private reads and the owner-signed actions that the contract's queue gets."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from exchange.domain.commands import SetSelfTradePrevention
 from exchange.domain.events import CommandRefused
+from exchange.domain.portfolio import MarginKind, SetMarginKind
 from exchange.domain.views import AccountView, Answer, GetAccount, GetOpenOrders, GetTriggerOrders, OrderView, Output
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.history import TradeRecord, in_range, page_of
 from exchange.gateway.order_checks import choice, self_trade_mode
-from exchange.wire.account_shapes import collateral_object, position_object, subaccount_object
+from exchange.wire.account_shapes import MARGIN_TYPES, collateral_object, position_object, subaccount_object
 from exchange.wire.errors import WireError
 from exchange.wire.objects import Subaccount, Trade
 from exchange.wire.params import (
     HistoryParams,
+    MarginTypeParams,
     SelfTradeParams,
     SubaccountParams,
     text_of,
@@ -22,6 +24,9 @@ from exchange.wire.params import (
 from exchange.wire.venue import address_text
 
 __all__ = ["AccountMethods"]
+
+_MARGIN_KINDS: Final = {name.lower(): kind for kind, name in MARGIN_TYPES.items()} | {"pm": MarginKind.PORTFOLIO}
+"""PM is what older clients call it."""
 
 
 class AccountMethods:
@@ -47,6 +52,7 @@ class AccountMethods:
             "private/get_all_portfolios": self._portfolios,
             "private/get_account": self._account,
             "private/set_self_trade_prevention": self._set_self_trade,
+            "private/set_margin_type": self._set_margin_type,
         }
 
     def _open_orders(self, call: Call) -> None:
@@ -247,3 +253,17 @@ class AccountMethods:
 
         command = SetSelfTradePrevention(subaccount=account, mode=mode, by_owner=scope == "owner")
         self._core.submit(call, command, done)
+
+    def _set_margin_type(self, call: Call) -> None:
+        params: MarginTypeParams = call.params
+        account = self._core.account(call, params.subaccount_id)
+        kind = _MARGIN_KINDS[choice(params.margin_type, "margin_type", tuple(_MARGIN_KINDS))]
+
+        def done(output: Output) -> None:
+            for event in output.events:
+                if isinstance(event, CommandRefused):
+                    raise WireError(event.code)
+            echo = {"subaccount_id": params.subaccount_id, "margin_type": MARGIN_TYPES[kind]}
+            call.result(echo, output.sequence)
+
+        self._core.submit(call, SetMarginKind(subaccount=account, kind=kind), done)

@@ -47,7 +47,9 @@ _CANCELS: Final = (
     "cancel", "cancel_by_label", "cancel_by_nonce", "cancel_by_instrument", "cancel_by_client_order_id", "cancel_all",
     "cancel_trigger_order", "cancel_all_trigger_orders", "cancel_all_after", "edit",
 )  # fmt: skip
-_SETTINGS: Final = ("set_self_trade_prevention", "set_mmp_config", "reset_mmp", "set_cancel_on_disconnect")
+_SETTINGS: Final = (
+    "set_self_trade_prevention", "set_mmp_config", "reset_mmp", "set_cancel_on_disconnect", "set_margin_type",
+)  # fmt: skip
 _OWNERS: Final = ("enable_totp", "confirm_totp", "disable_totp")
 _SIGNED: Final = (
     "order", "replace", "mass_quote", "set_session_key", "withdraw", "edit_session_key", "logout",

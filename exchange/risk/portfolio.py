@@ -81,11 +81,22 @@ class PortfolioAccount(msgspec.Struct, frozen=True, kw_only=True):
     stable: int | None = None
     expiries: tuple[ExpiryValues, ...] = ()
     perpetual: Perpetual | None = None
+    further_perpetuals: tuple[Perpetual, ...] = ()
+    """Others of the same underlying."""
     collateral: tuple[Collateral, ...] = ()
     open_values: tuple[int, ...] = ()
     """What open orders lose by scenario if the worst of them fill, each <= 0; empty: none (risk.md 9.2)."""
+    open_basis: int = 0
+    """The same for the basis term."""
     open_sells: int = 0
     """Option amounts offered for sale, counted as naked shorts, over `one`."""
+    open_perpetuals: int = 0
+    """By how much open orders may widen the perpetual positions, over `one`."""
+
+    @property
+    def perpetuals(self) -> tuple[Perpetual, ...]:
+        """All of them."""
+        return self.further_perpetuals if self.perpetual is None else (self.perpetual, *self.further_perpetuals)
 
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -155,7 +166,7 @@ def worst_loss(account: PortfolioAccount, parameters: PortfolioParameters, *, op
     profits = [_profit(account, parameters, place, row) for place, row in enumerate(parameters.scenarios)]
     if open_orders and account.open_values:
         profits = [profit + loss for profit, loss in zip(profits, account.open_values, strict=True)]
-    return min(_basis(account, parameters), *profits)
+    return min(_basis(account, parameters) + (account.open_basis if open_orders else 0), *profits)
 
 
 def worst_and_basis(account: PortfolioAccount, parameters: PortfolioParameters) -> tuple[int, int]:
@@ -170,7 +181,7 @@ def portfolio_margin(account: PortfolioAccount, parameters: PortfolioParameters)
             raise ValueError(f"{len(expiry.values)} values for {len(parameters.scenarios)} scenarios")
     option_value = sum(expiry.mark for expiry in account.expiries)
     collateral_value = sum(row.value for row in account.collateral)
-    profit = account.perpetual.profit if account.perpetual else 0
+    profit = sum(row.profit for row in account.perpetuals)
     equity = account.cash + profit + option_value + collateral_value
     worst = worst_loss(account, parameters)
     worst_open = worst_loss(account, parameters, open_orders=True)
@@ -198,8 +209,7 @@ def _profit(account: PortfolioAccount, parameters: PortfolioParameters, place: i
         scaled += -abs(change) if scenario.is_skew else change
     moved = scenario.spot - one
     if moved:
-        if account.perpetual:
-            scaled += floor_div(account.perpetual.amount * account.perpetual.mark * moved, one)
+        scaled += sum(floor_div(row.amount * row.mark * moved, one) for row in account.perpetuals)
         scaled += moved * sum(row.value for row in account.collateral if row.is_risk_canceling)
     if scenario.dampening != one:
         scaled = floor_div(scaled, one) * scenario.dampening
@@ -226,7 +236,7 @@ def _contingencies(account: PortfolioAccount, parameters: PortfolioParameters) -
     one = parameters.one
     maintenance = sum(ceil_div(row.value * row.maintenance_haircut, one) for row in account.collateral)
     initial = sum(ceil_div(row.value * row.initial_haircut, one) for row in account.collateral)
-    exposed = abs(account.perpetual.amount) if account.perpetual else 0
+    exposed = sum(abs(row.amount) for row in account.perpetuals)
     shorts = sum(expiry.naked_shorts for expiry in account.expiries)
     square = one * one
     maintenance += ceil_div(exposed * account.index * parameters.perpetual_maintenance, square)
@@ -235,6 +245,8 @@ def _contingencies(account: PortfolioAccount, parameters: PortfolioParameters) -
     initial += ceil_div(shorts * account.index * parameters.option_initial, square)
     both = parameters.option_maintenance + parameters.option_initial
     initial += ceil_div(account.open_sells * account.index * both, square)
+    both = parameters.perpetual_maintenance + parameters.perpetual_initial
+    initial += ceil_div(account.open_perpetuals * account.index * both, square)
     return maintenance, initial + _confidence_additions(account, parameters)
 
 
@@ -243,15 +255,16 @@ def _confidence_additions(account: PortfolioAccount, parameters: PortfolioParame
     spot = one if account.index_confidence is None else account.index_confidence
     total = 0
     held = spot
-    if account.perpetual and account.perpetual.amount:
-        held = min(spot, _or_full(account.perpetual.confidence, one))
-        total += _confidence_addition(held, abs(account.perpetual.amount) * account.index, parameters)
+    for row in account.perpetuals:
+        if row.amount:
+            held = min(held, _or_full(row.confidence, one))
+            total += _confidence_addition(min(spot, held), abs(row.amount) * account.index, parameters)
     for expiry in account.expiries:
         confidence = min(held, _or_full(expiry.confidence, one))
         total += _confidence_addition(confidence, expiry.gross * account.index, parameters)
-    for row in account.collateral:
-        confidence = min(spot, _or_full(row.confidence, one))
-        total += _confidence_addition(confidence, row.value * one, parameters)
+    for asset in account.collateral:
+        confidence = min(spot, _or_full(asset.confidence, one))
+        total += _confidence_addition(confidence, asset.value * one, parameters)
     return total
 
 

@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from exchange.domain.money import ceil_div
+
 __all__ = ["OUR_SCENARIOS", "PortfolioParameters", "Scenario", "VolatilityMove"]
 
 _E9: Final = 10**9
@@ -88,6 +90,12 @@ class PortfolioParameters(msgspec.Struct, frozen=True, kw_only=True):
     peg_factor: int = 4_000_000_000
     minimum_equity_e6: int = 10_000_000_000
     """Equity in 1e-6 USDC below which an account may not choose Portfolio Margin; not part of the margin itself."""
+
+    @property
+    def quote_reserve(self) -> int:
+        """Share of the index that a unit of a protection group's limit reserves, over `one`, rounded up."""
+        worst = max(ceil_div(abs(row.spot - self.one) * row.dampening, self.one) for row in self.scenarios)
+        return worst + self.perpetual_maintenance + self.perpetual_initial
 
     def __post_init__(self) -> None:
         """Refuse a set without scenarios or a unit."""

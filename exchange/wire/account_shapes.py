@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import floor_div, truncate_div
+from exchange.domain.portfolio import MarginKind
 from exchange.domain.safeguards import KeyLimits
 from exchange.domain.views import AccountView, PositionView, PricesView, SessionKeyView
 from exchange.wire.decimals import format_e6, format_e9, format_e12
@@ -15,8 +16,9 @@ from exchange.wire.objects import Collateral, Order, Position, Subaccount
 from exchange.wire.scopes import right_names, scope_names
 from exchange.wire.venue import VenueInfo, address_text, asset_kind
 
-__all__ = ["collateral_object", "key_row", "position_object", "subaccount_object"]
+__all__ = ["MARGIN_TYPES", "collateral_object", "key_row", "position_object", "subaccount_object"]
 
+MARGIN_TYPES = {MarginKind.STANDARD: "SM", MarginKind.PORTFOLIO: "PM2"}
 _E9 = 10**9
 
 
@@ -83,6 +85,7 @@ def subaccount_object(
     cash = format_e6(view.cash_e6)
     return Subaccount(
         subaccount_id=venue.subaccount_id(view.subaccount),
+        margin_type=MARGIN_TYPES[view.margin_kind],
         subaccount_value=format_e6(view.equity_e6),
         initial_margin=format_e6(initial_left_e6),
         maintenance_margin=format_e6(view.equity_e6 - view.maintenance_requirement_e6),

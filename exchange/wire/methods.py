@@ -130,6 +130,7 @@ _TABLE: Final = (
     _read("disable_totp", s.TotpParams),
     _read("withdraw", p.WithdrawParams),
     _read("set_self_trade_prevention", p.SelfTradeParams),
+    _read("set_margin_type", p.MarginTypeParams),
     _read("set_mmp_config", p.SetMmpParams),
     _read("get_mmp_config", p.MmpParams),
     _read("reset_mmp", p.MmpParams),

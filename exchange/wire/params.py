@@ -24,6 +24,7 @@ __all__ = [
     "InstrumentParams",
     "InstrumentsParams",
     "LoginParams",
+    "MarginTypeParams",
     "MmpParams",
     "NoParams",
     "OrderBookParams",
@@ -289,6 +290,13 @@ class SelfTradeParams(SubaccountParams):
     REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id", "mode")
     mode: str | None = None
     scope: str | None = None
+
+
+class MarginTypeParams(SubaccountParams):
+    """private/set_margin_type."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("subaccount_id", "margin_type")
+    margin_type: str | None = None
 
 
 class MmpParams(SubaccountParams):

@@ -9,6 +9,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.money import ceil_div, floor_div
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import PreviewView, SimulationView
+from exchange.wire.account_shapes import MARGIN_TYPES
 from exchange.wire.decimals import format_e6, format_e18
 from exchange.wire.errors import WireError
 from exchange.wire.order_shapes import ORDER_STATUSES
@@ -86,6 +87,7 @@ def simulation(view: SimulationView, subaccount_id: int) -> dict[str, Any]:
             "portfolio": view.portfolio,
             "parameters": view.parameters,
             "pending_funding_e18": str(view.pending_funding_e18),
+            "margin_type": MARGIN_TYPES[view.margin_kind],
         },
     }
 

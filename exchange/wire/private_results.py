@@ -191,6 +191,13 @@ class SelfTradePrevention(TypedDict):
     scope: str
 
 
+class MarginType(TypedDict):
+    """The kind of margin that was set."""
+
+    subaccount_id: int
+    margin_type: str
+
+
 class MmpGroup(TypedDict):
     """Limits of a protection group, times in milliseconds; `set_mmp_config` does not say whether it is frozen."""
 

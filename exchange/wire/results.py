@@ -90,6 +90,7 @@ RESULTS: Final[dict[str, Any]] = {
     "private/set_session_key": safeguards.SessionKey,
     "private/withdraw": private.Relayed,
     "private/set_self_trade_prevention": private.SelfTradePrevention,
+    "private/set_margin_type": private.MarginType,
     "private/set_mmp_config": private.MmpGroup,
     "private/get_mmp_config": list[private.MmpGroup],
     "private/reset_mmp": Ok,

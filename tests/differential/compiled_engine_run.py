@@ -19,6 +19,7 @@ from exchange.engine.config import EngineConfig
 from exchange.engine.snapshot import dump
 from exchange.engine.state import State
 from exchange.engine.state_hash import state_hash
+from exchange.risk.portfolio_parameters import PortfolioParameters
 from matching_core import OrderBook
 from tests.differential.engine_commands import FastStream
 
@@ -34,6 +35,7 @@ CONFIG = EngineConfig(
     long_move_ppm=5_000,
     auction_length_ns=20_000_000,
     settlement_window_ns=1_000_000_000,
+    portfolio=PortfolioParameters(minimum_equity_e6=500_000_000),
 )
 ORDERS_MAX = 330
 small_book = partial(OrderBook, order_capacity=ORDERS_MAX)
@@ -69,6 +71,10 @@ def compare(
         expected = apply(twin, command, now_ns)
         found = rows.hot(command, now_ns, None)
         counts["cold" if found is None else "hot"] += 1
+        if isinstance(command, Place) and command.subaccount in twin.scenarios.accounts:
+            counts.update(
+                f"portfolio {name}" for name in ("cold" if found is None else "hot", *kinds_of(command, expected))
+            )
         found = apply(rows, command, now_ns) if found is None else found
         if found != expected:
             raise Difference(f"seed {seed}, command {number}: {command}\ntwin {expected}\nrows {found}")

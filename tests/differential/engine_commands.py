@@ -29,6 +29,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.ids import order_number
 from tests.differential.engine_rarities import QUIET, SHORT_OPTIONS, WIDE, Rarities, key, odd_order, owner_of
+from tests.differential.portfolio_commands import PortfolioCommands
 from tests.differential.quote_commands import GROUPS, MAKERS, group_order, limits, mass_quote, reset
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
 
@@ -53,6 +54,7 @@ class FastStream:
         self.slices = Random(~seed)
         self.crashes = Random(seed + 10**9)
         self.halts = Random(seed + 2 * 10**9)
+        self.portfolios = PortfolioCommands(seed + 3 * 10**9, accounts)
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -88,6 +90,12 @@ class FastStream:
             return self._timed(self.upcoming.popleft())
         if self.slices.random() < 0.004:
             return self._timed(self._phase())
+        drawn = self.portfolios.next(self.now_ns, self.index)
+        if drawn is not None:
+            # Its own clock: the draws of all others stay what they were.
+            self.sequence += 1
+            self.now_ns += self.portfolios.pick.randrange(200_000)
+            return drawn, self.now_ns
         roll = self.random.random()
         if roll < 0.08:
             return self._timed(self._quotes(self.random.random()))

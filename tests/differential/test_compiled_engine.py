@@ -81,6 +81,9 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["refused KEY_NOTIONAL_EXCEEDED"] > 50
     assert counts["DeadManSet"] > 5
     assert counts["refused MARKET_REDUCE_ONLY"] > 100
+    assert counts["portfolio hot"] > 1_000
+    assert counts["portfolio refused INSUFFICIENT_MARGIN"] > 100
+    assert counts["portfolio Trade"] > 100
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:

@@ -1,9 +1,10 @@
 """`python -m tests.property.margin_accounts --accounts 1000000`: what accounts are told of their margin decides.
 
-Each account holds a random portfolio (perpetual, calls, puts, one of them in its last half hour), rests orders and
-quotes on both sides, and has its cash set so that one more order leaves it near the limit: half of all within 1 % of
-the requirement. Then the preview of the order (`order_quote`) must have the engine's refusal and the margin that is
-left, and `private/simulate` through JSON and the client's `margin_of` the engine's equity and requirements, exactly.
+Each account has Standard or Portfolio Margin, holds a random portfolio (perpetual, calls, puts, one of them in its last
+half hour), rests orders and quotes on both sides, and has its cash set so that one more order leaves it near the limit:
+half of all within 1 % of the requirement. Then the preview of the order (`order_quote`) must have the engine's refusal
+and the margin that is left, and `private/simulate` through JSON and the client's `margin_of` the engine's equity and
+requirements, exactly.
 """
 
 import argparse
@@ -27,13 +28,16 @@ from exchange.domain.commands import (
 )
 from exchange.domain.ids import CLEARING_ACCOUNT
 from exchange.domain.money import floor_div
+from exchange.domain.portfolio import MarginKind, SetMarginKind
 from exchange.domain.views import PreviewOrder, PreviewView, SimulateAccount, SimulationView
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.queries import answer
 from exchange.engine.records import Account
 from exchange.engine.states import state_class
 from exchange.engine.valuation import open_orders_requirement_e6, value_account
+from exchange.wire.preview_shapes import simulation
 from matching_core import OrderBook
+from tests.unit.exchange.engine.portfolios import scenarios_of
 from tests.unit.exchange.engine.quoting import GROUP, QuoteWorld, placed
 from tests.unit.exchange.engine.world import CALL, E6, PERP, PUT, START_S, instruments, owner, refusal
 from tests.unit.exchange.engine.world import trades as trades_of
@@ -77,6 +81,8 @@ class Accounts(QuoteWorld):
         self.prices(pick.randrange(57_000, 63_001), call=pick.randrange(800, 2_500), put=pick.randrange(300, 1_500))
         self.round += 1
         self.run(SetPrices(round=self.round, marks=(MarkRow(NEAR, pick.randrange(100, 2_000) * E9),)))
+        index = self.state.prices.index_e9["BTC"] / E9
+        self.run(scenarios_of(self, self.round, index, pick.uniform(0.2, 1.5)))
 
     def ticks(self, instrument: int) -> int:
         """The mark on the grid."""
@@ -88,6 +94,8 @@ class Accounts(QuoteWorld):
         pick = self.random
         if pick.random() < 0.1:
             self._move()
+        if pick.random() < 0.5:
+            self.run(SetMarginKind(subaccount=index, kind=MarginKind.PORTFOLIO))
         for instrument in pick.sample(sorted(TICKS), pick.randrange(5)):
             self._hold(index, instrument)
         self._rest(index)
@@ -145,6 +153,7 @@ class Accounts(QuoteWorld):
         clearing.ledger_cash_e6 += account.ledger_cash_e6 - cash
         account.ledger_cash_e6 = cash
         self.counts["near"] += is_near
+        self.counts["portfolio near"] += is_near and index in self.state.scenarios.accounts
 
     def _preview(self, order: Place) -> PreviewView:
         view = answer(self.state, PreviewOrder(place=order))
@@ -164,6 +173,8 @@ class Accounts(QuoteWorld):
             raise Different(f"{order}: {shown.margin_after_e6} was shown, {left_e6} is left")
         self._compare_client(account)
         self.counts[shown.code.name] += 1
+        if index in self.state.scenarios.accounts:
+            self.counts[f"portfolio {shown.code.name}"] += 1
         self.counts["accounts"] += 1
 
     def _compare_client(self, account: Account) -> None:
@@ -173,8 +184,7 @@ class Accounts(QuoteWorld):
             raise Different("no simulation")
         value = value_account(self.state, account)
         wanted = MarginResult(value.equity_e6, value.requirement.initial_e6, value.requirement.maintenance_e6)
-        inputs = {"portfolio": view.portfolio, "parameters": view.parameters}
-        said = msgspec.json.decode(msgspec.json.encode(inputs | {"pending_funding_e18": str(view.pending_funding_e18)}))
+        said = msgspec.json.decode(msgspec.json.encode(simulation(view, account.index)["inputs"]))
         found = margin_of(said)
         if found != wanted:
             raise Different(f"account {account.index}: the client finds {found}, the engine {wanted}")

@@ -15,6 +15,8 @@ def test_what_accounts_are_told_decides() -> None:
     counts = run(7, 1_000)
     assert counts["accounts"] == 1_000
     assert counts["near"] >= 200
+    assert counts["portfolio near"] >= 100
+    assert min(counts["portfolio OK"], counts["portfolio INSUFFICIENT_MARGIN"]) >= 100
     assert min(counts["OK"], counts["INSUFFICIENT_MARGIN"], counts["quotes"], counts["resting"]) >= 200
 
 

@@ -7,6 +7,7 @@ import pytest
 from exchange.bus.interface import Busy
 from exchange.domain.commands import ListInstrument, SetPrices, UnderlyingRow
 from exchange.domain.events import CommandRefused, InstrumentListed, PricesSet
+from exchange.domain.portfolio import ScenariosSet, SetScenarios
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import GetBook, GetPrices, Output, PricesView
 from exchange.feeds.catalogue import demo_catalogue
@@ -29,6 +30,7 @@ class DictionaryPort:
         self.instruments = {}
         self.prices = PricesView(round=0, timestamp_ns=0, index_e9={}, forward_e9={}, marks={})
         self.rounds = []
+        self.scenarios = []
         self.busy = False
         self.holding = False
         self.held = []
@@ -51,7 +53,7 @@ class DictionaryPort:
         if self.busy or self.full:
             raise Busy
         output = self._apply(command)
-        if self.holding:
+        if self.holding and isinstance(command, SetPrices):
             self.held.append((reply, output))
         else:
             reply(output)
@@ -71,6 +73,10 @@ class DictionaryPort:
             marks = self.prices.marks | {row.instrument: row for row in command.marks}
             self.prices = PricesView(round=command.round, timestamp_ns=0, index_e9=index, forward_e9={}, marks=marks)
             event = PricesSet(prices=command)
+        elif isinstance(command, SetScenarios):
+            self.scenarios.append(command)
+            rows = len(command.rows)
+            event = ScenariosSet(underlying=command.underlying, round=command.round, instruments=rows)
         return Output(sequence=1, timestamp_ns=0, events=(event,), orders={})
 
 
@@ -95,6 +101,21 @@ def test_a_busy_exchange_is_tried_again():
     run(pricer, 4)
     assert pricer.failures == 3
     assert pricer.is_ready
+
+
+def test_every_option_that_is_marked_is_priced_in_scenarios():
+    """The same chains, once their round took effect; numbers rise, unshocked cells are the marks."""
+    port = DictionaryPort()
+    pricer = pricer_on(port, chains_per_tick=0)
+    run(pricer, 4)
+    marks = {row.instrument: row.mark_e9 for row in port.rounds[-1].marks if port.instruments[row.instrument].is_option}
+    last = {command.underlying: command for command in port.scenarios}
+    rows = {row.instrument: row for command in last.values() for row in command.rows}
+    assert rows.keys() == marks.keys()
+    assert all(abs(row.values()[33] - marks[number]) <= 1_000 for number, row in rows.items())
+    numbers = [command.round for command in port.scenarios if command.underlying == "BTC"]
+    assert numbers == sorted(set(numbers))
+    assert pricer.failures == 0
 
 
 def test_an_exchange_that_answers_and_takes_nothing_is_tried_again():

@@ -118,6 +118,26 @@ def test_self_trade_prevention_per_account_and_per_order() -> None:
     run(story())
 
 
+def test_a_subaccount_chooses_its_margin_type() -> None:
+    """Another word is refused; what was set is shown, and stands in what simulate returns for clients."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
+            path = "private/set_margin_type"
+            assert (await client.refused(path, base))["code"] == -32602
+            assert (await client.refused(path, base | {"margin_type": "XM"}))["code"] == -32602
+            assert (await client.call("private/get_subaccount", base))["margin_type"] == "SM"
+            echo = base | {"margin_type": "PM2"}
+            assert await client.call(path, base | {"margin_type": "pm"}) == echo
+            assert (await client.call("private/get_subaccount", base))["margin_type"] == "PM2"
+            inputs = (await client.call("private/simulate", base))["inputs"]
+            assert inputs["margin_type"] == "PM2"
+            assert await client.call(path, base | {"margin_type": "SM"}) == base | {"margin_type": "SM"}
+
+    run(story())
+
+
 def test_order_debug_and_check_signature() -> None:
     """Both show digest, recovered and expected signer; neither trades."""
 
