@@ -10,9 +10,11 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import BadRecord, CommandEvents
 from exchange.domain.views import (
     AccountView,
+    AuctionView,
     BookView,
     ExpiryView,
     GetAccount,
+    GetAuctions,
     GetBook,
     GetExpiries,
     GetInstruments,
@@ -127,6 +129,7 @@ ANSWER_DECODERS: Final[dict[type, Callable[[bytes], Any]]] = {
     GetWallet: msgspec.msgpack.Decoder(WalletView | None).decode,
     GetBook: msgspec.msgpack.Decoder(BookView | None).decode,
     GetInstruments: msgspec.msgpack.Decoder(tuple[Instrument, ...]).decode,
+    GetAuctions: msgspec.msgpack.Decoder(tuple[AuctionView, ...]).decode,
     GetExpiries: msgspec.msgpack.Decoder(tuple[ExpiryView, ...]).decode,
     GetPrices: msgspec.msgpack.Decoder(PricesView).decode,
     GetSummary: msgspec.msgpack.Decoder(SummaryView).decode,

@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 
 import msgspec
 
+from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.price_rows import ExpiryRow, MarkRow, UnderlyingRow
@@ -60,6 +61,7 @@ class CommandKind(IntEnum):
     MASS_QUOTE = 8
     SET_MMP_CONFIG = 9
     RESET_MMP = 10
+    BID_IN_AUCTION = 11
     CLOCK = 20
     EPOCH_START = 21
     SESSION_OPEN = 22
@@ -372,4 +374,5 @@ Command = (
     | RevokeKey
     | SetDisconnectRule
     | CancelAllAfter
+    | BidInAuction
 )

@@ -18,7 +18,16 @@ from exchange.engine.state import State
 from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options_worst, perpetual_worst
 from exchange.risk.standard import E12
 
-__all__ = ["Change", "group_margin", "invalidate", "is_affordable", "margin_after_e18", "note_lots", "worst_margin_e18"]
+__all__ = [
+    "Change",
+    "group_margin",
+    "invalidate",
+    "is_affordable",
+    "margin_after_e18",
+    "note_lots",
+    "worst_margin_e18",
+    "worst_margin_of",
+]
 
 _PPM: Final = 10**6
 
@@ -87,6 +96,16 @@ def is_affordable(state: State, place: Place, price_ticks: int) -> bool:
 def worst_margin_e18(state: State, account: Account) -> int:
     """Signed initial margin after the worst fill of all open orders, in 1e-18 USDC."""
     return _others_e18(state, account, None)
+
+
+def worst_margin_of(state: State, account: Account) -> int:
+    """As `worst_margin_e18`, of an account as it might be: `account` is a copy with its own cash and positions.
+
+    Its instruments must have an exposure (`State.exposure`); nothing of it is remembered.
+    """
+    members = state.margin_cache(account.index).members
+    total = account.ledger_cash_e6 * E12 - reserve_e18(state, account.index)
+    return total + sum(group_margin(state, account, key) for key in members)
 
 
 def margin_after_e18(state: State, account: Account, change: Change, *, paid_e6: int) -> int:

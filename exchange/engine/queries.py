@@ -13,6 +13,7 @@ from exchange.domain.views import (
     BookView,
     ExpiryView,
     GetAccount,
+    GetAuctions,
     GetBook,
     GetExpiries,
     GetInstruments,
@@ -35,6 +36,7 @@ from exchange.domain.views import (
     SummaryView,
     WalletView,
 )
+from exchange.engine.auction_offers import auction_views
 from exchange.engine.deleveraging_ranks import deleveraging_ranks
 from exchange.engine.funding import pending_e18
 from exchange.engine.liquidation_prices import liquidation_ticks_after, maintenance_margin_e18
@@ -72,6 +74,8 @@ def answer(state: State, query: Query) -> Answer:
             return preview_order(state, query.place)
         case SimulateAccount():
             return simulate_account(state, query)
+        case GetAuctions():
+            return auction_views(state)
         case _:
             return _answer_market(state, query)
 

@@ -32,7 +32,7 @@ def test_books_are_kept_while_everybody_is_liquidated(capsys: pytest.CaptureFixt
 def test_a_liquidation_on_a_stale_price_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes every price for fresh is caught by the run's own clock."""
     monkeypatch.setattr(liquidation, "is_fresh", lambda *_: True)
-    assert "stale price" in run_seed(5, 1_000)["contradiction"]
+    assert "stale price" in run_seed(6, 1_000)["contradiction"]
 
 
 def test_money_from_nowhere_is_found() -> None:
