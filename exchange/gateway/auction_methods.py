@@ -108,6 +108,7 @@ def auction_items(core: Core, found: Answer) -> list[AuctionItem]:
 def _terms(params: LiquidateParams) -> Callable[[MassQuote], BidInAuction]:
     """What a bid says beside its lines, first fault first: -32602, or 20006 for too many lines."""
     line_count(params)
+    required(params.signature, "signature")
     if params.cash_transfer or params.merge_account:
         raise WireError.bad_param("cash_transfer", "a bidder pays from his own subaccount; merge_account neither")
     auction = required(params.liquidate_subaccount_id, "liquidate_subaccount_id")
