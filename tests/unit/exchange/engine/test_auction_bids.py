@@ -306,6 +306,25 @@ def test_a_restart_in_an_auction_changes_nothing() -> None:
     assert state_hash(again) == state_hash(world.state)
 
 
+@pytest.mark.parametrize("seconds", [11, 70])
+def test_behind_a_restart_nothing_is_sold_until_prices_are_fresh(seconds: int) -> None:
+    """The auction's time goes on, its steps and bids wait; then both states sell at the same price."""
+    world = auctioned(14_000, fund=10_000)
+    again = World(config=world.state.config)
+    again.state = load(dump(world.state), OrderBook, world.state.config, type(world.state))
+    again.now_ns, again.round, again.requests = world.now_ns, world.round, world.requests
+    sold = []
+    for one in (world, again):
+        assert of(one.clock(seconds), FundPaid | Deleveraged | LiquidationEnded) == []
+        assert refusal(buy(one)) is ResultCode.MARKET_REDUCE_ONLY
+        for _ in range(3):
+            one.prices(call=14_000)
+        sold.append(buy(one))
+        assert of(sold[-1], AuctionTaken)
+    assert sold[0] == sold[1]
+    assert state_hash(again.state) == state_hash(world.state)
+
+
 def test_a_bid_comes_back_from_its_record() -> None:
     """With a fee cap beyond 64 bits and a limit below zero."""
     command = replace(offer(auctioned()), price_limit_e6=-7, last_seen_seq=9)
