@@ -9,6 +9,7 @@ from typing import Final
 from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div
+from exchange.engine.doubt import add_on_e18
 from exchange.engine.exposure import Exposure, GroupKey
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
@@ -188,7 +189,9 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
             fees_e18=_fees_e18(state, instrument, buys + sells, legs=2),
         )
     )
-    return worst + pending_e18(state, account, number)
+    reach_lots = max(0, buys + position, sells - position)
+    doubt_e18 = add_on_e18(state, instrument.underlying, reach_lots * lot_e9)
+    return worst - doubt_e18 + pending_e18(state, account, number)
 
 
 def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:
@@ -203,7 +206,9 @@ def _option_group(state: State, account: Account, key: GroupKey, change: Change 
     underlying, expiry_s = str(key[0]), key[-1]
     prices = state.prices
     forward_e9 = prices.forward(underlying, int(expiry_s))
-    return options_worst(prices.index_e9[underlying], forward_e9, rows, state.config.margin)
+    shorts_e9 = sum(max(0, row.sells_e9 - row.position_e9) for row in rows)
+    worst = options_worst(prices.index_e9[underlying], forward_e9, rows, state.config.margin)
+    return worst - add_on_e18(state, underlying, shorts_e9)
 
 
 def _option_row(state: State, account: Account, number: int, change: Change | None) -> OptionExposure:

@@ -215,7 +215,7 @@ class CrashStream:
         ends = sorted({row.expiry_s for row in self.options.values()})
         return SetPrices(
             round=self.round,
-            underlyings=(UnderlyingRow("BTC", self.index * E9),),
+            underlyings=(UnderlyingRow("BTC", self.index * E9, self.random.choices((10**6, 500_000), (9, 1))[0]),),
             expiries=tuple(ExpiryRow("BTC", end_s, self.index * E9) for end_s in ends) if marks else (),
             marks=marks,
         )
