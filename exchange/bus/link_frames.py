@@ -6,15 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import BadRecord, CommandEvents
 from exchange.domain.views import (
     AccountView,
-    AuctionView,
     BookView,
     ExpiryView,
     GetAccount,
-    GetAuctions,
     GetBook,
     GetExpiries,
     GetInstruments,

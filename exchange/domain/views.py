@@ -4,21 +4,19 @@ from typing import Any
 
 import msgspec
 
+from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
-from exchange.domain.liquidations import LiquidationStage
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.domain.safeguards import KeyLimits
 
 __all__ = [
     "AccountView",
     "Answer",
-    "AuctionView",
     "BookView",
     "ExpiryView",
     "GetAccount",
-    "GetAuctions",
     "GetBook",
     "GetExpiries",
     "GetInstruments",
@@ -316,28 +314,6 @@ class GetInstruments(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """-> tuple[Instrument, ...] by ascending id: what is listed, or instead what was taken off the list."""
 
     is_delisted: bool = False
-
-
-class AuctionView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A portfolio below maintenance that is offered, as a bid would find it now."""
-
-    auction: int
-    stage: LiquidationStage
-    started_ns: int
-    """When the stage began."""
-    last_seen_seq: int
-    equity_e6: int
-    maintenance_requirement_e6: int
-    price_e6: int
-    """Of the whole; below zero: what the fund pays for it."""
-    share_ppm: int
-    """Most that one bid gets."""
-    legs: tuple[tuple[int, int, int], ...]
-    """(instrument, signed lots, price in ticks), ascending: at a positive number of lots the bidder buys."""
-
-
-class GetAuctions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """-> tuple[AuctionView, ...] by number."""
 
 
 class GetExpiries(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -7,11 +7,11 @@ portfolio that is small beside what it is worth short, the curve's end is out of
 
 from typing import Final, NamedTuple
 
+from exchange.domain.auction_views import AuctionView
 from exchange.domain.instrument import Instrument
 from exchange.domain.limits import LIQUIDATION_PRICE_PPM
 from exchange.domain.liquidations import LiquidationStage
 from exchange.domain.money import ceil_div, floor_div
-from exchange.domain.views import AuctionView
 from exchange.engine import forced
 from exchange.engine.deleveraging import fund_allowance_e6
 from exchange.engine.records import Account, Liquidation

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, get_args
 
+from exchange.domain.auction_views import GetAuctions
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import floor_div
@@ -13,7 +14,6 @@ from exchange.domain.views import (
     BookView,
     ExpiryView,
     GetAccount,
-    GetAuctions,
     GetBook,
     GetExpiries,
     GetInstruments,

@@ -5,27 +5,29 @@ A bid is signed as a mass quote over its legs, because the chain judges it leg b
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from exchange.domain.auction_bids import BidInAuction
+from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.events import OrderRefused, Trade
 from exchange.domain.ids import order_number
 from exchange.domain.liquidations import AuctionTaken
 from exchange.domain.quotes import MassQuote
-from exchange.domain.views import Answer, AuctionView, GetAuctions, Output
+from exchange.domain.views import Answer, Output
 from exchange.gateway.calls import Call
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.intake import Unverified
 from exchange.gateway.quote_checks import CheckedQuotes, QuoteChecks, line_count
+from exchange.gateway.topics import Topic
 from exchange.wire.auction_shapes import AuctionItem, LiquidateParams, auction_item, bought
 from exchange.wire.decimals import plain_units
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.objects import Trade as WireTrade
 from exchange.wire.params import required
 
-__all__ = ["AuctionMethods", "auction_items"]
+__all__ = ["AuctionMethods", "sample_auctions"]
 
 _PPM: Final = 1_000_000
 _STEPS: Final = 10_000
@@ -93,16 +95,31 @@ class AuctionMethods:
 
     def _auctions(self, call: Call) -> None:
         """What is offered, as a bid would find it now."""
-        self._core.ask(call, GetAuctions(), lambda found: call.result(auction_items(self._core, found)))
+        self._core.ask(call, GetAuctions(), lambda found: call.result(_items(self._core, found)))
 
 
-def auction_items(core: Core, found: Answer) -> list[AuctionItem]:
+def _items(core: Core, found: Answer) -> list[AuctionItem]:
     """The engine's answer on the wire; an instrument that this gateway does not know yet hides its auction."""
     if not isinstance(found, tuple):
         return []
     known, now_ms = core.market.by_id, core.clock_ns() // 1_000_000
     views = (row for row in found if isinstance(row, AuctionView))
     return [auction_item(row, known, now_ms) for row in views if all(leg[0] in known for leg in row.legs)]
+
+
+def sample_auctions(core: Core, topic: Topic, now: float, send: Callable[[Topic, Any], None]) -> None:
+    """What is offered, once a second while something is; when nothing is left, that once."""
+    if now - topic.sent_at < topic.channel.interval_ms / 1_000 * 0.9:
+        return
+    topic.sent_at = now
+
+    def found(answer: Answer) -> None:
+        items = _items(core, answer)
+        if items or topic.shown_version != 0:
+            topic.shown_version = len(items)
+            send(topic, items)
+
+    core.port.ask(GetAuctions(), found)
 
 
 def _terms(params: LiquidateParams) -> Callable[[MassQuote], BidInAuction]:

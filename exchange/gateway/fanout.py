@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from exchange.domain.events import CashMoved, Trade
 from exchange.domain.liquidations import Deleveraged, FundPaid
-from exchange.domain.views import AccountView, Answer, GetAccount, GetAuctions, Output
+from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.account_streams import ACCOUNT_KINDS, AccountStreams, AccountTopic
-from exchange.gateway.auction_methods import auction_items
+from exchange.gateway.auction_methods import sample_auctions
 from exchange.gateway.book_streams import BookStreams
 from exchange.gateway.book_topics import BookTopic
 from exchange.gateway.calls import Call
@@ -340,7 +340,7 @@ class Fanout:
             elif topic.channel.kind == "spot_feed":
                 self._sample_spot(topic, now)
             elif topic.channel.kind == "auctions":
-                self._sample_auctions(topic, now)
+                sample_auctions(self._core, topic, now, self._send)
             else:
                 self._sample_ticker(topic, now)
 
@@ -390,20 +390,6 @@ class Fanout:
         day_ago = self._core.history.index.day_ago(currency, now_ms // 1_000)
         confidence_ppm = prices.confidence_ppm.get(currency, 0)
         self._send(topic, spot_feed_item(currency, price_e9, day_ago, now_ms, confidence_ppm=confidence_ppm))
-
-    def _sample_auctions(self, topic: Topic, now: float) -> None:
-        """What is offered, once a second while something is; when nothing is left, that once."""
-        if now - topic.sent_at < topic.channel.interval_ms / 1_000 * 0.9:
-            return
-        topic.sent_at = now
-
-        def found(answer: Answer) -> None:
-            items = auction_items(self._core, answer)
-            if items or topic.shown_version != 0:
-                topic.shown_version = len(items)
-                self._send(topic, items)
-
-        self._core.port.ask(GetAuctions(), found)
 
 
 def _names(channels: list[str] | str | None) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Final, TypedDict
 
 import msgspec
 
+from exchange.domain.auction_views import AuctionView
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import AuctionTaken, LiquidationStage
-from exchange.domain.views import AuctionView
 from exchange.wire import objects as o
 from exchange.wire.decimals import format_e6, format_ppm
 from exchange.wire.quote_params import MassQuoteParams
