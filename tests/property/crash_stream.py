@@ -29,6 +29,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.liquidations import LiquidationStage
 from exchange.domain.quotes import MassQuote, QuoteLine
 from exchange.domain.rounds import DelistInstrument, FundingRow, OracleRound, SettlementRow
 from exchange.engine.state import State
@@ -73,7 +74,7 @@ class CrashStream:
         if state.work_pending() and pick.random() < 0.9:
             return self._timed(Clock(), pause_ns=0)
         table = (
-            (30, self._quote),
+            (20, self._quote),
             (26, self._gamble),
             (14, self._prices),
             (16, self._clock),
@@ -81,7 +82,7 @@ class CrashStream:
             (4, self._cash),
             (2, self._list),
             (1, lambda _: self._phase()),
-            (10, self._bid),
+            (30, self._bid),
             (2, lambda _: BatchCut(allows_empty=self.now_ns % 4 == 0)),
         )
         ((_, make),) = pick.choices(table, [weight for weight, _ in table])
@@ -138,9 +139,10 @@ class CrashStream:
     def _bid(self, state: State) -> Command:
         """A maker's or gambler's bid for an account in liquidation: mostly good, at times one to be refused."""
         pick = self.random
-        if not state.liquidations:
-            return Clock()
-        row = state.liquidations[pick.choice(sorted(state.liquidations))]
+        offered = [row for _, row in sorted(state.liquidations.items()) if row.stage is not LiquidationStage.BOOK]
+        if not offered:
+            return self._quote(state)
+        row = pick.choice(offered)
         account = pick.choice((*MAKERS, *MAKERS, *GAMBLERS))
         lines = tuple(self._line(state, number, lots) for number, lots in self._held(state, row.subaccount))
         nonce = self.now_ns + pick.randrange(1_000)
