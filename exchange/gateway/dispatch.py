@@ -12,6 +12,7 @@ from exchange.gateway.calls import Call, Client, Identity
 from exchange.gateway.connection import SocketConnection
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.debug_methods import DebugMethods
+from exchange.gateway.export_methods import ExportMethods
 from exchange.gateway.factor_methods import FactorMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.history_methods import HistoryMethods
@@ -49,6 +50,7 @@ class Dispatcher(Work):
         self.orders = OrderMethods(core)
         self.quotes = QuoteMethods(core, self.orders.refusal)
         self.owner_actions = OwnerActions(core)
+        self.exports = ExportMethods(core)
         self.key_watch = KeyWatch(core.directory, core.clock_ns, lambda client: fanout.drop(client, only_private=True))
         self.refused_count = 0
         auctions = AuctionMethods(core, self.orders.refusal)
@@ -70,6 +72,7 @@ class Dispatcher(Work):
             **PreviewMethods(core).handlers(),
             **auctions.handlers(),
             **self.owner_actions.handlers(),
+            **self.exports.handlers(),
             **FactorMethods(core).handlers(),
             **SilenceMethods(core).handlers(),
             "public/login": self._login,

@@ -38,6 +38,7 @@ class RpcCode:
     SECOND_FACTOR: Final = 20008
     CHAIN_UNAVAILABLE: Final = 20010
     PUBLIC_ONLY: Final = 20019
+    HISTORY_UNAVAILABLE: Final = 20040
 
 
 MESSAGES: Final[dict[int, str]] = {
@@ -108,15 +109,16 @@ MESSAGES: Final[dict[int, str]] = {
     20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
     20018: "The order would move the price too far in a short time",
     20019: "This gateway serves public data only",
+    20040: "The history is not available now, ask again",
     20030: "Session keys limit reached, revoked keys included",
     20031: "The order is worth more than its session key may trade",
     20032: "A session key is fixed once it is registered: revoke it and register another",
-    20040: "No such auction, or it is over",
-    20041: "The auctioned account changed since the trade that was named",
-    20042: "An owner does not bid for an account of his own",
-    20043: "A leg of the portfolio is not covered by a line of the bid: size or price",
-    20044: "The share costs more than the bid's price limit",
-    20045: "There is nothing to take: the share is below a lot everywhere, or the fund cannot pay for it now",
+    20050: "No such auction, or it is over",
+    20051: "The auctioned account changed since the trade that was named",
+    20052: "An owner does not bid for an account of his own",
+    20053: "A leg of the portfolio is not covered by a line of the bid: size or price",
+    20054: "The share costs more than the bid's price limit",
+    20055: "There is nothing to take: the share is below a lot everywhere, or the fund cannot pay for it now",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

@@ -93,9 +93,9 @@ def test_nothing_is_offered_while_everybody_has_margin() -> None:
         ({"lines": []}, -32602),
         ({"lines": [["BTC-PERP", "1", "1", None, None]] * 65}, 20006),
         ({"signature": None}, -32602),
-        ({"liquidate_subaccount_id": 7}, 20040),
-        ({"last_seen_trade_id": 1}, 20041),
-        ({"price_limit": "1"}, 20044),
+        ({"liquidate_subaccount_id": 7}, 20050),
+        ({"last_seen_trade_id": 1}, 20051),
+        ({"price_limit": "1"}, 20054),
         ({"subaccount_id": 10**6}, 14001),
     ],
 )
