@@ -6,7 +6,7 @@ import json
 from exchange.app.config import Settings
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
-from exchange.client.bots import run_makers, run_takers
+from exchange.client.bots import run_liquidator, run_makers, run_takers
 from exchange.client.signing import Credentials, demo_accounts
 
 __all__ = ["MAKERS", "TAKERS", "run"]
@@ -33,4 +33,8 @@ async def _main(settings: Settings, name: str, url: str, accounts: list[Credenti
         await run_makers(url, [accounts[place] for place in MAKERS], settings.seed, stop, orders_per_s=rate)
     else:
         rate = settings.orders_per_second * (1 - _MAKER_SHARE)
-        await run_takers(url, [accounts[place] for place in TAKERS], settings.seed, stop, orders_per_s=rate)
+        takers = [accounts[place] for place in TAKERS]
+        # The last of them bids in auctions too: another connection, the same account.
+        await asyncio.gather(
+            run_takers(url, takers, settings.seed, stop, orders_per_s=rate), run_liquidator(url, takers[-1], stop)
+        )

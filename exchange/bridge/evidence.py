@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from exchange.bridge.assembler import AssembledBatch, BadEvents
+from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.commands import OrderFlag, Place, Replace, Side, SignedAmend
 from exchange.domain.events import (
     AccountOpened,
@@ -193,6 +194,8 @@ class EvidenceBook:
         command = next(unpack_commands(signed.raw[:RECORD_BYTES], signed.raw[RECORD_BYTES:]))
         if isinstance(command, Replace | SignedAmend):
             command = command.order
+        elif isinstance(command, BidInAuction):
+            command = command.call
         if not isinstance(command, Place | MassQuote):
             raise BadRecord(f"{type(command).__name__} authorizes no fill")
         action = self._action(fill.account, command, instrument)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import BadRecord, CommandEvents
 from exchange.domain.views import (
@@ -127,6 +128,7 @@ ANSWER_DECODERS: Final[dict[type, Callable[[bytes], Any]]] = {
     GetWallet: msgspec.msgpack.Decoder(WalletView | None).decode,
     GetBook: msgspec.msgpack.Decoder(BookView | None).decode,
     GetInstruments: msgspec.msgpack.Decoder(tuple[Instrument, ...]).decode,
+    GetAuctions: msgspec.msgpack.Decoder(tuple[AuctionView, ...]).decode,
     GetExpiries: msgspec.msgpack.Decoder(tuple[ExpiryView, ...]).decode,
     GetPrices: msgspec.msgpack.Decoder(PricesView).decode,
     GetSummary: msgspec.msgpack.Decoder(SummaryView).decode,

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
+from exchange.client.auctions import Liquidator
 from exchange.client.bot import Bot, BotCounts
 from exchange.client.maker import Maker
 from exchange.client.quoting import seeded_opinion
 from exchange.client.signing import Credentials
 from exchange.client.taker import Taker
 
-__all__ = ["run_bots", "run_makers", "run_takers"]
+__all__ = ["run_bots", "run_liquidator", "run_makers", "run_takers"]
 
 
 async def run_makers(
@@ -56,7 +57,12 @@ async def run_takers(
     return await run_bots(takers, stop)
 
 
-async def run_bots(bots: Sequence[Bot], stop: asyncio.Event) -> list[BotCounts]:
+async def run_liquidator(url: str, who: Credentials, stop: asyncio.Event) -> list[BotCounts]:
+    """Bid in auctions with one account, which may trade otherwise too, until `stop`."""
+    return await run_bots([Liquidator(url, who)], stop)
+
+
+async def run_bots(bots: Sequence[Bot | Liquidator], stop: asyncio.Event) -> list[BotCounts]:
     """Run until `stop` is set. A bot that ends by itself ends all of them with its error."""
     tasks = [asyncio.create_task(bot.run()) for bot in bots]
     waiting = asyncio.create_task(stop.wait())

@@ -174,6 +174,13 @@ class OffbookClient(ConditionalOrders):
         first (private/set_mmp_config). Returns `{"quotes": [{"line", "direction", "status", "order_id", "error"}],
         "trades": []}`, without `detailed` the rejected sides only. Raises OffGrid, OffbookError, ConnectionLost.
         """
+        signed = await self.signed_lines(lines, max_fee=max_fee, valid_for_s=valid_for_s)
+        return await self._orders("private/mass_quote", signed | {"mmp_group": group, "detailed": detailed})
+
+    async def signed_lines(
+        self, lines: Sequence[QuoteInput], *, max_fee: Number | None = None, valid_for_s: int | None = None
+    ) -> dict[str, Any]:
+        """Sign quote lines and return the members of the call, lines included; see `mass_quote`. Raises OffGrid."""
         packed = tuple(quote_line(self.market(line[0]), line) for line in lines)
         terms = QuoteTerms(
             lines=packed,
@@ -182,9 +189,7 @@ class OffbookClient(ConditionalOrders):
             expiry_s=floor_div(self._clock_ns(), _NS_PER_S) + (valid_for_s or self._valid_for_s),
         )
         texts = [quote_texts(self.market(name), line) for (name, *_), line in zip(lines, packed, strict=True)]
-        params = {"mmp_group": group, "lines": texts, "detailed": detailed}
-        signed = signed_quotes(self.who, self._separator, self._contract, terms)
-        return await self._orders("private/mass_quote", params | signed)
+        return {"lines": texts} | signed_quotes(self.who, self._separator, self._contract, terms)
 
     async def pull_quotes(self, group: int = 1) -> dict[str, Any]:
         """Cancel every quote of a group, without a signature and never refused by a budget."""

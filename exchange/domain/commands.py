@@ -8,6 +8,7 @@ from enum import IntEnum, IntFlag
 
 import msgspec
 
+from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
@@ -61,6 +62,7 @@ class CommandKind(IntEnum):
     MASS_QUOTE = 8
     SET_MMP_CONFIG = 9
     RESET_MMP = 10
+    BID_IN_AUCTION = 11
     CLOCK = 20
     EPOCH_START = 21
     SESSION_OPEN = 22
@@ -377,4 +379,5 @@ Command = (
     | CancelAllAfter
     | SetScenarios
     | SetMarginKind
+    | BidInAuction
 )

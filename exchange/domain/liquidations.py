@@ -7,6 +7,7 @@ import msgspec
 
 __all__ = [
     "FIRST_LIQUIDATION_LINE",
+    "AuctionTaken",
     "Deleveraged",
     "DeleveragedSide",
     "FundPaid",
@@ -104,4 +105,23 @@ class LiquidationMarks(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     marks: tuple[tuple[int, int], ...]
 
 
-LiquidationEvent = LiquidationStarted | LiquidationEnded | FundPaid | Deleveraged | LiquidationMarks
+class AuctionTaken(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=65):
+    """A bidder took a share of an auctioned portfolio; its legs are the trades before this event."""
+
+    auction: int
+    subaccount: int
+    account_seq: int
+    """Of the account that was auctioned."""
+    bidder: int
+    stage: LiquidationStage
+    share_ppm: int
+    """Of what the account held: as much as was taken of each position, but for whole lots."""
+    price_e6: int
+    """What the bidder paid for his share of the equity; below zero: what the fund paid for it."""
+    advantage_e6: int
+    """How much better than at the marks the legs were for the bidder."""
+    equity_e6: int
+    maintenance_requirement_e6: int
+
+
+LiquidationEvent = LiquidationStarted | LiquidationEnded | FundPaid | Deleveraged | LiquidationMarks | AuctionTaken

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
 from exchange.domain.commands import (
     Amend,
@@ -39,7 +40,14 @@ from exchange.domain.events import Event, OrderAccepted, OrderRevised
 from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quote_events import MassQuoted
-from exchange.domain.quote_packing import pack_mass_quote, pack_mmp, unpack_mass_quote, unpack_mmp
+from exchange.domain.quote_packing import (
+    pack_bid,
+    pack_mass_quote,
+    pack_mmp,
+    unpack_bid,
+    unpack_mass_quote,
+    unpack_mmp,
+)
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.record_layout import (
     ACTION_SIGNATURE,
@@ -166,6 +174,8 @@ def pack_command(command: Command) -> tuple[bytes, bytes]:
         )
     if isinstance(command, MassQuote):
         return pack_mass_quote(CommandKind.MASS_QUOTE, command)
+    if isinstance(command, BidInAuction):
+        return pack_bid(CommandKind.BID_IN_AUCTION, command)
     if isinstance(command, SetMmpConfig | ResetMmp):
         is_config = isinstance(command, SetMmpConfig)
         return pack_mmp(CommandKind.SET_MMP_CONFIG if is_config else CommandKind.RESET_MMP, command)
@@ -302,6 +312,8 @@ def _unpack(fields: tuple[int, ...], raw: bytes) -> Command:
             return _unpack_order(fields, extra)
         if kind == CommandKind.MASS_QUOTE:
             return unpack_mass_quote(fields, extra)
+        if kind == CommandKind.BID_IN_AUCTION:
+            return unpack_bid(fields, extra)
         if kind in (CommandKind.SET_MMP_CONFIG, CommandKind.RESET_MMP):
             return unpack_mmp(fields, extra)
         decoder = _decoders.get(kind)

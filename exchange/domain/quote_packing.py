@@ -4,18 +4,21 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.domain.auction_bids import BidInAuction, BidTerms
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig, pack_lines, unpack_lines
 from exchange.domain.record_layout import ACTION_SIGNATURE, BODY, QUOTE_LINES, SIGNED, attachment, record
 
-__all__ = ["pack_mass_quote", "pack_mmp", "unpack_mass_quote", "unpack_mmp"]
+__all__ = ["pack_bid", "pack_mass_quote", "pack_mmp", "unpack_bid", "unpack_mass_quote", "unpack_mmp"]
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final[Any] = msgspec.msgpack.Decoder(SetMmpConfig).decode
+_decode_terms: Final[Any] = msgspec.msgpack.Decoder(BidTerms).decode
 
 
-def pack_mass_quote(kind: int, command: MassQuote) -> tuple[bytes, bytes]:
-    """(64-byte record, attachments): the signature where there is one, then the lines as they were signed."""
+def pack_mass_quote(kind: int, command: MassQuote, body: bytes = b"") -> tuple[bytes, bytes]:
+    """(64-byte record, attachments): the signature where there is one, `body`, then the lines as they were signed."""
     attachments = attachment(ACTION_SIGNATURE, _signed(command)) if command.signer else b""
+    attachments += attachment(BODY, body) if body else b""
     attachments += attachment(QUOTE_LINES, pack_lines(command.lines))
     row = record(
         kind,
@@ -50,6 +53,17 @@ def unpack_mass_quote(fields: tuple[int, ...], extra: dict[int, bytes]) -> MassQ
         digest=digest[: lengths & 0xFF],
         signature=signature[: lengths >> 8],
     )
+
+
+def pack_bid(kind: int, command: BidInAuction) -> tuple[bytes, bytes]:
+    """(64-byte record, attachments): a mass quote's, and what the bid says of the auction."""
+    return pack_mass_quote(kind, command.call, _encode(BidTerms.of(command)))
+
+
+def unpack_bid(fields: tuple[int, ...], extra: dict[int, bytes]) -> BidInAuction:
+    """Inverse of `pack_bid`."""
+    terms: BidTerms = _decode_terms(extra[BODY])
+    return terms.bid(unpack_mass_quote(fields, extra))
 
 
 def pack_mmp(kind: int, command: SetMmpConfig | ResetMmp) -> tuple[bytes, bytes]:

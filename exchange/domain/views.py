@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
@@ -353,6 +354,7 @@ Query = (
     | GetExpiries
     | GetPrices
     | GetSummary
+    | GetAuctions
 )
 Answer = (
     OrderView
@@ -367,6 +369,7 @@ Answer = (
     | tuple[ExpiryView, ...]
     | PricesView
     | SummaryView
+    | tuple[AuctionView, ...]
     | Unanswered
     | None
 )

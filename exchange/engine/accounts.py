@@ -62,9 +62,10 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
 def withdrawable_e6(state: State, account: Account) -> int:
     """What the account could take out now if it had no open orders, in 1e-6 USDC, rounded down.
 
-    With Portfolio Margin no less than what the contract takes for free (D-046).
+    With Portfolio Margin no less than what the contract takes for free (D-048).
     """
-    value = value_account(state, account)
+    # The chain judges a refusal by rules that know no doubt about prices.
+    value = value_account(state, account, doubts=False)
     own_e6 = withdrawable(
         # Its perpetuals count as realized at their marks, as the chain will see them.
         cash_e6=value.realized_cash_e6,

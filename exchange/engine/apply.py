@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
 from exchange.domain.commands import (
     Amend,
@@ -33,6 +34,7 @@ from exchange.domain.views import Output
 from exchange.engine import batches, timers
 from exchange.engine.accounts import apply_request
 from exchange.engine.amendments import amend, amend_signed
+from exchange.engine.auction_bids import bid
 from exchange.engine.auctions import set_phase
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.dead_men import arm
@@ -99,6 +101,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     CancelAllAfter: arm,
     SetScenarios: set_scenarios,
     SetMarginKind: set_margin_kind,
+    BidInAuction: bid,
 }
 
 

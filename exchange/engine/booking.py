@@ -21,7 +21,7 @@ from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import observe
 
-__all__ = ["book_auction_trade", "book_trade", "change_position", "move_position"]
+__all__ = ["book_auction_trade", "book_sale", "book_trade", "change_position", "move_position"]
 
 
 def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
@@ -34,7 +34,7 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
     # A rebate is paid out of fees: settlement refuses a batch after which the fund owes money.
     maker_fee_e6 = max(maker_fee_e6, -(state.accounts[FUND_ACCOUNT].ledger_cash_e6 + taker_fee_e6))
     fees_e6 = (maker_fee_e6, taker_fee_e6)
-    _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6, is_auction=False)
+    _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6)
 
 
 def book_auction_trade(state: State, turn: Turn, *, buyer: Order, seller: Order, price_ticks: int, lots: int) -> None:
@@ -46,6 +46,16 @@ def book_auction_trade(state: State, turn: Turn, *, buyer: Order, seller: Order,
         max(_fee(state, order, price_ticks=price_ticks, lots=lots, is_taker=False), 0) for order in (buyer, seller)
     )
     _book(state, turn, maker=buyer, taker=seller, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6, is_auction=True)
+
+
+def book_sale(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
+    """Apply one leg of an auctioned portfolio, which no book saw: without fees, and it is nobody's last price."""
+    _make_room(state, turn, maker, taker, price_ticks, lots)
+    _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=(0, 0), is_on_book=False)
+    for order in (maker, taker):
+        place = order.place
+        cell = state.cell(place.subaccount, place.instrument)
+        state.book.set_cell(cell, state.accounts[place.subaccount].lots(place.instrument))
 
 
 def _make_room(state: State, turn: Turn, maker: Order, taker: Order, price_ticks: int, lots: int) -> None:
@@ -73,7 +83,8 @@ def _book(
     price_ticks: int,
     lots: int,
     fees_e6: tuple[int, ...],
-    is_auction: bool,
+    is_auction: bool = False,
+    is_on_book: bool = True,
 ) -> None:
     """Both sides, the maker's first, and the report."""
     instrument = state.instruments[taker.place.instrument]
@@ -84,7 +95,8 @@ def _book(
         for order, fee in zip((maker, taker), fees_e6, strict=True)
     )
     batches.add_trade(state, number)
-    _note_last_price(state, instrument, price_ticks)
+    if is_on_book:
+        _note_last_price(state, instrument, price_ticks)
     turn.events.append(
         Trade(
             trade=state.trade_count,

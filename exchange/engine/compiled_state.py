@@ -56,6 +56,7 @@ from exchange.engine.compiled_maps import (
 from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, RowRings, Sessions
 from exchange.engine.compiled_quotes import QuoteNumbers, QuoteRows
 from exchange.engine.config import EngineConfig
+from exchange.engine.doubt import is_in_doubt
 from exchange.engine.exposure import Exposure, MarginCache
 from exchange.engine.flags import QUOTE
 from exchange.engine.invariants import check_turn
@@ -228,7 +229,8 @@ class CompiledState(QuoteRows, State):
     def mirror(self, command: Command | None) -> None:
         """Show C what a command that was not hot changed in Python."""
         store = self.store
-        store.fired_count = len(self.triggers.fired)
+        # Where something fired, or a price is in doubt, C leaves every command to the handlers.
+        store.fired_count = len(self.triggers.fired) + is_in_doubt(self)
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
             self._mirror.take_prices(self.prices, self.instruments, self.config)
         if store.oracle_round != self.oracle_round:
@@ -387,7 +389,7 @@ class CompiledState(QuoteRows, State):
 
     def candidates(self) -> list[int]:
         """Accounts that may be short of initial margin, ascending."""
-        return sorted(self.store.candidates())
+        return sorted(self.accounts if is_in_doubt(self) else self.store.candidates())
 
     def holders(self, instrument: int) -> list[int]:
         """Accounts with a position, ascending."""

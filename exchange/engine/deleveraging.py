@@ -22,7 +22,7 @@ from exchange.engine.valuation import maintenance_without_e6, position_requireme
 from exchange.risk.insurance import Candidate, FundLimits, FundState, Share, deleverage, fund_pays
 from exchange.risk.standard import E12
 
-__all__ = ["bankruptcy_quote_e6", "resolve"]
+__all__ = ["bankruptcy_quote_e6", "fund_allowance_e6", "pay_from_fund", "resolve"]
 
 _DAY_NS: Final = 86_400_000_000_000
 _E9: Final = 10**9
@@ -72,15 +72,27 @@ def _value_e18(state: State, account: Account, instrument: Instrument) -> int:
 
 
 def _take_from_fund(state: State, turn: Turn, account: Account) -> None:
-    deficit_e6 = -value_account(state, account).equity_e6
-    if deficit_e6 <= 0:
-        return
+    pay_from_fund(state, turn, account, -value_account(state, account).equity_e6)
+
+
+def fund_allowance_e6(state: State) -> int:
+    """Most that the fund may pay now, by its cash and its caps."""
+    return _allowed_e6(state, max(0, state.accounts[FUND_ACCOUNT].ledger_cash_e6))
+
+
+def _allowed_e6(state: State, wanted_e6: int) -> int:
     fund, rules, day = state.accounts[FUND_ACCOUNT], state.config.liquidation, _today(state)
     limits = FundLimits(one=ONE, per_event=rules.fund_event_ppm * PPM_TO_ONE, per_day=rules.fund_day_ppm * PPM_TO_ONE)
     cash = FundState(cash=max(0, fund.ledger_cash_e6), day_start_cash=day.start_e6, taken_today=day.taken_e6)
-    amount_e6 = fund_pays(deficit_e6, cash, limits)
+    return fund_pays(wanted_e6, cash, limits)
+
+
+def pay_from_fund(state: State, turn: Turn, account: Account, wanted_e6: int) -> None:
+    """Pay into an account what is wanted, or as much of it as the fund may; nothing below one unit."""
+    amount_e6 = _allowed_e6(state, wanted_e6) if wanted_e6 > 0 else 0
     if not amount_e6:
         return
+    fund, day = state.accounts[FUND_ACCOUNT], _today(state)
     batches.make_room_for_payment(state, turn, account.index, amount_e6)
     pay_funding(state, turn, account)
     day.taken_e6 += amount_e6

@@ -20,6 +20,7 @@ from exchange.domain.liquidations import (
 )
 from exchange.domain.result_codes import CloseReason
 from exchange.engine import forced
+from exchange.engine.auction_offers import offer_of, waits_for_bids
 from exchange.engine.deleveraging import resolve
 from exchange.engine.flags import REDUCE_ONLY
 from exchange.engine.liquidation_orders import closing_order
@@ -31,14 +32,15 @@ from exchange.engine.records import Account, Liquidation, Order
 from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.valuation import AccountValue, value_account
-from exchange.risk.auction import auction_discount, auction_price, insolvent_payout
 from exchange.risk.liquidation import Exposure
 from exchange.risk.waterfall import Level, OpenOrderRisk, cancel_order, level_of
 from exchange.risk.waterfall import Standing as WaterfallStanding
 
-__all__ = ["check_accounts"]
+__all__ = ["check_accounts", "end_if_restored"]
 
 _SECOND_NS: Final = 1_000_000_000
+_AUCTIONS: Final = 256
+"""Numbers of auctions that one command has, above MAX_LIQUIDATION_STEPS_PER_COMMAND."""
 _STAGES: Final = {
     Level.BOOK: LiquidationStage.BOOK,
     Level.AUCTION: LiquidationStage.AUCTION,
@@ -90,9 +92,20 @@ def _start(state: State, turn: Turn, account: Account) -> None:
     account.is_in_liquidation = True
     now_ns = state.timestamp_ns
     state.liquidations[account.index] = Liquidation(
-        subaccount=account.index, stage=LiquidationStage.BOOK, stage_ns=now_ns, next_ns=now_ns, unfilled_ns=now_ns
+        subaccount=account.index,
+        stage=LiquidationStage.BOOK,
+        stage_ns=now_ns,
+        next_ns=now_ns,
+        unfilled_ns=now_ns,
+        auction=_next_auction(state),
     )
     _report(state, turn, account, value_account(state, account))
+
+
+def _next_auction(state: State) -> int:
+    """A number that no account is named by: the command's, and how many began in it before."""
+    first = state.sequence * _AUCTIONS
+    return first + sum(row.auction >= first for row in state.liquidations.values())
 
 
 def _step(state: State, turn: Turn, liquidation: Liquidation, line: int) -> None:
@@ -102,13 +115,26 @@ def _step(state: State, turn: Turn, liquidation: Liquidation, line: int) -> None
     value = value_account(state, account)
     if value.equity_e6 < value.requirement.maintenance_e6:
         _enter_stage(state, turn, liquidation, account, value)
-        if liquidation.stage is LiquidationStage.INSOLVENT or _is_sold_out(state, liquidation, account):
-            resolve(state, turn, account)
-        else:
-            _close_part(state, turn, liquidation, account, value, line)
-        value = value_account(state, account)
+        _act(state, turn, liquidation, account, value, line)
+    end_if_restored(state, turn, account)
+
+
+def end_if_restored(state: State, turn: Turn, account: Account) -> None:
+    """Let an account go that has what it must."""
+    value = value_account(state, account)
     if value.equity_e6 >= value.requirement.maintenance_e6:
         _end(state, turn, account, value)
+
+
+def _act(state: State, turn: Turn, liquidation: Liquidation, account: Account, value: AccountValue, line: int) -> None:
+    """Sell a part on the book, or let others pay; an insolvent portfolio with options waits for bids first."""
+    if liquidation.stage is LiquidationStage.INSOLVENT:
+        if not (_has_options(state, account) and waits_for_bids(state, liquidation, value)):
+            resolve(state, turn, account)
+    elif _is_sold_out(state, liquidation, account):
+        resolve(state, turn, account)
+    else:
+        _close_part(state, turn, liquidation, account, value, line)
 
 
 def _end(state: State, turn: Turn, account: Account, value: AccountValue) -> None:
@@ -158,16 +184,10 @@ def _report(state: State, turn: Turn, account: Account, value: AccountValue) -> 
 
 
 def _offered_e6(state: State, liquidation: Liquidation, value: AccountValue) -> int:
-    """Price of the whole portfolio in its stage; 0 on the book."""
-    rules = state.config.liquidation.auction
-    elapsed_s = (state.timestamp_ns - liquidation.stage_ns) // _SECOND_NS
-    if liquidation.stage is LiquidationStage.AUCTION:
-        discount = auction_discount(elapsed_s, rules)
-        return auction_price(value=value.equity_e6, reserved=0, discount=discount, one=rules.one)
-    if liquidation.stage is LiquidationStage.INSOLVENT:
-        margin = value.equity_e6 - value.requirement.maintenance_e6
-        return insolvent_payout(maintenance=margin, value=value.equity_e6, elapsed_s=elapsed_s, parameters=rules)
-    return 0
+    """Price of the whole portfolio in its stage, rounded down; 0 on the book."""
+    if liquidation.stage is LiquidationStage.BOOK:
+        return 0
+    return offer_of(state, liquidation, state.accounts[liquidation.subaccount], value).price_e6
 
 
 def _is_sold_out(state: State, liquidation: Liquidation, account: Account) -> bool:

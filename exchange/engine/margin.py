@@ -7,8 +7,10 @@ and adds up the others. Accounts with Portfolio Margin are summed anew (`portfol
 
 from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.money import ceil_div
 from exchange.engine import portfolio_margin
 from exchange.engine.changes import Change, fees_e18, is_strict_reduction
+from exchange.engine.doubt import add_on_e18
 from exchange.engine.exposure import Exposure, GroupKey
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
@@ -18,7 +20,16 @@ from exchange.engine.state import State
 from exchange.risk.open_orders import OptionExposure, PerpetualExposure, options_worst, perpetual_worst
 from exchange.risk.standard import E12
 
-__all__ = ["Change", "group_margin", "invalidate", "is_affordable", "margin_after_e18", "note_lots", "worst_margin_e18"]
+__all__ = [
+    "Change",
+    "group_margin",
+    "invalidate",
+    "is_affordable",
+    "margin_after_e18",
+    "note_lots",
+    "worst_margin_e18",
+    "worst_margin_of",
+]
 
 
 def invalidate(state: State, subaccount: int, instrument: int) -> None:
@@ -75,6 +86,18 @@ def worst_margin_e18(state: State, account: Account) -> int:
     if portfolio_margin.is_portfolio(state, account):
         return portfolio_margin.worst_margin_e18(state, account) - reserve_e18(state, account.index)
     return _others_e18(state, account, None)
+
+
+def worst_margin_of(state: State, account: Account) -> int:
+    """As `worst_margin_e18`, of an account as it might be: `account` is a copy with its own cash and positions.
+
+    Its instruments must have an exposure (`State.exposure`) and, with Portfolio Margin, cells; nothing is remembered.
+    """
+    if portfolio_margin.is_portfolio(state, account):
+        return portfolio_margin.worst_margin_e18(state, account) - reserve_e18(state, account.index)
+    members = state.margin_cache(account.index).members
+    total = account.ledger_cash_e6 * E12 - reserve_e18(state, account.index)
+    return total + sum(group_margin(state, account, key) for key in members)
 
 
 def margin_after_e18(state: State, account: Account, change: Change, *, paid_e6: int) -> int:
@@ -148,7 +171,9 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
             fees_e18=fees_e18(state, instrument, buys + sells, legs=2),
         )
     )
-    return worst + pending_e18(state, account, number)
+    reach_lots = max(0, buys + position, sells - position)
+    doubt_e18 = add_on_e18(state, instrument.underlying, reach_lots * lot_e9)
+    return worst - doubt_e18 + pending_e18(state, account, number)
 
 
 def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:
@@ -163,7 +188,9 @@ def _option_group(state: State, account: Account, key: GroupKey, change: Change 
     underlying, expiry_s = str(key[0]), key[-1]
     prices = state.prices
     forward_e9 = prices.forward(underlying, int(expiry_s))
-    return options_worst(prices.index_e9[underlying], forward_e9, rows, state.config.margin)
+    shorts_e9 = sum(max(0, row.sells_e9 - row.position_e9) for row in rows)
+    worst = options_worst(prices.index_e9[underlying], forward_e9, rows, state.config.margin)
+    return worst - add_on_e18(state, underlying, shorts_e9)
 
 
 def _option_row(state: State, account: Account, number: int, change: Change | None) -> OptionExposure:

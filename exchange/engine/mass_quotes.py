@@ -30,7 +30,7 @@ from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from matching_core.fills import COMMAND, EVENT, QUOTE_LINE, CoreCommand, CoreEvent
 
-__all__ = ["mass_quote"]
+__all__ = ["check_scopes", "mass_quote", "place_of", "report_call"]
 
 _FLAGS: Final = (
     OrderFlag.POST_ONLY | OrderFlag.MMP | OrderFlag.CANCEL_ON_DISCONNECT | OrderFlag.QUOTE | OrderFlag.STP_ACCOUNT
@@ -71,9 +71,9 @@ class _Entry:
 
 def mass_quote(state: State, turn: Turn, command: MassQuote) -> None:
     """Replace, keep, place or pull every side named."""
-    head = _place_of(command, command.lines[0].instrument if command.lines else 0, Side.BUY, 0, 0)
+    head = place_of(command, command.lines[0].instrument if command.lines else 0, Side.BUY, 0, 0)
     if command.signer:
-        code = _check_scopes(state, command)
+        code = check_scopes(state, command)
         if code:
             refuse(state, turn, head, code)
             return
@@ -91,14 +91,14 @@ def mass_quote(state: State, turn: Turn, command: MassQuote) -> None:
     if command.signer:
         owner = state.accounts[command.subaccount].owner
         state.nonces.spend(owner, command.signer, command.nonce, order_number(sequence=state.sequence))
-    _report(turn, command)
+    report_call(turn, command)
     _apply(state, turn, command, entries)
 
 
-def _check_scopes(state: State, command: MassQuote) -> ResultCode:
+def check_scopes(state: State, command: MassQuote) -> ResultCode:
     """The signer may trade every kind of instrument that the lines name."""
     kinds = {is_perpetual_id(line.instrument): line.instrument for line in command.lines}
-    codes = (check_authority(state, _place_of(command, kinds[kind], Side.BUY, 0, 0)) for kind in sorted(kinds))
+    codes = (check_authority(state, place_of(command, kinds[kind], Side.BUY, 0, 0)) for kind in sorted(kinds))
     return next((code for code in codes if code), ResultCode.OK) or _check_limits(state, command)
 
 
@@ -156,7 +156,7 @@ def _entries(state: State, command: MassQuote, group: MmpGroup) -> Iterator[_Ent
 
 def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLine, entry: _Entry) -> ResultCode:
     """First failing code of: instrument, price and size, bid below ask, group, market, signature."""
-    code = check_terms(state, _place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots))
+    code = check_terms(state, place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots))
     if not code and line.bid_lots and line.ask_lots and line.bid_ticks >= line.ask_ticks:
         code = ResultCode.BAD_PRICE
     if not code and not fits_group(group, state.instruments[entry.instrument]):
@@ -196,7 +196,7 @@ class _Limits:
         return ResultCode.OK
 
 
-def _place_of(command: MassQuote, instrument: int, side: Side, price_ticks: int, lots: int) -> Place:
+def place_of(command: MassQuote, instrument: int, side: Side, price_ticks: int, lots: int) -> Place:
     """One side as an order; its authority is the call's signature and its line, which is in its number."""
     return Place(
         subaccount=command.subaccount,
@@ -218,7 +218,8 @@ def _place_of(command: MassQuote, instrument: int, side: Side, price_ticks: int,
     )
 
 
-def _report(turn: Turn, command: MassQuote) -> None:
+def report_call(turn: Turn, command: MassQuote) -> None:
+    """Tell what the sides of a call are signed with."""
     turn.events.append(
         MassQuoted(
             subaccount=command.subaccount,
@@ -295,7 +296,7 @@ def _rest(state: State, turn: Turn, command: MassQuote, entry: _Entry, handle: i
         Order(
             number=number,
             rank=number,
-            place=_place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots),
+            place=place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots),
             price_ticks=entry.price_ticks,
             quantity_lots=entry.lots,
             created_ns=state.timestamp_ns,
@@ -343,7 +344,7 @@ def _submit(state: State, command: MassQuote, entries: list[_Entry]) -> bytes:
     head = COMMAND.pack(
         CoreCommand.MASS_QUOTE,
         0,
-        core_flags(_place_of(command, 0, Side.BUY, 0, 0), account),
+        core_flags(place_of(command, 0, Side.BUY, 0, 0), account),
         0,
         0,
         len(lines),

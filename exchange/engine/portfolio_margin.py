@@ -1,4 +1,4 @@
-"""Portfolio Margin of an account in the state (risk.md 8, D-043): its rows for `exchange.risk`, its pre-trade check.
+"""Portfolio Margin of an account in the state (risk.md 8, D-045): its rows for `exchange.risk`, its pre-trade check.
 
 Everything is summed anew at each check, from the journaled cells and the open orders: nothing depends on history. The
 compiled state does the same in C (`_portfolio.pxd`).

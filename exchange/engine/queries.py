@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, get_args
 
+from exchange.domain.auction_views import GetAuctions
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
 from exchange.domain.money import floor_div
@@ -35,6 +36,7 @@ from exchange.domain.views import (
     SummaryView,
     WalletView,
 )
+from exchange.engine.auction_offers import auction_views
 from exchange.engine.deleveraging_ranks import deleveraging_ranks
 from exchange.engine.funding import pending_e18
 from exchange.engine.liquidation_prices import liquidation_ticks_after
@@ -78,6 +80,8 @@ def answer(state: State, query: Query) -> Answer:
             return preview_order(state, query.place)
         case SimulateAccount():
             return simulate_account(state, query)
+        case GetAuctions():
+            return auction_views(state)
         case _:
             return _answer_market(state, query)
 

@@ -128,6 +128,10 @@ class Liquidation(msgspec.Struct, kw_only=True, array_like=True):
     """When its next step is due."""
     unfilled_ns: int
     """Since when nothing was closed."""
+    auction: int = 0
+    """Name under which it is known to bidders."""
+    reserved_e6: int = 0
+    """What bidders paid so far: no discount is given on it again."""
 
 
 class Forced(msgspec.Struct, kw_only=True, array_like=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div, floor_div
+from exchange.engine.doubt import confidence_e9
 from exchange.engine.funding import pending_e18
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.portfolio_margin import is_portfolio, scenario_portfolio
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _NOTHING: Final = Requirement(0, 0)
+_SURE_E9: Final = 10**9
 
 
 class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +51,11 @@ class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
     requirement: Requirement
 
 
-def value_account(state: State, account: Account) -> AccountValue:
-    """Value all positions at the latest marks with the funding that is due on them, open orders left out."""
+def value_account(state: State, account: Account, *, doubts: bool = True) -> AccountValue:
+    """Value all positions at the latest marks with the funding that is due on them, open orders left out.
+
+    Without `doubts` the initial requirement is that of prices which are sure.
+    """
     perpetual = total = notional = 0
     for number, position in account.positions.items():
         instrument = state.instruments[number]
@@ -66,7 +71,7 @@ def value_account(state: State, account: Account) -> AccountValue:
         positions_value_e6=floor_div(total, E12),
         realized_cash_e6=account.ledger_cash_e6 + floor_div(perpetual, E12),
         perpetual_notional_e6=ceil_div(notional, E12),
-        requirement=_requirement(state, account),
+        requirement=_requirement(state, account, doubts=doubts),
     )
 
 
@@ -102,21 +107,21 @@ def maintenance_margin_e18(state: State, account: Account) -> int:
     return margin(portfolio_of(state, account), state.config.margin).maintenance_e18 + pending
 
 
-def _requirement(state: State, account: Account, *, without: int = 0) -> Requirement:
+def _requirement(state: State, account: Account, *, without: int = 0, doubts: bool = True) -> Requirement:
     """Of all positions but one, by the account's own kind of margin."""
     if is_portfolio(state, account):
         found = scenario_portfolio(state, account, without=without)
         return portfolio_requirement(found, state.config.portfolio)
-    return requirement(portfolio_of(state, account, without=without), state.config.margin)
+    return requirement(portfolio_of(state, account, without=without, doubts=doubts), state.config.margin)
 
 
-def portfolio_of(state: State, account: Account, *, without: int = 0) -> Portfolio:
+def portfolio_of(state: State, account: Account, *, without: int = 0, doubts: bool = True) -> Portfolio:
     """The account's positions but one in the words of `exchange.risk`, ascending by underlying and instrument."""
     by_underlying: dict[str, list[Instrument]] = {}
     for number in sorted(account.positions.keys() - {without}):
         instrument = state.instruments[number]
         by_underlying.setdefault(instrument.underlying, []).append(instrument)
-    markets = tuple(_market(state, account, name, rows) for name, rows in sorted(by_underlying.items()))
+    markets = tuple(_market(state, account, name, rows, doubts=doubts) for name, rows in sorted(by_underlying.items()))
     return Portfolio(cash_e6=account.ledger_cash_e6, markets=markets)
 
 
@@ -131,7 +136,9 @@ def position_requirement(state: State, account: Account, instrument: Instrument)
     return requirement(Portfolio(cash_e6=0, markets=(market,)), state.config.margin)
 
 
-def _market(state: State, account: Account, underlying: str, instruments: list[Instrument]) -> Market:
+def _market(
+    state: State, account: Account, underlying: str, instruments: list[Instrument], *, doubts: bool = True
+) -> Market:
     expiries: dict[int, list[OptionRow]] = {}
     perpetuals = []
     for instrument in instruments:
@@ -149,4 +156,9 @@ def _market(state: State, account: Account, underlying: str, instruments: list[I
         ExpiryGroup(forward_e9=state.prices.forward(underlying, expiry_s), options=tuple(rows))
         for expiry_s, rows in sorted(expiries.items())
     )
-    return Market(index_e9=state.prices.index_e9[underlying], perpetuals=tuple(perpetuals), expiries=groups)
+    return Market(
+        index_e9=state.prices.index_e9[underlying],
+        perpetuals=tuple(perpetuals),
+        expiries=groups,
+        confidence_e9=confidence_e9(state, underlying) if doubts else _SURE_E9,
+    )

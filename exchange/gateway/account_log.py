@@ -23,7 +23,14 @@ from exchange.domain.events import (
     TriggerFailed,
     TriggerSet,
 )
-from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid, LiquidationEnded, LiquidationStarted
+from exchange.domain.liquidations import (
+    AuctionTaken,
+    Deleveraged,
+    DeleveragedSide,
+    FundPaid,
+    LiquidationEnded,
+    LiquidationStarted,
+)
 from exchange.domain.quote_events import MmpConfigured, MmpReset, MmpTriggered, QuotePlaced
 from exchange.domain.rounds import FundingPaid, PositionExpired
 from exchange.domain.views import OrderView, Output
@@ -44,6 +51,7 @@ _OTHERS: Final = frozenset(
         LiquidationStarted,
         LiquidationEnded,
         FundPaid,
+        AuctionTaken,
     }
 )
 

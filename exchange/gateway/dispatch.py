@@ -1,9 +1,12 @@
 """From a frame to its handler: envelope, method, parameters, identity, budget (api.md 5, rows 1 to 4)."""
 
+from collections.abc import Callable
+
 from exchange.domain.commands import SessionClose, SessionOpen
 from exchange.domain.events import CommandRefused, SessionOpened
 from exchange.domain.views import Output, WalletView
 from exchange.gateway.account_methods import AccountMethods
+from exchange.gateway.auction_methods import AuctionMethods
 from exchange.gateway.auth import Authenticator
 from exchange.gateway.calls import Call, Client, Identity
 from exchange.gateway.connection import SocketConnection
@@ -26,6 +29,7 @@ from exchange.gateway.quote_checks import line_count
 from exchange.gateway.quote_methods import QuoteMethods
 from exchange.gateway.silence_methods import SilenceMethods
 from exchange.gateway.venue_methods import VenueMethods
+from exchange.wire.auction_shapes import LiquidateParams
 from exchange.wire.envelope import NULL_ID, error_reply, normal_method, parse_request
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.methods import Bucket, Method, find_method
@@ -49,6 +53,11 @@ class Dispatcher(Work):
         self.exports = ExportMethods(core)
         self.key_watch = KeyWatch(core.directory, core.clock_ns, lambda client: fanout.drop(client, only_private=True))
         self.refused_count = 0
+        auctions = AuctionMethods(core, self.orders.refusal)
+        self._prepared: dict[type, Callable[[Call], Unverified]] = {
+            MassQuoteParams: self.quotes.prepare,
+            LiquidateParams: auctions.prepare,
+        }
         self._handlers: dict[str, Handler] = {
             **PublicMethods(core).handlers(),
             **VenueMethods(core).handlers(),
@@ -61,6 +70,7 @@ class Dispatcher(Work):
             **MmpMethods(core).handlers(),
             **LiquidationMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
+            **auctions.handlers(),
             **self.owner_actions.handlers(),
             **self.exports.handlers(),
             **FactorMethods(core).handlers(),
@@ -106,7 +116,7 @@ class Dispatcher(Work):
             self._core.key_rules.check(call)
         self._charge(call)
         if call.is_signed_order:
-            return self.quotes.prepare(call) if type(call.params) is MassQuoteParams else self.orders.prepare(call)
+            return self._prepared.get(type(call.params), self.orders.prepare)(call)
         self._handlers[method.path](call)
         return None
 

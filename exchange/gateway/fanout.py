@@ -13,6 +13,7 @@ from exchange.domain.events import CashMoved, Trade
 from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
 from exchange.gateway.account_streams import ACCOUNT_KINDS, AccountStreams, AccountTopic
+from exchange.gateway.auction_methods import sample_auctions
 from exchange.gateway.book_streams import BookStreams
 from exchange.gateway.book_topics import BookTopic
 from exchange.gateway.calls import Call
@@ -165,7 +166,7 @@ class Fanout:
         topic.shown_version = None
         if isinstance(topic, BookTopic):
             self.books.join(topic, subscriber, resume_from)
-        if topic.channel.kind in ("orderbook", "ticker_slim", "spot_feed"):
+        if topic.channel.kind in ("orderbook", "ticker_slim", "spot_feed", "auctions"):
             self._sampled[name] = topic
         elif topic.channel.kind == KIND:
             self._chains.add(topic.channel, subscriber)
@@ -338,6 +339,8 @@ class Fanout:
                 self._sample_book(topic, now)
             elif topic.channel.kind == "spot_feed":
                 self._sample_spot(topic, now)
+            elif topic.channel.kind == "auctions":
+                sample_auctions(self._core, topic, now, self._send)
             else:
                 self._sample_ticker(topic, now)
 

@@ -52,7 +52,7 @@ _SETTINGS: Final = (
 )  # fmt: skip
 _OWNERS: Final = ("enable_totp", "confirm_totp", "disable_totp")
 _SIGNED: Final = (
-    "order", "replace", "mass_quote", "set_session_key", "withdraw", "edit_session_key", "logout",
+    "order", "replace", "mass_quote", "liquidate", "set_session_key", "withdraw", "edit_session_key", "logout",
 )  # fmt: skip
 """Bring a signature of their own, or have a rule of their own, or need none."""
 NEEDS: Final[dict[str, Need]] = {

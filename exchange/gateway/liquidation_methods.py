@@ -24,7 +24,7 @@ class LiquidationMethods:
         }
 
     def _public(self, call: Call) -> None:
-        """Newest first. `auctions` is Derive's member: nobody can bid here yet, so there is none."""
+        """Newest first. `auctions` is Derive's member and empty: what is offered now is in `public/get_auctions`."""
         params: HistoryParams = call.params
         instruments = self._core.market.of_kind(params.instrument_type, params.currency)
         if params.instrument_name is not None:

@@ -14,6 +14,7 @@ from exchange.domain.commands import Side
 from exchange.domain.events import Event, Trade
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import (
+    AuctionTaken,
     Deleveraged,
     DeleveragedSide,
     FundPaid,
@@ -27,7 +28,7 @@ from exchange.wire.liquidation_shapes import PublicLiquidation, liquidation_item
 
 __all__ = ["LiquidationHistory", "LiquidationRow", "OwnLiquidation", "items_of", "row_of"]
 
-_OWN: Final = (LiquidationStarted, LiquidationEnded, FundPaid)
+_OWN: Final = (LiquidationStarted, LiquidationEnded, FundPaid, AuctionTaken)
 
 
 class LiquidationRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

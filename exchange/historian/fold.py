@@ -23,7 +23,7 @@ from exchange.domain.events import (
     TriggerSet,
 )
 from exchange.domain.instrument import Instrument
-from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationStarted
+from exchange.domain.liquidations import AuctionTaken, Deleveraged, FundPaid, LiquidationEnded, LiquidationStarted
 from exchange.domain.packing import CommandEvents
 from exchange.domain.result_codes import CloseReason, OrderStatus
 from exchange.domain.rounds import FundingPaid, PositionExpired
@@ -64,6 +64,7 @@ class Fold:
             FundPaid: self._fund_paid,
             LiquidationStarted: self._liquidation,
             LiquidationEnded: self._liquidation,
+            AuctionTaken: self._liquidation,
             Deleveraged: self._deleveraged,
         }
 

@@ -11,7 +11,14 @@ import msgspec
 
 from exchange.domain.events import CashMoved, Trade
 from exchange.domain.instrument import Instrument
-from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid, LiquidationEnded, LiquidationStarted
+from exchange.domain.liquidations import (
+    AuctionTaken,
+    Deleveraged,
+    DeleveragedSide,
+    FundPaid,
+    LiquidationEnded,
+    LiquidationStarted,
+)
 from exchange.domain.rounds import FundingPaid, PositionExpired
 from exchange.domain.views import OrderView
 
@@ -49,7 +56,7 @@ class CashRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class LiquidationRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A step of the subaccount's liquidation, or its `side` of somebody's deleveraging."""
 
-    event: LiquidationStarted | LiquidationEnded | FundPaid | Deleveraged
+    event: LiquidationStarted | LiquidationEnded | FundPaid | Deleveraged | AuctionTaken
     side: DeleveragedSide | None = None
 
 

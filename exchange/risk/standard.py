@@ -22,6 +22,7 @@ __all__ = [
     "PerpetualRow",
     "Portfolio",
     "Requirement",
+    "confidence_add_on",
     "expiry_margin",
     "margin",
     "perpetual_requirement",
@@ -171,7 +172,7 @@ def _market_margin(market: Market, parameters: StandardParameters, stable_ppm: i
         shorts_e9 = -sum(min(0, row.amount_e9) for row in group.options)
         exposed_e9 += shorts_e9
         confidence = min(market.confidence_e9, group.confidence_e9)
-        add_on = _confidence_add_on(confidence, shorts_e9 * market.index_e9, parameters)
+        add_on = confidence_add_on(confidence, shorts_e9 * market.index_e9, parameters)
         total = total.plus(expiry_margin(market.index_e9, group, parameters)).plus(Margin(-add_on, 0, 0))
     depeg_ppm = max(0, parameters.depeg_threshold_ppm - stable_ppm)
     depeg = ceil_div(exposed_e9 * market.index_e9 * depeg_ppm * parameters.depeg_factor_ppm, _PPM * _PPM)
@@ -181,7 +182,7 @@ def _market_margin(market: Market, parameters: StandardParameters, stable_ppm: i
 def _base_margin(market: Market, parameters: StandardParameters, stable_ppm: int) -> Margin:
     worth = market.base_amount_e9 * market.index_e9
     credit = floor_div(worth * market.base_factor_ppm, _PPM)
-    add_on = _confidence_add_on(market.confidence_e9, worth, parameters)
+    add_on = confidence_add_on(market.confidence_e9, worth, parameters)
     initial = floor_div(credit * market.base_initial_scale_ppm, _PPM) - add_on
     return Margin(initial, credit, floor_div(worth * _PPM, stable_ppm))
 
@@ -190,11 +191,12 @@ def _perpetual_margin(market: Market, row: PerpetualRow, parameters: StandardPar
     value = row.amount_e9 * row.mark_e9 - row.cost_e18
     initial, maintenance = perpetual_requirement(notional_e18=abs(row.amount_e9) * row.mark_e9, tiers=row.tiers)
     confidence = min(market.confidence_e9, row.confidence_e9)
-    add_on = _confidence_add_on(confidence, abs(row.amount_e9) * market.index_e9, parameters)
+    add_on = confidence_add_on(confidence, abs(row.amount_e9) * market.index_e9, parameters)
     return Margin(value - initial - add_on, value - maintenance, value)
 
 
-def _confidence_add_on(confidence_e9: int, exposed_e18: int, parameters: StandardParameters) -> int:
+def confidence_add_on(confidence_e9: int, exposed_e18: int, parameters: StandardParameters) -> int:
+    """What initial margin asks for beside, on a price below the threshold of confidence (1e-9); 1e-18, rounded up."""
     if not exposed_e18 or confidence_e9 >= parameters.confidence_threshold_ppm * 1_000:
         return 0
     return ceil_div(exposed_e18 * (_E9 - confidence_e9) * parameters.confidence_factor_ppm, _E9 * _PPM)

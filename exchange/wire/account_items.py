@@ -13,10 +13,17 @@ from exchange.domain.events import (
     TriggerSet,
 )
 from exchange.domain.instrument import Instrument, format_e9
-from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid, LiquidationEnded, LiquidationStarted
+from exchange.domain.liquidations import (
+    AuctionTaken,
+    Deleveraged,
+    DeleveragedSide,
+    FundPaid,
+    LiquidationEnded,
+    LiquidationStarted,
+)
 from exchange.domain.quote_events import MmpConfigured, MmpReset, MmpTriggered, QuotePlaced
 from exchange.domain.rounds import FundingPaid, PositionExpired
-from exchange.wire.decimals import format_e6
+from exchange.wire.decimals import format_e6, format_ppm
 from exchange.wire.errors import message_of
 from exchange.wire.order_shapes import ORDER_STATUSES
 
@@ -75,7 +82,7 @@ def other_members(event: object, instruments: dict[int, Instrument]) -> dict[str
                 "currency": event.underlying,
                 "mmp_amount_limit": format_e9(event.quantity_lots * event.lot_e9),
             }
-        case LiquidationStarted() | LiquidationEnded() | FundPaid():
+        case LiquidationStarted() | LiquidationEnded() | FundPaid() | AuctionTaken():
             return {"kind": "liquidation"} | _liquidation_members(event)
         case _:
             raise TypeError(f"{type(event).__name__} has no shape")
@@ -101,7 +108,7 @@ def deleveraging_members(
     }
 
 
-def _liquidation_members(event: LiquidationStarted | LiquidationEnded | FundPaid) -> dict[str, Any]:
+def _liquidation_members(event: LiquidationStarted | LiquidationEnded | FundPaid | AuctionTaken) -> dict[str, Any]:
     if isinstance(event, FundPaid):
         return {"event": "fund_paid", "amount": format_e6(event.amount_e6), "cash": format_e6(event.cash_e6)}
     members: dict[str, Any] = {
@@ -111,6 +118,13 @@ def _liquidation_members(event: LiquidationStarted | LiquidationEnded | FundPaid
     }
     if isinstance(event, LiquidationStarted):
         members |= {"event": "started", "stage": event.stage.name.lower(), "price": format_e6(event.price_e6)}
+    elif isinstance(event, AuctionTaken):
+        members |= {
+            "event": "auction_bid",
+            "stage": event.stage.name.lower(),
+            "percent_of_acc": format_ppm(event.share_ppm * 100),
+            "price": format_e6(event.price_e6),
+        }
     return members
 
 

@@ -24,7 +24,8 @@ _UNKNOWN: Final = "13000 unknown channel"
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed channel.
 
-    `kind` is orderbook, book, ticker_slim, trades, option_chain, spot_feed, liquidations, batches, or a private kind
+    `kind` is orderbook, book, ticker_slim, trades, option_chain, spot_feed, liquidations, auctions, batches, or a
+    private kind
     with `subaccount_id`. `interval_ms` 0: every change.
     """
 
@@ -86,6 +87,12 @@ def _trades_of_type(name: str, kind: str, currency: str) -> Channel:
     return Channel(name=name, kind="trades", instrument_type=kind, currency=currency)
 
 
+def _watch(name: str, what: str) -> Channel:
+    if what != "watch":
+        raise BadChannel(_UNKNOWN)
+    return Channel(name=name, kind="auctions", interval_ms=1_000)
+
+
 def _option_chain(name: str, currency: str, expiry: str, interval: str) -> Channel:
     if interval not in ("100", "1000"):
         raise BadChannel("13000 interval must be 100 or 1000")
@@ -121,6 +128,7 @@ _PARSERS: Final[dict[tuple[str, int], Callable[..., Channel]]] = {
     ("option_chain", 3): _option_chain,
     ("spot_feed", 1): lambda name, currency: Channel(name=name, kind="spot_feed", currency=currency, interval_ms=1_000),
     ("liquidations", 1): lambda name, currency: Channel(name=name, kind="liquidations", currency=currency),
+    ("auctions", 1): _watch,
     ("batches", 0): lambda name: Channel(name=name, kind="batches"),
 }
 """By the first word and how many follow."""

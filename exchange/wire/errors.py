@@ -113,6 +113,12 @@ MESSAGES: Final[dict[int, str]] = {
     20030: "Session keys limit reached, revoked keys included",
     20031: "The order is worth more than its session key may trade",
     20032: "A session key is fixed once it is registered: revoke it and register another",
+    20050: "No such auction, or it is over",
+    20051: "The auctioned account changed since the trade that was named",
+    20052: "An owner does not bid for an account of his own",
+    20053: "A leg of the portfolio is not covered by a line of the bid: size or price",
+    20054: "The share costs more than the bid's price limit",
+    20055: "There is nothing to take: the share is below a lot everywhere, or the fund cannot pay for it now",
     20010: "Settlement chain is unavailable, nothing was relayed",
 }
 

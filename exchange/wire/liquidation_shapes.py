@@ -56,7 +56,7 @@ def liquidation_item(
 def own_row(
     event: Event, side: DeleveragedSide | None, instruments: dict[int, Instrument], *, sequence: int, timestamp_ns: int
 ) -> dict[str, Any]:
-    """An event of an account's liquidation: started, fill, fund_paid, ended, or its side of a deleveraging."""
+    """An event of an account's liquidation (started, fill, auction_bid, fund_paid, ended), or its side of an ADL."""
     head = {"timestamp": timestamp_ns // _MILLISECOND_NS, "sequence": sequence}
     if isinstance(event, Trade):
         return head | _fill(event, instruments[event.instrument])

@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.wire import params as p
 from exchange.wire import safeguard_params as s
+from exchange.wire.auction_shapes import LiquidateParams
 from exchange.wire.errors import RpcCode, WireError
 from exchange.wire.export_shapes import ExportParams
 from exchange.wire.index_params import IndexCandleParams
@@ -84,6 +85,7 @@ _TABLE: Final = (
     _public("check_signature", p.CheckSignatureParams),
     _public("get_batches", p.BatchesParams),
     _public("get_batch", p.BatchesParams),
+    _public("get_auctions"),
     _public("login", p.LoginParams, socket_only=True),
     Method(path="subscribe", params=p.ChannelsParams, socket_only=True),
     Method(path="unsubscribe", params=p.ChannelsParams, socket_only=True),
@@ -95,6 +97,7 @@ _TABLE: Final = (
     Method(path="private/replace", params=p.ReplaceParams, bucket=Bucket.MATCHING, signed_order=True),
     Method(path="private/edit", params=p.EditParams, bucket=Bucket.CANCELS),
     Method(path="private/mass_quote", params=MassQuoteParams, bucket=Bucket.QUOTES, socket_only=True),
+    Method(path="private/liquidate", params=LiquidateParams, bucket=Bucket.MATCHING, cost=5, signed_order=True),
     _read("order_debug", p.OrderParams),
     _read("order_quote", p.OrderQuoteParams, 5),
     _read("simulate", p.SimulateParams, 5),

@@ -304,9 +304,10 @@ class OwnLiquidation(TypedDict):
     sequence: int
     account_seq: int
     kind: Literal["liquidation", "adl"]
-    event: NotRequired[Literal["started", "fill", "fund_paid", "ended"]]
+    event: NotRequired[Literal["started", "fill", "auction_bid", "fund_paid", "ended"]]
     role: NotRequired[Literal["bankrupt", "counterparty"]]
     stage: NotRequired[str]
+    percent_of_acc: NotRequired[str]
     subaccount_value: NotRequired[str]
     maintenance_requirement: NotRequired[str]
     instrument_name: NotRequired[str]

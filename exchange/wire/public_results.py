@@ -207,7 +207,7 @@ class SpotFeedItem(TypedDict):
 
 
 class Liquidations(TypedDict):
-    """A page, newest first; nobody can bid, so `auctions` is empty."""
+    """A page, newest first; `auctions` is empty: what is offered now has a method of its own."""
 
     auctions: list[None]
     liquidations: list[PublicLiquidation]

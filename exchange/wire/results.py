@@ -7,6 +7,7 @@ build. The tests' client checks every reply and every item against the documents
 from typing import Any, Final, Literal
 
 from exchange.domain.result_codes import CloseReason
+from exchange.wire import auction_shapes as auctions
 from exchange.wire import objects as o
 from exchange.wire import private_results as private
 from exchange.wire import public_results as public
@@ -50,6 +51,7 @@ RESULTS: Final[dict[str, Any]] = {
     "public/check_signature": public.SignatureCheck,
     "public/get_batches": public.Batches,
     "public/get_batch": o.BatchRow,
+    "public/get_auctions": list[auctions.AuctionItem],
     "public/login": list[int],
     "subscribe": public.Subscribed,
     "unsubscribe": public.Unsubscribed,
@@ -61,6 +63,7 @@ RESULTS: Final[dict[str, Any]] = {
     "private/replace": private.Replaced,
     "private/edit": private.OrderAndTrades,
     "private/mass_quote": private.Quotes,
+    "private/liquidate": auctions.Bought,
     "private/order_debug": public.OrderDebug,
     "private/order_quote": OrderQuote,
     "private/simulate": private.Simulation,
@@ -120,6 +123,7 @@ ITEMS: Final[dict[str, Any]] = {
     "option_chain.{currency}.{expiry}.{interval}": public.ChainItem,
     "spot_feed.{currency}": public.SpotFeedItem,
     "liquidations.{currency}": list[PublicLiquidation],
+    "auctions.watch": list[auctions.AuctionItem],
     "batches": o.BatchRow,
     "{subaccount_id}.account": private.AccountItem,
     "{subaccount_id}.orders": list[o.Order],
@@ -147,6 +151,7 @@ CLOSED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "update_type": ("trade", "asset_deposit", "asset_withdrawal", "liquidation", "liquidator"),
     },
     "PublicLiquidation": {"kind": ("liquidation", "adl"), "direction": _DIRECTIONS},
+    "AuctionItem": {"state": ("ongoing",), "auction_type": ("solvent", "insolvent")},
     "InstrumentObject": {"instrument_type": ("perp", "option", "erc20")},
     "OptionDetails": {"option_type": ("C", "P")},
 }

@@ -39,6 +39,7 @@ ITEM_NAMES = {
     "option_chain.BTC.all.1000": "option_chain.{currency}.{expiry}.{interval}",
     "liquidations.BTC": "liquidations.{currency}",
     "spot_feed.BTC": "spot_feed.{currency}",
+    "auctions.watch": "auctions.watch",
     "batches": "batches",
     "7.account": "{subaccount_id}.account",
     "7.orders": "{subaccount_id}.orders",

@@ -97,6 +97,11 @@ class SignedMarket(World):
             limits = {"interval_ns": 10 * SECOND_NS, "frozen_ns": 0, "quantity_lots": 100}
             self.run(SetMmpConfig(subaccount=account, mmp_group=_GROUP, underlying="BTC", lot_e9=lot_e9, **limits))
             self._session = max(self.state.sessions)
+        self.run(self.signed_lines(account, *lines, mmp_group=_GROUP, session=self._session))
+
+    def signed_lines(self, account: int, *lines: tuple[int, ...], mmp_group: int = 0, session: int = 0) -> MassQuote:
+        """Quote lines signed by the owner."""
+        owner = address_of(key_of(account))
         packed = tuple(QuoteLine(*line) for line in lines)
         nonce, expiry_s, max_fee_e18 = self.now_ns + 1, self.now_ns // SECOND_NS + 3_600, 1_000 * 10**18
         data = encode_mass_quote(
@@ -112,10 +117,7 @@ class SignedMarket(World):
             owner=owner, signer=owner,
         )  # fmt: skip
         hashed = digest(self.venue.domain_separator, action)
-        self.run(
-            MassQuote(
-                subaccount=account, mmp_group=_GROUP, lines=packed, nonce=nonce, expiry_s=expiry_s, signer=owner,
-                max_fee_e18=max_fee_e18, session=self._session, digest=hashed,
-                signature=sign_digest(key_of(account), hashed),
-            )
+        return MassQuote(
+            subaccount=account, mmp_group=mmp_group, lines=packed, nonce=nonce, expiry_s=expiry_s, signer=owner,
+            max_fee_e18=max_fee_e18, session=session, digest=hashed, signature=sign_digest(key_of(account), hashed),
         )  # fmt: skip

@@ -9,6 +9,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import Phase, SetPhase
 from exchange.domain.commands import (
     BatchCut,
@@ -28,6 +29,8 @@ from exchange.domain.commands import (
 )
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.liquidations import LiquidationStage
+from exchange.domain.quotes import MassQuote, QuoteLine
 from exchange.domain.rounds import DelistInstrument, FundingRow, OracleRound, SettlementRow
 from exchange.engine.state import State
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
@@ -60,7 +63,7 @@ class CrashStream:
         for instrument in instruments():
             yield self._timed(ListInstrument(instrument=instrument))
         yield self._timed(self._round(self._marks()))
-        amounts = {FUND_ACCOUNT: 5_000, **dict.fromkeys(MAKERS, 50_000_000)}
+        amounts = {FUND_ACCOUNT: 20_000, **dict.fromkeys(MAKERS, 50_000_000)}
         amounts |= {account: self.random.choice((1_000, 4_000, 20_000)) for account in GAMBLERS}
         for index, (account, amount) in enumerate(amounts.items(), 1):
             yield self._timed(self._request(index, ChainRequestKind.DEPOSIT, account, amount * E6))
@@ -71,7 +74,7 @@ class CrashStream:
         if state.work_pending() and pick.random() < 0.9:
             return self._timed(Clock(), pause_ns=0)
         table = (
-            (30, self._quote),
+            (20, self._quote),
             (26, self._gamble),
             (14, self._prices),
             (16, self._clock),
@@ -79,6 +82,7 @@ class CrashStream:
             (4, self._cash),
             (2, self._list),
             (1, lambda _: self._phase()),
+            (30, self._bid),
             (2, lambda _: BatchCut(allows_empty=self.now_ns % 4 == 0)),
         )
         ((_, make),) = pick.choices(table, [weight for weight, _ in table])
@@ -132,6 +136,43 @@ class CrashStream:
             flags=flags,
         )
 
+    def _bid(self, state: State) -> Command:
+        """A maker's or gambler's bid for an account in liquidation: mostly good, at times one to be refused."""
+        pick = self.random
+        offered = [row for _, row in sorted(state.liquidations.items()) if row.stage is not LiquidationStage.BOOK]
+        if not offered:
+            return self._quote(state)
+        row = pick.choice(offered)
+        account = pick.choice((*MAKERS, *MAKERS, *GAMBLERS))
+        lines = tuple(self._line(state, number, lots) for number, lots in self._held(state, row.subaccount))
+        nonce = self.now_ns + pick.randrange(1_000)
+        call = MassQuote(
+            subaccount=account,
+            mmp_group=0,
+            lines=lines[: None if pick.random() < 0.9 else -1] or lines,
+            nonce=nonce,
+            expiry_s=self.now_ns // SECOND_NS + 40,
+            signer=owner(account),
+            max_fee_e18=1_000 * 10**18,
+            digest=(account << 128 | nonce).to_bytes(32, "big"),
+        )
+        return BidInAuction(
+            auction=row.auction if pick.random() < 0.95 else row.auction + 1,
+            share_ppm=pick.choice((50_000, 300_000, 1_000_000)),
+            price_limit_e6=pick.choice((10**12, 10**12, 10**12, 0)),
+            last_seen_seq=pick.choice((0, 0, state.accounts[row.subaccount].account_seq, 1)),
+            call=call,
+        )
+
+    def _held(self, state: State, account: int) -> list[tuple[int, int]]:
+        return [(number, row.lots) for number, row in sorted(state.accounts[account].positions.items())]
+
+    def _line(self, state: State, number: int, lots: int) -> QuoteLine:
+        """Whatever the price is, now and then too few lots."""
+        size = abs(lots) if self.random.random() < 0.95 else 1
+        highest = state.instruments[number].maximum_price_ticks
+        return QuoteLine(number, highest, size, 0, 0) if lots > 0 else QuoteLine(number, 0, 0, 1, size)
+
     def _order(
         self,
         account: int,
@@ -176,7 +217,7 @@ class CrashStream:
         ends = sorted({row.expiry_s for row in self.options.values()})
         return SetPrices(
             round=self.round,
-            underlyings=(UnderlyingRow("BTC", self.index * E9),),
+            underlyings=(UnderlyingRow("BTC", self.index * E9, self.random.choices((10**6, 500_000), (9, 1))[0]),),
             expiries=tuple(ExpiryRow("BTC", end_s, self.index * E9) for end_s in ends) if marks else (),
             marks=marks,
         )

@@ -24,8 +24,18 @@ from exchange.bridge.assembler import BatchAssembler
 from exchange.bridge.self_check import check_disputes
 from exchange.domain.auctions import AuctionStarted
 from exchange.domain.commands import OrderFlag, SetPrices
-from exchange.domain.events import BatchClosed, CommandRefused, Event, OrderAccepted, OrderClosed, PricesSet, Trade
+from exchange.domain.events import (
+    BatchClosed,
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderClosed,
+    OrderRefused,
+    PricesSet,
+    Trade,
+)
 from exchange.domain.liquidations import (
+    AuctionTaken,
     Deleveraged,
     DeleveragedSide,
     FundPaid,
@@ -159,6 +169,8 @@ class Market:
             AuctionStarted: "call auctions",
             BatchClosed: "batches",
             PricesSet: "price rounds",
+            AuctionTaken: "shares sold to bidders",
+            OrderRefused: "orders and bids refused",
         }
         self.counts.update(names[type(event)] for event in events if type(event) in names)
         bankrupt = {event.bankrupt.subaccount: None for event in events if isinstance(event, Deleveraged)}

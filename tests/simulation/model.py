@@ -28,7 +28,14 @@ from exchange.domain.events import (
     TriggerFailed,
     TriggerSet,
 )
-from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid, LiquidationEnded, LiquidationStarted
+from exchange.domain.liquidations import (
+    AuctionTaken,
+    Deleveraged,
+    DeleveragedSide,
+    FundPaid,
+    LiquidationEnded,
+    LiquidationStarted,
+)
 from exchange.domain.packing import CommandEvents
 from exchange.domain.rounds import FundingPaid, InstrumentSettled, OracleRoundSet, PositionExpired
 from settlement.protocol.ledger import Effect, LedgerState
@@ -38,7 +45,7 @@ from tests.simulation.history import InvariantBroken
 
 __all__ = ["ClosedBatch", "LedgerModel"]
 
-_Numbered = FundPaid | DeleveragedSide | LiquidationStarted | LiquidationEnded
+_Numbered = FundPaid | DeleveragedSide | LiquidationStarted | LiquidationEnded | AuctionTaken
 
 
 @dataclass(slots=True)
@@ -168,7 +175,7 @@ class LedgerModel:
                 self._pay(event)
             case Deleveraged():
                 self._deleverage(event)
-            case LiquidationStarted() | LiquidationEnded():
+            case LiquidationStarted() | LiquidationEnded() | AuctionTaken():
                 self._number(event)
 
     def _number(self, row: OrderEvent | CashMoved | FillSide | FundingPaid | PositionExpired | _Numbered) -> None:

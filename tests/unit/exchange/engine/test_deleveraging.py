@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from exchange.domain.commands import ChainRequestKind, ListInstrument, MarkRow, SetPrices, UnderlyingRow
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationStage, LiquidationStarted
+from exchange.engine.config import EngineConfig, LiquidationRules
 from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import value_account
@@ -18,9 +19,17 @@ CRASH = 55_000
 """Account 2, long one unit since 60,000 with 3,000 USDC, owes about 2,018."""
 
 
-def funded(amount: int = 0) -> World:
+AT_ONCE = EngineConfig(
+    short_move_ppm=900_000,
+    long_move_ppm=900_000,
+    liquidation=LiquidationRules(auction=replace(LiquidationRules().auction, insolvent_s=0)),
+)
+"""Nobody is asked for bids before others pay."""
+
+
+def funded(amount: int = 0, config: EngineConfig | None = None) -> World:
     """The world of `long_one` with so much in the fund."""
-    world = long_one()
+    world = long_one(config=config)
     world.run_cut()
     if amount:
         world.request(ChainRequestKind.DEPOSIT, FUND_ACCOUNT, amount_e6=amount)
@@ -104,7 +113,7 @@ def test_the_loss_is_shared_in_proportion() -> None:
 @pytest.mark.parametrize(("plain_lots", "givers"), [(3, {5: 3}), (1, {4: 2, 5: 1})])
 def test_hedges_are_spared_while_others_reach(plain_lots: int, givers: dict[int, int]) -> None:
     """A call bought above one that was sold bounds the loss of both: account 4 gives it up where 5 does not reach."""
-    world = funded(10**6 * E6)
+    world = funded(10**6 * E6, AT_ONCE)
     wing = replace(instruments()[1], instrument_id=WING, name="BTC-WING", strike_e9=75_000 * 10**9)
     world.run(ListInstrument(instrument=wing))
     mark_wing(world, 300)
