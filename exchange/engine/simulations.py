@@ -2,13 +2,16 @@
 
 import msgspec
 
-from exchange.domain.money import floor_div
+from exchange.domain.money import ceil_div, floor_div
 from exchange.domain.views import SimulateAccount, SimulationView
-from exchange.engine.funding import pending_e18
+from exchange.engine.exposure import GroupKey
+from exchange.engine.funding import fund_index_e12, pending_e18
+from exchange.engine.margin import group_margin
+from exchange.engine.quote_reserve import reserve_e18
 from exchange.engine.records import Account, Position
 from exchange.engine.state import State
-from exchange.engine.valuation import open_orders_requirement_e6, portfolio_of
-from exchange.risk.standard import E12, margin, requirement
+from exchange.engine.valuation import portfolio_of
+from exchange.risk.standard import E12, margin
 
 __all__ = ["simulate_account"]
 
@@ -18,22 +21,33 @@ def simulate_account(state: State, query: SimulateAccount) -> SimulationView | N
     account = state.accounts.get(query.subaccount)
     if account is None:
         return None
-    portfolio = portfolio_of(state, _changed(state, account, query.changes))
-    needed, parameters = requirement(portfolio, state.config.margin), state.config.margin
+    changed = _changed(state, account, query.changes)
+    portfolio = portfolio_of(state, changed)
+    parameters = state.config.margin
+    alone = margin(portfolio, parameters)
     due_e18 = sum(pending_e18(state, account, number) for number in account.positions)
     return SimulationView(
         portfolio=msgspec.to_builtins(portfolio),
         parameters=msgspec.to_builtins(parameters),
         pending_funding_e18=due_e18,
-        open_orders_requirement_e6=open_orders_requirement_e6(state, account),
-        equity_e6=floor_div(margin(portfolio, parameters).value_e18 + due_e18, E12),
-        initial_requirement_e6=needed.initial_e6,
-        maintenance_requirement_e6=needed.maintenance_e6,
+        open_orders_requirement_e6=max(0, ceil_div(alone.initial_e18 - _worst_e18(state, changed), E12)),
+        equity_e6=floor_div(alone.value_e18 + due_e18, E12),
+        initial_requirement_e6=ceil_div(alone.value_e18 - alone.initial_e18, E12),
+        maintenance_requirement_e6=ceil_div(alone.value_e18 - alone.maintenance_e18, E12),
     )
 
 
+def _worst_e18(state: State, changed: Account) -> int:
+    """Signed margin after the worst fill of the account's open orders, had it these positions; no funding."""
+    held: dict[GroupKey, list[int]] = {key: [] for key in state.margin_cache(changed.index).members}
+    for number in changed.positions:
+        held.setdefault(state.group_of[number], []).append(number)
+    margins = sum(group_margin(state, changed, key, held=numbers) for key, numbers in held.items())
+    return changed.ledger_cash_e6 * E12 - reserve_e18(state, changed.index) + margins
+
+
 def _changed(state: State, account: Account, changes: tuple[tuple[int, int, int], ...]) -> Account:
-    """A copy with its own positions; what is bought is paid in ledger cash, rounded down."""
+    """A copy with its own positions, nothing due on them; what is bought is paid in ledger cash, rounded down."""
     lots = {number: position.lots for number, position in account.positions.items()}
     cash_e18 = account.ledger_cash_e6 * E12
     for number, delta, price_ticks in changes:
@@ -41,6 +55,10 @@ def _changed(state: State, account: Account, changes: tuple[tuple[int, int, int]
         price_e9 = price_ticks * instrument.tick_e9 or state.prices.marks[number].mark_e9
         lots[number] = lots.get(number, 0) + delta
         cash_e18 -= delta * instrument.lot_e9 * price_e9
-    positions = {number: Position(lots=size) for number, size in lots.items() if size}
+    positions = {
+        number: Position(lots=size, fund_index_e12=fund_index_e12(state, number))
+        for number, size in lots.items()
+        if size
+    }
     cash_e6 = floor_div(cash_e18, E12)
     return Account(index=account.index, owner=account.owner, opened_ns=0, ledger_cash_e6=cash_e6, positions=positions)
