@@ -8,8 +8,9 @@ goes on after them (`outcomes`). Exit 1 when less than --least per cent of a fil
 
 import argparse
 import ast
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.mutation.equivalents import EQUIVALENTS
 from tests.mutation.files import FILES
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.outcomes import Log, digest
-from tests.mutation.session import Session
+from tests.mutation.session import OPTIONS, Session
 from tests.mutation.swap import swaps_of
 
 __all__ = ["Row", "judge", "main", "rows_of", "table"]
@@ -58,7 +59,7 @@ def _tasks(files: Sequence[str], root: Path, tests_of: dict[str, tuple[str, ...]
     for file in files:
         source = (root / file).read_text()
         tests = tests_of[file]
-        contents = digest(*((root / name).read_bytes() for name in tests))
+        contents = digest(*((root / name.partition("::")[0]).read_bytes() for name in tests))
         lines = source.splitlines()
         for number, mutant in enumerate(mutants_of(source)):
             key = f"{file} {digest(source.encode())} {number}"
@@ -70,13 +71,6 @@ def judge(files: Sequence[str], log: Log, root: Path, tests_of: dict[str, tuple[
     left = [task for task in _tasks(files, root, tests_of) if log.find(task.key, task.contents) is None]
     originals = {file: ast.unparse(ast.parse((root / file).read_text())) for file in files}
     inside = {task.key: swaps_of(originals[task.file], task.mutant.source, task.file) for task in left}
-    # A fork that imports anew comes from a process that has imported nothing yet: these go first.
-    anew = [task for task in left if inside[task.key] is None]
-    for file in dict.fromkeys(task.file for task in anew):
-        if killer := fresh.killer_of(root, file, originals[file], tests_of[file]):
-            raise RuntimeError(f"without a mutant of {file}: {killer}")
-    for task in anew:
-        log.add(task.key, fresh.killer_of(root, task.file, task.mutant.source, task.tests), task.contents)
     rest = [task for task in left if inside[task.key] is not None]
 
     def work(session: Session) -> None:
@@ -85,11 +79,27 @@ def judge(files: Sequence[str], log: Log, root: Path, tests_of: dict[str, tuple[
             killer = session.killer_of(task.file, task.mutant.first, task.mutant.last, swaps)
             log.add(task.key, killer, task.contents)
 
+    anew = [task for task in left if inside[task.key] is None]
     if rest:
-        tests = dict.fromkeys(test for task in rest for test in task.tests)
-        arguments = ["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:benchmark", "--no-header", *tests]
-        if pytest.main(arguments, plugins=[Session(files, str(root), work)]):
-            raise RuntimeError("the session of the tests broke off")
+        _run_session(Session(files, str(root), work), dict.fromkeys(test for task in left for test in task.tests))
+        log.read()
+    elif anew and (killer := fresh.killer_of(root, anew[0].file, originals[anew[0].file], anew[0].tests)):
+        raise RuntimeError(f"without a mutant of {anew[0].file}: {killer}")
+    for task in anew:
+        log.add(task.key, fresh.killer_of(root, task.file, task.mutant.source, task.tests), task.contents)
+
+
+def _run_session(session: Session, tests: Iterable[str]) -> None:
+    """In a fork: what imports anew must come from a process that has imported nothing."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = int(pytest.main([*OPTIONS, *tests], plugins=[session]))
+        finally:
+            os._exit(code)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise RuntimeError("the session of the tests broke off")
 
 
 def rows_of(files: Sequence[str], log: Log, root: Path, tests_of: dict[str, tuple[str, ...]]) -> list[Row]:

@@ -1,10 +1,10 @@
 """The files that implement margin and liquidation, and for each the tests that are asked whether they notice."""
 
-__all__ = ["COMPILED", "FILES"]
+__all__ = ["COMPILED", "FILES", "SEARCH"]
 
 RISK = "tests/unit/exchange/risk"
 ENGINE = "tests/unit/exchange/engine"
-SEARCH = "tests/property/test_margin_accounts.py"
+SEARCH = "tests/property/test_margin_accounts.py::test_what_accounts_are_told_decides"
 
 
 def _engine(*names: str) -> tuple[str, ...]:

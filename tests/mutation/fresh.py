@@ -1,4 +1,7 @@
-"""A mutant of what a module computes once (constants, defaults): its tests run in a fork that imports it anew."""
+"""A mutant of what a module computes once (constants, defaults): its tests run in a fork that imports it anew.
+
+The search over random accounts, which takes seconds, is not asked for these.
+"""
 
 import os
 import signal
@@ -12,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.mutation.session import load_profile
+from tests.mutation.files import SEARCH
+from tests.mutation.session import OPTIONS, load_profile
 from tests.mutation.swap import module_name
 
 __all__ = ["killer_of"]
@@ -87,7 +91,7 @@ def _run_in_child(root: Path, file: str, source: str, tests: Sequence[str], writ
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         sys.meta_path.insert(0, _Mutated(module_name(file), root / file, source))
-        arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:benchmark", "--no-header", "--tb=no", *tests]
+        arguments = ["-x", *OPTIONS, *(test for test in tests if test != SEARCH)]
         code = int(pytest.main(arguments, plugins=[_First(writer)]))
     finally:
         os._exit(code)

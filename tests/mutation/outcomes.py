@@ -22,7 +22,11 @@ class Log:
         """Read what stands in `path`."""
         self._path, self._root = path, root
         self._known: dict[str, dict[str, str]] = {}
-        for line in path.read_text().splitlines() if path.exists() else []:
+        self.read()
+
+    def read(self) -> None:
+        """Take what others have added."""
+        for line in self._path.read_text().splitlines() if self._path.exists() else []:
             row = json.loads(line)
             self._known[row["key"]] = row
 

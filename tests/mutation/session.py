@@ -5,6 +5,7 @@ ran the lines of its statement, and ends at the first that fails. A test that ne
 it needed without a mutant, or a gigabyte more, has failed. Nothing on disk changes and nothing compiled is built.
 """
 
+import gc
 import os
 import resource
 import signal
@@ -19,8 +20,10 @@ import pytest
 
 from tests.mutation.swap import Swap, put_in_place
 
-__all__ = ["Session", "load_profile"]
+__all__ = ["OPTIONS", "Session", "load_profile"]
 
+OPTIONS = ("-q", "--tb=no", "--no-header", "-m", "not risk_search", "-p", "no:cacheprovider", "-p", "no:benchmark")
+"""Of every run of pytest here; long searches have commands of their own."""
 _LEAST_S = 3.0
 _TIMES = 10
 _MORE_BYTES = 1 << 30
@@ -49,13 +52,13 @@ class Session:
 
     def __init__(self, files: Sequence[str], root: str, work: "Callable[[Session], None]") -> None:
         """Judge mutants of `files`, named relative to `root`."""
-        self._names = {os.path.join(root, file): file for file in files}
+        self._names = {f"{root}/{file}": file for file in files}
         self._work = work
         self._lines: dict[tuple[str, int], set[int]] = defaultdict(set)
         self._seconds: dict[int, float] = {}
         self._killers: Counter[tuple[str, int]] = Counter()
         self._items: list[pytest.Item] = []
-        self._failed = ""
+        self._failed, self._is_skipped = "", False
 
     def pytest_sessionstart(self) -> None:
         """Before the tests are read, which take their settings from the profile."""
@@ -66,7 +69,8 @@ class Session:
         items[:] = [one for one in items if getattr(one, "callspec", None) is None or not _is_of_rows(one)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember that the test failed."""
+        """Remember that the test failed, or asked nothing."""
+        self._is_skipped |= report.skipped
         if report.failed:
             self._failed = self._failed or f"{report.nodeid}: {report.longreprtext[-2000:]}"
 
@@ -77,6 +81,9 @@ class Session:
         self._items = session.items
         for number, item in enumerate(session.items):
             self._trace(number, item)
+        # What a fork does not touch it need not copy.
+        gc.collect()
+        gc.freeze()
         self._work(self)
         return True
 
@@ -92,6 +99,7 @@ class Session:
 
     def _trace(self, number: int, item: pytest.Item) -> None:
         seen: set[tuple[str, int]] = set()
+        self._is_skipped = False
 
         def enter(frame: FrameType, event: str, argument: Any) -> Any:
             file = self._names.get(frame.f_code.co_filename)
@@ -113,7 +121,7 @@ class Session:
         if self._failed:
             raise RuntimeError(f"without a mutant: {self._failed}")
         self._seconds[number] = time.process_time() - started
-        for place in seen:
+        for place in () if self._is_skipped else seen:
             self._lines[place].add(number)
 
     def _fork(self, file: str, swaps: list[Swap], order: list[int]) -> int | None:
@@ -139,18 +147,27 @@ class Session:
             for number in order:
                 os.write(writer, number.to_bytes(4, "big"))
                 signal.setitimer(signal.ITIMER_PROF, max(_LEAST_S, _TIMES * self._seconds[number]))
-                item = self._items[number]
                 code = _FAILED
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-                code = _FAILED if self._failed else _LIVED
-                if self._failed:
-                    break
+                _run(self._items[number])
+                code = _LIVED
         finally:
             os._exit(code)
 
 
 def _is_of_rows(item: Any) -> bool:
     return item.callspec.params.get("world_state") == "rows"
+
+
+def _run(item: Any) -> None:
+    """As pytest's own protocol does it, without the reports: those of a failure cost more than the test."""
+    item._initrequest()
+    try:
+        item.session._setupstate.setup(item)
+        item.runtest()
+    finally:
+        item.session._setupstate.teardown_exact(None)
+    item._request = False
+    item.funcargs = None
 
 
 def _be_quiet(config: pytest.Config) -> None:
