@@ -20,7 +20,7 @@ from tests.mutation import fresh
 from tests.mutation.equivalents import EQUIVALENTS
 from tests.mutation.files import FILES
 from tests.mutation.mutants import Mutant, mutants_of
-from tests.mutation.outcomes import Log, digest
+from tests.mutation.outcomes import Log, Traces, digest
 from tests.mutation.session import OPTIONS, Session
 from tests.mutation.swap import swaps_of
 
@@ -76,17 +76,20 @@ def judge(files: Sequence[str], log: Log, root: Path, tests_of: dict[str, tuple[
     def work(session: Session) -> None:
         for task in rest:
             swaps = inside[task.key] or []
-            killer = session.killer_of(task.file, task.mutant.first, task.mutant.last, swaps)
-            log.add(task.key, killer, task.contents)
+            lines = range(task.mutant.first, task.mutant.last + 1)
+            log.add(task.key, session.outcome_of(task.file, lines, swaps, log.asked(task.key)), task.contents)
 
     anew = [task for task in left if inside[task.key] is None]
     if rest:
-        _run_session(Session(files, str(root), work), dict.fromkeys(test for task in left for test in task.tests))
+        contents = {file: digest((root / file).read_bytes()) for file in files}
+        traces = Traces(log.path.with_name("traces.jsonl"), root, contents)
+        _run_session(Session(files, root, traces, work), dict.fromkeys(test for task in left for test in task.tests))
         log.read()
     elif anew and (killer := fresh.killer_of(root, anew[0].file, originals[anew[0].file], anew[0].tests)):
         raise RuntimeError(f"without a mutant of {anew[0].file}: {killer}")
     for task in anew:
-        log.add(task.key, fresh.killer_of(root, task.file, task.mutant.source, task.tests), task.contents)
+        killer = fresh.killer_of(root, task.file, task.mutant.source, task.tests)
+        log.add(task.key, (killer, {}), task.contents)
 
 
 def _run_session(session: Session, tests: Iterable[str]) -> None:

@@ -13,11 +13,13 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
+from tests.mutation.outcomes import Outcome, Trace, Traces, test_digest
 from tests.mutation.swap import Swap, put_in_place
 
 __all__ = ["OPTIONS", "Session", "load_profile"]
@@ -50,9 +52,10 @@ def load_profile() -> None:
 class Session:
     """Plugin of pytest: traces the tests once, then hands itself to `work`, which asks `killer_of` for each mutant."""
 
-    def __init__(self, files: Sequence[str], root: str, work: "Callable[[Session], None]") -> None:
+    def __init__(self, files: Sequence[str], root: Path, traces: Traces, work: "Callable[[Session], None]") -> None:
         """Judge mutants of `files`, named relative to `root`."""
-        self._names = {f"{root}/{file}": file for file in files}
+        self._names = {str(root / file): file for file in files}
+        self._root, self._traces = root, traces
         self._work = work
         self._lines: dict[tuple[str, int], set[int]] = defaultdict(set)
         self._seconds: dict[int, float] = {}
@@ -87,17 +90,30 @@ class Session:
         self._work(self)
         return True
 
-    def killer_of(self, file: str, first: int, last: int, swaps: list[Swap]) -> str:
-        """Test that noticed the mutant of the statement in these lines; empty: it survived."""
-        numbers = {number for line in range(first, last + 1) for number in self._lines[file, line]}
-        order = sorted(numbers, key=lambda one: (-self._killers[file, one], self._seconds[one]))
-        found = self._fork(file, swaps, order)
-        if found is None:
-            return ""
-        self._killers[file, found] += 1
-        return self._items[found].nodeid
+    def outcome_of(self, file: str, lines: range, swaps: list[Swap], asked: dict[str, str]) -> Outcome:
+        """Of the mutant of a statement in these lines; tests `asked` before are left out."""
+        numbers = {number for line in lines for number in self._lines[file, line]}
+        new = [one for one in numbers if self._function(one) not in asked]
+        order = sorted(new, key=lambda one: (-self._killers[file, one], self._seconds[one]))
+        found = self._fork(file, swaps, order) if order else None
+        if found is not None:
+            self._killers[file, found] += 1
+            return self._items[found].nodeid, {}
+        return "", asked | {name: test_digest(self._root, name) for name in {self._function(one) for one in order}}
+
+    def _function(self, number: int) -> str:
+        return self._items[number].nodeid.partition("[")[0]
 
     def _trace(self, number: int, item: pytest.Item) -> None:
+        found = self._traces.find(item.nodeid)
+        if found is None:
+            found = self._trace_now(item)
+            self._traces.add(item.nodeid, found)
+        self._seconds[number], lines = found
+        for place in lines:
+            self._lines[place].add(number)
+
+    def _trace_now(self, item: pytest.Item) -> Trace:
         seen: set[tuple[str, int]] = set()
         self._is_skipped = False
 
@@ -120,9 +136,7 @@ class Session:
             sys.settrace(None)
         if self._failed:
             raise RuntimeError(f"without a mutant: {self._failed}")
-        self._seconds[number] = time.process_time() - started
-        for place in () if self._is_skipped else seen:
-            self._lines[place].add(number)
+        return time.process_time() - started, [] if self._is_skipped else sorted(seen)
 
     def _fork(self, file: str, swaps: list[Swap], order: list[int]) -> int | None:
         reader, writer = os.pipe()
