@@ -326,15 +326,14 @@ def test_funding_is_charged_before_a_position_is_closed() -> None:
     assert closed.bankrupt.ledger_cash_e6 == 0
 
 
-def test_a_debt_without_a_price_stays() -> None:
-    """More is owed than the position is worth below nothing: it goes for nothing, the rest is still owed."""
+def test_a_debt_beyond_the_price_stays() -> None:
+    """A short owes more than it would cost: whoever is long would get nothing, so nobody gives way and it waits."""
     world = long_one()
     join(world, 6, 3_000 * E6)
     world.place(4, BUY, 600_000, 10)
     world.place(6, SELL, 600_000, 10)
     give(penniless(world), 6, -1_000 * E6)
     world.prices(61_000)
-    rows = [row for row in of(world.clock(), Deleveraged) if row.bankrupt.subaccount == 6]
-    assert sum(row.bankrupt_lots for row in rows) == 10
-    assert {row.notional_e6 for row in rows} == {0}
-    assert world.state.accounts[6].ledger_cash_e6 == -1_000 * E6
+    assert of(world.clock(), Deleveraged) == []
+    account = world.state.accounts[6]
+    assert (account.ledger_cash_e6, account.lots(PERP), account.is_in_liquidation) == (-1_000 * E6, -10, True)
