@@ -244,7 +244,9 @@ class Accounts(QuoteWorld):
             mark, wanted = self.state.prices.marks[PERP], self.random.random() < 0.5
             is_long = self.state.accounts[index].lots(PERP) > 0
             there = at if wanted else at + 1 if is_long else at - 1
-            if there and self._is_liquidated(index, there) is not wanted:
+            # What is below at every price of the grid gets its end: there is no tick before it.
+            is_tick = 0 < there <= self.state.instruments[PERP].maximum_price_ticks
+            if is_tick and self._is_liquidated(index, there) is not wanted:
                 raise Different(f"account {index}: liquidation at {at} was shown, at {there} it is {not wanted}")
             self._mark(mark)
             self.counts["liquidated" if wanted else "spared"] += 1

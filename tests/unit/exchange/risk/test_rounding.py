@@ -1,7 +1,9 @@
-"""Who keeps the odd unit: requirements go up, credits and values down, in Standard and in Portfolio Margin."""
+"""Who keeps the odd unit: requirements go up, credits and values down, in both margins, in auctions and the fund."""
 
 import pytest
 
+from exchange.risk.auction import AuctionParameters, auction_share
+from exchange.risk.insurance import Candidate, FundLimits, FundState, deleveraging_weight, fund_pays
 from exchange.risk.parameters import StandardParameters, Tier
 from exchange.risk.portfolio import (
     Collateral,
@@ -153,3 +155,48 @@ def test_portfolio_margin_to_the_unit(fields: dict[str, object], initial: int, m
 def test_a_long_option_nets_a_short_one_of_its_strike(legs: tuple[tuple[int, bool, int], ...], expected: int) -> None:
     """As far as it reaches; other strikes net nothing, and what is long alone is no short."""
     assert naked_shorts(legs) == expected
+
+
+def share(**fields: int) -> int:
+    """Largest share of a portfolio worth 4 that lacks 10, at half price, over one tenth."""
+    rules = AuctionParameters(
+        one=10, start=9, knee=5, buffer=1, fast_s=10, slow_s=10, insolvent_s=10, everything_below=3
+    )
+    return auction_share(**{"value": 4, "buffered": -10, "reserved": 0, "discount": 5} | fields, parameters=rules)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, 8),  # 100 / 120 is 0.83
+        ({"buffered": 0, "value": 2}, 0),  # restored: nothing is for sale, however small the account
+        ({"buffered": -1, "value": 2}, 10),  # below the cutoff all of it goes
+        ({"buffered": -1, "value": 3}, 4),  # at the cutoff a share does: 10 / 25
+        ({"buffered": -1, "value": -2}, 10),  # what a bidder pays helps nothing: all of it
+    ],
+)
+def test_the_smallest_share_that_restores_is_sold(fields: dict[str, int], expected: int) -> None:
+    """Rounded down; everything where no share would restore."""
+    assert share(**fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("lots", "profit", "equity", "expected"),
+    [
+        (2, 1, 3, 666_666_666_666_666_666),
+        (1, 1, 2 * E18, 1),  # too little to be counted is counted once
+        (5, 0, 3, 0),
+        (5, 1, 0, 0),
+        (5, 1, 1, 5 * E18),
+        (5, -1, 3, 0),
+    ],
+)
+def test_weight_of_a_position(lots: int, profit: int, equity: int, expected: int) -> None:
+    """Position x profit / equity rounded down; without profit or equity nothing is given."""
+    assert deleveraging_weight(Candidate(account=1, lots=lots, profit=profit, equity=equity)) == expected
+
+
+def test_a_days_share_of_the_fund_is_rounded_down() -> None:
+    """Two fifths of 99 are 39, of which 30 are gone."""
+    limits = FundLimits(one=10, per_event=10, per_day=4)
+    assert fund_pays(50, FundState(cash=99, day_start_cash=99, taken_today=30), limits) == 9
