@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev judges sanitized build run reset test check bench bench-smoke lint fmt types architecture contracts node browser redis
+.PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts node browser redis
 .PHONY: requirements typed-client risk disputes sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
@@ -80,9 +80,22 @@ run: setup ## a live exchange with a demo market on http://127.0.0.1:8700
 reset: setup ## clear the data directory
 	@$(BIN)/offbook reset --data $(DATA)
 
-test: dev ## every test that needs pip alone
-	$(PYTEST) -q -m "not needs_node and not needs_browser and not needs_redis and not risk_search and not dispute_search" --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-	  --ignore=tests/fuzz --ignore=tests/sanitizers --ignore=tests/requirements --ignore=tests/typed_client tests
+test: dev ## every test that needs pip alone, in two parts: rules in one process, then whole exchanges in processes of their own
+	@$(MAKE) --no-print-directory test-rules && $(MAKE) --no-print-directory test-running
+
+# Whatever needs more than pip, or has a part of its own in `make check`, is left out here.
+PIP_ALONE := -m "not needs_node and not needs_browser and not needs_redis and not risk_search and not dispute_search"
+PARTED := architecture fuzz sanitizers requirements typed_client
+RUNNING := tests/e2e tests/faults tests/conformance/test_ccxt_derive.py
+SPREAD := --timeout 300 -p no:benchmark -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+
+test-rules: dev
+	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(PARTED:%=--ignore=tests/%) $(RUNNING:%=--ignore=%) tests \
+	  && echo "test-rules: green after $$(($$(date +%s) - start)) s"
+
+test-running: dev
+	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
+	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
 PARTS := lint types architecture requirements typed-client risk disputes sim canary core-canary sanitize fuzz-smoke contracts node browser redis
 

@@ -30,6 +30,7 @@ _PROCESSES = {
     "pricer": "exchange.app.pricer_process",
     "settler": "exchange.app.settler_process",
     "watcher": "exchange.app.watch_process",
+    "historian": "exchange.app.historian_process",
     "accounts": "exchange.app.accounts_process",
     "makers": "exchange.app.bots_process",
     "takers": "exchange.app.bots_process",

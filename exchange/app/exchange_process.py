@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 import uvloop
@@ -19,7 +18,8 @@ from exchange.app.chain_health import ChainHealth, batch_row
 from exchange.app.config import Settings
 from exchange.app.factor_file import FactorFile
 from exchange.app.failures import Failure
-from exchange.app.housekeeping import Housekeeper
+from exchange.app.history_desk import HistoryDesk
+from exchange.app.housekeeping import Housekeeper, sequence_in
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
 from exchange.app.public_feeds import PublicFeeds
@@ -54,7 +54,7 @@ def run(settings: Settings, _name: str) -> None:
         recovered = recover_exchange(
             RealDisk(directory.exchange),
             OrderBook,
-            cursors={"settler": _settled(directory)},
+            cursors={"settler": sequence_in(directory.settled), "historian": sequence_in(directory.remembered)},
             segment_bytes=settings.segment_bytes,
             event_log_bytes=settings.event_log_bytes,
         )
@@ -62,12 +62,6 @@ def run(settings: Settings, _name: str) -> None:
         raise Failure(str(error)) from error
     _report(recovered)
     uvloop.run(_serve(settings, directory, deployment, recovered))
-
-
-def _settled(directory: DataDirectory) -> int:
-    with suppress(OSError, ValueError):
-        return int(directory.settled.read_text())
-    return 0
 
 
 def _report(recovered: Recovered) -> None:
@@ -163,6 +157,7 @@ class _Host:
         self._commits = _commits(loop, recovered, self._sequencer, self.failed)
         self._bus = UnixSocketServer(self._sequencer, directory.socket)
         self._health = ChainHealth(time.monotonic)
+        self._history = HistoryDesk(directory.history, lambda: self._sequencer.stats.committed_sequence)
         self._gateway = Gateway(
             self._sequencer,
             venue_of(settings, deployment),
@@ -171,6 +166,7 @@ class _Host:
             relay=SettlerRelay(self._bus),
             extra_metrics=self._metrics,
             factor_store=FactorFile(directory.factors),
+            archive=self._history,
         )
         self._bus.on_topic("chain", self._health.hear)
         self._bus.on_topic("batches", self._on_batches)
@@ -202,6 +198,7 @@ class _Host:
             await self._feeds.stop()
         await self._bus.stop()
         self._gateway.stop()
+        self._history.close()
         self._server.should_exit = True
         await serving
         self._sequencer.tick()

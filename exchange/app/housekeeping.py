@@ -18,14 +18,21 @@ from exchange.app.recovery import Recovered
 from exchange.journal.disk import RealDisk
 from exchange.journal.snapshot import oldest_sequence
 
-__all__ = ["Housekeeper", "folder_bytes", "releasable"]
+__all__ = ["Housekeeper", "folder_bytes", "releasable", "sequence_in"]
 
 _logger = logging.getLogger(__name__)
 
 
-def releasable(*, oldest_snapshot: int | None, settled_sequence: int) -> int:
-    """Sequences below this are needed by nobody: every kept snapshot and every final batch lie behind it."""
-    return 0 if oldest_snapshot is None else min(oldest_snapshot, settled_sequence) + 1
+def releasable(*, oldest_snapshot: int | None, settled_sequence: int, remembered_sequence: int) -> int:
+    """Sequences below this are needed by nobody: every kept snapshot, every final batch and the history lie behind."""
+    return 0 if oldest_snapshot is None else min(oldest_snapshot, settled_sequence, remembered_sequence) + 1
+
+
+def sequence_in(path: Path) -> int:
+    """The sequence that another process wrote to `path`; 0 while it has not."""
+    with suppress(OSError, ValueError):
+        return int(path.read_text())
+    return 0
 
 
 def folder_bytes(folder: Path) -> int:
@@ -61,10 +68,11 @@ class Housekeeper:
     async def release(self) -> None:
         """Drop what is beyond the budgets and needed by nobody."""
         disk = RealDisk(self._directory.exchange)
-        settled = 0
-        with suppress(OSError, ValueError):
-            settled = int(self._directory.settled.read_text())
-        before = releasable(oldest_snapshot=oldest_sequence(disk), settled_sequence=settled)
+        before = releasable(
+            oldest_snapshot=oldest_sequence(disk),
+            settled_sequence=sequence_in(self._directory.settled),
+            remembered_sequence=sequence_in(self._directory.remembered),
+        )
         if folder_bytes(self._directory.exchange / "journal") > self._settings.journal_bytes:
             # Off the loop: it may wait for a segment that is being made.
             await asyncio.to_thread(self._recovered.writer.release, before)

@@ -49,6 +49,16 @@ class DataDirectory:
         return self.root / "chain"
 
     @property
+    def history(self) -> Path:
+        """The historian's: everything that happened, by subaccount."""
+        return self.root / "history"
+
+    @property
+    def remembered(self) -> Path:
+        """Highest journal sequence whose events are in the history, as text; written by the historian."""
+        return self.history / "remembered"
+
+    @property
     def factors(self) -> Path:
         """Secrets of one-time codes (mode 0600)."""
         return self.exchange / "second_factors.json"
@@ -106,15 +116,19 @@ class DataDirectory:
     def prepare(self) -> None:
         """Make the folders, private to this user. Raises Failure when they hold data of another version."""
         self.check_format()
-        for folder in (self.root, self.exchange, self.settler, self.watcher, self.chain, self.socket.parent, self.logs):
+        for folder in (self.root, *self._folders()):
             folder.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         self.socket.parent.chmod(0o700)
         self.format_mark.write_text(f"{_FORMAT}\n")
 
+    def _folders(self) -> tuple[Path, ...]:
+        own = (self.exchange, self.settler, self.watcher, self.history, self.chain)
+        return (*own, self.socket.parent, self.logs)
+
     def clear(self) -> int:
         """Delete everything this layout owns; returns how many entries went. Foreign files stay."""
-        owned = (self.exchange, self.settler, self.watcher, self.chain, self.socket.parent, self.logs)
+        owned = self._folders()
         gone = 0
         for folder in owned:
             if folder.exists():

@@ -1,8 +1,8 @@
 """`offbook up`: start the processes in order, watch them, show one status line, stop them all.
 
-chain -> contracts -> exchange -> gateways -> pricer, settler, watcher -> (demo) accounts, makers, takers. Each step
-waits until the one before answers. A child that crashes is started again; one that refuses to run (exit code 78) stops
-everything, and its last line, which names the fix, is what the user sees.
+chain -> contracts -> exchange -> gateways -> historian, pricer, settler, watcher -> (demo) accounts, makers, takers.
+Each step waits until the one before answers. A child that crashes is started again; one that refuses to run (exit code
+78) stops everything, and its last line, which names the fix, is what the user sees. Without a historian all goes on.
 """
 
 import asyncio
@@ -96,6 +96,8 @@ class Supervisor:
         await self._start("exchange", stop_grace_s=15)
         await self._until(self._exchange_answers, "exchange")
         await self._start_gateways()
+        # Trading goes on without it: it is started again until somebody has repaired what it says in its log.
+        await self._start("historian", fatal_codes=())
         await self._start("pricer")
         if self.settings.settler:
             await self._start("settler", stop_grace_s=10)
@@ -114,8 +116,10 @@ class Supervisor:
             url = f"http://{self.settings.host}:{port}/ready"
             await self._until(lambda url=url: (fetch_json(url) or {}).get("ready"), f"gateway {number}")
 
-    async def _start(self, name: str, *, stop_grace_s: float = 5.0) -> Child:
-        spec = ChildSpec(name=name, stop_grace_s=stop_grace_s, fatal_codes=(FATAL_CODE,))
+    async def _start(
+        self, name: str, *, stop_grace_s: float = 5.0, fatal_codes: tuple[int, ...] = (FATAL_CODE,)
+    ) -> Child:
+        spec = ChildSpec(name=name, stop_grace_s=stop_grace_s, fatal_codes=fatal_codes)
         child = Child(
             spec, self.settings, self.directory.logs / f"{name}.log", self._on_fatal, on_start=self._write_status
         )

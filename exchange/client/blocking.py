@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -78,6 +79,13 @@ class BlockingClient:
         stream = self.run(self.client.subscribe(channel, flatten=flatten))
         return self._items(stream)
 
+    def export(self, kind: str, from_cursor: str | None = None) -> Iterator[dict[str, Any]]:
+        """See OffbookClient.export."""
+        rows = aiter(self.client.export(kind, from_cursor))
+        with suppress(StopAsyncIteration):
+            while True:
+                yield self.run(_next(rows))
+
     def close(self) -> None:
         """Close the connection and end the thread. Idempotent."""
         if self._thread.is_alive():
@@ -100,6 +108,10 @@ class BlockingClient:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _next(rows: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+    return await anext(rows)
 
 
 async def _opened(connecting: Connecting) -> OffbookClient:

@@ -17,6 +17,7 @@ from exchange.client.books import BookFeed
 from exchange.client.conditional import ConditionalOrders
 from exchange.client.connection import Connection
 from exchange.client.errors import BadAccount, OffbookError
+from exchange.client.histories import Export
 from exchange.client.markets import Market, Number, QuoteInput, decimal_e9, parse_market, quote_line, quote_texts
 from exchange.client.orders import OrderMirror
 from exchange.client.signing import (
@@ -259,6 +260,10 @@ class OffbookClient(ConditionalOrders):
     def book(self, instrument: str, interval: str = "raw") -> BookFeed:
         """Return the whole order book after each change; `interval` is raw, 20ms or 100ms."""
         return BookFeed(f"book.{instrument}.{interval}", self.subscribe, self.unsubscribe)
+
+    def export(self, kind: str, from_cursor: str | None = None) -> Export:
+        """All that ever happened, oldest first, by `async for`: trades, orders (ended ones), cash or liquidations."""
+        return Export(self.request, self.who.subaccount_id, kind, from_cursor)
 
     def market(self, instrument: str) -> Market:
         """Grid, fees and asset of an instrument. Raises OffbookError 12001 when it is unknown."""

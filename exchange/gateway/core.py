@@ -9,6 +9,7 @@ from exchange.bus.interface import Busy, ExchangePort, ReplyCallback
 from exchange.domain.commands import Command
 from exchange.domain.views import Answer, OrderView, Query, Unanswered
 from exchange.gateway.account_log import AccountLog
+from exchange.gateway.archive import Archive
 from exchange.gateway.calls import Call, Identity
 from exchange.gateway.credits import Credits
 from exchange.gateway.directory import Directory
@@ -81,6 +82,8 @@ class Core(msgspec.Struct, kw_only=True):
     factors: SecondFactors
     readiness: Callable[[], Readiness]
     relay: Relay | None = None
+    archive: Archive | None = None
+    """The history on disk, where there is one."""
     started_ns: int = 0
     exchange_url: str = ""
     """Where orders go, when this gateway only shows public data."""

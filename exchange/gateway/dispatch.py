@@ -9,6 +9,7 @@ from exchange.gateway.calls import Call, Client, Identity
 from exchange.gateway.connection import SocketConnection
 from exchange.gateway.core import Core, Handler
 from exchange.gateway.debug_methods import DebugMethods
+from exchange.gateway.export_methods import ExportMethods
 from exchange.gateway.factor_methods import FactorMethods
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.history_methods import HistoryMethods
@@ -45,6 +46,7 @@ class Dispatcher(Work):
         self.orders = OrderMethods(core)
         self.quotes = QuoteMethods(core, self.orders.refusal)
         self.owner_actions = OwnerActions(core)
+        self.exports = ExportMethods(core)
         self.key_watch = KeyWatch(core.directory, core.clock_ns, lambda client: fanout.drop(client, only_private=True))
         self.refused_count = 0
         self._handlers: dict[str, Handler] = {
@@ -60,6 +62,7 @@ class Dispatcher(Work):
             **LiquidationMethods(core).handlers(),
             **PreviewMethods(core).handlers(),
             **self.owner_actions.handlers(),
+            **self.exports.handlers(),
             **FactorMethods(core).handlers(),
             **SilenceMethods(core).handlers(),
             "public/login": self._login,

@@ -16,6 +16,7 @@ from exchange.domain.commands import SessionClose
 from exchange.domain.events import BatchClosed, SessionKeySet
 from exchange.domain.views import Output
 from exchange.gateway.account_log import AccountLog
+from exchange.gateway.archive import Archive
 from exchange.gateway.auth import Authenticator
 from exchange.gateway.calls import Call
 from exchange.gateway.connection import SocketConnection, connection_class
@@ -61,10 +62,11 @@ class Gateway:
         exchange_url: str = "",
         extra_metrics: Callable[[], dict[str, float]] | None = None,
         factor_store: FactorStore | None = None,
+        archive: Archive | None = None,
     ) -> None:
         """`readiness` and `extra_metrics` are asked at each request; `relay` takes owner-signed actions on chain.
 
-        Without a `factor_store` the secrets of one-time codes end with the process.
+        Without a `factor_store` the secrets of one-time codes end with the process; `archive` is the history on disk.
         A market-data gateway has an `exchange_url`, which its refusals of private calls name, and its own `fanout`.
         """
         self.settings = settings or GatewaySettings()
@@ -89,6 +91,7 @@ class Gateway:
             factors=SecondFactors(factor_store or MemoryFactors(), clock_ns),
             readiness=self.readiness,
             relay=relay,
+            archive=archive,
             exchange_url=exchange_url,
             started_ns=clock_ns(),
         )
@@ -118,6 +121,7 @@ class Gateway:
             connection.shutdown()
         self.intake.stop()
         self.dispatcher.owner_actions.stop()
+        self.dispatcher.exports.stop()
 
     def app(self, web_root: Path | None = _WEB_ROOT, extra_routes: list[BaseRoute] | None = None) -> Starlette:
         """Build the HTTP application."""

@@ -41,6 +41,7 @@ _READS: Final = (
     "get_collaterals", "get_subaccount", "get_subaccounts", "get_all_portfolios", "get_account", "session_keys",
     "get_mmp_config", "get_deposit_history", "get_withdrawal_history", "get_funding_history",
     "get_option_settlement_history", "get_interest_history", "get_erc20_transfer_history", "get_liquidation_history",
+    "export",
 )  # fmt: skip
 _CANCELS: Final = (
     "cancel", "cancel_by_label", "cancel_by_nonce", "cancel_by_instrument", "cancel_by_client_order_id", "cancel_all",

@@ -17,7 +17,7 @@ from exchange.journal.disk import Disk, File, RealDisk, read_whole
 from exchange.journal.errors import JournalCorrupt, JournalGap
 from exchange.journal.group import crc32c
 
-__all__ = ["Blob", "EventLog", "EventLogReader"]
+__all__ = ["Blob", "EventLog", "EventLogReader", "first_sequence"]
 
 FILE_BYTES = 64 << 20
 BUDGET_BYTES = 1 << 30
@@ -383,6 +383,12 @@ def _valid_end(data: bytes, first_sequence: int, limit: int | None) -> tuple[Blo
             break
         last, end, expected = blob, following, blob.last_sequence + 1
     return last, end, False
+
+
+def first_sequence(disk: Disk, directory: str = "events") -> int:
+    """First sequence whose events are kept; 1 for a log without files."""
+    names = _names(disk, directory)
+    return int(names[0][:16], 16) if names else 1
 
 
 def _names(disk: Disk, directory: str) -> list[str]:

@@ -38,6 +38,7 @@ class RpcCode:
     SECOND_FACTOR: Final = 20008
     CHAIN_UNAVAILABLE: Final = 20010
     PUBLIC_ONLY: Final = 20019
+    HISTORY_UNAVAILABLE: Final = 20040
 
 
 MESSAGES: Final[dict[int, str]] = {
@@ -108,6 +109,7 @@ MESSAGES: Final[dict[int, str]] = {
     20017: "Instrument is in a call auction: IOC, FOK and market orders are not taken",
     20018: "The order would move the price too far in a short time",
     20019: "This gateway serves public data only",
+    20040: "The history is not available now, ask again",
     20030: "Session keys limit reached, revoked keys included",
     20031: "The order is worth more than its session key may trade",
     20032: "A session key is fixed once it is registered: revoke it and register another",

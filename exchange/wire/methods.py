@@ -8,6 +8,7 @@ import msgspec
 from exchange.wire import params as p
 from exchange.wire import safeguard_params as s
 from exchange.wire.errors import RpcCode, WireError
+from exchange.wire.export_shapes import ExportParams
 from exchange.wire.index_params import IndexCandleParams
 from exchange.wire.option_chain import OptionChainParams
 from exchange.wire.quote_params import MassQuoteParams
@@ -139,6 +140,7 @@ _TABLE: Final = (
     _read("get_interest_history", p.HistoryParams, 5),
     _read("get_funding_history", p.HistoryParams, 5),
     _read("get_option_settlement_history", p.HistoryParams, 5),
+    _read("export", ExportParams, 5),
     Method(path="private/logout", bucket=Bucket.FREE, socket_only=True),
 )
 

@@ -13,6 +13,7 @@ from exchange.wire import public_results as public
 from exchange.wire import safeguard_results as safeguards
 from exchange.wire.book_frames import BookChange, BookHeartbeat, BookSnapshot, OrderBookFrame
 from exchange.wire.channels import Channel
+from exchange.wire.export_shapes import Export
 from exchange.wire.liquidation_shapes import PublicLiquidation
 from exchange.wire.option_chain import OptionChain
 from exchange.wire.order_shapes import CANCEL_REASONS, ORDER_STATUSES
@@ -105,6 +106,7 @@ RESULTS: Final[dict[str, Any]] = {
     "private/get_funding_history": private.FundingEvents,
     "private/get_option_settlement_history": private.Settlements,
     "private/get_liquidation_history": private.OwnLiquidations,
+    "private/export": Export,
     "private/logout": Ok,
 }
 

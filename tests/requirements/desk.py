@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,11 +11,11 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from exchange.client import OffbookClient
-from exchange.client.errors import OffbookError
+from exchange.client.errors import ConnectionLost, OffbookError
 from exchange.client.markets import decimal_e9
-from tests.e2e.running import Running
+from tests.e2e.running import Running, until
 
-__all__ = ["PERP", "Desk", "RawSocket", "raw_socket", "refusal", "story"]
+__all__ = ["PERP", "Desk", "RawSocket", "crash", "patiently", "raw_socket", "refusal", "story"]
 
 PERP = "BTC-PERP"
 LIMIT_S = 60
@@ -126,3 +128,29 @@ async def refusal(call: Awaitable[Any]) -> OffbookError:
     except OffbookError as error:
         return error
     raise AssertionError(f"not refused: {answer}")
+
+
+def crash(exchange: Running, name: str = "exchange") -> None:
+    """SIGKILL to one process; the supervisor starts it again."""
+    status = json.loads((exchange.data / "status.json").read_text())
+    old = status["processes"][name]["pid"]
+    os.kill(old, signal.SIGKILL)
+
+    def replaced() -> bool:
+        now = json.loads((exchange.data / "status.json").read_text())
+        return now["processes"][name]["pid"] not in (None, old)
+
+    until(replaced, f"{name} was not started again")
+
+
+async def patiently(client: OffbookClient, method: str, params: dict[str, Any]) -> Any:
+    """Ask until the new process answers: the socket to the old one may be the one that still looks alive."""
+    for _ in range(200):
+        try:
+            return await client.request(method, params)
+        except ConnectionLost:
+            await asyncio.sleep(0.1)
+        except OffbookError as error:
+            assert error.code == 20004, error  # noqa: PT017 - any other refusal is the test's failure
+            await asyncio.sleep(0.1)
+    raise AssertionError("no answer from the new process")

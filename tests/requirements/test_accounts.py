@@ -11,7 +11,7 @@ from exchange.client.margin import margin_of
 from exchange.client.markets import decimal_e9
 from exchange.domain.instrument import OffGrid
 from exchange.wire.decimals import format_e6
-from tests.requirements.desk import PERP, raw_socket, refusal, story
+from tests.requirements.desk import PERP, crash, patiently, raw_socket, refusal, story
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,62 @@ def test_p42_ids_and_nonces_are_texts(exchange):
             assert max(integers(reply)) < 2**53
         assert all(isinstance(resting[name], str) for name in ("order_id", "nonce", "client_order_id"))
         assert isinstance(trades["trades"][0]["trade_id"], str)
+
+    story(exchange, steps)
+
+
+def test_p44_the_whole_history_comes_by_cursor(exchange):
+    """No cap and no last page: a small page says that there is more, and the end is the newest fill."""
+
+    async def steps(desk):
+        for _ in range(3):
+            await desk.fill()
+        last = await desk.one.request("private/get_trade_history", desk.one.own(page_size=1))
+        rows, asked, page = [], desk.one.own(kind="trades", limit=2), {"has_more": True}
+        while page["has_more"]:
+            page = await desk.one.request("private/export", asked)
+            assert len(page["trades"]) <= 2
+            rows += page["trades"]
+            asked["from_cursor"] = page["next_cursor"]
+        assert rows[-1]["trade_id"] == last["trades"][0]["trade_id"]
+        assert page["begins_sequence"] == 1
+        assert len(rows) >= 3
+
+    story(exchange, steps)
+
+
+def test_p44_what_was_traded_before_a_crash_is_still_there(exchange):
+    """Historian and exchange are killed; the export holds the fills of before and after, each once."""
+
+    async def steps(desk):
+        await desk.fill()
+        before = [row["trade_id"] async for row in desk.one.export("trades")]
+        crash(exchange, "historian")
+        crash(exchange)
+        await desk.one.ready()
+        await desk.two.ready()
+        found = await patiently(desk.one, "private/export", desk.one.own(kind="trades", limit=1_000))
+        assert [row["trade_id"] for row in found["trades"]] == before
+        _, taken = await desk.fill()
+        after = [row["trade_id"] async for row in desk.one.export("trades", found["next_cursor"])]
+        assert after == [row["trade_id"] for row in taken["trades"]]
+
+    story(exchange, steps)
+
+
+def test_p45_fills_of_one_millisecond_are_each_read_once(exchange):
+    """The SDK's iterator goes by place, not by time: a sweep of many orders in one command comes whole."""
+
+    async def steps(desk):
+        export = desk.one.export("trades")
+        before = [row["trade_id"] async for row in export]
+        for _ in range(30):
+            await desk.two.sell(PERP, desk.lots(), desk.price())
+        await desk.one.buy(PERP, desk.lots(30), desk.price(), time_in_force="ioc")
+        swept = [row async for row in export]
+        assert len(swept) == 30 == len({row["trade_id"] for row in swept})
+        assert len({row["timestamp"] for row in swept}) == 1
+        assert not set(before) & {row["trade_id"] for row in swept}
 
     story(exchange, steps)
 

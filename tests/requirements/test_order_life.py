@@ -1,18 +1,13 @@
 """P11 to P28: what becomes of an order, and that everybody is told the truth about it."""
 
 import asyncio
-import json
-import os
-import signal
 import time
 
 import pytest
 
-from exchange.client.errors import ConnectionLost, OffbookError
 from exchange.client.markets import decimal_e9
 from exchange.client.signing import login_params
-from tests.e2e.running import until
-from tests.requirements.desk import PERP, raw_socket, refusal, story
+from tests.requirements.desk import PERP, crash, patiently, raw_socket, refusal, story
 
 NUMBERS = ("limit_price", "average_price", "amount", "filled_amount", "remaining_amount", "order_fee", "max_fee")
 
@@ -59,7 +54,7 @@ def test_p12_a_cancel_that_came_too_late_says_what_became_of_the_order(exchange)
     story(exchange, steps)
 
 
-def test_p13_a_client_order_id_is_idempotent_even_across_a_crash(exchange):
+def test_p13_a_client_order_id_is_idempotent_even_across_acrash(exchange):
     """The same order sent again is the same order; another one under its id is a conflict that names the first."""
 
     async def steps(desk):
@@ -69,9 +64,9 @@ def test_p13_a_client_order_id_is_idempotent_even_across_a_crash(exchange):
         assert again == first
         other = await desk.one.signed_params(PERP, "buy", desk.lots(2), desk.price(-20_000), {"client_order_id": "p13"})
         assert (await refusal(desk.one.request("private/order", other))).code == 20001
-        _crash(exchange)
+        crash(exchange)
         await desk.one.ready()
-        assert (await _patiently(desk.one, "private/order", params))["order"] == first
+        assert (await patiently(desk.one, "private/order", params))["order"] == first
         error = await refusal(desk.one.request("private/order", other))
         assert (error.code, error.detail["order_id"]) == (20001, first["order_id"])
         assert [order["order_id"] for order in await desk.one.open_orders()] == [first["order_id"]]
@@ -256,47 +251,21 @@ def test_p26_no_number_of_an_order_is_ever_missing(exchange):
     story(exchange, steps)
 
 
-def test_p28_what_was_answered_survives_a_crash(exchange):
+def test_p28_what_was_answered_survives_acrash(exchange):
     """The process dies directly after the reply: the order is there, and so is the fill of the one before it."""
 
     async def steps(desk):
         _, taken = await desk.fill()
         resting = (await desk.one.buy(PERP, desk.lots(), desk.price(-20_000)))["order"]
-        _crash(exchange)
+        crash(exchange)
         await desk.one.ready()
-        found = await _patiently(desk.one, "private/get_order", desk.one.own(order_id=resting["order_id"]))
+        found = await patiently(desk.one, "private/get_order", desk.one.own(order_id=resting["order_id"]))
         assert found == resting
         filled = await desk.one.request("private/get_order", desk.one.own(order_id=taken["order"]["order_id"]))
         assert filled == taken["order"]
         await desk.two.ready()
 
     story(exchange, steps)
-
-
-def _crash(exchange):
-    """SIGKILL to the process that matches; the supervisor starts it again."""
-    status = json.loads((exchange.data / "status.json").read_text())
-    old = status["processes"]["exchange"]["pid"]
-    os.kill(old, signal.SIGKILL)
-
-    def replaced():
-        now = json.loads((exchange.data / "status.json").read_text())
-        return now["processes"]["exchange"]["pid"] not in (None, old)
-
-    until(replaced, "the exchange was not started again")
-
-
-async def _patiently(client, method, params):
-    """Ask until the new process answers: the socket to the old one may be the one that still looks alive."""
-    for _ in range(200):
-        try:
-            return await client.request(method, params)
-        except ConnectionLost:
-            await asyncio.sleep(0.1)
-        except OffbookError as error:
-            assert error.code == 20004, error  # noqa: PT017 - any other refusal is the test's failure
-            await asyncio.sleep(0.1)
-    raise AssertionError("no answer from the new process")
 
 
 async def _until_none(look):

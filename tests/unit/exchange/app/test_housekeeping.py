@@ -2,15 +2,29 @@
 
 import pytest
 
-from exchange.app.housekeeping import folder_bytes, releasable
+from exchange.app.housekeeping import folder_bytes, releasable, sequence_in
 
 
 @pytest.mark.parametrize(
-    ("snapshot", "settled", "below"), [(None, 900, 0), (500, 0, 1), (500, 900, 501), (900, 500, 501)]
-)
-def test_releasable(snapshot, settled, below):
-    """The older of snapshot and settlement decides; without a snapshot everything stays."""
-    assert releasable(oldest_snapshot=snapshot, settled_sequence=settled) == below
+    ("snapshot", "settled", "remembered", "below"),
+    [
+        (None, 900, 900, 0), (500, 0, 900, 1), (500, 900, 0, 1), (500, 900, 900, 501), (900, 500, 900, 501),
+        (900, 900, 500, 501),
+    ],
+)  # fmt: skip
+def test_releasable(snapshot, settled, remembered, below):
+    """The oldest of snapshot, settlement and history decides; without a snapshot everything stays."""
+    found = releasable(oldest_snapshot=snapshot, settled_sequence=settled, remembered_sequence=remembered)
+    assert found == below
+
+
+def test_what_another_process_has_not_written_counts_as_nothing(tmp_path):
+    """An absent file and half a number hold everything back."""
+    assert sequence_in(tmp_path / "none") == 0
+    (tmp_path / "reached").write_text("12\n")
+    assert sequence_in(tmp_path / "reached") == 12
+    (tmp_path / "reached").write_text("")
+    assert sequence_in(tmp_path / "reached") == 0
 
 
 def test_folder_bytes(tmp_path):

@@ -84,7 +84,7 @@ def test_clear_spares_foreign_files(tmp_path):
     directory.prepare()
     for name in ("deployment.json", "demo_accounts.json", "status.json", "mine.txt"):
         (tmp_path / name).write_text("x")
-    assert directory.clear() == 10
+    assert directory.clear() == 11
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     assert directory.clear() == 0
 

@@ -1,0 +1,59 @@
+"""Questions to the history on disk, answered on a thread of their own: SQLite works without the interpreter's lock."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from exchange.gateway.archive import HistoryUnavailable
+from exchange.historian.rows import Kind, Page, Place
+from exchange.historian.store import BadHistoryFile, HistoryReader
+
+__all__ = ["HistoryDesk"]
+
+Answer = TypeVar("Answer")
+_PATIENCE_S: Final = 1.0
+"""How long an answer waits for a historian that lags; then it shows what there is, and says how far that is."""
+_LOOK_S: Final = 0.02
+_MAX_WAITING: Final = 64
+
+
+class HistoryDesk:
+    """An Archive over the historian's file."""
+
+    def __init__(self, folder: Path, committed: Callable[[], int]) -> None:
+        """`committed` says how far the journal is durable. Nothing is opened yet."""
+        self._reader = HistoryReader(folder)
+        self._committed = committed
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._waiting = 0
+
+    async def page(self, subaccount: int, kind: Kind, after: Place, limit: int) -> Page:
+        """See Archive."""
+        if self._waiting >= _MAX_WAITING:
+            raise HistoryUnavailable("too many questions at once")
+        self._waiting += 1
+        try:
+            await self._wait_until(self._committed())
+            return await self._ask(lambda: self._reader.page(subaccount, kind, after, limit))
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._reader.close()
+
+    async def _wait_until(self, sequence: int) -> None:
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + _PATIENCE_S
+        # The historian is another process: nothing here could be set when it has come so far.
+        while await self._ask(self._reader.reached) < sequence and loop.time() < deadline_s:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+
+    async def _ask(self, question: Callable[[], Answer]) -> Answer:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, question)
+        except BadHistoryFile as error:
+            raise HistoryUnavailable(str(error)) from error

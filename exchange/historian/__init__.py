@@ -1,0 +1,1 @@
+"""History without an end: everything that happened to a subaccount, on disk, by number."""
