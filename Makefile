@@ -13,6 +13,7 @@ WORKERS ?= 3
 MINUTES ?= 60
 COMMANDS ?= 100000000
 STEPS ?= 1000000
+ACCOUNTS ?= 1000000
 CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
 ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
@@ -24,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts node browser redis
-.PHONY: slither requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation mutation clean lock
+.PHONY: slither requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -126,8 +127,8 @@ architecture: dev
 typed-client: dev $(VENV)/.typed-client ## unmodified derive-py against a running exchange
 	@$(PYTEST) -q --timeout 300 -p no:benchmark tests/typed_client && echo "typed-client: green"
 
-risk: judges ## how sharp the risk vectors are, QuantLib as a judge, long searches
-	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
+risk: judges ## how sharp the risk vectors are, QuantLib as a judge, margin of 100,000 accounts, long searches
+	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/property tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
 	  && echo "risk: green"
 
 requirements: dev ## P1 to P60 against a running exchange; `python -m tests.requirements` prints the table
@@ -175,7 +176,10 @@ long-differential: dev ## COMMANDS=100000000 SEED=1: both books to the byte; sto
 long-liquidation: dev ## STEPS=1000000 SEED=1: crashes, all sums after each step; stop with Ctrl-C, the same command goes on
 	@exec $(BIN)/python -m tests.property.liquidation_run --steps $(STEPS) --seed $(SEED)
 
-mutation: dev ## do the tests of margin and liquidation notice a slip? hours; the same command goes on after what is judged
+long-margin: dev ## ACCOUNTS=1000000 SEED=1: what accounts are told of their margin decides; the same command goes on
+	@exec $(BIN)/python -m tests.property.margin_accounts --accounts $(ACCOUNTS) --seed $(SEED)
+
+mutation: dev ## do the tests of margin and liquidation notice a slip? the same command goes on after what is judged
 	@exec nice -n 19 $(BIN)/python -m tests.mutation
 
 contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)

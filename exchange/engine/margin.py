@@ -5,9 +5,10 @@ expiry) is kept until a position, an order or the prices of the group change; a 
 and adds up the others. Accounts with Portfolio Margin are summed anew (`portfolio_margin`).
 """
 
+from collections.abc import Iterable
+
 from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
-from exchange.domain.money import ceil_div
 from exchange.engine import portfolio_margin
 from exchange.engine.changes import Change, fees_e18, is_strict_reduction
 from exchange.engine.doubt import add_on_e18
@@ -109,11 +110,16 @@ def margin_after_e18(state: State, account: Account, change: Change, *, paid_e6:
     return _others_e18(state, account, key) + group_margin(state, account, key, change) - paid_e6 * E12
 
 
-def group_margin(state: State, account: Account, key: GroupKey, change: Change | None = None) -> int:
-    """Signed worst-fill initial margin of one group in 1e-18 USDC, cash left out, under a hypothesis."""
+def group_margin(
+    state: State, account: Account, key: GroupKey, change: Change | None = None, *, held: Iterable[int] = ()
+) -> int:
+    """Signed worst-fill initial margin of one group in 1e-18 USDC, cash left out, under a hypothesis.
+
+    `held`: options of the group that only a simulated account has.
+    """
     if len(key) == 1:
         return _perpetual_group(state, account, key[0], change)
-    return _option_group(state, account, key, change)
+    return _option_group(state, account, key, change, held)
 
 
 def _is_fill_affordable(state: State, account: Account, place: Place, lots: int, others: int | None) -> bool:
@@ -176,10 +182,11 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
     return worst - doubt_e18 + pending_e18(state, account, number)
 
 
-def _option_group(state: State, account: Account, key: GroupKey, change: Change | None) -> int:
+def _option_group(state: State, account: Account, key: GroupKey, change: Change | None, held: Iterable[int]) -> int:
     members = state.margin_cache(account.index).members.get(key, {})
+    others = [*held] if change is None else [*held, change.instrument]
     rows = []
-    for number in members if change is None or change.instrument in members else (*members, change.instrument):
+    for number in dict.fromkeys((*members, *others)) if others else members:
         row = _option_row(state, account, number, change if change and change.instrument == number else None)
         if row.position_e9 or row.sells_e9 or row.premium_e18:
             rows.append(row)

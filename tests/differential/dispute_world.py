@@ -16,6 +16,7 @@ from web3 import EthereumTesterProvider, Web3
 from web3.exceptions import ContractCustomError
 
 from settlement.contracts import load_artifact
+from settlement.onchain.deploy import PARTS
 from settlement.protocol.encoding import BatchData, Header, encode_batch
 from settlement.protocol.ledger import Effect, LedgerState
 from settlement.protocol.netting import NetDeltas
@@ -64,24 +65,12 @@ class DisputeWorld:
     def _deploy(self) -> None:
         self.token = self._create("DemoUSDC")
         part = NOBODY
-        for name in ("Notices", "Escape", "FastPayments", "Floors", "Markets", "Bonds", "Forced", "Authority", "Disputes"):
+        for name in reversed(PARTS):
             part = self._create(name, part).address
         roles = (self.token.address, self.operator, self.operator, self.operator, part)
         numbers = (5_000_000, 600, 1, 30, 86_400, 259_200, 10_000_000, BOND_E6, 20_000_000)
         self.vault = self._create("Settlement", (*roles, *numbers, False, [FEED.address], 1, 21_600, 604_800, 864_000))
-        names = (
-            "Settlement",
-            "Notices",
-            "Escape",
-            "FastPayments",
-            "Floors",
-            "Markets",
-            "Bonds",
-            "Forced",
-            "Authority",
-            "Disputes",
-        )
-        abis = [load_artifact(name)["abi"] for name in names]
+        abis = [load_artifact(name)["abi"] for name in ("Settlement", *PARTS)]
         merged = {str(entry): entry for abi in abis for entry in abi if entry["type"] == "function"}
         self.vault = self.web3.eth.contract(address=self.vault.address, abi=list(merged.values()))
         for who in (self.operator, *self.owners):

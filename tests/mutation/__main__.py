@@ -1,135 +1,138 @@
 """`python -m tests.mutation [FILE ...]`: whether the tests of margin and liquidation notice a slip in the code.
 
-Every mutant of every file is put into a copy of the tree and its tests run until one fails. A mutant that no test
-notices, the second row of tests included, has survived and is printed; what takes longer than the limit counts as
-noticed. Finished mutants stand in the log as lines of JSON; the same command goes on after them, unless file or tests
-changed. Exit 1 below --least.
+All tests of the files run once under a tracer; then every mutant meets the tests that ran its lines, in a fork, until
+one fails (`session`). Mutants of what a module computes once at its import are judged by a fork that imports anew
+(`fresh`). Survivors are printed, then a table by file. Outcomes stand in the log as lines of JSON; the same command
+goes on after them (`outcomes`). Exit 1 when less than --least per cent of a file, or of all, is noticed.
 """
 
 import argparse
-import hashlib
-import json
+import ast
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.mutation.mutants import Mutant, mutants_of
+import pytest
 
-__all__ = ["FILES", "Judge", "main"]
+from tests.mutation import fresh
+from tests.mutation.equivalents import EQUIVALENTS
+from tests.mutation.files import FILES
+from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.outcomes import Log, Traces, digest
+from tests.mutation.session import OPTIONS, Session
+from tests.mutation.swap import swaps_of
+
+__all__ = ["Row", "judge", "main", "rows_of", "table"]
 
 ROOT = Path(__file__).parents[2]
-RISK = "tests/unit/exchange/risk"
-ENGINE = "tests/unit/exchange/engine"
-LIQUIDATION = tuple(
-    f"{ENGINE}/test_{name}.py" for name in ("liquidation_orders", "liquidation", "deleveraging", "forced")
-)
-FILES: dict[str, tuple[str, ...]] = {
-    "exchange/risk/adaptive.py": (f"{RISK}/test_adaptive.py", *LIQUIDATION),
-    "exchange/risk/auction.py": (f"{RISK}/test_auction.py",),
-    "exchange/risk/insurance.py": (f"{RISK}/test_insurance.py", *LIQUIDATION),
-    "exchange/risk/limits.py": (f"{RISK}/test_limits.py",),
-    "exchange/risk/liquidation.py": (f"{RISK}/test_liquidation.py", *LIQUIDATION),
-    "exchange/risk/liquidation_ticks.py": (f"{RISK}/test_liquidation_ticks.py",),
-    "exchange/risk/open_orders.py": (f"{RISK}/test_standard.py", f"{ENGINE}/test_margin.py"),
-    "exchange/risk/standard.py": (f"{RISK}/test_standard.py", f"{ENGINE}/test_margin.py"),
-    "exchange/risk/waterfall.py": (f"{RISK}/test_waterfall.py", *LIQUIDATION),
-    "exchange/engine/deleveraging.py": LIQUIDATION,
-    "exchange/engine/deleveraging_ranks.py": (f"{ENGINE}/test_deleveraging_ranks.py",),
-    "exchange/engine/index_ranges.py": (f"{ENGINE}/test_index_ranges.py", *LIQUIDATION),
-    "exchange/engine/liquidation.py": LIQUIDATION,
-    "exchange/engine/liquidation_orders.py": LIQUIDATION,
-    "exchange/engine/liquidation_terms.py": LIQUIDATION,
-}
-"""Tests of each file, in the order in which they are asked."""
-_LIMIT_S = 120
-_COPIED = ("exchange", "matching_core", "settlement", "tests")
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "node_modules", "*.c", "contracts", "web")
 
 
-class Judge:
-    """A copy of the tree in which one file at a time is a mutant."""
+@dataclass
+class Row:
+    """Outcome of a file so far."""
 
-    def __init__(self, folder: Path, root: Path = ROOT) -> None:
-        """Copy what the tests need."""
-        self._folder = folder
-        for name in _COPIED:
-            if (root / name).exists():
-                shutil.copytree(root / name, folder / name, ignore=_LEFT_OUT)
-        shutil.copy(root / "pyproject.toml", folder)
+    file: str
+    noticed: int = 0
+    equivalent: int = 0
+    survivors: list[str] = field(default_factory=list)
 
-    def is_noticed(self, file: str, source: str, tests: Sequence[str]) -> bool:
-        """Whether a test fails (or does not end) with `source` in the file's place; the file comes back."""
-        path = self._folder / file
-        before = path.read_text()
-        path.write_text(source)
+    @property
+    def share(self) -> float:
+        """Noticed of what can be noticed, per cent."""
+        asked = self.noticed + len(self.survivors)
+        return 100.0 * self.noticed / asked if asked else 100.0
+
+
+@dataclass(frozen=True)
+class _Task:
+    file: str
+    key: str
+    tests: tuple[str, ...]
+    contents: str
+    mutant: Mutant
+    line: str
+
+
+def _tasks(files: Sequence[str], root: Path, tests_of: dict[str, tuple[str, ...]]) -> Iterator[_Task]:
+    for file in files:
+        source = (root / file).read_text()
+        tests = tests_of[file]
+        contents = digest(*((root / name.partition("::")[0]).read_bytes() for name in tests))
+        lines = source.splitlines()
+        for number, mutant in enumerate(mutants_of(source)):
+            key = f"{file} {digest(source.encode())} {number}"
+            yield _Task(file, key, tests, contents, mutant, lines[mutant.line - 1].strip())
+
+
+def judge(files: Sequence[str], log: Log, root: Path, tests_of: dict[str, tuple[str, ...]]) -> None:
+    """Judge what the log does not know. Raises RuntimeError when a test fails without a mutant."""
+    left = [task for task in _tasks(files, root, tests_of) if log.find(task.key, task.contents) is None]
+    originals = {file: ast.unparse(ast.parse((root / file).read_text())) for file in files}
+    inside = {task.key: swaps_of(originals[task.file], task.mutant.source, task.file) for task in left}
+    rest = [task for task in left if inside[task.key] is not None]
+
+    def work(session: Session) -> None:
+        for task in rest:
+            swaps = inside[task.key] or []
+            lines = range(task.mutant.first, task.mutant.last + 1)
+            log.add(task.key, session.outcome_of(task.file, lines, swaps, log.asked(task.key)), task.contents)
+
+    anew = [task for task in left if inside[task.key] is None]
+    if rest:
+        contents = {file: digest((root / file).read_bytes()) for file in files}
+        traces = Traces(log.path.with_name("traces.jsonl"), root, contents)
+        _run_session(Session(files, root, traces, work), dict.fromkeys(test for task in left for test in task.tests))
+        log.read()
+        # Lines that no test ran may have run at the import: tables that a function builds once.
+        anew += [task for task in rest if log.find(task.key, task.contents) == "" and not log.asked(task.key)]
+    elif anew and (killer := fresh.killer_of(root, anew[0].file, originals[anew[0].file], anew[0].tests)):
+        raise RuntimeError(f"without a mutant of {anew[0].file}: {killer}")
+    for task in anew:
+        killer = fresh.killer_of(root, task.file, task.mutant.source, task.tests)
+        log.add(task.key, (killer, {}), task.contents)
+
+
+def _run_session(session: Session, tests: Iterable[str]) -> None:
+    """In a fork: what imports anew must come from a process that has imported nothing."""
+    child = os.fork()
+    if not child:
+        code = 1
         try:
-            return any(not self._pass(test) for test in tests)
+            code = int(pytest.main([*OPTIONS, *tests], plugins=[session]))
         finally:
-            path.write_text(before)
-
-    def _pass(self, test: str) -> bool:
-        # The rows in C are the twin of what is mutated here: they would only show it twice.
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", "not rows", test]
-        # A path of the caller's would bring the unchanged source back.
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        try:
-            done = subprocess.run(
-                [*command, "--hypothesis-seed=0"], cwd=self._folder, env=environment, timeout=_LIMIT_S,
-                capture_output=True, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return False
-        if done.returncode not in (0, 1, 2):
-            raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout.decode()[-2000:]}")
-        return done.returncode == 0
+            os._exit(code)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise RuntimeError("the session of the tests broke off")
 
 
-class Log:
-    """Outcomes by file and mutant, a line of JSON each; of another file or other tests they do not count."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, bool] = {}
-        for line in path.read_text().splitlines() if path.exists() else []:
-            row = json.loads(line)
-            self._known[row["key"]] = row["noticed"]
-
-    def find(self, key: str) -> bool | None:
-        """Outcome of a mutant that was judged before."""
-        return self._known.get(key)
-
-    def add(self, key: str, *, noticed: bool) -> None:
-        """Keep an outcome."""
-        self._known[key] = noticed
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write(json.dumps({"key": key, "noticed": noticed}) + "\n")
+def rows_of(files: Sequence[str], log: Log, root: Path, tests_of: dict[str, tuple[str, ...]]) -> list[Row]:
+    """What the log knows, by file."""
+    rows = {file: Row(file) for file in files}
+    for task in _tasks(files, root, tests_of):
+        row, what = rows[task.file], f"{task.file}:{task.mutant.line}: {task.mutant.what}: {task.line}"
+        killer = log.find(task.key, task.contents)
+        if killer:
+            row.noticed += 1
+        elif killer is not None and (task.file, task.line, task.mutant.what) in EQUIVALENTS:
+            row.equivalent += 1
+        else:
+            row.survivors.append(what if killer is not None else f"{what} (not judged)")
+    return list(rows.values())
 
 
-def judge_file(judge: Judge, log: Log, file: str, tests: Sequence[str]) -> tuple[int, list[Mutant]]:
-    """(number of mutants, survivors) of a file. Raises RuntimeError when its tests fail without a change."""
-    source = (ROOT / file).read_text()
-    contents = b"".join((ROOT / name).read_bytes() for name in (file, *tests))
-    print_now = hashlib.blake2b(contents, digest_size=8).hexdigest()
-    if judge.is_noticed(file, source, tests):
-        raise RuntimeError(f"the tests of {file} fail without a mutant")
-    mutants, survivors = list(mutants_of(source)), []
-    for number, mutant in enumerate(mutants):
-        key = f"{file} {print_now} {number}"
-        noticed = log.find(key)
-        if noticed is None:
-            noticed = judge.is_noticed(file, mutant.source, tests)
-            log.add(key, noticed=noticed)
-        if not noticed:
-            survivors.append(mutant)
-            sys.stdout.write(f"{file}:{mutant.line}: {mutant.what} survived\n")
-            sys.stdout.flush()
-    return len(mutants), survivors
+def table(rows: Sequence[Row]) -> str:
+    """Survivors, then a line for each file and one for all."""
+    total = Row("all")
+    for row in rows:
+        total.noticed, total.equivalent = total.noticed + row.noticed, total.equivalent + row.equivalent
+        total.survivors += row.survivors
+    lines = [f"{name} survived" for name in total.survivors]
+    for row in (*rows, total):
+        count = f"{row.noticed:5} noticed {len(row.survivors):4} survived {row.equivalent:4} equivalent"
+        lines.append(f"{row.file:45} {count} {row.share:6.1f} %")
+    return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -139,17 +142,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, default=ROOT / "build" / "mutation" / "log.jsonl")
     parser.add_argument("--least", type=float, default=90.0, metavar="PER_CENT")
     parsed = parser.parse_args(arguments)
-    total = lived = 0
-    with tempfile.TemporaryDirectory() as folder:
-        judge, log = Judge(Path(folder) / "tree"), Log(parsed.log)
-        for file in parsed.files:
-            count, survivors = judge_file(judge, log, file, FILES[file])
-            total, lived = total + count, lived + len(survivors)
-            sys.stdout.write(f"{file}: {count - len(survivors)} of {count} noticed\n")
-            sys.stdout.flush()
-    share = 100.0 * (total - lived) / total
-    sys.stdout.write(f"{total} mutants, {lived} survived: {share:.1f} % noticed, {parsed.least:g} % wanted\n")
-    return int(share < parsed.least)
+    log = Log(parsed.log, ROOT)
+    judge(parsed.files, log, ROOT, FILES)
+    rows = rows_of(parsed.files, log, ROOT, FILES)
+    sys.stdout.write(f"{table(rows)}\n")
+    return int(any(row.share < parsed.least for row in rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Mutants of a module: its source with one small thing changed, each as a programmer's slip might change it.
 
 Comparisons lose or win their equality, signs and roundings turn round, constants grow by one, conditions are negated,
-statements that only act are left out. Docstrings, annotations, `__all__`, decorators and options of classes stay.
+statements that only act are left out. What cannot decide anything stays: docstrings, annotations, `__all__`,
+`__slots__`, decorators, options of classes, and texts for people (f-strings and what a `raise` says).
 """
 
 import ast
@@ -23,27 +24,43 @@ NAMES = {"min": "max", "max": "min", "floor_div": "ceil_div", "ceil_div": "floor
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed source, and what was changed where."""
+    """One changed source, and what was changed where: the line, and the lines of its statement."""
 
     line: int
     what: str
     source: str
+    first: int
+    last: int
 
 
 def mutants_of(source: str) -> Iterator[Mutant]:
     """Every mutant, by place in the source; each differs from it in one thing."""
-    count = len(list(_places(ast.parse(source))))
     original = ast.unparse(ast.parse(source))
-    for number in range(count):
+    spans = _spans(ast.parse(source))
+    for number in range(len(list(_places(ast.parse(source))))):
         tree = ast.parse(source)
         line, what, change = list(_places(tree))[number]
         change()
         changed = ast.unparse(ast.fix_missing_locations(tree))
         if changed != original:
-            yield Mutant(line, what, changed)
+            yield Mutant(line, what, changed, *spans[line])
 
 
 Place = tuple[int, str, Callable[[], None]]
+
+
+def _spans(tree: ast.Module) -> dict[int, tuple[int, int]]:
+    """First and last line of the innermost statement on each line; of one with a body, its head."""
+    found: dict[int, tuple[int, int]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            body = getattr(node, "body", None)
+            first = getattr(node, "lineno", None) or node.pattern.lineno  # a case begins with its pattern
+            last = max(first, body[0].lineno - 1) if body else node.end_lineno
+            for line in range(first, last + 1):
+                if line not in found or last - first <= found[line][1] - found[line][0]:
+                    found[line] = (first, last)
+    return found
 
 
 def _places(tree: ast.Module) -> Iterator[Place]:
@@ -64,11 +81,11 @@ def _code(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
 
 
 def _is_silent(node: ast.AST) -> bool:
-    """Imports, names of the module, docstrings."""
-    if isinstance(node, ast.Import | ast.ImportFrom):
+    """Imports, names of the module and of slots, docstrings, texts for people."""
+    if isinstance(node, ast.Import | ast.ImportFrom | ast.Raise | ast.JoinedStr):
         return True
     if isinstance(node, ast.Assign):
-        return isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__"
+        return isinstance(node.targets[0], ast.Name) and node.targets[0].id in ("__all__", "__slots__")
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 

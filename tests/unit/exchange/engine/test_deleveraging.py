@@ -4,15 +4,18 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.domain.commands import ChainRequestKind, ListInstrument, MarkRow, SetPrices, UnderlyingRow
+from exchange.domain.events import BatchClosed
 from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationStage, LiquidationStarted
+from exchange.domain.rounds import FundingPaid
 from exchange.engine.config import EngineConfig, LiquidationRules
 from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
+from tests.unit.exchange.engine.test_funding import funding, index
 from tests.unit.exchange.engine.test_liquidation import fall, join, long_one, of
-from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World, instruments
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SECOND_NS, SELL, World, instruments
 
 WING = 7
 CRASH = 55_000
@@ -226,3 +229,120 @@ def test_a_perpetual_that_hedges_options_is_spared(delta_e9: int, is_spared: boo
     hit = {event.counterparty.subaccount for event in of(world.clock(), Deleveraged)}
     assert 3 in hit
     assert (5 not in hit) is is_spared
+
+
+def penniless(world: World) -> World:
+    """The fund's cash is account 5's: every deficit is the other side's."""
+    left = fund_of(world)
+    world.state.accounts[FUND_ACCOUNT].ledger_cash_e6 -= left
+    world.state.accounts[5].ledger_cash_e6 += left
+    return world
+
+
+def give(world: World, account: int, cash_e6: int) -> None:
+    """Ledger cash of an account; account 5 has the difference."""
+    state = world.state
+    state.accounts[5].ledger_cash_e6 += state.accounts[account].ledger_cash_e6 - cash_e6
+    state.accounts[account].ledger_cash_e6 = cash_e6
+
+
+def test_a_bankrupt_short_is_bought_back_from_the_longs() -> None:
+    """At 62,982 for one since 60,000 with 2,982: the first user's account gives way like any other, shorts do not."""
+    world = long_one()
+    join(world, 6, 3_000 * E6)
+    world.place(4, BUY, 600_000, 1_000)
+    world.place(6, SELL, 600_000, 1_000)
+    rows = of(fall(penniless(world), 65_000), Deleveraged)
+    assert [row.counterparty.subaccount for row in rows] == [2, 4]
+    assert sum(row.bankrupt_lots for row in rows) == 1_000
+    assert sum(row.notional_e6 for row in rows) == 62_982 * E6
+    assert (rows[-1].bankrupt.position_lots, rows[-1].bankrupt.ledger_cash_e6) == (0, 0)
+    held = {2: 1_000, 4: 1_000}
+    assert all(row.counterparty.position_lots == held[row.counterparty.subaccount] - row.bankrupt_lots for row in rows)
+    assert [row.trade for row in rows] == [world.state.trade_count - 1, world.state.trade_count]
+
+
+def test_who_gives_way_first_pays_the_odd_unit() -> None:
+    """Three lots for 171.054001: two thirds rounded up, then the rest; the bankrupt account receives no less."""
+    world = long_one(2, deposit=9 * E6)
+    world.place(4, SELL, 600_000, 1)
+    world.place(2, BUY, 600_000, 1)
+    penniless(world)
+    world.round += 1
+    odd = MarkRow(PERP, CRASH * 10**9 + 1_000)
+    world.run(SetPrices(round=world.round, underlyings=(UnderlyingRow("BTC", CRASH * 10**9),), marks=(odd,)))
+    rows = of(world.clock(), Deleveraged)
+    parts = [(row.counterparty.subaccount, row.bankrupt_lots, row.notional_e6) for row in rows]
+    assert parts == [(3, -2, 114_036_001), (4, -1, 57_018_000)]
+    assert rows[-1].bankrupt.ledger_cash_e6 == 1
+
+
+@pytest.mark.parametrize(("missing_e6", "givers"), [(0, [3]), (1, [])])
+def test_nobody_gives_way_into_debt(missing_e6: int, givers: list[int]) -> None:
+    """Account 3 pays 57,018 for what costs 55,000: with just that it ends at nothing, with a unit less it is spared."""
+    world = penniless(long_one())
+    give(world, 3, 57_018 * E6 - missing_e6)
+    rows = of(fall(world, CRASH), Deleveraged)
+    assert [row.counterparty.subaccount for row in rows] == givers
+    assert [row.counterparty.ledger_cash_e6 for row in rows] == [0] * len(givers)
+
+
+def test_who_has_just_the_requirement_gives_way() -> None:
+    """At the mark, which a rich fund leaves, the account is as healthy behind it as before."""
+    world = funded(10**6 * E6)
+    give(world, 3, (CRASH + CRASH // 50) * E6)
+    (row,) = of(fall(world, CRASH), Deleveraged)
+    assert (row.counterparty.subaccount, row.counterparty.ledger_cash_e6) == (3, CRASH // 50 * E6)
+
+
+def test_whoever_is_liquidated_himself_gives_nothing() -> None:
+    """His positions go another way."""
+    world = penniless(long_one())
+    world.state.accounts[3].is_in_liquidation = True
+    assert of(fall(world, CRASH), Deleveraged) == []
+
+
+def test_the_batch_of_a_loss_shows_what_others_pay() -> None:
+    """Its fees are what the fund paid, below zero, its trades the positions that were closed."""
+    world = funded(1_000 * E6)
+    events = fall(world, CRASH)
+    (paid,) = of(events, FundPaid)
+    (closed,) = of(events, BatchClosed)
+    assert (closed.fee_e6, closed.fill_count) == (-paid.amount_e6, len(of(events, Deleveraged)))
+
+
+def test_a_full_batch_is_closed_between_two_transfers() -> None:
+    """Two legs fit: the second counterparty begins a batch of its own."""
+    world = long_one(600)
+    world.place(4, SELL, 600_000, 400)
+    world.place(2, BUY, 600_000, 400)
+    penniless(world).run_cut()
+    world.state.config = replace(world.state.config, batch_legs_max=2)
+    kinds = [type(event) for event in fall(world, CRASH) if isinstance(event, Deleveraged | BatchClosed)]
+    assert kinds == [Deleveraged, BatchClosed, Deleveraged, BatchClosed]
+
+
+def test_funding_is_charged_before_a_position_is_closed() -> None:
+    """Of both sides, and the quote knows of it: nothing is left of the bankrupt account, nothing is due afterwards."""
+    world = penniless(long_one())
+    funding(world)
+    index(world, 60_000, after_ns=5 * SECOND_NS)
+    funding(world)
+    events = fall(world, CRASH)
+    assert [(event.subaccount, event.amount_e6 < 0) for event in of(events, FundingPaid)] == [(2, True), (3, False)]
+    (closed,) = of(events, Deleveraged)
+    assert 57_018 * E6 < closed.notional_e6 < 57_020 * E6
+    assert closed.bankrupt.ledger_cash_e6 == 0
+
+
+def test_a_debt_beyond_the_price_stays() -> None:
+    """A short owes more than it would cost: whoever is long would get nothing, so nobody gives way and it waits."""
+    world = long_one()
+    join(world, 6, 3_000 * E6)
+    world.place(4, BUY, 600_000, 10)
+    world.place(6, SELL, 600_000, 10)
+    give(penniless(world), 6, -1_000 * E6)
+    world.prices(61_000)
+    assert of(world.clock(), Deleveraged) == []
+    account = world.state.accounts[6]
+    assert (account.ledger_cash_e6, account.lots(PERP), account.is_in_liquidation) == (-1_000 * E6, -10, True)

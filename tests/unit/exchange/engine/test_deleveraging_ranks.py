@@ -2,11 +2,14 @@
 
 import pytest
 
+from exchange.domain.commands import Clock, MarkRow, SetPrices
 from exchange.domain.views import AccountView, GetAccount
 from exchange.engine import deleveraging_ranks as module
 from exchange.engine.deleveraging_ranks import RANKS, deleveraging_ranks
+from exchange.engine.funding import pending_e18
 from exchange.engine.queries import answer
 from exchange.engine.state_hash import state_hash
+from tests.unit.exchange.engine.test_funding import funding, index
 from tests.unit.exchange.engine.test_liquidation import fall, join, long_one
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SECOND_NS, SELL, World
 
@@ -93,3 +96,50 @@ def test_questions_leave_the_state_as_it_was() -> None:
     rank(world, 6)
     assert world.state.rank_tables
     assert state_hash(world.state) == before
+
+
+def test_weights_are_exact() -> None:
+    """1,000 lots x profit / equity, a thousandth of a unit above 59,000, funding counted; both rounded down."""
+    world = shorts(3_000)
+    funding(world)
+    index(world, 59_000, after_ns=5 * SECOND_NS)
+    funding(world)
+    world.round += 1
+    world.run(SetPrices(round=world.round, marks=(MarkRow(PERP, 59_000 * 10**9 + 1),)))
+    rank(world, 6)
+    due_e6 = pending_e18(world.state, world.state.accounts[6], PERP) // 10**12
+    assert due_e6 > 0
+    table = world.state.rank_tables[PERP, False]
+    # Taken since 60,000 for a fee of 18; the mark's last digit takes a unit from profit and equity.
+    profit_e6, equity_e6 = 1_000 * E6 - 1, 3_982 * E6 + due_e6 - 1
+    assert dict(table.weights)[6] == 1_000 * profit_e6 * 10**18 // equity_e6
+
+
+def test_the_first_user_is_compared_too() -> None:
+    """Above 60,000 accounts 2 and 4 win: the one with 3,000 gives way before the one with a million."""
+    world = shorts(3_000)
+    world.prices(61_000)
+    assert [rank(world, account) for account in (2, 4)] == [5, 3]
+
+
+def test_one_lot_has_a_side() -> None:
+    """It stands in the table of the longs."""
+    world = long_one(1)
+    world.prices(61_000)
+    assert rank(world, 2) == 5
+    assert [index for index, _ in world.state.rank_tables[PERP, True].weights] == [2]
+    assert rank(world, 3) == 1
+    assert [index for index, _ in world.state.rank_tables[PERP, False].weights] == [3]
+
+
+def test_a_table_of_five_seconds_is_taken_again() -> None:
+    """To the nanosecond; one nanosecond earlier it is the same."""
+    world = shorts(3_000)
+    rank(world, 6)
+    first = world.state.rank_tables[PERP, False]
+    world.run(Clock(), after_ns=5 * SECOND_NS - 1)
+    rank(world, 6)
+    assert world.state.rank_tables[PERP, False] is first
+    world.run(Clock(), after_ns=1)
+    rank(world, 6)
+    assert world.state.rank_tables[PERP, False].taken_ns == first.taken_ns + 5 * SECOND_NS

@@ -49,3 +49,20 @@ def test_rows_come_back():
     restored.note("BTC", 10, START_NS + MINUTE_NS)
     assert ranges.moved_ppm("BTC", START_NS + MINUTE_NS) == 500_000
     assert restored.moved_ppm("BTC", START_NS + MINUTE_NS) == 900_000
+
+
+def test_a_minute_ends_with_its_last_nanosecond():
+    """The price of the first nanosecond of minute six takes the place of minute zero's."""
+    ranges = IndexRanges()
+    ranges.note("BTC", 50, MINUTE_NS - 1)
+    ranges.note("BTC", 100, 6 * MINUTE_NS)
+    assert ranges.moved_ppm("BTC", 6 * MINUTE_NS) == 0
+    ranges.note("BTC", 80, 7 * MINUTE_NS - 1)
+    assert ranges.rows() == [("BTC", [6, 100, 80] + [0] * 15)]
+
+
+def test_a_price_at_the_beginning_of_time_stands_alone():
+    """Slots that were never used hold no price."""
+    ranges = IndexRanges()
+    ranges.note("BTC", 100, 0)
+    assert ranges.moved_ppm("BTC", 0) == ranges.moved_ppm("BTC", MINUTE_NS) == 0

@@ -114,3 +114,22 @@ def test_the_smallest_close_is_what_a_search_finds(lots, price, maintenance, fee
     )
     searched = next((closed for closed in range(lots + 1) if is_restored(closed)), None)
     assert (None if found is None or found > lots * one else found // one) == searched
+
+
+@pytest.mark.parametrize(
+    ("equity", "requirement", "fund_fee", "lot", "expected"),
+    [
+        (1, 1, 1, 1, 100),  # a unit is missing and a unit is freed: all counts
+        (1, 1, 0, 1, 10),
+        (1, 1, 0, 7, 14),
+        (11, 10, 0, 1, 0),  # nothing is missing
+        (11, 10, 2, 1, 0),  # and nothing has to be freed
+        (1, 1, 2, 1, None),
+    ],
+)
+def test_a_unit_that_is_missing_is_closed_for(equity, requirement, fund_fee, lot, expected):
+    """Over one tenth, a tenth of buffer: 11 x requirement - 10 x equity is missing, 11 - 10 x fee is freed each."""
+    found = smallest_close(
+        equity=equity, requirement=requirement, price=1, maintenance=1, fund_fee=fund_fee, buffer=1, one=10, lot=lot
+    )
+    assert found == expected
