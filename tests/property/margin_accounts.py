@@ -4,8 +4,8 @@ Each account has Standard or Portfolio Margin, holds a random portfolio (perpetu
 half hour), rests orders and quotes on both sides, and has its cash set so that one more order leaves it near the limit:
 half of all within 1 % of the requirement. Then the preview of the order (`order_quote`) must have the engine's refusal,
 the margin that is left and the liquidation price; `private/simulate` through JSON and the client's `margin_of` the
-engine's equity and requirements, exactly; `get_margin` of an order that fills what the account has behind it; and at the
-liquidation price of its perpetual the engine begins a liquidation, one tick before it does not.
+engine's equity and requirements, exactly; `get_margin` of an order that fills what the account has behind it; and at
+the liquidation price of its perpetual the engine begins a liquidation, one tick before it does not.
 
 The log has a line for every thousand accounts; the same command goes on behind them, until this file or what it judges
 changes.
