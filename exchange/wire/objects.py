@@ -394,7 +394,6 @@ class BatchRow(msgspec.Struct, kw_only=True, gc=False):
     previous_root: str | None = None
     data_hash: str | None = None
     tx_hash: str | None = None
-    calldata_bytes: int | None = None
     gas_used: int | None = None
     gas_per_fill: str | None = None
     gas_saved: int | None = None
