@@ -40,6 +40,7 @@ from exchange.domain.packing import (
     unpack_commands,
     unpack_events,
 )
+from exchange.domain.portfolio import ExpiryTrust, MarginKind, ScenarioRow, SetMarginKind, SetScenarios
 from exchange.domain.safeguards import (
     CancelAllAfter,
     KeyLimits,
@@ -105,6 +106,13 @@ COMMANDS: list[Command] = [
     CancelMany(subaccount=2, instrument=1, label="l"),
     CancelMany(subaccount=2, scope=CancelScope.TRIGGERS, underlying="BTC"),
     SetSelfTradePrevention(subaccount=2, mode=OrderFlag.STP_DECREMENT_BOTH, by_owner=True),
+    SetMarginKind(subaccount=2, kind=MarginKind.PORTFOLIO),
+    SetScenarios(
+        underlying="BTC",
+        round=7,
+        expiries=(ExpiryTrust(1_790_000_000, 940_000_000, 10**9, 660_000_000),),
+        rows=(ScenarioRow.of(3, (0, 1, 9 * 10**15)),),
+    ),
     Amend(subaccount=2, order=9, quantity_lots=4),
     Amend(subaccount=2, order=9, quantity_lots=4, trigger_e9=1 << 62),
     Clock(),
