@@ -15,6 +15,7 @@ from exchange.app import exit_drill
 from exchange.app.drill_market import START_S as DRILL_START_S
 from exchange.app.drill_market import DrillMarket
 from exchange.domain.rounds import FundingRow, OracleRound
+from exchange.engine import entry_checks
 from settlement.onchain.contract import PostCall, encode_call, encode_post
 from settlement.onchain.deploy import DeploymentSettings
 from settlement.onchain.errors import CallReverted
@@ -34,6 +35,7 @@ from tests.e2e.test_disputes import (
     reverted,
     watcher_of,
 )
+from tests.e2e.test_floors import at_one_tick, check_nothing
 from tests.e2e.test_oracle_bounds import later_round, lie_in_rounds, overcharged
 from tests.e2e.test_refusals import approve_always, withdraw
 from tests.fakes.anvil_chain import AnvilChain, anvil_chain
@@ -106,6 +108,34 @@ def approve_too_much(market: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> 
     return market.contract.head()
 
 
+def leveraged(market: SettledMarket) -> None:
+    """A position as large as margin allows."""
+    traded(market)
+    market.trade(2, 3, 600_000, 36_000, PERP)
+    market.settle()
+    market.work(steps=12)
+
+
+def trade_below_the_floor(market: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> int:
+    """18M USDC on 100,000, signed by both sides."""
+    check_nothing(monkeypatch)
+    monkeypatch.setattr(entry_checks, "is_affordable", lambda *_: True)
+    market.trade(3, 4, 600_000, 300_000, PERP)
+    market.settle()
+    market.work(steps=12)
+    return market.contract.head()
+
+
+def close_at_one_tick(market: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A friend gets a large position for nearly nothing."""
+    check_nothing(monkeypatch)
+    at_one_tick(monkeypatch)
+    market.trade(4, 2, 600_000, 36_000, PERP)
+    market.settle()
+    market.work(steps=12)
+    return market.contract.head()
+
+
 def publish_a_jump(market: SettledMarket, monkeypatch: pytest.MonkeyPatch) -> int:
     """A thousand times the funding in a round."""
     seq = market.contract.head() + 1
@@ -126,6 +156,8 @@ def refuse_a_withdrawal(market: SettledMarket, monkeypatch: pytest.MonkeyPatch) 
 FRAUDS = (
     Fraud("F1 wrong root", funded, post_a_wrong_root),
     Fraud("F2 forged fill", funded, post_a_forged_fill, is_asked=True),
+    Fraud("F3 first cause: a trade below the floor", traded, trade_below_the_floor),
+    Fraud("F3 second cause: closed at one tick", leveraged, close_at_one_tick),
     Fraud("F3 third cause: an approval without cover", traded, approve_too_much),
     Fraud("F4 a round that jumps", traded, publish_a_jump),
     Fraud("F5 refused withdrawal", traded, refuse_a_withdrawal),
