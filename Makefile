@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts node browser redis
+.PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts packages artifacts forge node browser redis
 .PHONY: slither requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
@@ -104,7 +104,7 @@ test-running: dev
 	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
 	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
-PARTS := lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke contracts node browser redis
+PARTS := forge risk artifacts lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -182,13 +182,21 @@ long-margin: dev ## ACCOUNTS=1000000 SEED=1: what accounts are told of their mar
 mutation: dev ## do the tests of margin and liquidation notice a slip? the same command goes on after what is judged
 	@exec nice -n 19 $(BIN)/python -m tests.mutation
 
-contracts: dev ## contracts: artefacts reproduced, forge tests (needs node)
-	@.ci/with node "contracts" settlement/contracts/tools/setup settlement/contracts/tools/check
+contracts: artifacts forge ## contracts: artefacts reproduced, forge tests (needs node)
+
+packages: dev
+	@.ci/with node "node packages" settlement/contracts/tools/setup
+
+artifacts: packages
+	@.ci/with node "artifacts" "settlement/contracts/tools/check artifacts"
+
+forge: packages
+	@.ci/with node "forge" "settlement/contracts/tools/check forge"
 
 slither: dev $(VENV)/.slither ## contracts: every high or medium finding of slither has a written reason (needs node)
 	@.ci/with node "slither" settlement/contracts/tools/setup "$(BIN)/python -m tests.slither $(CURDIR)/$(VENV)/slither/bin/slither"
 
-node: dev contracts
+node: dev forge
 	@.ci/with node "tests on anvil" "$(PYTEST) -q -m needs_node --timeout 300 tests"
 
 browser: dev ## the page in a real browser (needs chromium)

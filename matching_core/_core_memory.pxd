@@ -7,8 +7,8 @@ from libc.string cimport memset
 
 from matching_core._price_level cimport NO_BEST, release_held, switch_phase
 from matching_core._order_pool cimport (
-    INSTRUMENTS_DIRECT, TOUCHED_AT_ONCE, Block, Cell, Cold, Core, Guard, Instrument, Ladder, Level, ListedId, Node, Order,
-    head_of,
+    INSTRUMENTS_DIRECT, TOUCHED_AT_ONCE, Block, Cell, Cold, Core, Guard, Instrument, Ladder, Level, ListedId, Node,
+    Order, head_of,
 )
 from matching_core._trie_nodes cimport release_node, take_node
 

@@ -30,6 +30,7 @@ from exchange.app.venue import venue_of
 from exchange.bus.unix_socket import UnixSocketServer
 from exchange.domain.commands import EpochStart
 from exchange.gateway.gateway import Gateway
+from exchange.gateway.settings import GatewaySettings
 from exchange.journal.disk import RealDisk
 from exchange.journal.errors import JournalError
 from exchange.journal.writer import CommitThread
@@ -162,6 +163,7 @@ class _Host:
             self._sequencer,
             venue_of(settings, deployment),
             clock_ns=time.time_ns,
+            settings=GatewaySettings(offers_portfolio_margin=settings.portfolio_margin),
             readiness=self._health.readiness,
             relay=SettlerRelay(self._bus),
             extra_metrics=self._metrics,

@@ -1,8 +1,7 @@
 # cython: language_level=3
 """The pre-trade check in C: worst-fill margin of the touched group, the others from the cache; the twin is `margin`.
 
-Every product is checked; what does not fit 128 bits raises `is_wide`, and the Python handlers decide with integers of
-any width. 1e-18 USDC throughout.
+1e-18 USDC. A product beyond 128 bits raises `is_wide`, and the Python handlers decide with integers of any width.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -19,7 +18,6 @@ cdef enum:
     CALL = 2                         # InstrumentKind.CALL
     LISTED_PERPETUAL = 1
     CELL_NAMES = 128                 # where a cell says whose it is and which comes next
-
 cdef extern from *:
     """
     #define OFFBOOK_E12 1000000000000LL

@@ -258,6 +258,8 @@ class AccountMethods:
         params: MarginTypeParams = call.params
         account = self._core.account(call, params.subaccount_id)
         kind = _MARGIN_KINDS[choice(params.margin_type, "margin_type", tuple(_MARGIN_KINDS))]
+        if kind is MarginKind.PORTFOLIO and not self._core.settings.offers_portfolio_margin:
+            raise WireError.bad_param("margin_type", "Portfolio Margin is not offered by this exchange")
 
         def done(output: Output) -> None:
             for event in output.events:

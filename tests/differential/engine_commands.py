@@ -48,13 +48,14 @@ MARKS = {CALL: 1_500, PUT: 800, 99: 1, WIDE: 1 << 20, **dict.fromkeys(SHORT_OPTI
 class FastStream:
     """`opening()` and then `next()` give (command, time); the caller applies every command, in order."""
 
-    def __init__(self, seed: int, *, accounts: int = 40) -> None:
-        """Everything is a function of `seed`."""
+    def __init__(self, seed: int, *, accounts: int = 40, draws_portfolios: bool = True) -> None:
+        """Everything is a function of `seed`; without `draws_portfolios` nobody chooses Portfolio Margin."""
         self.random = Random(seed)
         self.slices = Random(~seed)
         self.crashes = Random(seed + 10**9)
         self.halts = Random(seed + 2 * 10**9)
         self.portfolios = PortfolioCommands(seed + 3 * 10**9, accounts)
+        self.draws_portfolios = draws_portfolios
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -90,7 +91,7 @@ class FastStream:
             return self._timed(self.upcoming.popleft())
         if self.slices.random() < 0.004:
             return self._timed(self._phase())
-        drawn = self.portfolios.next(self.now_ns, self.index)
+        drawn = self.portfolios.next(self.now_ns, self.index) if self.draws_portfolios else None
         if drawn is not None:
             # Its own clock: the draws of all others stay what they were.
             self.sequence += 1

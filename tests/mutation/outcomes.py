@@ -6,7 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Log", "Outcome", "Trace", "Traces", "digest", "test_digest"]
+__all__ = ["Log", "Outcome", "Trace", "Traces", "digest", "digest_of_test"]
 
 Outcome = tuple[str, dict[str, str]]
 """Test that noticed a mutant, empty for a survivor; and the test functions that did not, with their digests."""
@@ -19,7 +19,7 @@ def digest(*contents: bytes) -> str:
     return hashlib.blake2b(b"\0".join(contents), digest_size=8).hexdigest()
 
 
-def test_digest(root: Path, name: str) -> str:
+def digest_of_test(root: Path, name: str) -> str:
     """Digest of a test function with its decorators, empty for one that is gone; `name` as pytest writes it."""
     path, _, rest = name.partition("::")
     return _functions(root / path).get(rest.partition("[")[0].rpartition("::")[2], "")
@@ -60,20 +60,20 @@ class Log:
     def find(self, key: str, tests: str) -> str | None:
         """Test that noticed a mutant, empty for a survivor; None: to be judged. `tests` is the digest of all files."""
         row = self._known.get(key)
-        if row is None or row["contents"] != (test_digest(self._root, row["killer"]) if row["killer"] else tests):
+        if row is None or row["contents"] != (digest_of_test(self._root, row["killer"]) if row["killer"] else tests):
             return None
         return row["killer"]
 
     def asked(self, key: str) -> dict[str, str]:
         """Test functions that did not notice the mutant and are as they were."""
         return {
-            name: known for name, known in self._asked.get(key, {}).items() if test_digest(self._root, name) == known
+            name: known for name, known in self._asked.get(key, {}).items() if digest_of_test(self._root, name) == known
         }
 
     def add(self, key: str, outcome: Outcome, tests: str) -> None:
         """Keep an outcome."""
         killer, asked = outcome
-        contents = test_digest(self._root, killer) if killer else tests
+        contents = digest_of_test(self._root, killer) if killer else tests
         self._known[key] = {"key": key, "killer": killer, "contents": contents}
         self._asked[key] = {} if killer else asked
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class Traces:
     def find(self, test: str) -> Trace | None:
         """What is known of a test."""
         row = self._known.get(test)
-        if row is None or row["digest"] != test_digest(self._root, test):
+        if row is None or row["digest"] != digest_of_test(self._root, test):
             return None
         files = row["files"]
         if any(files.get(file) != contents for file, contents in self._files.items()):
@@ -105,7 +105,7 @@ class Traces:
     def add(self, test: str, trace: Trace) -> None:
         """Keep the lines of a test."""
         seconds, lines = trace
-        known = test_digest(self._root, test)
+        known = digest_of_test(self._root, test)
         row = {"test": test, "digest": known, "files": self._files, "seconds": seconds, "lines": sorted(lines)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.mutation.outcomes import Outcome, Trace, Traces, test_digest
+from tests.mutation.outcomes import Outcome, Trace, Traces, digest_of_test
 from tests.mutation.swap import Swap, put_in_place
 
 __all__ = ["OPTIONS", "Session", "load_profile"]
@@ -99,7 +99,7 @@ class Session:
         if found is not None:
             self._killers[file, found] += 1
             return self._items[found].nodeid, {}
-        return "", asked | {name: test_digest(self._root, name) for name in {self._function(one) for one in order}}
+        return "", asked | {name: digest_of_test(self._root, name) for name in {self._function(one) for one in order}}
 
     def _function(self, number: int) -> str:
         return self._items[number].nodeid.partition("[")[0]

@@ -11,7 +11,7 @@ from tests.mutation.__main__ import ROOT
 from tests.mutation.equivalents import EQUIVALENTS
 from tests.mutation.files import COMPILED, FILES
 from tests.mutation.mutants import mutants_of
-from tests.mutation.outcomes import Log, _functions, test_digest
+from tests.mutation.outcomes import Log, _functions, digest_of_test
 from tests.mutation.swap import swaps_of
 
 SOURCE = '''"""Doc 1."""
@@ -147,7 +147,7 @@ import json, sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2], sys.argv[1]]
 from tests.mutation.__main__ import judge, rows_of
-from tests.mutation.outcomes import Log, _functions, test_digest
+from tests.mutation.outcomes import Log, _functions, digest_of_test
 root = Path(sys.argv[2])
 tests = {"tree_of_one.py": (sys.argv[3],)}
 log = Log(root / "log", root)
@@ -167,7 +167,7 @@ def test_an_outcome_counts_while_its_test_is_as_it_was(tmp_path):
         (tmp_path / name).write_text(one)
         log = Log(tmp_path / f"log_{number}", tmp_path)
         log.add("noticed", (f"{name}::test_a[3]", {}), "before")
-        log.add("survived", ("", {f"{name}::test_a": test_digest(tmp_path, f"{name}::test_a[4]")}), "before")
+        log.add("survived", ("", {f"{name}::test_a": digest_of_test(tmp_path, f"{name}::test_a[4]")}), "before")
         (tmp_path / name).write_text(text)
         _functions.cache_clear()
         again = Log(tmp_path / f"log_{number}", tmp_path)

@@ -44,7 +44,9 @@ class Judge:
             self.counts["below zero and trading"] += now.is_below(0) and bool(lots)
             if done.loss_e6 is None or not lots:
                 continue
-            theft_e6 = 2 * (abs(now.covered_e6) + abs(now.options_e6 or 0) + done.band_e6 + abs(done.before_e6)) + 1
+            then = standing(after, assembled.before, assembled.terms)
+            worth_e6 = sum(abs(one.covered_e6) + abs(one.options_e6 or 0) for one in (now, then))
+            theft_e6 = 2 * (worth_e6 + done.band_e6 + abs(done.before_e6)) + 1
             robbed = replace(after, cash_e6=after.cash_e6 - theft_e6)
             found = broken_floor(account, robbed, cash_e6 - theft_e6, lots, *rounds, assembled.terms)
             self.counts["robberies"] += 1

@@ -420,4 +420,22 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         ),
         (_BATCHES, "lastMatchTo_ <= matchFrom && ", "", "Post::test_refuses_times_out_of_order"),
     ),
+    *_of(
+        "collusive bankrupt account drains the pool",
+        (
+            "libraries/FloorBook.sol",
+            "if (book.need > 0) return true;",
+            "",
+            "Floors::test_a_position_without_money_is_reverted",
+        ),
+    ),
+    *_of(
+        "bankrupt account closes at 1 tick",
+        (
+            "libraries/FloorBook.sol",
+            "return !book.isOpaque && loss > int256(book.band) + before + room;",
+            "return !book.isOpaque && loss > int256(book.band) + before + room && false;",
+            "Floors::test_closing_at_a_tick_is_reverted",
+        ),
+    ),
 )

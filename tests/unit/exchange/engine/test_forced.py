@@ -35,10 +35,11 @@ def falling() -> tuple[World, list[Event]]:
     """Account 2 was closed in part on the book, behind a trade of others in the open batch."""
     world = long_one()
     world.run_cut()
+    world.prices(FALLEN)
     world.place(5, SELL, 1_500, 1, CALL)
     world.place(4, BUY, 1_500, 1, CALL)
     world.place(4, BUY, FALLEN * 10, 100)
-    return world, fall(world)
+    return world, world.clock(1)
 
 
 def test_a_step_on_the_book_begins_a_batch_with_its_marks() -> None:
@@ -94,9 +95,10 @@ def test_what_a_restored_account_does_next_is_the_next_batch_s() -> None:
 def test_what_others_pay_for_is_alone_in_its_batch(money: int) -> None:
     """Neither the trades before nor those behind; where nothing was paid, nothing is left of it either."""
     world = funded(money)
+    world.prices(CRASH)
     world.place(5, SELL, 1_500, 1, CALL)
     world.place(4, BUY, 1_500, 1, CALL)
-    before, paid, behind = batches_of(fall(world, CRASH))
+    before, paid, behind = batches_of(world.clock(1))
     assert of(before, Deleveraged | FundPaid) == []
     assert {type(event) for event in paid} >= {Deleveraged}
     assert of(behind, Deleveraged | FundPaid) == []

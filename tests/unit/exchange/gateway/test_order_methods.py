@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from exchange.gateway.settings import GatewaySettings
 from tests.fakes.live_gateway import serve
 
 
@@ -122,7 +123,8 @@ def test_a_subaccount_chooses_its_margin_type() -> None:
     """Another word is refused; what was set is shown, and stands in what simulate returns for clients."""
 
     async def story() -> None:
-        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+        settings = GatewaySettings(offers_portfolio_margin=True)
+        async with serve(settings=settings) as live, live.client(live.exchange.traders[0]) as client:
             base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
             path = "private/set_margin_type"
             assert (await client.refused(path, base))["code"] == -32602
@@ -134,6 +136,19 @@ def test_a_subaccount_chooses_its_margin_type() -> None:
             inputs = (await client.call("private/simulate", base))["inputs"]
             assert inputs["margin_type"] == "PM2"
             assert await client.call(path, base | {"margin_type": "SM"}) == base | {"margin_type": "SM"}
+
+    run(story())
+
+
+def test_portfolio_margin_is_refused_where_it_is_not_offered() -> None:
+    """The default: the contract's floor does not know it. Standard Margin may be named."""
+
+    async def story() -> None:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+            base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
+            error = await client.refused("private/set_margin_type", base | {"margin_type": "PM2"})
+            assert (error["code"], "not offered" in str(error["data"])) == (-32602, True)
+            assert (await client.call("private/set_margin_type", base | {"margin_type": "SM"}))["margin_type"] == "SM"
 
     run(story())
 
