@@ -128,14 +128,14 @@ typed-client: dev $(VENV)/.typed-client ## unmodified derive-py against a runnin
 	@$(PYTEST) -q --timeout 300 -p no:benchmark tests/typed_client && echo "typed-client: green"
 
 risk: judges ## how sharp the risk vectors are, QuantLib as a judge, margin of 100,000 accounts, long searches
-	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 tests/property tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
+	@$(PYTEST) -q -m risk_search --timeout 300 -p no:benchmark -n 2 --dist worksteal tests/property tests/conformance tests/unit/exchange/pricing tests/unit/exchange/risk \
 	  && echo "risk: green"
 
 requirements: dev ## P1 to P60 against a running exchange; `python -m tests.requirements` prints the table
 	@$(PYTEST) -q --timeout 300 -p no:benchmark tests/requirements && echo "requirements: green"
 
 disputes: dev ## random batches and forged ones against the contract on a chain in Python, exits without an operator
-	@$(PYTEST) -q -m dispute_search --timeout 300 -p no:benchmark -n 2 tests/differential tests/unit/settlement/escape tests/e2e && echo "disputes: green"
+	@$(PYTEST) -q -m dispute_search --timeout 300 -p no:benchmark -n 2 --dist worksteal tests/differential tests/unit/settlement/escape tests/e2e && echo "disputes: green"
 
 chain-faults: dev ## 200 seeded chain-fault scenarios; 20,000: `offbook chaos chain --n 20000 --log FILE`
 	@$(BIN)/offbook chaos chain --n 200 --seed $(SEED) && echo "chain-faults: green"

@@ -121,10 +121,10 @@ class Outbox:
         row = self._sql.execute("SELECT * FROM batches WHERE finalized = 0 ORDER BY seq LIMIT 1").fetchone()
         return None if row is None else _batch_row(row)
 
-    def is_finalize_mined(self, seq: int) -> bool:
-        """Whether a `finalize` of this batch stands in a block, whatever a node that is behind says."""
+    def is_mined(self, seq: int, purpose: Purpose) -> bool:
+        """Whether such a call for this batch stands in a block and did not fail, whatever a node that is behind says."""
         query = "SELECT 1 FROM flights WHERE seq = ? AND purpose = ? AND succeeded = 1"
-        return self._sql.execute(query, (seq, Purpose.FINALIZE)).fetchone() is not None
+        return self._sql.execute(query, (seq, purpose)).fetchone() is not None
 
     def waiting(self) -> int:
         """Batches not yet included."""

@@ -309,7 +309,9 @@ class Poster:
         """Post a batch, the round that it begins with first."""
         published = missing_round(self._reader, row)
         if published is not None:
-            return self._launch(row.seq, Purpose.ROUND, published)
+            # A node that does not know our round is behind the block that has it.
+            is_behind = self._outbox.is_mined(row.seq, Purpose.ROUND)
+            return not is_behind and self._launch(row.seq, Purpose.ROUND, published)
         try:
             return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         except CallReverted as error:
@@ -325,7 +327,7 @@ class Poster:
             return False
         due_s = row.block_time_s + self._deployment.finality_window_s
         now_s = max(self._clock(), head.timestamp_s)  # a chain that mines on demand may be behind or ahead of us
-        if now_s < due_s or self._errands.holds(row.seq) or self._outbox.is_finalize_mined(row.seq):
+        if now_s < due_s or self._errands.holds(row.seq) or self._outbox.is_mined(row.seq, Purpose.FINALIZE):
             return False
         return self._reader.finalized() == row.seq - 1
 

@@ -22,6 +22,7 @@ FOUND_ONCE = (
     (1, 1),  # a reply of another shape ended the settler
     (1, 12),  # a receipt that the node lacked halted it
     (1, 26),  # a node that was behind let it finalize a batch twice
+    (1, 135),  # and publish a round twice
 )
 LOST = Plan((Fault(FaultKind.REPLY_LOST, 0, 32, 100),), ())
 REORGS = Plan(tuple(Fault(FaultKind.REORG, tick, 1, 5) for tick in range(6, 32, 4)), ())
