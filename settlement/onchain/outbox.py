@@ -122,7 +122,7 @@ class Outbox:
         return None if row is None else _batch_row(row)
 
     def is_mined(self, seq: int, purpose: Purpose) -> bool:
-        """Whether such a call for this batch stands in a block and did not fail, whatever a node that is behind says."""
+        """Whether such a call for this batch stands in a block and did not fail, whatever a late node says."""
         query = "SELECT 1 FROM flights WHERE seq = ? AND purpose = ? AND succeeded = 1"
         return self._sql.execute(query, (seq, purpose)).fetchone() is not None
 
