@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
-.PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts packages artifacts forge node browser redis
+.PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts contracts-full packages artifacts forge node browser redis
 .PHONY: slither requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
@@ -183,6 +183,9 @@ mutation: dev ## do the tests of margin and liquidation notice a slip? the same 
 	@exec nice -n 19 $(BIN)/python -m tests.mutation
 
 contracts: artifacts forge ## contracts: artefacts reproduced, forge tests (needs node)
+
+contracts-full: artifacts ## contracts as they are shipped under 10,000 fuzz runs: a quarter of an hour
+	@PIPELINE=shipped FUZZ_RUNS=10000 settlement/contracts/tools/check forge
 
 packages: dev
 	@.ci/with node "node packages" settlement/contracts/tools/setup

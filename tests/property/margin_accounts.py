@@ -87,10 +87,11 @@ class Accounts(QuoteWorld):
 
     state_class = state_class(OrderBook)
 
-    def __init__(self, seed: int) -> None:
-        """Everything is a function of `seed`."""
+    def __init__(self, seed: int, portfolio_share: float = 0.5) -> None:
+        """Everything is a function of `seed`; `portfolio_share` of the accounts have Portfolio Margin, the slow kind."""
         super().__init__(OrderBook)
         self.random = Random(seed)
+        self.portfolio_share = portfolio_share
         self.counts: Counter[str] = Counter()
         self.checks = False
         self.open(accounts=PER_WORLD + 1, deposit=RICH * E6 // 10**4)
@@ -118,7 +119,7 @@ class Accounts(QuoteWorld):
         pick = self.random
         if pick.random() < 0.1:
             self._move()
-        if pick.random() < 0.5:
+        if pick.random() < self.portfolio_share:
             self.run(SetMarginKind(subaccount=index, kind=MarginKind.PORTFOLIO))
         for instrument in pick.sample(sorted(TICKS), pick.randrange(5)):
             self._hold(index, instrument)
@@ -296,9 +297,10 @@ class Accounts(QuoteWorld):
         return view
 
 
-def run(seed: int, accounts: int) -> Counter[str]:
+def run(seed: int, accounts: int, portfolio_share: float = 0.5) -> Counter[str]:
     """So many accounts, a hundred to a market; raises Different at the first that was told something else."""
-    return sum((_run_markets(seed, first, accounts) for first in range(0, accounts, PER_WORLD)), Counter())
+    firsts = range(0, accounts, PER_WORLD)
+    return sum((_run_markets(seed, first, accounts, portfolio_share) for first in firsts), Counter())
 
 
 def run_logged(seed: int, accounts: int, path: Path) -> Iterator[tuple[int, Counter[str]]]:
@@ -320,8 +322,8 @@ def run_logged(seed: int, accounts: int, path: Path) -> Iterator[tuple[int, Coun
     yield done, counts
 
 
-def _run_markets(seed: int, first: int, accounts: int) -> Counter[str]:
-    world = Accounts(seed * 10**9 + first)
+def _run_markets(seed: int, first: int, accounts: int, portfolio_share: float = 0.5) -> Counter[str]:
+    world = Accounts(seed * 10**9 + first, portfolio_share)
     for index in range(max(0, min(PER_WORLD, accounts - first))):
         world.draw(3 + index)
     return world.counts
