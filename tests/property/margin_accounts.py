@@ -88,7 +88,7 @@ class Accounts(QuoteWorld):
     state_class = state_class(OrderBook)
 
     def __init__(self, seed: int, portfolio_share: float = 0.5) -> None:
-        """Everything is a function of `seed`; `portfolio_share` of the accounts have Portfolio Margin, the slow kind."""
+        """Everything is a function of `seed`; `portfolio_share` of the accounts have Portfolio Margin."""
         super().__init__(OrderBook)
         self.random = Random(seed)
         self.portfolio_share = portfolio_share
