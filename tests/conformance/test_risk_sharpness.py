@@ -70,14 +70,14 @@ DEFECTS = [
         "collateral ignores the spot's confidence",
         "margin.portfolio",
         "risk.portfolio",
-        "confidence = min(spot, _or_full(row.confidence, one))",
-        "confidence = _or_full(row.confidence, one)",
+        "confidence = min(spot, _or_full(asset.confidence, one))",
+        "confidence = _or_full(asset.confidence, one)",
     ),
     (
         "no basis",
         "margin.portfolio",
         "risk.portfolio",
-        "return min(_basis(account, parameters), *profits)",
+        "return min(_basis(account, parameters) + (account.open_basis if open_orders else 0), *profits)",
         "return min(profits)",
     ),
     (
