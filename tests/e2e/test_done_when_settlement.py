@@ -251,8 +251,9 @@ def test_a_stolen_key_takes_nothing(market: SettledMarket) -> None:
     """The thief posts; the guardian pauses; the watcher reverts and is paid; a successor posts what was traded."""
     found: list[str] = []
     watcher = watcher_of(market, found)
-    funded(market)
+    # Later the timelock would have to announce it longer before than an exit takes.
     successor = bonded_successor(market)
+    funded(market)
     lie(market, forged(market))
     seq = market.contract.head()
     guardian = Wallet(market.chain, account_key(SEED, DEPLOYER_INDEX))
