@@ -50,23 +50,26 @@ def owner(account):
     return account.to_bytes(20, "big")
 
 
+def perpetual():
+    """BTC-PERP."""
+    return Instrument(
+        instrument_id=PERPETUAL,
+        name="BTC-PERP",
+        kind=InstrumentKind.PERPETUAL,
+        underlying="BTC",
+        tick_e9=10**8,
+        lot_e9=10**6,
+        minimum_lots=1,
+        maximum_lots=10**6,
+        maximum_price_ticks=10**7,
+        maker_fee_ppm=100,
+        taker_fee_ppm=300,
+    )
+
+
 def opening():
     """List one perpetual, price it at 60,000, fund the accounts."""
-    yield ListInstrument(
-        instrument=Instrument(
-            instrument_id=PERPETUAL,
-            name="BTC-PERP",
-            kind=InstrumentKind.PERPETUAL,
-            underlying="BTC",
-            tick_e9=10**8,
-            lot_e9=10**6,
-            minimum_lots=1,
-            maximum_lots=10**6,
-            maximum_price_ticks=10**7,
-            maker_fee_ppm=100,
-            taker_fee_ppm=300,
-        )
-    )
+    yield ListInstrument(instrument=perpetual())
     price = 60_000 * 10**9
     yield SetPrices(round=1, underlyings=(UnderlyingRow("BTC", price),), marks=(MarkRow(PERPETUAL, price),))
     for index in range(1, ACCOUNTS + 1):

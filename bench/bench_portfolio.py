@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from bench.bench_engine import PERPETUAL, START_NS, owner
+from bench.bench_engine import PERPETUAL, START_NS, owner, perpetual
 from bench.harness import record_goal, result_hash, sized
 from bench.workloads import SplitMix
 from exchange.domain.commands import (
@@ -73,23 +73,6 @@ def option(number):
         taker_fee_ppm=300,
         strike_e9=(50_000 + 1_000 * number) * E9,
         expiry_s=START_S + DAYS[number % len(DAYS)] * 86_400,
-    )
-
-
-def perpetual():
-    """BTC-PERP."""
-    return Instrument(
-        instrument_id=PERPETUAL,
-        name="BTC-PERP",
-        kind=InstrumentKind.PERPETUAL,
-        underlying="BTC",
-        tick_e9=10**8,
-        lot_e9=10**6,
-        minimum_lots=1,
-        maximum_lots=10**6,
-        maximum_price_ticks=10**7,
-        maker_fee_ppm=100,
-        taker_fee_ppm=300,
     )
 
 

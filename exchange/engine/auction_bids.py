@@ -15,7 +15,6 @@ from exchange.domain.ids import order_number
 from exchange.domain.limits import MAX_QUOTE_LINES
 from exchange.domain.liquidations import FIRST_LIQUIDATION_LINE, AuctionTaken, LiquidationStage
 from exchange.domain.money import ceil_div, floor_div
-from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.quotes import MassQuote, QuoteLine
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine import batches, forced
@@ -26,7 +25,7 @@ from exchange.engine.funding import fund_index_e12
 from exchange.engine.liquidation import end_if_restored
 from exchange.engine.liquidation_terms import is_fresh
 from exchange.engine.margin import worst_margin_of
-from exchange.engine.mass_quotes import check_scopes, place_of, report_call
+from exchange.engine.mass_quotes import check_scopes, place_of, place_quote, report_call
 from exchange.engine.matching import accept_order, close_order
 from exchange.engine.orders import admit, refuse
 from exchange.engine.portfolio_margin import has_cells
@@ -262,32 +261,7 @@ def _closing(state: State, account: Account, leg: Leg) -> Place:
 def _line_order(state: State, turn: Turn, place: Place, line: int) -> Order:
     """The bidder's side; it has no name and no group, and ends inside this command."""
     place = structs.replace(place, flags=OrderFlag.LIQUIDATION, time_in_force=TimeInForce.IOC, mmp_group=0)
-    number = order_number(sequence=state.sequence, line=line)
-    order = state.adopt_order(
-        Order(
-            number=number,
-            rank=number,
-            place=place,
-            price_ticks=place.price_ticks,
-            quantity_lots=place.quantity_lots,
-            created_ns=state.timestamp_ns,
-            updated_ns=state.timestamp_ns,
-        )
-    )
-    state.open_orders[number] = order
-    turn.events.append(
-        QuotePlaced(
-            subaccount=place.subaccount,
-            account_seq=state.accounts[place.subaccount].next_seq(),
-            order=number,
-            instrument=place.instrument,
-            side=place.side,
-            price_ticks=place.price_ticks,
-            quantity_lots=place.quantity_lots,
-            replaces=0,
-        )
-    )
-    return order
+    return place_quote(state, turn, place, line)
 
 
 def _report(state: State, turn: Turn, bidder: int, liquidation: Liquidation, taken: _Taken) -> None:

@@ -30,7 +30,7 @@ from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
 from matching_core.fills import COMMAND, EVENT, QUOTE_LINE, CoreCommand, CoreEvent
 
-__all__ = ["check_scopes", "mass_quote", "place_of", "report_call"]
+__all__ = ["check_scopes", "mass_quote", "place_of", "place_quote", "report_call"]
 
 _FLAGS: Final = (
     OrderFlag.POST_ONLY | OrderFlag.MMP | OrderFlag.CANCEL_ON_DISCONNECT | OrderFlag.QUOTE | OrderFlag.STP_ACCOUNT
@@ -290,15 +290,21 @@ def _answer(
 
 
 def _rest(state: State, turn: Turn, command: MassQuote, entry: _Entry, handle: int) -> None:
-    number = order_number(sequence=state.sequence, line=entry.line)
+    place = place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots)
     replaces = 0 if entry.predecessor is None else entry.predecessor.number
+    open_order(state, place_quote(state, turn, place, entry.line, replaces=replaces), handle)
+
+
+def place_quote(state: State, turn: Turn, place: Place, line: int, *, replaces: int = 0) -> Order:
+    """Give a quote side the number of its line in this command, keep and report it; the core is not asked."""
+    number = order_number(sequence=state.sequence, line=line)
     order = state.adopt_order(
         Order(
             number=number,
             rank=number,
-            place=place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots),
-            price_ticks=entry.price_ticks,
-            quantity_lots=entry.lots,
+            place=place,
+            price_ticks=place.price_ticks,
+            quantity_lots=place.quantity_lots,
             created_ns=state.timestamp_ns,
             updated_ns=state.timestamp_ns,
             replaces=replaces,
@@ -307,17 +313,17 @@ def _rest(state: State, turn: Turn, command: MassQuote, entry: _Entry, handle: i
     state.open_orders[number] = order
     turn.events.append(
         QuotePlaced(
-            subaccount=command.subaccount,
-            account_seq=state.accounts[command.subaccount].next_seq(),
+            subaccount=place.subaccount,
+            account_seq=state.accounts[place.subaccount].next_seq(),
             order=number,
-            instrument=entry.instrument,
-            side=entry.side,
-            price_ticks=entry.price_ticks,
-            quantity_lots=entry.lots,
+            instrument=place.instrument,
+            side=place.side,
+            price_ticks=place.price_ticks,
+            quantity_lots=place.quantity_lots,
             replaces=replaces,
         )
     )
-    open_order(state, order, handle)
+    return order
 
 
 def _refuse(state: State, turn: Turn, command: MassQuote, entry: _Entry, code: ResultCode, price_ticks: int) -> None:

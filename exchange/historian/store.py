@@ -48,7 +48,8 @@ class HistoryStore:
     """The writing side; one process, one thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or create `folder`/history.sqlite. Raises BadHistoryFile."""
+        """Open or create `folder`/history.sqlite, and the folder. Raises BadHistoryFile."""
+        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / FILE_NAME
         self._database = _opened(self._path)
         try:
@@ -128,6 +129,7 @@ class HistoryReader:
         """Read `folder`/history.sqlite, which the writer may not have made yet."""
         self._path = folder / FILE_NAME
         self._database: sqlite3.Connection | None = None
+        self._inode = 0
         self._instruments: dict[int, Instrument] = {}
 
     def reached(self) -> int:
@@ -163,7 +165,7 @@ class HistoryReader:
                     self._instruments[number] = msgspec.json.decode(body, type=Instrument)
 
     def _progress(self) -> tuple[int, int]:
-        if self._database is None and not self._path.exists():
+        if not self._still_there():
             return 0, 0
         try:
             if self._database is None:
@@ -177,6 +179,18 @@ class HistoryReader:
         except sqlite3.DatabaseError as error:
             raise BadHistoryFile(f"{self._path}: {error}") from error
         return (0, 0) if found is None else found
+
+    def _still_there(self) -> bool:
+        """Whether there is a file; one that was deleted or replaced is let go of, and what was learned from it."""
+        try:
+            inode = self._path.stat().st_ino
+        except FileNotFoundError:
+            inode = 0
+        if inode != self._inode:
+            self.close()
+            self._instruments = {}
+            self._inode = inode
+        return inode != 0
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -79,6 +79,20 @@ def test_before_there_is_a_history_every_page_is_empty(tmp_path):
     assert reader.page(2, Kind.TRADES, BEGINNING, 10).rows == []
 
 
+def test_a_history_that_was_deleted_begins_again_and_an_open_reader_sees_it(tmp_path):
+    """Reset while it runs: pages of the file that is gone would be answered for ever."""
+    disk, folder = RealDisk(tmp_path / "log"), tmp_path / "history"
+    append(EventLog(disk), 1, 3, lambda sequence: [moved(1, sequence)])
+    follow(disk, folder)
+    reader = HistoryReader(folder)
+    assert len(walk(reader, 1, 10)) == 3
+    for path in folder.iterdir():
+        path.unlink()
+    assert (reader.page(1, Kind.CASH, BEGINNING, 10).rows, reader.reached()) == ([], 0)
+    follow(disk, folder)
+    assert (len(walk(reader, 1, 10)), reader.reached()) == (3, 3)
+
+
 @pytest.mark.parametrize("limit", [1, 7, 999, 1_000])
 def test_ten_thousand_rows_of_one_nanosecond_come_once_each(tmp_path, limit):
     """Pages go by place: equal times and rows of one command neither repeat nor vanish (P45)."""
