@@ -26,10 +26,11 @@ from exchange.domain.events import (
     RequestApplied,
     Trade,
 )
+from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEnded, LiquidationMarks
 from exchange.domain.packing import CommandEvents
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.linear_bounds import ListedTerms
 from settlement.protocol.oracle import NO_ROUND, BadVector, OracleVector
@@ -178,8 +179,11 @@ class BatchAssembler:
         elif isinstance(event, RequestApplied):
             self._requests.append(event)
         elif isinstance(event, FundingPaid | PositionExpired):
-            # Listed even where its fills net to nothing: the ledger charges and pays listed accounts.
-            self._touched.append(event.subaccount)
+            # Listed even where its fills net to nothing: the ledger charges and pays listed accounts, and the fund.
+            if event.subaccount != FUND_ACCOUNT:
+                self._touched.append(event.subaccount)
+        elif isinstance(event, AccountTakenOver):
+            self._judged.update(event.marks)
         else:
             self._note_liquidation(event)
 
@@ -287,7 +291,8 @@ class BatchAssembler:
         funded, self._funded = self._funded, []
         judged, self._judged = self._judged, {}
         approved_e6 = [row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW]
-        opening = self._rounds.close(event.match_from_s, judged=judged, is_asked=bool(approved_e6))
+        closes = any(row.kind is ChainRequestKind.CLOSE_ALL for row in requests)
+        opening = self._rounds.close(event.match_from_s, judged=judged, is_asked=bool(approved_e6), is_closing=closes)
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(

@@ -5,7 +5,7 @@ accrued since the one before then fits the time between (F4). Marks are those wi
 on naming the round of the batch before it, because a round is a transaction, unless
   - a funding index or a payoff is another one,
   - an instrument is traded first, or the marks named last are old (`MarkBook`),
-  - leaves that nobody signed are judged by other marks, which then overrule (F2),
+  - leaves that nobody signed are judged by other marks, which then overrule (F2), or an account is closed at them,
   - somebody withdraws, and the prices that the exchange decided by are not just those of that round (F3, F5).
 Where somebody withdraws, everything that is listed has its mark, and index prices are those of the request. In any
 other round index prices are those of the engine's last oracle round.
@@ -90,14 +90,18 @@ class RoundBook:
         """Return what disputes need of every instrument that was listed here and is not delisted."""
         return self._prices.terms()
 
-    def close(self, match_from_s: int, *, judged: Mapping[int, int], is_asked: bool) -> OracleVector:
+    def close(
+        self, match_from_s: int, *, judged: Mapping[int, int], is_asked: bool, is_closing: bool = False
+    ) -> OracleVector:
         """End the open batch; return the round that it begins with.
 
-        `judged`: marks, by instrument, that leaves which nobody signed are judged by. `is_asked`: somebody withdraws.
+        `judged`: marks, by instrument, that leaves which nobody signed are judged by. `is_asked`: somebody withdraws;
+        `is_closing`: the queue closes an account, for which the chain wants a round.
         """
         marks = self._marks.close(is_asked=is_asked)
         has_moved = self._values != self._named_values
-        if is_asked or has_moved or self._lacks(judged) or self._marks.is_due(marks, match_from_s):
+        is_first = is_closing and not self.named.round_number
+        if is_asked or is_first or has_moved or self._lacks(judged) or self._marks.is_due(marks, match_from_s):
             self._name(match_from_s, marks, judged, is_asked=is_asked)
         return self.named
 

@@ -7,6 +7,7 @@ A round is where a settlement batch begins: funding indexes and payoffs change a
 import msgspec
 
 __all__ = [
+    "AccountTakenOver",
     "DelistInstrument",
     "ExpirySettled",
     "FundingIndexRow",
@@ -17,6 +18,7 @@ __all__ = [
     "OracleRound",
     "OracleRoundSet",
     "PositionExpired",
+    "PositionTaken",
     "RoundEvent",
     "SettlementRow",
 ]
@@ -128,4 +130,40 @@ class InstrumentDelisted(msgspec.Struct, frozen=True, kw_only=True, array_like=T
     instrument: int
 
 
-RoundEvent = OracleRoundSet | FundingPaid | ExpirySettled | InstrumentSettled | PositionExpired | InstrumentDelisted
+class PositionTaken(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A position that the insurance fund took over at the mark less 1 %, rounded against the account."""
+
+    instrument: int
+    position_lots: int
+    amount_e6: int
+    realized_pnl_e6: int
+    """Amount less what the position had cost."""
+
+
+class AccountTakenOver(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag=56):
+    """The contract's queue closed an account: the fund has what it had room for, at the marks of the batch's round.
+
+    Nothing of it is posted, the contract derives it. An account with too little equity keeps all and is liquidated.
+    """
+
+    subaccount: int
+    account_seq: int
+    marks: tuple[tuple[int, int], ...]
+    """Of everything that it held: (instrument, 1e-6 USDC per lot), ascending."""
+    taken: tuple[PositionTaken, ...]
+    amount_e6: int
+    """What the account got for all of them."""
+    fund_cash_e6: int
+    ledger_cash_e6: int
+    cash_e6: int
+
+
+RoundEvent = (
+    OracleRoundSet
+    | FundingPaid
+    | ExpirySettled
+    | InstrumentSettled
+    | PositionExpired
+    | InstrumentDelisted
+    | AccountTakenOver
+)

@@ -292,7 +292,7 @@ cdef inline void book_trade(
     taker_fee = fee_of(engine, listing, taker, notional, lots, True)
     maker_fee = fee_of(engine, listing, maker, notional, lots, False)
     # A rebate is paid out of fees: settlement refuses a batch after which the fund owes money.
-    least = -(engine.accounts[FUND_ROW].cash + taker_fee)
+    least = -taker_fee if engine.fund_is_exposed else -(engine.accounts[FUND_ROW].cash + taker_fee)
     maker_fee = least if least > maker_fee else maker_fee
     event = emit(engine, PACKED_TRADE, listing.id, engine.trade_count)
     event.flags = taker.side

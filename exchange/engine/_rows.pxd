@@ -372,6 +372,7 @@ cdef struct Engine:
     uint32_t spent_room
     uint32_t trip_count              # groups that froze in the current command
     uint32_t fired_count             # triggers that wait for a Clock
+    bint fund_is_exposed             # the fund holds a position: its cash is not free for rebates
     const char* defect               # what does not add up: the state is not to be used any more
 
 

@@ -9,6 +9,7 @@ class Store:
     collateral_e6: int
     cash_sum_e6: int
     fired_count: int
+    fund_is_exposed: bool
     @property
     def price_round(self) -> int: ...
     @property

@@ -1,6 +1,6 @@
 """Requests of the contract's queue: the only way money, keys and orders of the chain's will enter the engine.
 
-They come in order, each exactly once, as the first things of a batch (settlement.md 3.5).
+They come in order, each exactly once, as the first things of a batch (settlement.md 3.5); a CLOSE_ALL is a batch alone.
 """
 
 from typing import Final
@@ -14,6 +14,7 @@ from exchange.domain.safeguards import SessionKeyRefused
 from exchange.engine import batches
 from exchange.engine.authority import find_key
 from exchange.engine.chain_cover import covered_e6
+from exchange.engine.closing import close_account, must_wait_to_close
 from exchange.engine.funding import pay_funding
 from exchange.engine.key_limits import end_key, key_event
 from exchange.engine.matching import cancel_orders
@@ -40,6 +41,9 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
     if code:
         turn.events.append(CommandRefused(code=code, detail=detail))
         return
+    closes = request.kind is ChainRequestKind.CLOSE_ALL
+    if closes:
+        batches.close_content(state, turn)
     batches.make_room_for_request(state, turn, request.account)
     state.request_index = request.index
     _pay_funding(state, turn, request.account)
@@ -57,6 +61,8 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
             owner=request.owner or (account.owner if account else b""),
         )
     )
+    if closes:
+        batches.close_content(state, turn)
 
 
 def withdrawable_e6(state: State, account: Account) -> int:
@@ -77,11 +83,12 @@ def withdrawable_e6(state: State, account: Account) -> int:
 
 
 def _check_content(state: State, request: ChainRequest) -> ResultCode:
-    """A deposit for a new account must name its owner; amounts are not negative."""
+    """A deposit for a new account must name its owner; amounts are not negative; a closing waits for prices."""
     is_new = request.kind is ChainRequestKind.DEPOSIT and request.account not in state.accounts
     if request.amount_e6 < 0 or (is_new and len(request.owner) != 20):
         return ResultCode.PARAMETER_INVALID
-    return ResultCode.OK
+    must_wait = request.kind is ChainRequestKind.CLOSE_ALL and must_wait_to_close(state, request.account)
+    return ResultCode.REQUEST_WAITS_FOR_PRICES if must_wait else ResultCode.OK
 
 
 def _pay_funding(state: State, turn: Turn, index: int) -> None:
@@ -108,7 +115,9 @@ def _apply_kind(state: State, turn: Turn, request: ChainRequest) -> int:
     cancel_orders(state, turn, state.live_orders(account.index), CloseReason.USER_REQUEST)
     account.cancel_all_ns = state.timestamp_ns
     account.is_locked |= request.kind is ChainRequestKind.LOCK
-    account.is_close_all_requested |= request.kind is ChainRequestKind.CLOSE_ALL
+    if request.kind is ChainRequestKind.CLOSE_ALL:
+        turn.flush_closes(state)
+        close_account(state, turn, account)
     return 0
 
 

@@ -39,6 +39,7 @@ from exchange.engine.auctions import set_phase
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.dead_men import arm
 from exchange.engine.expiry import pay_expired
+from exchange.engine.fund import pay_due
 from exchange.engine.invariants import check_turn
 from exchange.engine.key_limits import limit_key, revoke_key
 from exchange.engine.liquidation import check_accounts
@@ -180,9 +181,12 @@ def _handle(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     # What fired is waiting too; a plain dict is asked first, because this line stands on every command's way.
     waiting, fired = state.waiting_orders, state.triggers.fired
     may_place = not waiting or not fired or type(command) is Clock
+    batch_before = state.batch.number
     _HANDLERS[type(command)](state, turn, command)
     if (waiting and fired) or turn.moved or turn.tied_fills or turn.tied_ends:
         run_triggers(state, turn, may_place=may_place)
+    # A round is published behind the batch that it closes: that one counts for nothing.
+    pay_due(state, turn, state.batch.number if type(command) is OracleRound else batch_before)
     events = turn.finish(state)
     check_turn(state, turn)
     state.forget_old_orders()

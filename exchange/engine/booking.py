@@ -12,6 +12,7 @@ from exchange.domain.money import ceil_div
 from exchange.engine import batches
 from exchange.engine.fees import fee_e6, signed_cap_e6
 from exchange.engine.flags import LIQUIDATION
+from exchange.engine.fund import rebate_room_e6
 from exchange.engine.funding import fund_index_e12, pay_funding
 from exchange.engine.liquidation_terms import liquidation_fee_e6
 from exchange.engine.margin import invalidate, note_lots
@@ -32,7 +33,7 @@ def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ti
     taker_fee_e6 = _fee(state, taker, price_ticks=price_ticks, lots=lots, is_taker=True)
     maker_fee_e6 = _fee(state, maker, price_ticks=price_ticks, lots=lots, is_taker=False)
     # A rebate is paid out of fees: settlement refuses a batch after which the fund owes money.
-    maker_fee_e6 = max(maker_fee_e6, -(state.accounts[FUND_ACCOUNT].ledger_cash_e6 + taker_fee_e6))
+    maker_fee_e6 = max(maker_fee_e6, -(rebate_room_e6(state) + taker_fee_e6))
     fees_e6 = (maker_fee_e6, taker_fee_e6)
     _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6)
 

@@ -59,6 +59,7 @@ from exchange.engine.config import EngineConfig
 from exchange.engine.doubt import is_in_doubt
 from exchange.engine.exposure import Exposure, MarginCache
 from exchange.engine.flags import QUOTE
+from exchange.engine.fund import is_due, is_exposed
 from exchange.engine.invariants import check_turn
 from exchange.engine.matching import end_frozen
 from exchange.engine.protection import note_frozen
@@ -229,8 +230,9 @@ class CompiledState(QuoteRows, State):
     def mirror(self, command: Command | None) -> None:
         """Show C what a command that was not hot changed in Python."""
         store = self.store
-        # Where something fired, or a price is in doubt, C leaves every command to the handlers.
-        store.fired_count = len(self.triggers.fired) + is_in_doubt(self)
+        # Where something fired, a price is in doubt or the fund owes funding, C leaves every command to the handlers.
+        store.fired_count = len(self.triggers.fired) + is_in_doubt(self) + is_due(self)
+        store.fund_is_exposed = is_exposed(self)
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
             self._mirror.take_prices(self.prices, self.instruments, self.config)
         if store.oracle_round != self.oracle_round:

@@ -11,7 +11,7 @@ from exchange.domain.ids import FIRST_USER_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import Deleveraged, DeleveragedSide, FundPaid
 from exchange.domain.money import ceil_div, floor_div
-from exchange.engine import batches, forced
+from exchange.engine import batches, forced, fund
 from exchange.engine.booking import change_position
 from exchange.engine.funding import pay_funding, pending_e18
 from exchange.engine.liquidation_terms import ONE, PPM_TO_ONE
@@ -77,13 +77,13 @@ def _take_from_fund(state: State, turn: Turn, account: Account) -> None:
 
 def fund_allowance_e6(state: State) -> int:
     """Most that the fund may pay now, by its cash and its caps."""
-    return _allowed_e6(state, max(0, state.accounts[FUND_ACCOUNT].ledger_cash_e6))
+    return _allowed_e6(state, max(0, fund.worth_e6(state)))
 
 
 def _allowed_e6(state: State, wanted_e6: int) -> int:
-    fund, rules, day = state.accounts[FUND_ACCOUNT], state.config.liquidation, _today(state)
+    rules, day = state.config.liquidation, _today(state)
     limits = FundLimits(one=ONE, per_event=rules.fund_event_ppm * PPM_TO_ONE, per_day=rules.fund_day_ppm * PPM_TO_ONE)
-    cash = FundState(cash=max(0, fund.ledger_cash_e6), day_start_cash=day.start_e6, taken_today=day.taken_e6)
+    cash = FundState(cash=max(0, fund.worth_e6(state)), day_start_cash=day.start_e6, taken_today=day.taken_e6)
     return fund_pays(wanted_e6, cash, limits)
 
 
@@ -92,11 +92,11 @@ def pay_from_fund(state: State, turn: Turn, account: Account, wanted_e6: int) ->
     amount_e6 = _allowed_e6(state, wanted_e6) if wanted_e6 > 0 else 0
     if not amount_e6:
         return
-    fund, day = state.accounts[FUND_ACCOUNT], _today(state)
+    payer, day = state.accounts[FUND_ACCOUNT], _today(state)
     batches.make_room_for_payment(state, turn, account.index, amount_e6)
     pay_funding(state, turn, account)
     day.taken_e6 += amount_e6
-    fund.ledger_cash_e6 -= amount_e6
+    payer.ledger_cash_e6 -= amount_e6
     account.ledger_cash_e6 += amount_e6
     turn.moved_cash = True
     batches.add_fund_payment(state, account.index, amount_e6)
@@ -106,7 +106,7 @@ def pay_from_fund(state: State, turn: Turn, account: Account, wanted_e6: int) ->
             subaccount=account.index,
             account_seq=account.next_seq(),
             amount_e6=amount_e6,
-            fund_cash_e6=fund.ledger_cash_e6,
+            fund_cash_e6=payer.ledger_cash_e6,
             ledger_cash_e6=account.ledger_cash_e6,
             cash_e6=account.cash_e6,
         )
@@ -117,7 +117,7 @@ def _today(state: State) -> FundDay:
     """The fund's day, begun anew when the date changed."""
     number = floor_div(state.timestamp_ns, _DAY_NS)
     if state.fund_day.day != number:
-        start_e6 = max(0, state.accounts[FUND_ACCOUNT].ledger_cash_e6)
+        start_e6 = max(0, fund.worth_e6(state))
         state.fund_day = FundDay(day=number, start_e6=start_e6)
     return state.fund_day
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.domain.ids import CLEARING_ACCOUNT
+from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import InstrumentKind
 from exchange.domain.limits import MAX_EXPIRED_PER_COMMAND, MAX_MONEY_E6
 from exchange.domain.money import floor_div
@@ -179,11 +179,14 @@ def _settle_instrument(state: State, turn: Turn, number: int, price_e9: int, cou
 
 def _pay_holder(state: State, turn: Turn, account: Account, values_e12: dict[int, int]) -> None:
     """Pay all that one account has of a share in one batch, the funding due on its perpetuals too: the ledger does."""
-    batches.make_room_for_account(state, turn, account.index)
+    is_listed = account.index != FUND_ACCOUNT  # the chain pays the fund in every batch, and lists it in none
+    if is_listed:
+        batches.make_room_for_account(state, turn, account.index)
     pay_funding(state, turn, account)
     for number, value_e12 in values_e12.items():
         _pay_position(state, turn, account, number, value_e12)
-        batches.add_expired(state, account.index)
+        if is_listed:
+            batches.add_expired(state, account.index)
 
 
 def _pay_position(state: State, turn: Turn, account: Account, number: int, value_e12: int) -> None:

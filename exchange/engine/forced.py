@@ -8,6 +8,7 @@ else in it. Payments of the fund and deleveraging, which others pay for, share a
 from bisect import insort
 from typing import Final
 
+from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
 from exchange.domain.limits import LIQUIDATION_PRICE_PPM
 from exchange.domain.liquidations import LiquidationMarks
@@ -35,7 +36,9 @@ def begin(state: State, turn: Turn, account: Account, *, is_paid_by_others: bool
     if not fits:
         batches.close_content(state, turn)
         state.forced = _opened(state, is_paid_by_others=is_paid_by_others)
-    marks = tuple((number, mark_e6(state, state.instruments[number])) for number in sorted(account.positions))
+    # Who is paid by the fund is paid out of its worth at these marks.
+    numbers = {*account.positions, *(state.accounts[FUND_ACCOUNT].positions if is_paid_by_others else ())}
+    marks = tuple((number, mark_e6(state, state.instruments[number])) for number in sorted(numbers))
     turn.events.append(LiquidationMarks(subaccount=account.index, marks=marks))
 
 

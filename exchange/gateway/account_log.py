@@ -32,7 +32,7 @@ from exchange.domain.liquidations import (
     LiquidationStarted,
 )
 from exchange.domain.quote_events import MmpConfigured, MmpReset, MmpTriggered, QuotePlaced
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.domain.views import OrderView, Output
 
 __all__ = ["AccountEvent", "AccountLog"]
@@ -45,6 +45,7 @@ _OTHERS: Final = frozenset(
         CashMoved,
         FundingPaid,
         PositionExpired,
+        AccountTakenOver,
         MmpTriggered,
         MmpReset,
         MmpConfigured,

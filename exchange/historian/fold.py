@@ -26,7 +26,7 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import AuctionTaken, Deleveraged, FundPaid, LiquidationEnded, LiquidationStarted
 from exchange.domain.packing import CommandEvents
 from exchange.domain.result_codes import CloseReason, OrderStatus
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.domain.views import OrderView
 from exchange.historian.rows import CashRow, FillRow, Kind, LiquidationRow, Row
 
@@ -61,6 +61,7 @@ class Fold:
             CashMoved: self._cash,
             FundingPaid: self._cash,
             PositionExpired: self._cash,
+            AccountTakenOver: self._cash,
             FundPaid: self._fund_paid,
             LiquidationStarted: self._liquidation,
             LiquidationEnded: self._liquidation,

@@ -19,7 +19,7 @@ from exchange.domain.liquidations import (
     LiquidationEnded,
     LiquidationStarted,
 )
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.domain.views import OrderView
 
 __all__ = ["BEGINNING", "CashRow", "FillRow", "Kind", "LiquidationRow", "Page", "Place", "Row", "row_type"]
@@ -50,7 +50,7 @@ class FillRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class CashRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Cash that came or went without a trade."""
 
-    event: CashMoved | FundingPaid | PositionExpired | FundPaid
+    event: CashMoved | FundingPaid | PositionExpired | AccountTakenOver | FundPaid
 
 
 class LiquidationRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

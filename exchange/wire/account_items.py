@@ -22,7 +22,7 @@ from exchange.domain.liquidations import (
     LiquidationStarted,
 )
 from exchange.domain.quote_events import MmpConfigured, MmpReset, MmpTriggered, QuotePlaced
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.wire.decimals import format_e6, format_ppm
 from exchange.wire.errors import message_of
 from exchange.wire.order_shapes import ORDER_STATUSES
@@ -63,6 +63,8 @@ def other_members(event: object, instruments: dict[int, Instrument]) -> dict[str
                 "amount": format_e6(event.amount_e6),
                 "cash": format_e6(event.cash_e6),
             }
+        case AccountTakenOver():
+            return {"kind": "close_all", "cash": format_e6(event.cash_e6)} | _taken_over(event, instruments)
         case MmpTriggered():
             instrument = instruments[event.instrument]
             return {
@@ -86,6 +88,22 @@ def other_members(event: object, instruments: dict[int, Instrument]) -> dict[str
             return {"kind": "liquidation"} | _liquidation_members(event)
         case _:
             raise TypeError(f"{type(event).__name__} has no shape")
+
+
+def _taken_over(event: AccountTakenOver, instruments: dict[int, Instrument]) -> dict[str, Any]:
+    """What the fund took, position by position; none when the account has too little equity."""
+    return {
+        "amount": format_e6(event.amount_e6),
+        "positions": [
+            {
+                "instrument_name": instruments[row.instrument].name,
+                "position": instruments[row.instrument].quantity_text(row.position_lots),
+                "amount": format_e6(row.amount_e6),
+                "realized_pnl": format_e6(row.realized_pnl_e6),
+            }
+            for row in event.taken
+        ],
+    }
 
 
 def deleveraging_members(

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, NotRequired, TypedDict
 from exchange.domain.events import CashMoved
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import FundPaid
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.wire import objects as o
 from exchange.wire.decimals import format_e6
 from exchange.wire.params import Params, Text
@@ -13,7 +13,7 @@ from exchange.wire.private_results import OwnLiquidation
 
 __all__ = ["CashEntry", "CashEvent", "Export", "ExportParams", "cash_entry"]
 
-CashEvent = CashMoved | FundingPaid | PositionExpired | FundPaid
+CashEvent = CashMoved | FundingPaid | PositionExpired | AccountTakenOver | FundPaid
 
 
 class ExportParams(Params):
@@ -31,7 +31,7 @@ class CashEntry(TypedDict):
 
     sequence: int
     timestamp: int
-    type: Literal["deposit", "withdrawal", "funding", "settlement", "insurance_fund"]
+    type: Literal["deposit", "withdrawal", "funding", "settlement", "close_all", "insurance_fund"]
     instrument_name: str | None
     amount: str
     balance: str
@@ -64,12 +64,16 @@ def cash_entry(event: CashEvent, instruments: dict[int, Instrument], *, sequence
     }
 
 
-def _type_of(event: CashEvent) -> Literal["deposit", "withdrawal", "funding", "settlement", "insurance_fund"]:
+def _type_of(
+    event: CashEvent,
+) -> Literal["deposit", "withdrawal", "funding", "settlement", "close_all", "insurance_fund"]:
     match event:
         case FundingPaid():
             return "funding"
         case PositionExpired():
             return "settlement"
+        case AccountTakenOver():
+            return "close_all"
         case FundPaid():
             return "insurance_fund"
         case CashMoved():

@@ -341,6 +341,15 @@ class InterestEvents(TypedDict):
     events: list[None]
 
 
+class TakenPosition(TypedDict):
+    """A position that the insurance fund took over when the contract's queue closed an account."""
+
+    instrument_name: str
+    position: str
+    amount: str
+    realized_pnl: str
+
+
 class AccountItem(TypedDict):
     """One event of a subaccount; the members behind `kind` depend on it."""
 
@@ -349,7 +358,7 @@ class AccountItem(TypedDict):
     timestamp: int
     kind: Literal[
         "order", "fill", "deposit", "withdrawal", "transfer", "funding", "expiry", "mmp_trigger", "mmp_reset",
-        "mmp_config", "liquidation", "adl",
+        "mmp_config", "liquidation", "adl", "close_all",
     ]  # fmt: skip
     event: NotRequired[str]
     order_id: NotRequired[str]
@@ -362,6 +371,7 @@ class AccountItem(TypedDict):
     cash: NotRequired[str]
     asset: NotRequired[str]
     position: NotRequired[str]
+    positions: NotRequired[list[TakenPosition]]
     notional: NotRequired[str]
     mark_price: NotRequired[str]
     realized_pnl: NotRequired[str]

@@ -50,6 +50,10 @@ class SettlementUser:
         """Ask for money back; claimable when the batch that approves it is final."""
         return self._queue(encode_call("requestWithdraw(uint32,uint64)", account, amount_e6))
 
+    def request_close(self, account: int) -> QueuedRequest:
+        """Queue a CLOSE_ALL: the fund takes every position at the marks less 1 %, if there is equity enough."""
+        return self._queue(encode_call("requestClose(uint32)", account))
+
     def cancel_all(self, account: int) -> QueuedRequest:
         """No order signed before this counts any more, on chain too."""
         return self._queue(encode_call("cancelAll(uint32)", account))

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from exchange.domain.commands import Command, OrderFlag, Place, TimeInForce
 from exchange.domain.events import CommandRefused, Event, OrderClosed, OrderRefused, TriggerFailed
 from exchange.domain.result_codes import CloseReason, ResultCode
+from exchange.domain.safeguards import SessionKeyRefused
 from exchange.engine.apply import apply
 from exchange.engine.compiled_state import CompiledState
 from exchange.engine.config import EngineConfig, LiquidationRules
@@ -104,7 +105,7 @@ def kinds_of(command: Command, events: list[Event]) -> Iterator[str]:
         yield from (f"Place {flag.name}" for flag in command.flags)
     for event in events:
         yield type(event).__name__
-        if isinstance(event, OrderRefused | CommandRefused | TriggerFailed):
+        if isinstance(event, OrderRefused | CommandRefused | TriggerFailed | SessionKeyRefused):
             yield f"refused {event.code.name}"
         elif isinstance(event, OrderClosed):
             yield f"OrderClosed {event.reason.name}"

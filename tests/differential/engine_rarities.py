@@ -32,8 +32,10 @@ from exchange.domain.commands import (
     TriggerKind,
 )
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.domain.limits import MAX_MMP_GROUPS_PER_SUBACCOUNT
 from exchange.domain.rounds import DelistInstrument, FundingRow, OracleRound, SettlementRow
 from tests.differential.engine_safeguards import safeguard
+from tests.differential.quote_commands import limits
 from tests.unit.exchange.engine.world import PERP, PUT, SECOND_NS, START_S, instruments, owner
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ E9 = 10**9
 UNPRICED, WIDE, QUIET = PERP + 1, PERP + 2, PERP + 3
 SHORT_OPTIONS = {4: 40, 5: 150, 6: 900}
 """Instrument by seconds after the start at which it ends."""
+CROWDED = 9
+"""An account with as many keys and protection groups as it may have."""
 JOINED = 60
 """Accounts from here on belong to the owners of those 58 below."""
 
@@ -99,6 +103,7 @@ ODD_ORDERS: list[Callable[[Random, Place, int], dict[str, Any]]] = [
     lambda *_: {"flags": OrderFlag.SLIDE},
     lambda *_: {"flags": OrderFlag.POST_ONLY | OrderFlag.MARKET},
     lambda pick, *_: {"flags": pick.choice((OrderFlag.MMP, OrderFlag.CANCEL_ON_DISCONNECT, OrderFlag.LIQUIDATION))},
+    lambda *_: {"flags": OrderFlag.KEEP_ON_DISCONNECT},
     lambda pick, *_: {"session": pick.choice((1, 2, 5, 10**6))},
     lambda pick, *_: {"domain": pick.randrange(256), "digest": b"\x01" * 32, "signature": b"\x02" * 65},
     lambda *_: {"digest": b"\x01" * 9, "signature": b"\x00" * 3},
@@ -130,6 +135,7 @@ class Rarities:
         self.sessions = 0
         self.epoch = 0
         self.rounds = 0
+        self.keys = 0
         self.table: list[tuple[int, Callable[[], list[Command]]]] = [
             (24, lambda: [stream.prices()]),
             (16, lambda: [Clock()]),
@@ -141,6 +147,8 @@ class Rarities:
             (10, self.session),
             (12, self.request),
             (3, self.set_key),
+            (2, self.another_key),
+            (1, self.another_group),
             (5, self.self_trades),
             (3, self.safeguard),
             (22, self.trigger),
@@ -193,9 +201,16 @@ class Rarities:
 
     def later(self) -> list[Command]:
         """Seconds pass at once; mostly prices follow, which may have gone stale meanwhile."""
+        before_ns = self.stream.now_ns
         self.stream.now_ns += self.pick.choice((1, 6, 20)) * SECOND_NS
         clocks: list[Command] = [Clock() for _ in range(self.pick.randrange(1, 4))]
+        clocks += [DelistInstrument(instrument=number) for number in self._ended_since(before_ns)]
         return [*clocks, self.stream.prices()] if self.pick.random() < 0.9 else clocks
+
+    def _ended_since(self, before_ns: int) -> list[int]:
+        """Options whose end was jumped over: without samples they wait to be settled, and are held."""
+        first_s, last_s = (time_ns // SECOND_NS - START_S for time_ns in (before_ns, self.stream.now_ns))
+        return [number for number, end_s in SHORT_OPTIONS.items() if first_s < end_s <= last_s]
 
     def cancel_many(self) -> list[Command]:
         """All orders of an account, or those of a filter."""
@@ -237,7 +252,13 @@ class Rarities:
         if pick.random() < 0.1:
             index, amount = pick.choice(((0, amount), (self.stream.requests + 1, -1)))
             return [ChainRequest(index=index, kind=kind, account=account, amount_e6=amount, owner=owner_of(account))]
-        return self.queued(kind, account, amount_e6=amount)
+        return self.closing(account) if kind is kinds.CLOSE_ALL else self.queued(kind, account, amount_e6=amount)
+
+    def closing(self, account: int) -> list[Command]:
+        """The queue closes an account behind a round of prices; where it must wait, another request has its place."""
+        prices = self.stream.prices()
+        cut, request = self.queued(ChainRequestKind.CLOSE_ALL, account)
+        return [prices, cut, request, replace(request, kind=ChainRequestKind.CANCEL_ALL)]
 
     def queued(self, kind: ChainRequestKind, account: int, **fields: object) -> list[Command]:
         """The next entry of the queue, in a batch of its own."""
@@ -254,6 +275,17 @@ class Rarities:
             "accounts": pick.choice(((), (), (account,), (account, 99), (99,))),
         }
         return self.queued(ChainRequestKind.SET_KEY, account, **fields)
+
+    def another_key(self) -> list[Command]:
+        """One more key of one owner, until he has as many as he may, and then too many."""
+        self.keys += 1
+        fields = {"key": (2 << 64 | self.keys).to_bytes(20, "big"), "valid_to_s": 2**33, "scopes": 1 << 2}
+        return self.queued(ChainRequestKind.SET_KEY, CROWDED, **fields)
+
+    def another_group(self) -> list[Command]:
+        """One of more protection groups than an account may have."""
+        group = 10 + self.pick.randrange(MAX_MMP_GROUPS_PER_SUBACCOUNT + 1)
+        return [replace(limits(self.pick, CROWDED, 1), mmp_group=group)]
 
     def safeguard(self) -> list[Command]:
         """A limit, rule or timer of an account."""

@@ -10,9 +10,10 @@ from exchange.app.verify import ledger_of
 from exchange.bridge.assembler import BatchAssembler
 from exchange.domain.commands import ChainRequest, ChainRequestKind, Clock, Command
 from exchange.domain.events import BatchClosed
+from exchange.domain.ids import FUND_ACCOUNT
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationEvent, LiquidationStarted
 from exchange.domain.packing import CommandEvents
-from exchange.domain.rounds import FundingPaid, PositionExpired
+from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
 from exchange.engine.state import State
@@ -29,10 +30,10 @@ CONFIG = EngineConfig(batch_accounts_max=12, settlement_window_ns=1_000_000_000)
 
 
 def as_the_chain_sends(state: State, command: Command) -> Command:
-    """The contract's queue names accounts that exist, and no batch takes a CLOSE_ALL yet: a deposit instead."""
+    """The contract's queue names accounts that exist: a deposit instead."""
     if not isinstance(command, ChainRequest) or command.kind is ChainRequestKind.DEPOSIT:
         return command
-    if command.account in state.accounts and command.kind is not ChainRequestKind.CLOSE_ALL:
+    if command.account in state.accounts:
         return command
     return replace(command, kind=ChainRequestKind.DEPOSIT)
 
@@ -44,6 +45,8 @@ def more(stream: FastStream, number: int) -> Iterator[Command]:
     if number % 50 == 0:
         yield Clock()
         yield from stream.rarities.oracle_round()
+    if number % 500 == 0:
+        yield from stream.rarities.closing(2 + number // 500 % stream.accounts)
     if number % 1_000 == 0:
         yield from stream.rarities.later()
 
@@ -71,7 +74,7 @@ def test_the_ledger_charges_and_pays_what_the_engine_does(seed: int) -> None:
     state, stream = new_state(OrderBook, CONFIG), FastStream(seed)
     assembler, ledger = BatchAssembler(), LedgerState()
     opening = list(stream.opening())
-    compared = charges = payoffs = 0
+    compared = charges = payoffs = closings = taken = 0
     liquidated = Counter[str]()
     for number in range(16_000):
         if not stream.upcoming:
@@ -81,6 +84,8 @@ def test_the_ledger_charges_and_pays_what_the_engine_does(seed: int) -> None:
         events = apply(state, command, now_ns)
         charges += sum(isinstance(event, FundingPaid) for event in events)
         payoffs += sum(isinstance(event, PositionExpired) for event in events)
+        closings += sum(isinstance(event, AccountTakenOver) for event in events)
+        taken += sum(len(event.taken) for event in events if isinstance(event, AccountTakenOver))
         liquidated.update(type(event).__name__ for event in events if isinstance(event, LiquidationEvent))
         for batch in assembler.take(CommandEvents(state.sequence, now_ns, events)):
             settle(ledger, batch.input)
@@ -93,4 +98,7 @@ def test_the_ledger_charges_and_pays_what_the_engine_does(seed: int) -> None:
     assert compared > 20
     assert charges > 100
     assert payoffs > 3
+    assert closings > 10
+    assert taken > 10
+    assert state.accounts[FUND_ACCOUNT].positions
     assert all(liquidated[kind.__name__] for kind in (LiquidationStarted, FundPaid, Deleveraged)), liquidated

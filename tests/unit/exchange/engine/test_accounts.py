@@ -127,7 +127,7 @@ def test_a_key_is_fixed() -> None:
     assert world.state.keys[owner(2)][KEY].scopes == 1 << 5
 
 
-@pytest.mark.parametrize("kind", [Kind.CANCEL_ALL, Kind.CLOSE_ALL, Kind.LOCK])
+@pytest.mark.parametrize("kind", [Kind.CANCEL_ALL, Kind.LOCK])
 def test_forced_requests_cancel_everything(kind: ChainRequestKind) -> None:
     """All orders go, and older nonces are refused from then on (a lock refuses all)."""
     world = World().open()
