@@ -139,7 +139,8 @@ cdef inline bint fill_part(Core* core, Walk* walk, Level* level) noexcept nogil:
         return False
     put_event(walk.out, walk.head, handle_of(core, slot), level.price, walk.left)
     walk.out += walk.left != 0
-    if rare(maker.flags & ORDER_HAS_CELL):
+    # With nothing left the maker was not looked at: its link may be that of an extension.
+    if rare(maker.flags & ORDER_HAS_CELL and walk.left):
         move_cell(core, core.links[slot], level.ladder & 1, walk.left)
     maker.quantity -= walk.left
     settle_level(core, walk, level, slot, gone, wanted)

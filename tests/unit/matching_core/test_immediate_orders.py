@@ -3,10 +3,21 @@
 import pytest
 
 from matching_core import OrderBook, ReferenceOrderBook
-from matching_core.fills import COMMAND, COMMAND_HANDLE, EVENT, FLAG_IOC, FLAG_REDUCE_ONLY, CoreCommand, CoreEvent
+from matching_core.fills import (
+    COMMAND,
+    COMMAND_HANDLE,
+    EVENT,
+    EXTENSION,
+    FLAG_EXTENDED,
+    FLAG_IOC,
+    FLAG_REDUCE_ONLY,
+    CoreCommand,
+    CoreEvent,
+)
 
 BUY, SELL = 0, 1
 OWNER, CELL = 7, 3
+NO_MORE = (0,) * 3
 
 
 def new(side, quantity, price, *, flags=0, owner=0, cell=0):
@@ -80,6 +91,25 @@ def test_an_exact_fill_writes_no_depth_of_the_level_behind():
         (CoreEvent.TRADE, 101, 5),
         (CoreEvent.DEPTH, 101, 0),
     ]
+
+
+@pytest.mark.parametrize("flags", [0, FLAG_REDUCE_ONLY], ids=["iceberg", "reduce-only iceberg"])
+def test_an_exact_fill_leaves_the_iceberg_behind_it_alone(flags):
+    """What an iceberg keeps beside is no cell: with more of them than cells a look at one would leave the table."""
+    book, reference = OrderBook(cell_capacity=4), ReferenceOrderBook(cell_capacity=4)
+    makers = [new(SELL, 9, 500, flags=FLAG_EXTENDED) + EXTENSION.pack(1, 0, *NO_MORE)] * 260
+    makers += [
+        new(SELL, 5, 101),
+        new(SELL, 9, 102, flags=FLAG_EXTENDED | flags, cell=CELL) + EXTENSION.pack(1, 0, *NO_MORE),
+    ]
+    for one in (book, reference):
+        one.list_instrument(1, price_min_ticks=1, price_max_ticks=9_999)
+        one.set_cell(CELL, 9)
+    for command in (*makers, new(BUY, 5, 102, flags=FLAG_IOC)):
+        assert book.submit(command) == reference.submit(command)
+    assert book.state_hash() == reference.state_hash()
+    assert book.cell(CELL) == 9
+    book.check_invariants()
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 3])
