@@ -37,8 +37,8 @@ from exchange.domain.commands import (
     TimeInForce,
 )
 from exchange.domain.events import Event, OrderAccepted, OrderRevised
-from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
 from exchange.domain.market_limits import SetMarketLimits
+from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quote_events import MassQuoted
 from exchange.domain.quote_packing import (

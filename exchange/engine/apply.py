@@ -25,8 +25,8 @@ from exchange.domain.commands import (
 )
 from exchange.domain.event_pieces import join_events, pack_command_events
 from exchange.domain.events import Event
-from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
 from exchange.domain.market_limits import SetMarketLimits
+from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
 from exchange.domain.rounds import DelistInstrument, OracleRound

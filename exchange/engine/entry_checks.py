@@ -31,8 +31,7 @@ _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCode:
-    """First failing code of: liquidation, group, market, limits (its own, then the market's), time (if new), margin,
-    liquidity; then the book's.
+    """First failing code of: liquidation, group, market, limits, time (if new), margin, liquidity; then the book's.
 
     An option without scenario prices is not live for an account that is margined by them.
     """

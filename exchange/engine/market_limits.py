@@ -120,9 +120,7 @@ def owner_orders(state: State, subaccount: int) -> int:
     return sum(len(state.account_orders[index]) for index in accounts)
 
 
-def _has_room(
-    state: State, limits: LotLimits, subaccount: int, number: int, side: Side, more_lots: int
-) -> bool:
+def _has_room(state: State, limits: LotLimits, subaccount: int, number: int, side: Side, more_lots: int) -> bool:
     """Whether a subaccount's side, all that rests filled and `more_lots` beside, stays inside both limits."""
     held = state.accounts[subaccount].lots(number)
     added = _waiting(state, subaccount, number, side) + more_lots

@@ -169,7 +169,9 @@ def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLi
     if not code and not command.signer and not entry.is_kept:
         code = ResultCode.SIGNER_UNKNOWN
     if not code and not entry.is_kept:
-        code = check_quote_limits(state, command.subaccount, entry.instrument, entry.side, _added_lots(state, group, line))
+        code = check_quote_limits(
+            state, command.subaccount, entry.instrument, entry.side, _added_lots(state, group, line)
+        )
     return code
 
 

@@ -40,6 +40,7 @@ from exchange.domain.packing import (
     unpack_commands,
     unpack_events,
 )
+from exchange.domain.market_limits import MarketLimits, SetMarketLimits
 from exchange.domain.portfolio import ExpiryTrust, MarginKind, ScenarioRow, SetMarginKind, SetScenarios
 from exchange.domain.safeguards import (
     CancelAllAfter,
@@ -107,6 +108,7 @@ COMMANDS: list[Command] = [
     CancelMany(subaccount=2, scope=CancelScope.TRIGGERS, underlying="BTC"),
     SetSelfTradePrevention(subaccount=2, mode=OrderFlag.STP_DECREMENT_BOTH, by_owner=True),
     SetMarginKind(subaccount=2, kind=MarginKind.PORTFOLIO),
+    SetMarketLimits(limits=MarketLimits(instrument=2, governance_e6=1 << 62, owner_e6=5, scaling_to_e6=7)),
     SetScenarios(
         underlying="BTC",
         round=7,
