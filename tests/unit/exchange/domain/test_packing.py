@@ -31,6 +31,7 @@ from exchange.domain.commands import (
     UnderlyingRow,
 )
 from exchange.domain.events import OrderAccepted
+from exchange.domain.market_limits import MarketLimits, SetMarketLimits
 from exchange.domain.packing import (
     RECORD_BYTES,
     BadRecord,
@@ -40,7 +41,6 @@ from exchange.domain.packing import (
     unpack_commands,
     unpack_events,
 )
-from exchange.domain.market_limits import MarketLimits, SetMarketLimits
 from exchange.domain.portfolio import ExpiryTrust, MarginKind, ScenarioRow, SetMarginKind, SetScenarios
 from exchange.domain.safeguards import (
     CancelAllAfter,
