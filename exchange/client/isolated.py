@@ -50,7 +50,7 @@ class IsolatedPosition:
         return position
 
     async def check(self) -> dict[str, Any]:
-        """The subaccount as it is now. Raises NotIsolated, naming what else is in it, which others may have put there."""
+        """The subaccount as it is now. Raises NotIsolated, which names what else is in it."""
         account = await self._client.subaccount()
         rows = [row for row in account["positions"] if Decimal(row["amount"])] + account["open_orders"]
         others = sorted({row["instrument_name"] for row in rows} - {self.instrument})

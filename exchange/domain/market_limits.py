@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import msgspec
 
-__all__ = ["MarketLimits", "MarketLimitsSet", "SetMarketLimits"]
+__all__ = ["GetOpenInterest", "MarketLimits", "MarketLimitsSet", "OpenInterestView", "SetMarketLimits"]
 
 
 class MarketLimits(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -46,3 +46,19 @@ class MarketLimitsSet(
     """A market has these limits from here on."""
 
     limits: MarketLimits
+
+
+class GetOpenInterest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """-> tuple[OpenInterestView, ...] by instrument: what is open on everything listed."""
+
+
+class OpenInterestView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is open on an instrument, and what may be."""
+
+    instrument: int
+    open_lots: int
+    """Sum of all long positions, which is that of all short ones."""
+    limits: MarketLimits | None
+    """As they were set; None: never."""
+    initial_ppm: int = 0
+    """Initial fraction of a perpetual's first bracket as it holds now."""

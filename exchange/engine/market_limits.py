@@ -10,7 +10,7 @@ from typing import Final
 from exchange.domain.commands import Place, Side
 from exchange.domain.events import CommandRefused
 from exchange.domain.limits import MAX_MONEY_E6
-from exchange.domain.market_limits import MarketLimits, MarketLimitsSet, SetMarketLimits
+from exchange.domain.market_limits import MarketLimits, MarketLimitsSet, OpenInterestView, SetMarketLimits
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import POST_ONLY, REDUCE_ONLY
 from exchange.engine.limit_table import LotLimits, lot_limits
@@ -25,6 +25,7 @@ __all__ = [
     "initial_tiers",
     "is_scaled",
     "limits_in_lots",
+    "open_interest",
     "owner_orders",
     "rescale",
     "set_market_limits",
@@ -110,6 +111,24 @@ def check_quote_limits(state: State, subaccount: int, instrument: int, side: Sid
     if limits is None or _has_room(state, limits, subaccount, instrument, side, more_lots):
         return ResultCode.OK
     return ResultCode.POSITION_LIMIT
+
+
+def open_interest(state: State) -> tuple[OpenInterestView, ...]:
+    """What is open on everything listed, by instrument."""
+    rows = []
+    for number, instrument in sorted(state.instruments.items()):
+        if number in state.delisted:
+            continue
+        initial_ppm = initial_tiers(state, instrument.underlying)[0].initial_ppm if instrument.is_perpetual else 0
+        rows.append(
+            OpenInterestView(
+                instrument=number,
+                open_lots=state.limits.open_lots.get(number, 0),
+                limits=state.limits.rows.get(number),
+                initial_ppm=initial_ppm,
+            )
+        )
+    return tuple(rows)
 
 
 def owner_orders(state: State, subaccount: int) -> int:

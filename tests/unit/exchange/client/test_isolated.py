@@ -13,8 +13,8 @@ def test_a_subaccount_with_something_else_is_not_isolated():
 
     async def steps(maker, taker):
         option = "BTC-20261225-100000-C"
+        await maker.sell("BTC-PERP", "1", "84000")
         with pytest.raises(NotIsolated, match="also has BTC-PERP"):
-            await maker.sell("BTC-PERP", "1", "84000")
             await IsolatedPosition.open(maker, option)
         held = await IsolatedPosition.open(taker, "BTC-PERP")
         await held.buy("0.1", "84000")
