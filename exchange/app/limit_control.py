@@ -26,7 +26,7 @@ _E6: Final = 10**6
 
 
 def set_limits(socket: Path, name: str, amounts_e6: dict[str, int]) -> MarketLimits:
-    """Change the limits that are named (fields of MarketLimits); returns all of the market's, durable. Raises Failure."""
+    """Change the limits named (fields of MarketLimits); returns all of the market's once durable. Raises Failure."""
     wrong = [amount_e6 for amount_e6 in amounts_e6.values() if not 0 <= amount_e6 <= MAX_MONEY_E6]
     if wrong:
         raise Failure(f"{name}: amounts are 0 to {MAX_MONEY_E6 // _E6} USDC, not {wrong[0] // _E6}")

@@ -392,7 +392,7 @@ cdef inline uint16_t examine(Engine* engine, const Terms* terms, Entry* entry) n
     if entry.code:
         return NO_CODE
     entry.cell = make_cell_row(engine, entry.account, entry.listing)
-    if not entry.cell or is_limit_near(engine, entry.cell, entry.listing, entry.side, terms.record.quantity, terms.record.flags):
+    if not entry.cell or is_limit_near(engine, entry.cell, entry.side, terms.record.quantity, terms.record.flags):
         return COLD
     entry.code = check_entry(engine, terms, entry, &is_wide)
     if entry.code == NO_CODE and may_begin_call(engine, terms, entry):

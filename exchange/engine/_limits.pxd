@@ -66,9 +66,10 @@ cdef inline bint is_crowded(const Engine* engine, uint32_t account, uint32_t add
 
 
 cdef inline bint is_limit_near(
-    const Engine* engine, uint32_t cell, uint32_t listing, uint8_t side, int64_t lots, uint32_t flags
+    const Engine* engine, uint32_t cell, uint8_t side, int64_t lots, uint32_t flags
 ) noexcept nogil:
     """Whether an order might be refused for open interest, a position limit, or its owner's open orders."""
+    cdef uint32_t listing = engine.cells[cell].instrument
     cdef const Listing* market = &engine.listings[listing]
     if is_crowded(engine, engine.cells[cell].account, 1):
         return True
