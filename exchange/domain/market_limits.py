@@ -56,6 +56,8 @@ class OpenInterestView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is open on an instrument, and what may be."""
 
     instrument: int
+    sequence: int
+    """Command behind which it is so."""
     open_lots: int
     """Sum of all long positions, which is that of all short ones."""
     limits: MarketLimits | None

@@ -123,6 +123,7 @@ def open_interest(state: State) -> tuple[OpenInterestView, ...]:
         rows.append(
             OpenInterestView(
                 instrument=number,
+                sequence=state.sequence,
                 open_lots=state.limits.open_lots.get(number, 0),
                 limits=state.limits.rows.get(number),
                 initial_ppm=initial_ppm,

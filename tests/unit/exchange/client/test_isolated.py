@@ -35,6 +35,7 @@ def test_a_position_is_opened_watched_and_closed():
         await position.buy("0.4", "84010")
         await position.sell("0.1", "85000")
         assert await position.amount() == Decimal("0.4")
+        assert (await taker.ticker("BTC-PERP"))["stats"]["oi"] == "0.4"
         assert 0 < await position.left() <= Decimal(10**9)
         closed = await position.close()
         assert (closed["order"]["direction"], closed["order"]["order_status"]) == ("sell", "filled")
