@@ -15,7 +15,7 @@ from exchange.domain.limits import MAX_AUCTION_NS
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import GetInstruments
 
-__all__ = ["MAX_SECONDS", "begin_auction", "end_auction"]
+__all__ = ["MAX_SECONDS", "begin_auction", "end_auction", "named", "with_port"]
 
 MAX_SECONDS: Final = MAX_AUCTION_NS // 10**9
 _TIMEOUT_S: Final = 10.0
@@ -32,7 +32,7 @@ def begin_auction(socket: Path, name: str, seconds: int, *, now_ns: int) -> Auct
     deadline_ns = now_ns + seconds * 10**9
 
     async def story(port: UnixPort) -> AuctionStarted:
-        instrument = await _named(port, name)
+        instrument = await named(port, name)
         command = SetPhase(instrument=instrument.instrument_id, phase=Phase.AUCTION, deadline_ns=deadline_ns)
         for event in await _events(port, command):
             if isinstance(event, AuctionStarted):
@@ -41,24 +41,25 @@ def begin_auction(socket: Path, name: str, seconds: int, *, now_ns: int) -> Auct
                 raise Failure(f"{name}: no call can begin, it has expired or has no price yet")
         raise Failure(f"{name}: the exchange began no call; its clock and this machine's may differ")
 
-    return asyncio.run(_with_port(socket, story))
+    return asyncio.run(with_port(socket, story))
 
 
 def end_auction(socket: Path, name: str) -> tuple[Instrument, AuctionEnded]:
     """Match what a call has collected now; returns the instrument and what traded. Raises Failure."""
 
     async def story(port: UnixPort) -> tuple[Instrument, AuctionEnded]:
-        instrument = await _named(port, name)
+        instrument = await named(port, name)
         command = SetPhase(instrument=instrument.instrument_id, phase=Phase.CONTINUOUS)
         for event in await _events(port, command):
             if isinstance(event, AuctionEnded):
                 return instrument, event
         raise Failure(f"{name}: no call is on")
 
-    return asyncio.run(_with_port(socket, story))
+    return asyncio.run(with_port(socket, story))
 
 
-async def _with_port(socket: Path, story: Callable[[UnixPort], Awaitable[_Done]]) -> _Done:
+async def with_port(socket: Path, story: Callable[[UnixPort], Awaitable[_Done]]) -> _Done:
+    """What `story` gives over a connection to the exchange of that socket. Raises Failure."""
     try:
         port = await UnixPort.connect(socket)
     except OSError as error:
@@ -73,7 +74,8 @@ async def _with_port(socket: Path, story: Callable[[UnixPort], Awaitable[_Done]]
         port.close()
 
 
-async def _named(port: UnixPort, name: str) -> Instrument:
+async def named(port: UnixPort, name: str) -> Instrument:
+    """The listed instrument of that name. Raises Failure."""
     instruments = await port.query(GetInstruments())
     if isinstance(instruments, tuple):
         for instrument in instruments:

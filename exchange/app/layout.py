@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from exchange.app.failures import Failure
 
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 _SOCKET_PATH_BYTES = 100
 
 __all__ = ["DataDirectory", "DirectoryBusy", "DirectoryLock", "lock_holder"]

@@ -8,6 +8,7 @@ import msgspec
 
 from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.instrument import Instrument
+from exchange.domain.market_limits import GetOpenInterest, OpenInterestView
 from exchange.domain.packing import BadRecord, CommandEvents
 from exchange.domain.views import (
     AccountView,
@@ -130,6 +131,7 @@ ANSWER_DECODERS: Final[dict[type, Callable[[bytes], Any]]] = {
     GetInstruments: msgspec.msgpack.Decoder(tuple[Instrument, ...]).decode,
     GetAuctions: msgspec.msgpack.Decoder(tuple[AuctionView, ...]).decode,
     GetExpiries: msgspec.msgpack.Decoder(tuple[ExpiryView, ...]).decode,
+    GetOpenInterest: msgspec.msgpack.Decoder(tuple[OpenInterestView, ...]).decode,
     GetPrices: msgspec.msgpack.Decoder(PricesView).decode,
     GetSummary: msgspec.msgpack.Decoder(SummaryView).decode,
 }

@@ -11,6 +11,7 @@ import msgspec
 from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
 from exchange.domain.instrument import Instrument
+from exchange.domain.market_limits import SetMarketLimits
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.price_rows import ExpiryRow, MarkRow, UnderlyingRow
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
@@ -74,6 +75,7 @@ class CommandKind(IntEnum):
     ORACLE_ROUND = 42
     DELIST_INSTRUMENT = 43
     SET_SCENARIOS = 44
+    SET_MARKET_LIMITS = 45
     SET_PHASE = 50
     SET_KEY_LIMITS = 60
     REVOKE_KEY = 61
@@ -380,4 +382,5 @@ Command = (
     | SetScenarios
     | SetMarginKind
     | BidInAuction
+    | SetMarketLimits
 )

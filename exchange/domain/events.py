@@ -11,6 +11,7 @@ from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.commands import ChainRequestKind, OrderFlag, PriceSource, SetPrices, Side, TimeInForce, Trigger
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import LiquidationEvent
+from exchange.domain.market_limits import MarketLimitsSet
 from exchange.domain.portfolio import PortfolioEvent
 from exchange.domain.quote_events import QuoteEvent
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
@@ -392,5 +393,5 @@ Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
     | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent | LiquidationEvent | SafeguardEvent
-    | PortfolioEvent
+    | PortfolioEvent | MarketLimitsSet
 )  # fmt: skip

@@ -22,6 +22,7 @@ __all__ = [
     "MAX_MMP_GROUPS_PER_SUBACCOUNT",
     "MAX_MMP_LIMIT",
     "MAX_MONEY_E6",
+    "MAX_OPEN_ORDERS_PER_OWNER",
     "MAX_OPEN_ORDERS_PER_SUBACCOUNT",
     "MAX_ORDERS_PER_ACCOUNT_AND_BATCH",
     "MAX_POSITIONS_PER_SUBACCOUNT",
@@ -51,6 +52,8 @@ MAX_MONEY_E6: Final = 1 << 62
 MAX_FUNDING_INDEX_E12: Final = 1 << 62
 """Either way, of one lot: a leaf holds it in 64 bits; what would pass it does not accrue."""
 MAX_OPEN_ORDERS_PER_SUBACCOUNT: Final = 1_000
+MAX_OPEN_ORDERS_PER_OWNER: Final = 10_000
+"""Of all subaccounts of a wallet together."""
 MAX_QUOTE_LINES: Final = 64
 """Of a mass quote: two orders each, whose lines are the first half of an order number's last byte."""
 MAX_MMP_GROUPS_PER_SUBACCOUNT: Final = 16

@@ -37,6 +37,7 @@ from exchange.domain.commands import (
     TimeInForce,
 )
 from exchange.domain.events import Event, OrderAccepted, OrderRevised
+from exchange.domain.market_limits import SetMarketLimits
 from exchange.domain.order_options import pack_display, pack_trigger, unpack_display, unpack_trigger
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quote_events import MassQuoted
@@ -124,6 +125,7 @@ _decoders: Final[dict[int, Any]] = {
     CommandKind.CANCEL_ALL_AFTER: msgspec.msgpack.Decoder(CancelAllAfter).decode,
     CommandKind.SET_SCENARIOS: msgspec.msgpack.Decoder(SetScenarios).decode,
     CommandKind.SET_MARGIN_KIND: msgspec.msgpack.Decoder(SetMarginKind).decode,
+    CommandKind.SET_MARKET_LIMITS: msgspec.msgpack.Decoder(SetMarketLimits).decode,
 }
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
@@ -139,6 +141,7 @@ _body_kinds: Final[dict[type, CommandKind]] = {
     CancelAllAfter: CommandKind.CANCEL_ALL_AFTER,
     SetScenarios: CommandKind.SET_SCENARIOS,
     SetMarginKind: CommandKind.SET_MARGIN_KIND,
+    SetMarketLimits: CommandKind.SET_MARKET_LIMITS,
 }
 
 

@@ -8,6 +8,7 @@ from exchange.domain.auction_views import AuctionView, GetAuctions
 from exchange.domain.commands import MarkRow, OrderFlag, Place, Side, TimeInForce, Trigger
 from exchange.domain.events import Event
 from exchange.domain.instrument import Instrument
+from exchange.domain.market_limits import GetOpenInterest, OpenInterestView
 from exchange.domain.portfolio import MarginKind
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.domain.safeguards import KeyLimits
@@ -355,6 +356,7 @@ Query = (
     | GetPrices
     | GetSummary
     | GetAuctions
+    | GetOpenInterest
 )
 Answer = (
     OrderView
@@ -370,6 +372,7 @@ Answer = (
     | PricesView
     | SummaryView
     | tuple[AuctionView, ...]
+    | tuple[OpenInterestView, ...]
     | Unanswered
     | None
 )

@@ -141,6 +141,10 @@ cdef class AccountView:
         """Whom the core takes for the owner of its orders."""
         self.at().book_owner = number
 
+    def set_sibling(self, AccountView other not None, count):
+        """The next account of its owner, and how many there are."""
+        self.at().sibling, self.at().sibling_count = other.row, count
+
     def set_portfolio(self, is_portfolio):
         """Say whether scenarios margin it; what its quotes reserve is another sum then."""
         cdef uint32_t guard = self.at().guards

@@ -240,6 +240,11 @@ cdef inline void drop_flat(Engine* engine, uint32_t row, bint was_exposed) noexc
     account.exposed_count += is_exposed(cell) - was_exposed
 
 
+cdef inline void note_open(Listing* listing, int64_t before, int64_t after) noexcept nogil:
+    """Open interest behind a change of a position."""
+    listing.room.open_lots += (after if after > 0 else 0) - (before if before > 0 else 0)
+
+
 cdef inline void book_side(
     Engine* engine, uint32_t row, int64_t price, int64_t lots, int128 notional, int128 fee
 ) noexcept nogil:
@@ -251,6 +256,7 @@ cdef inline void book_side(
     cdef int128 signed_notional = -notional if order.side else notional
     cdef int128 realized = move_cell(engine, order.cell, delta, signed_notional)
     cdef PackedEvent* event
+    note_open(&engine.listings[order.instrument], cell.lots - delta, cell.lots)
     engine.listings[order.instrument].position_sum += delta
     invalidate_cell(engine, order.cell)
     cell.fee += fee

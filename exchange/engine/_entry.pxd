@@ -1,8 +1,7 @@
 # cython: language_level=3
 """The ladder of checks of a new order over C rows, in the declared order; twins: authority, orders, entry_checks.
 
-`examine` changes nothing but caches. COLD means that the Python handlers decide: a repeat, a text beyond ASCII, a
-trigger, a key with limits, prices whose products may leave 128 bits.
+`examine` changes nothing but caches. COLD: the handlers decide of repeats, odd texts, triggers, limits, wide prices.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -10,6 +9,7 @@ from libc.string cimport memcmp, memcpy
 
 from exchange.engine._booking cimport seconds_of
 from exchange.engine._integers cimport int128, uint128
+from exchange.engine._limits cimport is_limit_near
 from exchange.engine._lookup cimport (
     find_account, find_client_id, find_key_row, find_listing, hash_text, make_cell_row,
 )
@@ -392,7 +392,7 @@ cdef inline uint16_t examine(Engine* engine, const Terms* terms, Entry* entry) n
     if entry.code:
         return NO_CODE
     entry.cell = make_cell_row(engine, entry.account, entry.listing)
-    if entry.cell == 0:
+    if not entry.cell or is_limit_near(engine, entry.cell, entry.side, terms.record.quantity, terms.record.flags):
         return COLD
     entry.code = check_entry(engine, terms, entry, &is_wide)
     if entry.code == NO_CODE and may_begin_call(engine, terms, entry):

@@ -154,7 +154,7 @@ cdef inline int128 perpetual_initial(
         part = part - lower
         if part <= 0:
             break
-        initial = add(initial, mul(part, tiers[index].initial_ppm, is_wide), is_wide)
+        initial = add(initial, mul(part, engine.underlyings[underlying].initial_ppm[index], is_wide), is_wide)
         lower = tiers[index].upper_e18
     return ceil_div(initial, PPM)
 

@@ -6,6 +6,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
 from exchange.engine._integers cimport int_of, mix, wide_from
+from exchange.engine._limit_rows cimport MarketRoom
 from exchange.engine._lookup cimport find_listing
 from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS
 from exchange.engine._rows cimport Engine, KeyEntry, Listing, Market, NonceBucket, NonceEntry, Underlying, grown
@@ -15,6 +16,8 @@ from exchange.engine._state cimport Store
 from exchange.engine._tables cimport fold, put, reserve
 from exchange.engine._used_nonces cimport drop_stale_nonces, find_used, make_bucket, reserve_nonce, spend_nonce
 from matching_core._order_pool cimport find_instrument
+
+from exchange.engine.limit_table import lot_limits
 
 __all__ = ["Mirror", "NonceRows", "is_narrow"]
 
@@ -104,8 +107,8 @@ cdef class Mirror:
         engine.markets[row].perpetual = perpetual
         return row
 
-    def take_prices(self, prices, instruments, config):
-        """Mirror a price table: indexes, forwards, marks, until when they hold, and what is narrow at them."""
+    def take_prices(self, prices, instruments, config, limits):
+        """Mirror a price table: indexes, forwards, marks, until when they hold, what is narrow at them; then limits."""
         cdef Engine* engine = &self.store.engine
         cdef Listing* listing
         for name, row in self.underlyings.items():
@@ -126,6 +129,33 @@ cdef class Mirror:
                 instruments[number], prices.index_e9.get(instruments[number].underlying, 0)
             )
         engine.price_round = prices.round
+        self.take_brackets(limits, config.margin)
+        self.take_limits(limits, prices, instruments)
+
+    def take_brackets(self, limits, parameters):
+        """Mirror the initial fractions of perpetuals as a LimitTable has them."""
+        for name, row in self.underlyings.items():
+            for place, tier in enumerate(limits.tiers(parameters, name)):
+                self.store.engine.underlyings[<uint32_t>row].initial_ppm[<uint32_t>place] = tier.initial_ppm
+
+    def take_limits(self, limits, prices, instruments):
+        """Mirror what a LimitTable allows at the present indexes."""
+        cdef MarketRoom* room
+        for number, row in limits.rows.items():
+            index_e9 = prices.index_e9.get(instruments[number].underlying)
+            if index_e9:
+                room = &self.store.engine.listings[self.store.listing_row(number)].room
+                lots = lot_limits(row, index_e9=index_e9, lot_e9=instruments[number].lot_e9)
+                room.cap, room.subaccount, room.owner = lots.open_lots, lots.subaccount_lots, lots.owner_lots
+                room.is_set = True
+
+    def open_lots(self, number):
+        """Open interest of an instrument."""
+        return int_of(self.store.engine.listings[self.store.listing_row(number)].room.open_lots)
+
+    def set_open_lots(self, number, lots):
+        """Set it."""
+        self.store.engine.listings[self.store.listing_row(number)].room.open_lots = wide_from(lots)
 
     def take_scenarios(self, table, instruments, life_ns):
         """Mirror the options of a ScenarioTable that changed, with the trust of their expiries."""

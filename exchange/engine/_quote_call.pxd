@@ -13,6 +13,7 @@ from exchange.engine._entry cimport (
 )
 from exchange.engine._booking cimport seconds_of
 from exchange.engine._integers cimport add, int128
+from exchange.engine._limits cimport is_crowded, is_position_near
 from exchange.engine._lookup cimport find_listing, make_cell_row
 from exchange.engine._margin cimport guard_reserve, is_exposed
 from exchange.engine._quotes cimport find_quote
@@ -186,7 +187,14 @@ cdef inline bint read_line(Engine* engine, Call* call, Line* line, const char* a
     if line.side[0].lots and line.side[1].lots and line.side[0].price >= line.side[1].price:
         return False
     line.cell = make_cell_row(engine, call.entry.account, line.listing)
-    return line.cell != 0
+    if line.cell == 0:
+        return False
+    for side in range(2):
+        if line.side[side].lots and is_position_near(
+            engine, line.cell, line.listing, side, line.side[0].lots + line.side[1].lots
+        ):
+            return False
+    return True
 
 
 cdef inline uint32_t is_fresh(const Side* side) noexcept nogil:
@@ -211,6 +219,8 @@ cdef inline bint has_room(const Engine* engine, const Call* call) noexcept nogil
             reach += 1
             if reach > engine.rules.positions_max:
                 return False
+    if is_crowded(engine, call.entry.account, <uint32_t>(added - account.open_count)):
+        return False
     return added <= engine.rules.open_orders_max
 
 

@@ -10,6 +10,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from exchange.engine._integers cimport int128, uint128
+from exchange.engine._limit_rows cimport MarketRoom
 from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS, PriceSlot
 from exchange.engine._scenario_rows cimport ScenarioPlan, Scenarios, Trust
 from exchange.engine._tables cimport Table
@@ -130,6 +131,8 @@ cdef struct AccountRow:
     uint32_t exposed_count           # cells without a position but with open orders that could open one
     uint32_t waiting_count
     uint32_t guards                  # first of its protection groups
+    uint32_t sibling                 # next account of its owner, itself in the end; 0: the venue's own
+    uint32_t sibling_count           # with itself
     uint32_t book_owner              # whom the core takes for the owner of its orders
     uint16_t self_trade_mode         # of orders that leave it to the account
     uint8_t is_self_trade_by_owner
@@ -190,6 +193,7 @@ cdef struct Market:                  # a margin group: one perpetual, or the opt
 cdef struct Underlying:
     int64_t index                    # 1e-9 USDC, 0: unknown
     int64_t open_until               # ns, the last at which it is not stale; 0: halted
+    int64_t initial_ppm[TIERS_MAX]   # of its perpetual's brackets, as open interest has them grow
     uint8_t is_large
 
 cdef struct Listing:
@@ -211,6 +215,7 @@ cdef struct Listing:
     int64_t taker_ppm
     int64_t worst_ppm                # highest of both and 0
     int128 position_sum
+    MarketRoom room
     uint64_t batch
     uint64_t batch_fills
     uint64_t quoted                  # last mass quote that named it
@@ -255,6 +260,7 @@ cdef struct Parameters:
     int64_t option_fee_cap
     int64_t move_ppm[RING_WINDOWS]
     uint64_t open_orders_max
+    uint64_t owner_orders_max
     uint64_t positions_max
     uint64_t closed_max
     int64_t closed_life

@@ -74,6 +74,7 @@ cdef class Store:
         engine.rules.option_fee_cap = config.option_fee_cap_ppm
         engine.rules.move_ppm[0], engine.rules.move_ppm[1] = config.short_move_ppm, config.long_move_ppm
         engine.rules.open_orders_max = config.open_orders_max
+        engine.rules.owner_orders_max = config.owner_orders_max
         engine.rules.positions_max = config.positions_max
         engine.rules.closed_max = config.closed_orders_max
         engine.rules.closed_life = config.closed_orders_life_ns

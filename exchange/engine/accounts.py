@@ -17,6 +17,7 @@ from exchange.engine.chain_cover import covered_e6
 from exchange.engine.closing import close_account, must_wait_to_close
 from exchange.engine.funding import pay_funding
 from exchange.engine.key_limits import end_key, key_event
+from exchange.engine.market_limits import is_scaled
 from exchange.engine.matching import cancel_orders
 from exchange.engine.portfolio_margin import is_portfolio
 from exchange.engine.records import Account, KeyRow
@@ -68,7 +69,8 @@ def apply_request(state: State, turn: Turn, request: ChainRequest) -> None:
 def withdrawable_e6(state: State, account: Account) -> int:
     """What the account could take out now if it had no open orders, in 1e-6 USDC, rounded down.
 
-    With Portfolio Margin no less than what the contract takes for free (D-048).
+    With Portfolio Margin, or where margin grew with open interest, no less than what the contract takes for free
+    (D-048, D-055).
     """
     # The chain judges a refusal by rules that know no doubt about prices.
     value = value_account(state, account, doubts=False)
@@ -79,7 +81,10 @@ def withdrawable_e6(state: State, account: Account) -> int:
         initial_requirement_e6=value.requirement.initial_e6,
         perpetual_notional_e6=value.perpetual_notional_e6,
     )
-    return max(own_e6, covered_e6(state, account)) if is_portfolio(state, account) else own_e6
+    asks_more = is_portfolio(state, account) or any(
+        is_scaled(state, state.instruments[number].underlying) for number in account.positions
+    )
+    return max(own_e6, covered_e6(state, account)) if asks_more else own_e6
 
 
 def _check_content(state: State, request: ChainRequest) -> ResultCode:

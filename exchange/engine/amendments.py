@@ -14,6 +14,7 @@ from exchange.engine.cancels import check_target, refuse_target
 from exchange.engine.entry_checks import check_slices, check_terms, check_time
 from exchange.engine.flags import QUOTE
 from exchange.engine.margin import is_affordable, note_lots
+from exchange.engine.market_limits import check_room
 from exchange.engine.market_state import check_market
 from exchange.engine.matching import amend_resting, cancel_orders, lower_quantity, reduce_resting
 from exchange.engine.orders import admit, find_order, refuse
@@ -96,7 +97,8 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
         return code, 0
     if not code and command.trigger_e9:
         code = ResultCode.TRIGGER_NOT_REPLACEABLE
-    code = code or check_market(state, _rest_of(order, place), freed_lots=order.remaining_lots)
+    for check in (check_market, check_room):
+        code = code or check(state, _rest_of(order, place), freed_lots=order.remaining_lots)
     if not code and not _is_affordable_instead(state, order, place):
         code = ResultCode.INSUFFICIENT_MARGIN
     if not code and moves_too_far(state, place, place.quantity_lots - order.filled_lots):

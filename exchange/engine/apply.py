@@ -25,6 +25,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.event_pieces import join_events, pack_command_events
 from exchange.domain.events import Event
+from exchange.domain.market_limits import SetMarketLimits
 from exchange.domain.packing import RECORD_BYTES, BadRecord, attachment_bytes, unpack_commands
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
 from exchange.domain.quotes import MassQuote, ResetMmp, SetMmpConfig
@@ -45,6 +46,7 @@ from exchange.engine.key_limits import limit_key, revoke_key
 from exchange.engine.liquidation import check_accounts
 from exchange.engine.listing import delist_instrument, list_instrument
 from exchange.engine.margin_kinds import set_margin_kind
+from exchange.engine.market_limits import set_market_limits
 from exchange.engine.mass_quotes import mass_quote
 from exchange.engine.orders import place_order
 from exchange.engine.prices import set_prices
@@ -103,6 +105,7 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     SetScenarios: set_scenarios,
     SetMarginKind: set_margin_kind,
     BidInAuction: bid,
+    SetMarketLimits: set_market_limits,
 }
 
 

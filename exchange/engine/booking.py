@@ -213,6 +213,7 @@ def change_position(
     if position.lots == 0:
         del account.positions[number]
     state.position_sums[number] += delta
+    state.limits.move(number, was_lots, position.lots)
     turn.touched[account.index, number] = None
     if state.account_waiting[account.index]:
         turn.moved[account.index, number] = None

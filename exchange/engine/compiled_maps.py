@@ -22,6 +22,7 @@ __all__ = [
     "Exposures",
     "Handles",
     "LastTicks",
+    "OpenLots",
     "OpenOrders",
     "OrderOfHandle",
     "PositionSums",
@@ -288,6 +289,16 @@ class PositionSums(_Rows[int, int]):
 
     def __len__(self) -> int:
         return len(self._instruments)
+
+
+class OpenLots(PositionSums):
+    """Open interest, by instrument."""
+
+    def __getitem__(self, instrument: int) -> int:
+        return int(self._mirror.open_lots(instrument))
+
+    def __setitem__(self, instrument: int, lots: int) -> None:
+        self._mirror.set_open_lots(instrument, lots)
 
 
 class LastTicks(PositionSums):

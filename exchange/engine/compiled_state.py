@@ -25,6 +25,7 @@ from exchange.domain.commands import (
 from exchange.domain.events import BookLevel, Event, Trade
 from exchange.domain.ids import CLEARING_ACCOUNT, FUND_ACCOUNT
 from exchange.domain.instrument import Instrument
+from exchange.domain.market_limits import SetMarketLimits
 from exchange.domain.packing import RECORD_BYTES, attachment_bytes, pack_command, unpack_commands
 from exchange.domain.portfolio import SetMarginKind
 from exchange.domain.quote_events import MmpTriggered
@@ -46,6 +47,7 @@ from exchange.engine.compiled_maps import (
     ClosedOrders,
     Exposures,
     Handles,
+    OpenLots,
     OpenOrders,
     OrderOfHandle,
     Positions,
@@ -53,6 +55,7 @@ from exchange.engine.compiled_maps import (
     Timers,
     WaitingOrders,
 )
+from exchange.engine.compiled_owners import OwnerRows
 from exchange.engine.compiled_parts import Counter, RowBatch, RowLinks, RowNonces, RowPrices, RowRings, Sessions
 from exchange.engine.compiled_quotes import QuoteNumbers, QuoteRows
 from exchange.engine.config import EngineConfig
@@ -77,7 +80,7 @@ __all__ = ["CompiledState"]
 _HOT: Final = frozenset({Place, Cancel, Amend, MassQuote})
 
 
-class CompiledState(QuoteRows, State):
+class CompiledState(OwnerRows, QuoteRows, State):
     """State of one engine in C arrays. `book_factory` must give the compiled book."""
 
     def __init__(self, book_factory: Callable[[], Any] = OrderBook, config: EngineConfig | None = None) -> None:
@@ -129,6 +132,7 @@ class CompiledState(QuoteRows, State):
         self._guard_rows = GuardRows(store)
         self.quotes = QuoteNumbers(self._guard_rows)
         self.position_sums = PositionSums(store, self._mirror, self.instruments)
+        self.limits.open_lots = OpenLots(store, self._mirror, self.instruments)
         self._watched: set[int | str] = set()
 
     # The hot path.
@@ -234,7 +238,9 @@ class CompiledState(QuoteRows, State):
         store.fired_count = len(self.triggers.fired) + is_in_doubt(self) + is_due(self)
         store.fund_is_exposed = is_exposed(self)
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
-            self._mirror.take_prices(self.prices, self.instruments, self.config)
+            self._mirror.take_prices(self.prices, self.instruments, self.config, self.limits)
+        elif isinstance(command, SetMarketLimits):
+            self._mirror.take_limits(self.limits, self.prices, self.instruments)
         if store.oracle_round != self.oracle_round:
             self._mirror.take_funding(self.oracle_round, self.funding.values())
         self._mirror.take_scenarios(self.scenarios, self.instruments, self.config.option_mark_life_ns)
@@ -249,27 +255,6 @@ class CompiledState(QuoteRows, State):
             self._mirror_key(command.owner, command.key)
         elif isinstance(command, SetSelfTradePrevention | SetMarginKind) and command.subaccount in self.accounts:
             self._mirror_accounts(self.accounts[command.subaccount].owner)
-
-    def mirror_all(self) -> None:
-        """The same after a load."""
-        for owner, rows in self.keys.items():
-            for key in rows:
-                self._mirror_key(owner, key)
-        for owner in self.owner_accounts:
-            self._mirror_accounts(owner)
-        self._mirror.take_prices(self.prices, self.instruments, self.config)
-        self.mirror(None)
-
-    def _mirror_key(self, owner: bytes, key: bytes) -> None:
-        row = self.keys.get(owner, {}).get(key)
-        if row is not None:
-            limits = self.key_limits.get(owner, {}).get(key)
-            self._mirror.set_key(owner, row, limits is not None and limits.binds_orders)
-
-    def _mirror_accounts(self, owner: bytes) -> None:
-        for index in self.owner_accounts[owner]:
-            self._views[index].set_book_owner(self.book_owner(index))
-            self._views[index].set_portfolio(index in self.scenarios.accounts)
 
     # What `State` keeps in attributes and dicts.
 

@@ -7,6 +7,7 @@ from exchange.domain.limits import (
     INDEX_LIFE_NS,
     MAX_ACCOUNTS_PER_BATCH,
     MAX_INSTRUMENTS_PER_BATCH,
+    MAX_OPEN_ORDERS_PER_OWNER,
     MAX_OPEN_ORDERS_PER_SUBACCOUNT,
     MAX_ORDERS_PER_ACCOUNT_AND_BATCH,
     MAX_POSITIONS_PER_SUBACCOUNT,
@@ -57,6 +58,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     option_fee_cap_ppm: int = 125_000
     """A taker fee on an option is at most this part of the option's value."""
     open_orders_max: int = MAX_OPEN_ORDERS_PER_SUBACCOUNT
+    owner_orders_max: int = MAX_OPEN_ORDERS_PER_OWNER
+    """Of all subaccounts of an owner, those that wait for a trigger left out."""
     trigger_orders_max: int = MAX_TRIGGER_ORDERS_PER_SUBACCOUNT
     all_trigger_orders_max: int = MAX_TRIGGER_ORDERS
     positions_max: int = MAX_POSITIONS_PER_SUBACCOUNT

@@ -7,6 +7,7 @@ from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
 from exchange.engine.flags import LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
+from exchange.engine.market_limits import check_room, owner_orders
 from exchange.engine.market_state import check_market
 from exchange.engine.portfolio_margin import has_cells
 from exchange.engine.protection import check_group
@@ -35,7 +36,7 @@ def check_entry(state: State, place: Place, *, is_new: bool = True) -> ResultCod
     An option without scenario prices is not live for an account that is margined by them.
     """
     code = check_frozen(state, place) or check_group(state, place) or check_market(state, place)
-    code = code or check_limits(state, place)
+    code = code or check_limits(state, place) or check_room(state, place)
     if not code and is_new:
         code = check_time(state, place)
     if not code and not has_cells(state, place.subaccount, place.instrument):
@@ -94,7 +95,8 @@ def check_limits(state: State, place: Place) -> ResultCode:
     position = account.lots(number)
     if int(place.flags) & REDUCE_ONLY and (position == 0 or (position > 0) == (place.side == 0)):
         return ResultCode.REDUCE_ONLY_REJECTED
-    if len(state.account_orders[account.index]) >= state.config.open_orders_max:
+    is_crowded = owner_orders(state, account.index) >= state.config.owner_orders_max
+    if is_crowded or len(state.account_orders[account.index]) >= state.config.open_orders_max:
         return ResultCode.TOO_MANY_OPEN_ORDERS
     if position == 0 and is_full(state, account.index, number):
         return ResultCode.TOO_MANY_POSITIONS

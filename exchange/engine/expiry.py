@@ -213,6 +213,7 @@ def _pay_position(state: State, turn: Turn, account: Account, number: int, value
 def _drop_position(state: State, turn: Turn, account: Account, number: int, lots: int) -> None:
     del account.positions[number]
     state.position_sums[number] -= lots
+    state.limits.move(number, lots, 0)
     state.book.set_cell(state.cell(account.index, number), 0)
     state.forget_margin(account.index, number)
     turn.touched[account.index, number] = None

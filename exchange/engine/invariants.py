@@ -61,6 +61,12 @@ def _check_money(state: State) -> None:
             sums[number] += position.lots
     if any(sums.values()) or sums != state.position_sums:
         _violated("positions do not sum to zero")
+    longs = dict.fromkeys(state.instruments, 0)
+    for account in state.accounts.values():
+        for number, position in account.positions.items():
+            longs[number] += max(position.lots, 0)
+    if any(state.limits.open_lots.get(number, 0) != lots for number, lots in longs.items()):
+        _violated("open interest is not the sum of the long positions")
     if sum(state.batch.cash_e6.values()) != -state.batch.fee_e6:
         _violated("cash deltas of the open batch do not sum to minus its fees")
     _check_clearing(state)

@@ -15,6 +15,7 @@ from exchange.engine.doubt import add_on_e18
 from exchange.engine.exposure import Exposure, GroupKey
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
+from exchange.engine.market_limits import initial_tiers
 from exchange.engine.quote_reserve import reserve_e18
 from exchange.engine.records import Account, Order
 from exchange.engine.state import State
@@ -169,7 +170,7 @@ def _perpetual_group(state: State, account: Account, number: int, change: Change
         PerpetualExposure(
             position_e9=position * lot_e9,
             mark_e9=mark_e9,
-            tiers=state.config.margin.tiers(instrument.underlying),
+            tiers=initial_tiers(state, instrument.underlying),
             buys_e9=buys * lot_e9,
             sells_e9=sells * lot_e9,
             loss_e18=loss,

@@ -19,6 +19,7 @@ from exchange.engine.book_codes import reason_of, refusal_of
 from exchange.engine.entry_checks import check_terms, is_full
 from exchange.engine.flags import core_flags
 from exchange.engine.margin import worst_margin_e18
+from exchange.engine.market_limits import check_quote_limits, owner_orders
 from exchange.engine.market_state import is_restricted_for
 from exchange.engine.matching import close_order, lower_quantity, open_order
 from exchange.engine.orders import admit, refuse
@@ -155,7 +156,7 @@ def _entries(state: State, command: MassQuote, group: MmpGroup) -> Iterator[_Ent
 
 
 def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLine, entry: _Entry) -> ResultCode:
-    """First failing code of: instrument, price and size, bid below ask, group, market, signature."""
+    """First failing code of: instrument, price and size, bid below ask, group, market, signature, position limit."""
     code = check_terms(state, place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots))
     if not code and line.bid_lots and line.ask_lots and line.bid_ticks >= line.ask_ticks:
         code = ResultCode.BAD_PRICE
@@ -167,7 +168,17 @@ def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLi
         code = ResultCode.INSTRUMENT_NOT_LIVE
     if not code and not command.signer and not entry.is_kept:
         code = ResultCode.SIGNER_UNKNOWN
+    if not code and not entry.is_kept:
+        code = check_quote_limits(
+            state, command.subaccount, entry.instrument, entry.side, _added_lots(state, group, line)
+        )
     return code
+
+
+def _added_lots(state: State, group: MmpGroup, line: QuoteLine) -> int:
+    """What a line adds to the lots of both sides that rest."""
+    held = (state.find_quote(group, line.instrument, side) for side in _SIDES)
+    return line.bid_lots + line.ask_lots - sum(order.remaining_lots for order in held if order is not None)
 
 
 class _Limits:
@@ -177,6 +188,7 @@ class _Limits:
         self._state = state
         self._subaccount = subaccount
         self._open = len(state.account_orders[subaccount])
+        self._open_of_owner = owner_orders(state, subaccount)
         self._exposed: set[int] = set()
 
     def take(self, entry: _Entry) -> ResultCode:
@@ -184,7 +196,8 @@ class _Limits:
         state = self._state
         if entry.predecessor is not None:
             return ResultCode.OK
-        if self._open >= state.config.open_orders_max:
+        is_crowded = self._open_of_owner >= state.config.owner_orders_max
+        if is_crowded or self._open >= state.config.open_orders_max:
             return ResultCode.TOO_MANY_OPEN_ORDERS
         number = entry.instrument
         is_held = state.accounts[self._subaccount].lots(number) != 0 or number in self._exposed
@@ -193,6 +206,7 @@ class _Limits:
         if not is_held and not state.exposure(self._subaccount, number).is_open:
             self._exposed.add(number)
         self._open += 1
+        self._open_of_owner += 1
         return ResultCode.OK
 
 

@@ -10,6 +10,7 @@ from exchange.domain.result_codes import ResultCode
 from exchange.engine import batches
 from exchange.engine.expiry import sample
 from exchange.engine.funding import accrue_named
+from exchange.engine.market_limits import rescale
 from exchange.engine.market_state import note_index
 from exchange.engine.protection import set_weights
 from exchange.engine.state import State
@@ -47,6 +48,7 @@ def set_prices(state: State, turn: Turn, command: SetPrices) -> None:
     for row in command.marks:
         prices.marks[row.instrument], prices.mark_ns[row.instrument] = row, state.timestamp_ns
         set_weights(state, row.instrument)
+    rescale(state)
     state.is_check_due = True
     turn.events.append(PricesSet(prices=command, halted=tuple(sorted(prices.halted))))
     if state.waiting_orders:

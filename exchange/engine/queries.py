@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 from exchange.domain.auction_views import GetAuctions
 from exchange.domain.events import Event, OrderEvent, Trade
 from exchange.domain.instrument import Instrument
+from exchange.domain.market_limits import GetOpenInterest
 from exchange.domain.money import floor_div
 from exchange.domain.quote_events import QuotePlaced
 from exchange.domain.views import (
@@ -41,6 +42,7 @@ from exchange.engine.deleveraging_ranks import deleveraging_ranks
 from exchange.engine.funding import pending_e18
 from exchange.engine.liquidation_prices import liquidation_ticks_after
 from exchange.engine.margin_kinds import kind_of
+from exchange.engine.market_limits import open_interest
 from exchange.engine.orders import find_order
 from exchange.engine.previews import preview_order
 from exchange.engine.records import Account, Expiry, MmpGroup, Order
@@ -146,8 +148,12 @@ def _answer_order(state: State, query: GetOrder) -> OrderView | None:
     return None if order is None else _view(state, order)
 
 
-def _answer_market(state: State, query: GetBook | GetInstruments | GetExpiries | GetPrices | GetSummary) -> Answer:
+def _answer_market(
+    state: State, query: GetBook | GetInstruments | GetExpiries | GetOpenInterest | GetPrices | GetSummary
+) -> Answer:
     match query:
+        case GetOpenInterest():
+            return open_interest(state)
         case GetBook():
             return _book_view(state, query)
         case GetInstruments():

@@ -3,6 +3,7 @@
 from typing import Final
 
 from exchange.domain.money import ceil_div
+from exchange.engine.market_limits import initial_tiers
 from exchange.engine.records import MmpGroup
 from exchange.engine.state import State
 from exchange.risk.standard import perpetual_requirement
@@ -26,7 +27,7 @@ def group_reserve_e18(state: State, group: MmpGroup, quantity_lots: int | None =
     lots = group.quantity_lots if quantity_lots is None else quantity_lots
     notional_e18 = lots * group.lot_e9 * state.prices.index_e9.get(group.underlying, 0)
     parameters = state.config.margin
-    perpetual, _ = perpetual_requirement(notional_e18=notional_e18, tiers=parameters.tiers(group.underlying))
+    perpetual, _ = perpetual_requirement(notional_e18=notional_e18, tiers=initial_tiers(state, group.underlying))
     standard = max(perpetual, ceil_div(notional_e18 * parameters.maximum_spot_ppm, _PPM))
     if group.subaccount not in state.scenarios.accounts:
         return standard

@@ -16,6 +16,7 @@ from exchange.domain.packing import pack_command, unpack_commands
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.config import EngineConfig
 from exchange.engine.expiry import expiry_rows, load_expiries
+from exchange.engine.limit_snapshot import limit_rows, load_limits
 from exchange.engine.liquidation_snapshot import liquidation_rows, load_liquidations
 from exchange.engine.portfolio_snapshot import load_portfolios, portfolio_rows
 from exchange.engine.quote_snapshot import group_rows, load_groups, load_windows
@@ -47,6 +48,7 @@ SECTIONS: Final = (
     "liquidations",
     "safeguards",
     "portfolios",
+    "limits",
 )
 _COUNTERS: Final = (
     "sequence",
@@ -137,6 +139,7 @@ def dump(state: State) -> dict[str, bytes]:
         liquidation_rows(state),
         safeguard_rows(state),
         portfolio_rows(state),
+        limit_rows(state),
     )
     return {name: _encode(row) for name, row in zip(SECTIONS, rows, strict=True)}
 
@@ -167,6 +170,7 @@ def load(
     load_liquidations(state, decoded["liquidations"])
     load_safeguards(state, decoded["safeguards"])
     load_portfolios(state, decoded["portfolios"])
+    load_limits(state, decoded["limits"])
     state.batch = _load_batch(decoded["batch"])
     closed, orders, waiting = (
         [state.adopt_order(_load_order(row)) for row in decoded[name]] for name in ("closed", "orders", "waiting")
@@ -253,6 +257,7 @@ def _load_accounts(state: State, decoded: dict[str, Any]) -> None:
         state.cash_sum_e6 += account.ledger_cash_e6
         for number, position in held.items():
             state.position_sums[number] += position.lots
+            state.limits.move(number, 0, position.lots)
             state.exposure(index, number)
     for owner, rows in decoded["keys"]:
         keys = msgspec.convert(rows, list[KeyRow])

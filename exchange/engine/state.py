@@ -21,6 +21,7 @@ from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
 from exchange.engine.flags import LIQUIDATION, QUOTE
 from exchange.engine.index_ranges import IndexRanges
+from exchange.engine.limit_table import LimitTable
 from exchange.engine.links import Links
 from exchange.engine.nonces import NonceStore
 from exchange.engine.price_rings import PriceRings
@@ -106,7 +107,7 @@ class State:
         self.liquidations: dict[int, Liquidation] = {}
         """Accounts below maintenance."""
         self.forced = Forced(accounts=[])
-        self.fund_day, self.scenarios = FundDay(), ScenarioTable()
+        self.fund_day, self.scenarios, self.limits = FundDay(), ScenarioTable(), LimitTable()
         self.index_ranges = IndexRanges()
         self.rank_tables: dict[tuple[int, bool], RankTable] = {}
         """Weights of those who are long (True) or short, as of a while ago; a cache, nothing hangs on it."""

@@ -9,6 +9,7 @@ from exchange.domain.money import ceil_div, floor_div
 from exchange.engine.doubt import confidence_e9
 from exchange.engine.funding import pending_e18
 from exchange.engine.margin import worst_margin_e18
+from exchange.engine.market_limits import initial_tiers
 from exchange.engine.portfolio_margin import is_portfolio, scenario_portfolio
 from exchange.engine.records import Account
 from exchange.engine.state import State
@@ -146,7 +147,7 @@ def _market(
         amount_e9 = account.lots(number) * instrument.lot_e9
         mark_e9 = state.prices.marks[number].mark_e9
         if instrument.is_perpetual:
-            tiers = state.config.margin.tiers(underlying)
+            tiers = initial_tiers(state, underlying)
             perpetuals.append(PerpetualRow(amount_e9=amount_e9, mark_e9=mark_e9, tiers=tiers))
             continue
         is_call = instrument.kind is InstrumentKind.CALL

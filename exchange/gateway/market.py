@@ -16,6 +16,7 @@ from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.commands import MarkRow, Side
 from exchange.domain.events import BookLevel, Event, InstrumentListed, PricesSet, Trade
 from exchange.domain.instrument import Instrument, format_e9
+from exchange.domain.market_limits import GetOpenInterest, OpenInterestView
 from exchange.domain.money import floor_div
 from exchange.domain.rounds import InstrumentDelisted, OracleRoundSet
 from exchange.domain.views import (
@@ -28,6 +29,7 @@ from exchange.domain.views import (
     PricesView,
     SummaryView,
 )
+from exchange.gateway.open_interest import OpenInterest
 from exchange.wire.decimals import format_e6
 from exchange.wire.errors import WireError
 from exchange.wire.objects import TickerStats
@@ -130,6 +132,7 @@ class Market:
             AuctionStarted,
             AuctionEnded,
         }
+        | OpenInterest.EVENTS
     )
 
     def __init__(self) -> None:
@@ -150,6 +153,7 @@ class Market:
         self.is_loaded = False
         self.auctions: dict[int, int] = {}
         """Deadlines of call auctions by instrument, Unix nanoseconds."""
+        self.open_interest = OpenInterest()
         self.hours: dict[int, list[Hour]] = {}
         """Of the last day, by instrument."""
 
@@ -170,6 +174,7 @@ class Market:
                     self.by_id[instrument.instrument_id] = instrument
 
         port.ask(GetSummary(), self._summary_answer)
+        port.ask(GetOpenInterest(), self._open_answer)
         port.ask(GetInstruments(), instruments)
 
     def restricted(self, now_ns: int) -> dict[str, str]:
@@ -201,6 +206,7 @@ class Market:
 
     def apply(self, event: Event, sequence: int, timestamp_ns: int) -> None:
         """Take one event of command `sequence`; others than public ones are ignored."""
+        self.open_interest.apply(event, sequence)
         if isinstance(event, BookLevel):
             self.book(event.instrument).set_level(event, sequence, timestamp_ns)
         elif isinstance(event, Trade):
@@ -239,7 +245,7 @@ class Market:
             h=instrument.price_text(max((row.high_ticks for row in hours), default=0)),
             l=instrument.price_text(min((row.low_ticks for row in hours), default=0)),
             p=_change(hours),
-            oi="0",
+            oi=instrument.quantity_text(self.open_interest.lots.get(instrument.instrument_id, 0)),
         )
 
     def _list(self, instrument: Instrument) -> None:
@@ -264,6 +270,10 @@ class Market:
             self.on_book_loaded(answer.instrument)
             if answer.auction_deadline_ns:
                 self.auctions[answer.instrument] = answer.auction_deadline_ns
+
+    def _open_answer(self, answer: Answer) -> None:
+        if isinstance(answer, tuple):
+            self.open_interest.load(row for row in answer if isinstance(row, OpenInterestView))
 
     def _prices_answer(self, answer: Answer) -> None:
         if isinstance(answer, PricesView) and answer.round >= self.prices.round:

@@ -5,7 +5,7 @@ shows, and whether the taker was liquidated.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -13,9 +13,10 @@ from exchange.bus.feed_blobs import EVENTS, FRAMES, VENUE
 from exchange.domain.auctions import AuctionEnded, AuctionStarted
 from exchange.domain.events import BatchClosed, BookLevel, Event, FillSide, InstrumentListed, PricesSet, Trade
 from exchange.domain.liquidations import FIRST_LIQUIDATION_LINE, Deleveraged, DeleveragedSide, is_liquidation_order
-from exchange.domain.rounds import ExpirySettled, InstrumentDelisted, OracleRoundSet
+from exchange.domain.rounds import ExpirySettled, InstrumentDelisted, OracleRoundSet, PositionExpired
 from exchange.domain.views import Output
 from exchange.gateway.market import Market
+from exchange.gateway.open_interest import OpenInterestMoved
 from exchange.gateway.settings import Readiness
 from exchange.wire.objects import BatchRow
 
@@ -46,8 +47,10 @@ _PublicEvent = (
     | AuctionEnded
     | ExpirySettled
     | BatchClosed
+    | OpenInterestMoved
 )
 _OF_INSTRUMENT: Final = (BookLevel, Trade, Deleveraged, InstrumentDelisted, AuctionStarted, AuctionEnded)
+_MOVES_POSITIONS: Final = (Trade, Deleveraged, PositionExpired)
 _OF_VENUE: Final = (PricesSet, OracleRoundSet, BatchClosed)
 
 
@@ -109,13 +112,17 @@ def public_commits(outputs: Iterable[Output], market: Market) -> Iterable[tuple[
             feed = _feed_of(event, market)
             if feed:
                 found.setdefault(feed, []).append(_anonymous(event))  # type: ignore[arg-type] # _feed_of knows public ones only
+        for number in dict.fromkeys(event.instrument for event in output.events if isinstance(event, _MOVES_POSITIONS)):
+            moved = OpenInterestMoved(number, market.open_interest.lots.get(number, 0))
+            found.setdefault(events_feed(market.by_id[number].underlying), []).append(moved)
         for feed, events in found.items():
             yield feed, encode_item(CommitItem(output.sequence, output.timestamp_ns, events))
 
 
 def output_of(item: CommitItem) -> Output:
     """The commit as state and histories take it: no order views, no parties."""
-    return Output(sequence=item.sequence, timestamp_ns=item.timestamp_ns, events=tuple(item.events), orders={})
+    events = cast("tuple[Event, ...]", tuple(item.events))
+    return Output(sequence=item.sequence, timestamp_ns=item.timestamp_ns, events=events, orders={})
 
 
 def _feed_of(event: Event, market: Market) -> str:

@@ -55,6 +55,7 @@ class _InstrumentState(msgspec.Struct, frozen=True, array_like=True):
     auction_deadline_ns: int
     hours: list[Hour]
     trades: list[_PublicTrade]
+    open_lots: int = 0
 
 
 class _UnderlyingState(msgspec.Struct, frozen=True, array_like=True):
@@ -145,6 +146,7 @@ def _dump(core: Core, instrument: Instrument) -> _InstrumentState:
         market.auctions.get(number, 0),
         market.hours.get(number, []),
         [_public(row) for row in records],
+        market.open_interest.lots.get(number, 0),
     )
 
 
@@ -160,6 +162,7 @@ def _load(core: Core, row: _InstrumentState) -> None:
     if row.auction_deadline_ns:
         market.auctions[number] = row.auction_deadline_ns
     market.hours[number] = row.hours
+    market.open_interest.lots[number] = row.open_lots
     records = (_record(one, number) for one in row.trades)
     core.history.trades[number] = deque(records, maxlen=core.settings.trades_kept)
 

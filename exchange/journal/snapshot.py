@@ -15,7 +15,7 @@ __all__ = ["SNAPSHOTS_KEPT", "Snapshot", "load_newest", "oldest_sequence", "unpa
 
 SNAPSHOTS_KEPT = 3
 SNAPSHOT_MAGIC = b"OBJSNAP\0"
-SNAPSHOT_VERSION = 8
+SNAPSHOT_VERSION = 9
 
 _HEADER = struct.Struct("<8sIIQQ32s32sI")
 _SECTION = struct.Struct("<HHIQ")

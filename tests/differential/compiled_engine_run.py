@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from exchange.domain.commands import Command, OrderFlag, Place, TimeInForce
 from exchange.domain.events import CommandRefused, Event, OrderClosed, OrderRefused, TriggerFailed
+from exchange.domain.quote_events import QuoteRefused
 from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.domain.safeguards import SessionKeyRefused
 from exchange.engine.apply import apply
@@ -32,6 +33,7 @@ CONFIG = EngineConfig(
     closed_orders_max=2_000,
     batch_accounts_max=30,
     open_orders_max=16,
+    owner_orders_max=24,
     positions_max=3,
     trigger_orders_max=2,
     short_move_ppm=4_000,
@@ -68,11 +70,16 @@ class Difference(AssertionError):
 
 
 def compare(
-    seed: int, commands: int, *, every: int = 50_000, progress: Callable[[str], object] | None = None
+    seed: int,
+    commands: int,
+    *,
+    every: int = 50_000,
+    progress: Callable[[str], object] | None = None,
+    draws_limits: bool = True,
 ) -> tuple[str, Counter[str]]:
     """Apply one stream to both; returns the common state hash and how many of each kind there were, see `kinds_of`."""
     twin, rows = State(small_book, CONFIG), CompiledState(small_book, CONFIG)
-    stream, counts = FastStream(seed), Counter[str]()
+    stream, counts = FastStream(seed, draws_limits=draws_limits), Counter[str]()
     todo = list(stream.opening())
     for number in range(commands):
         command, now_ns = todo[number] if number < len(todo) else stream.next()
@@ -83,6 +90,8 @@ def compare(
             counts.update(
                 f"portfolio {name}" for name in ("cold" if found is None else "hot", *kinds_of(command, expected))
             )
+        if isinstance(command, Place) and twin.limits.scaled_ppm:
+            counts["grown cold" if found is None else "grown hot"] += 1
         found = apply(rows, command, now_ns) if found is None else found
         if found != expected:
             raise Difference(f"seed {seed}, command {number}: {command}\ntwin {expected}\nrows {found}")
@@ -107,6 +116,8 @@ def kinds_of(command: Command, events: list[Event]) -> Iterator[str]:
         yield type(event).__name__
         if isinstance(event, OrderRefused | CommandRefused | TriggerFailed | SessionKeyRefused):
             yield f"refused {event.code.name}"
+        elif isinstance(event, QuoteRefused):
+            yield f"QuoteRefused {event.code.name}"
         elif isinstance(event, OrderClosed):
             yield f"OrderClosed {event.reason.name}"
 

@@ -29,6 +29,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.ids import order_number
 from tests.differential.engine_rarities import QUIET, SHORT_OPTIONS, WIDE, Rarities, key, odd_order, owner_of
+from tests.differential.limit_commands import LimitCommands
 from tests.differential.portfolio_commands import PortfolioCommands
 from tests.differential.quote_commands import GROUPS, MAKERS, group_order, limits, mass_quote, reset
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments, owner
@@ -48,14 +49,21 @@ MARKS = {CALL: 1_500, PUT: 800, 99: 1, WIDE: 1 << 20, **dict.fromkeys(SHORT_OPTI
 class FastStream:
     """`opening()` and then `next()` give (command, time); the caller applies every command, in order."""
 
-    def __init__(self, seed: int, *, accounts: int = 40, draws_portfolios: bool = True) -> None:
-        """Everything is a function of `seed`; without `draws_portfolios` nobody chooses Portfolio Margin."""
+    def __init__(
+        self, seed: int, *, accounts: int = 40, draws_portfolios: bool = True, draws_limits: bool = False
+    ) -> None:
+        """Everything is a function of `seed`.
+
+        Without `draws_portfolios` nobody chooses Portfolio Margin, with `draws_limits` markets get limits.
+        """
         self.random = Random(seed)
         self.slices = Random(~seed)
         self.crashes = Random(seed + 10**9)
         self.halts = Random(seed + 2 * 10**9)
         self.portfolios = PortfolioCommands(seed + 3 * 10**9, accounts)
         self.draws_portfolios = draws_portfolios
+        self.limits = LimitCommands(seed + 4 * 10**9)
+        self.draws_limits = draws_limits
         self.accounts = accounts
         self.now_ns = START_S * SECOND_NS
         self.sequence = 0
@@ -97,6 +105,11 @@ class FastStream:
             self.sequence += 1
             self.now_ns += self.portfolios.pick.randrange(200_000)
             return drawn, self.now_ns
+        bounds = self.limits.next() if self.draws_limits else None
+        if bounds is not None:
+            self.sequence += 1
+            self.now_ns += self.limits.pick.randrange(200_000)
+            return bounds, self.now_ns
         roll = self.random.random()
         if roll < 0.08:
             return self._timed(self._quotes(self.random.random()))

@@ -60,7 +60,7 @@ def test_compiled_state_gives_the_events_of_its_twin(seed: int) -> None:
 def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     """40,000 commands, mostly hot; `compiled_engine_run` is the same over as many as asked."""
     compare = pytest.importorskip("tests.differential.compiled_engine_run").compare
-    _, counts = compare(7, 40_000, every=5_000)
+    _, counts = compare(7, 40_000, every=5_000, draws_limits=False)
     assert counts["Trade"] > 2_000
     assert counts["OrderAmended"] > 100
     assert counts["OrderRevised"] > 20
@@ -84,6 +84,18 @@ def test_a_fast_stream_of_orders_gives_no_difference() -> None:
     assert counts["portfolio hot"] > 1_000
     assert counts["portfolio refused INSUFFICIENT_MARGIN"] > 100
     assert counts["portfolio Trade"] > 100
+
+
+def test_limits_of_markets_give_no_difference() -> None:
+    """20,000 commands under caps, position limits and growing margin, near what is open and far from it."""
+    compare = pytest.importorskip("tests.differential.compiled_engine_run").compare
+    _, counts = compare(8, 20_000, every=2_000)
+    assert counts["MarketLimitsSet"] > 30
+    assert counts["refused OPEN_INTEREST_CAP"] > 100
+    assert counts["refused POSITION_LIMIT"] > 100
+    assert counts["refused TOO_MANY_OPEN_ORDERS"] > 5
+    assert counts["QuoteRefused POSITION_LIMIT"] > 10
+    assert counts["grown hot"] > 1_000
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:

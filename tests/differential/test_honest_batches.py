@@ -54,7 +54,7 @@ def withdrawals(state: State, rng: random.Random) -> list[Command]:
 def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     """Positions, funding, expiries, several requests a batch; the same batches with nothing approved are caught."""
     # The chain's floor knows no Portfolio Margin, which is not offered for that reason.
-    state, stream = new_state(OrderBook, CONFIG), FastStream(seed, draws_portfolios=False)
+    state, stream = new_state(OrderBook, CONFIG), FastStream(seed, draws_portfolios=False, draws_limits=True)
     assembler, ledger, rounds, ended = BatchAssembler(), LedgerState(), set[int](), set[int]()
     opening, rng = list(stream.opening()), random.Random(seed)
     refused = with_positions = caught = 0

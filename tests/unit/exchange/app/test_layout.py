@@ -55,7 +55,7 @@ def test_lock_leaves_no_file(tmp_path):
     assert lock_holder(directory) is None
 
 
-@pytest.mark.parametrize(("mark", "found"), [(None, "1"), ("2\n", "2"), ("6\n", "6"), ("", "")])
+@pytest.mark.parametrize(("mark", "found"), [(None, "1"), ("2\n", "2"), ("5\n", "5"), ("7\n", "7"), ("", "")])
 def test_data_of_another_version_is_refused(tmp_path, mark, found):
     """One line that names the directory and the way out; nothing is changed."""
     directory = DataDirectory(tmp_path)

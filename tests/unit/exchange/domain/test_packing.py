@@ -31,6 +31,7 @@ from exchange.domain.commands import (
     UnderlyingRow,
 )
 from exchange.domain.events import OrderAccepted
+from exchange.domain.market_limits import MarketLimits, SetMarketLimits
 from exchange.domain.packing import (
     RECORD_BYTES,
     BadRecord,
@@ -107,6 +108,7 @@ COMMANDS: list[Command] = [
     CancelMany(subaccount=2, scope=CancelScope.TRIGGERS, underlying="BTC"),
     SetSelfTradePrevention(subaccount=2, mode=OrderFlag.STP_DECREMENT_BOTH, by_owner=True),
     SetMarginKind(subaccount=2, kind=MarginKind.PORTFOLIO),
+    SetMarketLimits(limits=MarketLimits(instrument=2, governance_e6=1 << 62, owner_e6=5, scaling_to_e6=7)),
     SetScenarios(
         underlying="BTC",
         round=7,
