@@ -104,7 +104,7 @@ test-running: dev
 	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
 	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
-PARTS := forge risk artifacts lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
+PARTS := forge risk slither artifacts lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -196,8 +196,8 @@ artifacts: packages
 forge: packages
 	@.ci/with node "forge" "settlement/contracts/tools/check forge"
 
-slither: dev $(VENV)/.slither ## contracts: every high or medium finding of slither has a written reason (needs node)
-	@.ci/with node "slither" settlement/contracts/tools/setup "$(BIN)/python -m tests.slither $(CURDIR)/$(VENV)/slither/bin/slither"
+slither: packages $(VENV)/.slither ## contracts: every high or medium finding of slither has a written reason (needs node)
+	@.ci/with node "slither" "$(BIN)/python -m tests.slither $(CURDIR)/$(VENV)/slither/bin/slither"
 
 node: dev forge
 	@.ci/with node "tests on anvil" "$(PYTEST) -q -m needs_node --timeout 300 tests"

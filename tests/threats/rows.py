@@ -218,7 +218,6 @@ OPEN: Final[dict[str, str]] = {
     ),
     "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
     "bridge token risk, L1 dispute bug": "caps are checked, which token it is stands in the configuration alone",
-    "privileged upgrade": "slither is a target of its own (`make slither`), not a part of `make check`",
     "same order or transfer used in two batches, or twice in one": "transfers have no leaves yet",
     "signature for one subaccount or deployment used for another": "examples, not every module everywhere",
     "operator self-challenges or late challenges delay finality": "with one challenge, not a thousand",
