@@ -14,6 +14,8 @@ MINUTES ?= 60
 COMMANDS ?= 100000000
 STEPS ?= 1000000
 ACCOUNTS ?= 1000000
+BATCHES ?= 5000
+LOG ?=
 CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
 ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
@@ -25,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts contracts-full packages artifacts forge node browser redis
-.PHONY: slither requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
+.PHONY: slither halmos codec requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -76,6 +78,13 @@ $(VENV)/.slither: requirements-slither.lock | $(VENV)/bin/python
 	@$(VENV)/slither/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-slither.lock
 	@touch $@
 
+# halmos and its solvers are large, and nothing else asks them: an environment of their own.
+$(VENV)/.halmos: requirements-halmos.lock | $(VENV)/bin/python
+	@echo "setup: installing the locked halmos"
+	@$(PYTHON) -m venv $(VENV)/halmos
+	@$(VENV)/halmos/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-halmos.lock
+	@touch $@
+
 setup: $(VENV)/.setup ## .venv, locked dependencies, compiled core
 dev: $(VENV)/.dev ## setup and the test tools
 judges: dev $(VENV)/.judges ## QuantLib, beside which prices and margin are judged
@@ -104,7 +113,7 @@ test-running: dev
 	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
 	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
-PARTS := forge risk artifacts lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
+PARTS := forge risk halmos slither codec artifacts lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -196,8 +205,14 @@ artifacts: packages
 forge: packages
 	@.ci/with node "forge" "settlement/contracts/tools/check forge"
 
-slither: dev $(VENV)/.slither ## contracts: every high or medium finding of slither has a written reason (needs node)
-	@.ci/with node "slither" settlement/contracts/tools/setup "$(BIN)/python -m tests.slither $(CURDIR)/$(VENV)/slither/bin/slither"
+slither: packages $(VENV)/.slither ## contracts: every high or medium finding of slither has a written reason (needs node)
+	@.ci/with node "slither" "$(BIN)/python -m tests.slither $(CURDIR)/$(VENV)/slither/bin/slither"
+
+halmos: packages $(VENV)/.halmos ## contracts: codec and conservation proven for all inputs of small shapes; breaks must be found (needs node)
+	@.ci/with node "halmos" "$(BIN)/python -m tests.symbolic $(CURDIR)/$(VENV)/halmos/bin/halmos"
+
+codec: packages judges ## BATCHES=5000 SEED=1: batches and multiproofs read alike in Python and Solidity; 100,000: settlement/VERIFICATION.md
+	@.ci/with node "codec" "$(BIN)/python -m tests.differential.codec_run --batches $(BATCHES) --seed $(SEED) $(if $(LOG),--log $(LOG))"
 
 node: dev forge
 	@.ci/with node "tests on anvil" "$(PYTEST) -q -m needs_node --timeout 300 tests"

@@ -4,6 +4,7 @@ import random
 from collections import defaultdict
 from typing import Any
 
+import pytest
 from eth_abi import encode
 from web3 import Web3
 
@@ -17,8 +18,7 @@ NOT_CLAIMABLE = Web3.keccak(text="NotClaimable(uint64)")[:4]
 NOTHING_TO_CLAIM = Web3.keccak(text="NothingToClaim(uint64)")[:4]
 NOBODY = "0x" + "00" * 20
 VERIFYING_CONTRACT = "0xeB8d770ec18DB98Db922E9D83260A585b9F0DeAD"
-FILLS, ACCOUNTS, INSTRUMENTS = 10_000, 100, 10
-GAS_TARGET = 230_000
+ACCOUNTS, INSTRUMENTS = 100, 10
 
 
 def _empty_root() -> bytes:
@@ -77,12 +77,12 @@ def test_deposit_trade_withdraw_claim(vault: Any) -> None:
     assert vault.refusal(claim) == NOTHING_TO_CLAIM
 
 
-def _netted_fills(seed: int) -> tuple[dict[int, int], dict[int, dict[int, int]]]:
+def _netted_fills(seed: int, fills: int) -> tuple[dict[int, int], dict[int, dict[int, int]]]:
     """Net seeded fills between skewed pairs of accounts, with an 11-digit spread of cash and a fee per side."""
     draw = random.Random(seed)
     cash_e6: dict[int, int] = defaultdict(int)
     lots_by_cell: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for _ in range(FILLS):
+    for _ in range(fills):
         buyer, seller = 0, 0
         while buyer == seller:
             buyer, seller = (2 + int(ACCOUNTS * draw.random() ** 1.5) for _ in range(2))
@@ -96,23 +96,26 @@ def _netted_fills(seed: int) -> tuple[dict[int, int], dict[int, dict[int, int]]]
     return dict(cash_e6), cells
 
 
-def test_gas_of_a_hundred_accounts_on_ten_instruments(vault: Any) -> None:
-    """The second such batch of a warm contract stays under 23 gas per fill, calldata floor included."""
+@pytest.mark.parametrize(
+    ("fills", "most_gas", "least_cells"),
+    [(100, 230_000, 100), (1_000, 230_000, 600), (10_000, 230_000, 980), (100_000, 250_000, 980)],
+)
+def test_gas_of_a_hundred_accounts_on_ten_instruments(vault: Any, fills: int, most_gas: int, least_cells: int) -> None:
+    """The second such batch of a warm contract stays under the mark of its size, calldata floor included."""
     gas = 0
     for seed in (1, 2):
-        cash_e6, cells = _netted_fills(seed)
+        cash_e6, cells = _netted_fills(seed, fills)
         active = sum(len(row) for row in cells.values())
-        assert active >= 980
+        assert active >= least_cells
         data = pack_batch(cash_e6, cells)
         gas = vault.post(data, Web3.keccak(data), fee_e6=-sum(cash_e6.values()))["gasUsed"]
-    per_fill = gas / FILLS
-    print(f"post: {gas} gas, {per_fill:.2f} per fill, {active} cells, {len(data)} bytes")  # noqa: T201
-    assert gas <= GAS_TARGET
+    print(f"post of {fills:,} fills: {gas:,} gas, {gas / fills:.2f} per fill, {active} cells, {len(data)} bytes")  # noqa: T201
+    assert gas <= most_gas
 
 
 def test_production_encoder_gives_the_plain_encoders_bytes(vault: Any) -> None:
     """The codec of settlement.protocol writes what the plain encoder writes, and its chain value is the contract's."""
-    cash_e6, cells = _netted_fills(3)
+    cash_e6, cells = _netted_fills(3, 10_000)
     fee_e6 = -sum(cash_e6.values())
     wide = {99: {2: 1 << 30, 3: -(1 << 30), 4: 5, 5: -5}}
     positions = {(account, key): lots for key, row in (cells | wide).items() for account, lots in row.items()}

@@ -259,12 +259,13 @@ def crash_at(rig, monkeypatch, point, *, before):
     monkeypatch.setattr(Outbox, "write", write)
 
 
-@pytest.mark.parametrize(("lost", "depth"), [(0, 0), (1, 0), (0, 2), (1, 2)])
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("depth", range(6))
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("point", range(1, 20))
 def test_death_at_every_write(rig, monkeypatch, point, before, lost, depth):
-    """Kill before or after each durable write, with a lost reply, with a reorganization while down."""
-    rig.settings = PosterSettings(safe_confirmations=2, final_confirmations=4)
+    """Kill before or after each durable write, with and without a lost reply, with 0 to 5 blocks gone while down."""
+    rig.settings = PosterSettings(safe_confirmations=2, final_confirmations=6)
     rig.restart()
     rig.chain.lost_replies = lost
     crash_at(rig, monkeypatch, point, before=before)
