@@ -14,8 +14,7 @@ from exchange.engine._limit_rows cimport MarketRoom
 from exchange.engine._price_slots cimport RING_SLOTS, RING_WINDOWS, PriceSlot
 from exchange.engine._scenario_rows cimport ScenarioPlan, Scenarios, Trust
 from exchange.engine._tables cimport Table
-from matching_core._order_pool cimport Core
-from matching_core._order_pool cimport Event as CoreEvent
+from matching_core._order_pool cimport Core, Event as CoreEvent
 
 
 cdef extern from *:

@@ -172,14 +172,9 @@ cdef class Store:
     def fired_count(self, value):
         self.engine.fired_count = value
 
-    @property
-    def fund_is_exposed(self):
-        """Whether the fund holds a position: no rebate is larger than the fee beside it then."""
-        return self.engine.fund_is_exposed
-
-    @fund_is_exposed.setter
-    def fund_is_exposed(self, value):
-        self.engine.fund_is_exposed = value
+    def expose_fund(self, is_exposed):
+        """While the fund holds a position, no rebate is larger than the fee beside it."""
+        self.engine.fund_is_exposed = is_exposed
 
     cdef void* rows(self, void* answer) except NULL:
         if answer == NULL:

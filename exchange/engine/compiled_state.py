@@ -236,7 +236,7 @@ class CompiledState(OwnerRows, QuoteRows, State):
         store = self.store
         # Where something fired, a price is in doubt or the fund owes funding, C leaves every command to the handlers.
         store.fired_count = len(self.triggers.fired) + is_in_doubt(self) + is_due(self)
-        store.fund_is_exposed = is_exposed(self)
+        store.expose_fund(is_exposed(self))
         if store.price_round != self.prices.round or isinstance(command, ListInstrument):
             self._mirror.take_prices(self.prices, self.instruments, self.config, self.limits)
         elif isinstance(command, SetMarketLimits):
