@@ -1,6 +1,7 @@
 """The table of switched-off defences fits the contracts and the table of threats; forge itself is not asked here."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.threats.mutations import CONTRACTS, mutated, verdict
 from tests.threats.rows import ROWS
 
 _VERDICT = re.compile(rf" (caught|{UNJUDGED}) \|$")
+_UNREAD = re.compile(r"\(bool (\w+),[^)]*\) = [^;]*\.call\([^;]*;\s*\1;")
 SOLIDITY = "settlement/contracts/test/"
 
 
@@ -51,6 +53,17 @@ def test_names_are_unique() -> None:
     assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
 
 
+@pytest.mark.parametrize("source", sorted((CONTRACTS / "test").rglob("*.sol")), ids=lambda path: path.name)
+def test_no_answer_of_a_low_level_call_is_thrown_away(source: Path) -> None:
+    """Under `expectRevert` such a call answers whether it failed as expected, and nothing else fails the test."""
+    assert not _UNREAD.search(source.read_text())
+
+
+def test_an_answer_that_is_thrown_away_is_noticed() -> None:
+    """The words that two tests had which a mutation survived."""
+    assert _UNREAD.search("(bool ok,) = address(vault).call(calls[i]);\n            ok;")
+
+
 @pytest.mark.parametrize("text", ["", "a b b"])
 def test_a_text_that_does_not_stand_once_is_refused(text: str) -> None:
     """Neither a defence that is gone nor one of two."""
@@ -63,9 +76,11 @@ def test_a_text_that_does_not_stand_once_is_refused(text: str) -> None:
     [
         (1, "[FAIL: no] test_it() (gas: 1)", "caught"),
         (1, "[FAIL: no; counterexample: x] test_it(uint256) (runs: 1)", "caught"),
+        (1, "[FAIL: no]\n\t[Sequence] (original: 2)\n\t\tsender=0 addr=1\n test_it() (runs: 1)", "caught"),
         (0, "[PASS] test_it() (gas: 1)", "survived"),
         (1, "[PASS] test_it() (gas: 1)", "broken"),
         (1, "[FAIL: no] test_it_again() (gas: 1)", "broken"),
+        (1, "[FAIL: no] another() (gas: 1)\nSuite result: FAILED\n test_it() (runs: 1)", "broken"),
         (1, "Error: Compiler run failed", "broken"),
         (0, "No tests to run", "broken"),
     ],

@@ -48,6 +48,15 @@ def test_swapped_code_is_refused(served):
         check_deployment(served.chain, replace(deployment, settlement=deployment.token))
 
 
+def test_another_token_is_refused(served):
+    """Neither other code where the token should be, nor the release's code at another address than the vault names."""
+    deployment = deploy(served.chain)
+    with pytest.raises(DeploymentMismatch, match=r"DemoUSDC.*not that of this release"):
+        check_deployment(served.chain, replace(deployment, token=deployment.settlement))
+    with pytest.raises(DeploymentMismatch, match="token of the contract differs"):
+        check_deployment(served.chain, replace(deployment, token=deploy(served.chain).token))
+
+
 def test_a_refused_call_names_the_revert(served):
     """A stranger's withdrawal reverts before it is sent."""
     deployment = deploy(served.chain)
