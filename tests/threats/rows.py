@@ -151,10 +151,12 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "privileged upgrade": (
         f"{_ONCHAIN}/test_requests.py::test_swapped_code_is_refused",
+        f"{_ONCHAIN}/test_requests.py::test_a_single_other_byte_of_code_is_refused",
         "tests/unit/settlement/contracts/test_artifacts.py::test_runtime_code_has_its_hash_and_fits",
     ),
     "rebate or fund payment mints from the float": (
         f"{_ROOTS}::test_rules_that_post_does_not_check",
+        f"{_ROOTS}::test_a_payment_of_the_fund_is_wrong_under_the_very_root_that_follows",
         "tests/unit/settlement/protocol/test_transition.py::test_fund_cannot_pay_more_than_it_has",
     ),
     "over-approved withdrawal": (

@@ -8,7 +8,9 @@ import pytest
 from tests.threats.mutation_rows import MUTATIONS, Mutation
 from tests.threats.mutation_table import TABLE, UNJUDGED, table
 from tests.threats.mutations import CONTRACTS, mutated, verdict
-from tests.threats.rows import ROWS
+from tests.threats.rows import ROOT, ROWS
+from tests.threats.tree_mutation_rows import TREE_MUTATIONS, TreeMutation
+from tests.threats.tree_mutations import changed, verdict_of
 
 _VERDICT = re.compile(rf" (caught|{UNJUDGED}) \|$")
 _UNREAD = re.compile(r"\(bool (\w+),[^)]*\) = [^;]*\.call\([^;]*;\s*\1;")
@@ -39,6 +41,29 @@ def test_every_row_with_a_test_in_solidity_has_a_mutation(threat: str) -> None:
     assert any(one.threat == threat for one in MUTATIONS)
 
 
+@pytest.mark.parametrize("threat", [threat for threat in ROWS if not solidity_tests(threat)])
+def test_every_other_row_has_a_mutation_of_the_tree(threat: str) -> None:
+    """Nor of those that Python shows."""
+    assert any(one.threat == threat for one in TREE_MUTATIONS)
+
+
+@pytest.mark.parametrize("mutation", TREE_MUTATIONS, ids=lambda one: one.name)
+def test_a_mutation_of_the_tree_stands_once_and_its_test_in_its_row(mutation: TreeMutation) -> None:
+    """As for the contracts."""
+    text = (ROOT / mutation.file).read_text()
+    assert changed(text, mutation) != text
+    assert mutation.test in ROWS[mutation.threat]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [(0, 1, "caught"), (0, 0, "survived"), (1, 1, "broken"), (0, 2, "broken"), (0, 5, "broken"), (5, 5, "broken")],
+)
+def test_only_a_failed_test_has_caught_something(before: int, after: int, expected: str) -> None:
+    """Not one that failed before, could not be collected or does not exist."""
+    assert verdict_of(before, after) == expected
+
+
 def test_the_table_has_a_row_per_mutation_and_no_survivor() -> None:
     """What is committed was judged, or says that it was not; a defence that nobody misses would be a missing test."""
     found = [line for line in TABLE.read_text().splitlines() if _VERDICT.search(line)]
@@ -48,9 +73,8 @@ def test_the_table_has_a_row_per_mutation_and_no_survivor() -> None:
 
 def test_names_are_unique() -> None:
     """The log goes by them."""
-    names = {f"{one.name} {one.new}" for one in MUTATIONS}
-    assert len(names) == len(MUTATIONS)
-    assert len({one.name for one in MUTATIONS}) == len(MUTATIONS)
+    names = [one.name for one in (*MUTATIONS, *TREE_MUTATIONS)]
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("source", sorted((CONTRACTS / "test").rglob("*.sol")), ids=lambda path: path.name)
