@@ -184,10 +184,10 @@ class FastPayer:
                     yield candidate
 
     def _candidate(self, request: int, tag: int) -> _Candidate | None:
-        """The withdrawal if it is approved, not final and nobody paid it."""
+        """The withdrawal if it is approved whole, not final and nobody paid it: the contract takes no part for it."""
         _, done, final = self._reader.request_counts(tag)
-        _, kind, _, _, aux = self._row(request, tag)
-        if not final < request <= done or kind != RequestKind.WITHDRAW or not aux >> _SEQ_BITS:
+        _, kind, asked_e6, _, aux = self._row(request, tag)
+        if not final < request <= done or kind != RequestKind.WITHDRAW or aux >> _SEQ_BITS != asked_e6:
             return None
         allowed, payer = self._fast_row(request, "latest")
         if any(payer):

@@ -8,8 +8,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 
-__all__ = ["Fraud", "HeaderWord", "PostedCall", "PostedData", "read_call", "read_data", "read_word"]
+from settlement.protocol.keccak import keccak256
+
+__all__ = [
+    "Fraud",
+    "HeaderWord",
+    "Hidden",
+    "PostedCall",
+    "PostedData",
+    "read_call",
+    "read_data",
+    "read_round",
+    "read_word",
+]
 
 _POST_TYPES: Final = ("uint64", "bytes32", "bytes32", "uint256", "bytes")
 _NARROW_LIMIT: Final = 1 << 22
@@ -17,6 +30,10 @@ _NARROW_LIMIT: Final = 1 << 22
 
 class Fraud(Exception):
     """The batch breaks a rule that `post` cannot check, or does not lead to its root: it can be proven wrong."""
+
+
+class Hidden(Exception):
+    """What was posted is not in its transaction's own calldata: the call came from another contract's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +67,28 @@ class PostedData:
     approved_e6: Sequence[int]
 
 
-def read_call(calldata: bytes) -> PostedCall:
-    """Arguments of the calldata of `post`."""
-    return PostedCall(*decode(_POST_TYPES, calldata[4:]))
+def read_call(calldata: bytes, event: bytes) -> PostedCall:
+    """Arguments of the calldata of `post`, which must be those of the data of its event. Raises Hidden.
+
+    An operator that is a contract, or whose key delegates to one, may send anything and post something else.
+    """
+    try:
+        call = PostedCall(*decode(_POST_TYPES, calldata[4:]))
+    except (DecodingError, OverflowError) as error:
+        raise Hidden(str(error)) from error
+    said = call.new_root + call.orders_root + keccak256(call.data) + call.h.to_bytes(32, "big")
+    if said != event:
+        raise Hidden("the event names another batch")
+    return call
+
+
+def read_round(calldata: bytes, event: bytes) -> bytes:
+    """The vector in the calldata of `postOracle`, which must be that of the data of its event. Raises Hidden."""
+    at = int.from_bytes(calldata[36:68], "big") + 4
+    vector = calldata[at + 32 : at + 32 + int.from_bytes(calldata[at : at + 32], "big")]
+    if keccak256(vector) != event[32:64]:
+        raise Hidden("the event names another vector")
+    return vector
 
 
 def read_word(h: int) -> HeaderWord:

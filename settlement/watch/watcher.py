@@ -24,7 +24,7 @@ from settlement.watch import chain_calls as calls
 from settlement.watch.accounts import leaf_bytes
 from settlement.watch.findings import Finding, first_deficit, first_finding
 from settlement.watch.history import History, Step
-from settlement.watch.posts import Fraud, PostedData, read_call, read_data, read_word
+from settlement.watch.posts import Fraud, Hidden, PostedData, read_call, read_data, read_round, read_word
 from settlement.watch.replay import CLOSE_ALL, DEPOSIT, NO_MARKS, WITHDRAW, Marks, QueuedRequest, read_vector, replay
 
 __all__ = ["AccountDelta", "ExpectedDeltas", "Watcher", "WatcherWrong"]
@@ -121,7 +121,7 @@ class Watcher:
         kind, first_topic = log.topics[0], log.topics[1] if len(log.topics) > 1 else b""
         number = int.from_bytes(first_topic, "big")
         if kind == calls.BATCH_POSTED and number == self.history.seq + 1 and not self._fraud_seq:
-            self._take_post(number, log)
+            self._take_post_if_shown(number, log)
         elif kind == calls.BATCH_REVERTED:
             self.history.drop_from(number)
             self._compared = min(self._compared, number - 1)
@@ -131,7 +131,7 @@ class Watcher:
             if self._expected is not None:
                 self._expected.forget(number)
         elif kind == calls.ORACLE_POSTED:
-            self.history.vectors[number] = self._read_vector(number, log.tx_hash)
+            self._take_round(number, log)
             self.history.round_times[number] = int.from_bytes(log.data[:32], "big")
         elif kind == calls.INSTRUMENT_LISTED:
             self.history.listings[number] = log.data
@@ -149,14 +149,27 @@ class Watcher:
             self.freeze = f"somebody began a freeze: it can be completed from unix {from_s} on unless a batch is posted"
         self._say(self.freeze)
 
+    def _take_post_if_shown(self, seq: int, log: Log) -> None:
+        """A batch whose bytes nobody can see is never passed over in silence, nor what is behind it."""
+        try:
+            self._take_post(seq, log)
+        except Hidden as hidden:
+            self._fraud_seq = seq
+            self._say(
+                f"batch {seq} cannot be checked ({hidden}): its bytes are not in the calldata of transaction "
+                f"0x{log.tx_hash.hex()}; trace that transaction and prove by hand, or withdraw"
+            )
+
     def _take_post(self, seq: int, log: Log) -> None:
         """Replay a batch. One that was taken before (a step was cut short) is not taken again."""
         transaction, block = self._chain.transaction(log.tx_hash), self._chain.block(log.block_number)
         if transaction is None or block is None:
             raise RpcUnavailable(f"the node does not serve the transaction of batch {seq}")
-        call = read_call(transaction.data)
+        call = read_call(transaction.data, log.data)
         previous = self.history.header_of(seq - 1)
         word, opening = read_word(call.h), read_word(previous.h)
+        if word.oracle_round and word.oracle_round not in self.history.vectors:
+            raise Hidden(f"round {word.oracle_round} was not shown")
         requests = [self._request(number) for number in range(opening.request_up_to + 1, word.request_up_to + 1)]
         withdrawals = [row for row in requests if row.kind == WITHDRAW]
         tail = call.data[len(call.data) - 8 * len(withdrawals) :]
@@ -206,14 +219,15 @@ class Watcher:
     def _marks(self, round_: int) -> Marks:
         return NO_MARKS if round_ == 0 else read_vector(self.history.vectors[round_])
 
-    def _read_vector(self, round_: int, tx_hash: bytes) -> bytes:
-        """The vector of a round, from the calldata that posted it."""
-        transaction = self._chain.transaction(tx_hash)
+    def _take_round(self, round_: int, log: Log) -> None:
+        """Keep the vector of a round, from the calldata that posted it."""
+        transaction = self._chain.transaction(log.tx_hash)
         if transaction is None:
             raise RpcUnavailable(f"the node does not serve the transaction of round {round_}")
-        at = int.from_bytes(transaction.data[36:68], "big") + 4
-        size = int.from_bytes(transaction.data[at : at + 32], "big")
-        return transaction.data[at + 32 : at + 32 + size]
+        try:
+            self.history.vectors[round_] = read_round(transaction.data, log.data)
+        except Hidden as hidden:
+            self._say(f"round {round_} cannot be read ({hidden}): no batch that names it can be checked")
 
     # F1
 

@@ -315,3 +315,19 @@ def test_rules_that_post_does_not_check(
     else:
         with pytest.raises(BadBatch):
             decode_batch(bytes_, 0)
+
+
+@pytest.mark.parametrize(("lacks_e6", "verdict"), [(0, NO_FRAUD), (1, b"")])
+def test_a_payment_of_the_fund_is_wrong_under_the_very_root_that_follows(
+    world: DisputeWorld, lacks_e6: int, verdict: bytes
+) -> None:
+    """Nothing else is wrong with the batch, so the rule alone can find it; a fund paid out to nothing is honest."""
+    world.ask(RequestKind.DEPOSIT, 3, world.owners[1], 11_000_000)
+    world.publish(OracleVector(round_number=2))
+    untraded = world.effect(NetDeltas({3: 0}, {}))
+    paid_e6 = untraded.accounts[0].cash_e6 + lacks_e6
+    effect = with_account(untraded, 3, lambda account: replace(account, cash_e6=account.cash_e6 + paid_e6))
+    effect = with_account(effect, 0, lambda account: replace(account, cash_e6=account.cash_e6 - paid_e6))
+    deltas = NetDeltas({3: paid_e6}, {})
+    posted = world.post(world.header(deltas), encoded(deltas), world.root_of(effect))
+    assert world.verdict(posted) == verdict

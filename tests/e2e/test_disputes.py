@@ -1,8 +1,9 @@
 """Disputes on the embedded chain: who asks an honest operator loses his bonds, who lies is slashed by the watcher."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from exchange.app.expected_deltas import JournalDeltas
 from exchange.app.verify import ledger_of
 from exchange.domain.commands import OrderFlag, Side
 from exchange.domain.rounds import FundingRow, OracleRound, SettlementRow
+from settlement.onchain.chain import Chain, TransactionInput
 from settlement.onchain.contract import BATCH_POSTED, HEADER_TYPE, PostCall, encode_call, encode_post
 from settlement.onchain.deploy import DeploymentSettings, fund_bonds
 from settlement.onchain.funded_accounts import (
@@ -240,6 +242,45 @@ def test_a_wrong_root_is_reverted_by_the_watcher(market: SettledMarket) -> None:
     assert step.status.state == "halted"
     assert step.status.detail.startswith(f"batch {batch.seq} was reverted on chain (transaction 0x")
     assert "nobody may post now" in step.status.detail
+
+
+class Decoys:
+    """The chain of an operator that posts through a contract: a node shows the outer call, which says what it likes."""
+
+    def __init__(self, chain: Chain, outer: Mapping[bytes, bytes]) -> None:
+        """`outer` is the calldata by transaction."""
+        self._chain, self._outer = chain, outer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chain, name)
+
+    def transaction(self, tx_hash: bytes) -> TransactionInput | None:
+        """The transaction with the outer calldata."""
+        found = self._chain.transaction(tx_hash)
+        return replace(found, data=self._outer[tx_hash]) if found and tx_hash in self._outer else found
+
+
+@pytest.mark.parametrize("outer", ["another batch", "nothing"])
+def test_a_batch_behind_a_decoy_is_never_taken_for_checked(market: SettledMarket, outer: str) -> None:
+    """Threat "data withheld": garbage is posted, the transaction shows the honest batch, or no batch at all."""
+    found: list[str] = []
+    market.trade(2, 3, 600_000, 10, PERP)
+    market.run_cut()
+    (batch,) = market.build()
+    market.side.store([replace(batch, new_root=b"\x66" * 32)], 0)
+    market.work()
+    head = market.chain.block("latest").number
+    log = market.chain.logs(market.deployment.settlement, [BATCH_POSTED, batch.seq.to_bytes(32, "big")], 0, head)[-1]
+    posted = read_batch_calldata(market.chain, market.deployment, batch.seq)
+    honest = encode_post(
+        PostCall(seq=batch.seq, new_root=batch.new_root, orders_root=batch.orders_root, h=posted.h, data=posted.data)
+    )
+    market.chain = Decoys(market.chain, {log.tx_hash: honest if outer == "another batch" else b"\x01"})
+    watcher = watcher_of(market, found)
+    for _ in range(2):
+        assert watcher.step() == batch.seq - 1
+    assert len(found) == 1
+    assert found[0].startswith(f"batch {batch.seq} cannot be checked")
 
 
 def forged(market: SettledMarket) -> PostCall:

@@ -1,37 +1,18 @@
 """What `mutations.py` changes in a copy of the contracts: for each threat a defence, and the test that must miss it."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from tests.threats.later_mutation_rows import LATER_MUTATIONS
+from tests.threats.mutation import Mutation, of_threat
+
 __all__ = ["MUTATIONS", "Mutation"]
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """In `file` (under src) `old`, which stands there once, becomes `new`; `test` (`File::name`) must fail then."""
-
-    threat: str
-    file: str
-    old: str
-    new: str
-    test: str
-
-    @property
-    def name(self) -> str:
-        """Unique in the table; what the log knows it by."""
-        return f"{self.test} {self.file} {' '.join(self.old.split())!r}"
-
-
-def _of(threat: str, *rows: tuple[str, str, str, str]) -> tuple[Mutation, ...]:
-    return tuple(Mutation(threat, *row) for row in rows)
-
 
 _BATCHES: Final = "Batches.sol"
 _AUTHORITY: Final = "Authority.sol"
 _ORDERS: Final = "Orders.sol"
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
-    *_of(
+    *of_threat(
         "operator mints cash, unbalanced netting",
         (
             _BATCHES,
@@ -52,7 +33,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "BatchData::testFuzz_changed_fee_reverts",
         ),
     ),
-    *_of(
+    *of_threat(
         "forged or altered order, price worse than limit, overfill, fee above cap",
         (
             _ORDERS,
@@ -85,7 +66,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Authority::test_silence_is_slashed_after_the_answer_window",
         ),
     ),
-    *_of(
+    *of_threat(
         "replay of an old order, after cancel or key revoke",
         (
             _ORDERS,
@@ -101,17 +82,17 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Authority::test_revoked_key_signs_nothing_matched_after_its_end",
         ),
     ),
-    *_of(
+    *of_threat(
         "collusive bankrupt account drains the pool",
         ("Claims.sol", " && id <= _final.reqFinal", "", "Claims::test_refuses_before_finality"),
         ("Claims.sol", "out.dayOut <= dayLimit && ", "", "Outflow::test_a_day_has_a_limit"),
     ),
-    *_of(
+    *of_threat(
         "censorship of a user",
         (_BATCHES, "require(full, RequestOverdue());", "", "Post::test_refuses_to_leave_an_overdue_request"),
         ("Freezes.sol", "if (asked < since) since = asked;", "", "Freeze::test_a_request_that_waits_is_enough"),
     ),
-    *_of(
+    *of_threat(
         "withdrawal consumed with nothing approved for ever",
         (
             "Refusals.sol",
@@ -120,7 +101,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Refusals::test_cash_that_is_there_is_not_refused",
         ),
     ),
-    *_of(
+    *of_threat(
         "request flood",
         (
             _BATCHES,
@@ -134,8 +115,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "",
             "Queue::test_owner_s_requests_are_his_and_one_per_kind",
         ),
+        ("Queue.sol", "require(received >= minimumDeposit, BadAmount());", "", "Queue::test_refuses_a_small_deposit"),
     ),
-    *_of(
+    *of_threat(
         "operator vanishes",
         (
             "Escape.sol",
@@ -144,7 +126,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "EscapeInvariants::test_script_reaches_payments_and_refunds",
         ),
     ),
-    *_of(
+    *of_threat(
         "L2 sequencer censors the challenger or stalls",
         (
             _BATCHES,
@@ -153,7 +135,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Post::test_finalize_waits_for_blocks_too",
         ),
     ),
-    *_of(
+    *of_threat(
         "double post, lost acknowledgement",
         (
             _BATCHES,
@@ -162,7 +144,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Reverts::test_old_trades_are_posted_again_after_a_revert",
         ),
     ),
-    *_of(
+    *of_threat(
         "operator key theft",
         (
             _BATCHES,
@@ -170,8 +152,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "",
             "Pauses::test_posting_waits_for_the_end_of_the_pause",
         ),
+        (
+            "FastPayments.sol",
+            "require(approved == row.amount, NotClaimable(id));",
+            "",
+            "FastPayments::test_a_unit_paid_before_a_revert_buys_no_withdrawal",
+        ),
     ),
-    *_of(
+    *of_threat(
         "guardian or timelock abuse",
         (
             "Pauses.sol",
@@ -204,7 +192,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Notices::test_a_revert_begins_the_notice_anew",
         ),
     ),
-    *_of(
+    *of_threat(
         "oracle manipulation",
         (
             "Markets.sol",
@@ -219,7 +207,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "OracleBounds::test_an_index_that_jumps_is_reverted",
         ),
     ),
-    *_of(
+    *of_threat(
         "reentrancy, odd ERC-20, USDC blacklist or pause",
         (
             "Queue.sol",
@@ -228,7 +216,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Queue::test_a_token_that_calls_back_is_refused",
         ),
     ),
-    *_of(
+    *of_threat(
         "griefing by challenges",
         (
             _AUTHORITY,
@@ -237,7 +225,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Authority::test_refuses_challenges_out_of_place",
         ),
     ),
-    *_of(
+    *of_threat(
         "integer overflow, sign",
         (
             "libraries/BatchData.sol",
@@ -252,190 +240,18 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
             "BatchData::testFuzz_zigzag_round_trip",
         ),
     ),
-    *_of(
+    *of_threat(
         "rounding dust drains",
         ("Claims.sol", "row.aux = uint40(row.aux);", "", "Solvency::invariant_vault_holds_what_it_owes"),
     ),
-    *_of(
+    *of_threat(
         "bridge token risk, L1 dispute bug",
         (
-            "Queue.sol",
-            "require(received >= minimumDeposit, BadAmount());",
+            "Parameters.sol",
+            "require(setup.minimumDeposit > 0 && setup.minimumDeposit <= MAX_MINIMUM_DEPOSIT, BadParameter());",
             "",
             "Queue::test_refuses_amounts_out_of_bounds",
         ),
     ),
-    *_of(
-        "over-approved withdrawal",
-        (
-            _BATCHES,
-            "approved <= row.amount && approved <= collateral_",
-            "approved <= collateral_",
-            "Post::test_refuses_an_approval_above_the_request",
-        ),
-        (
-            "Refusals.sol",
-            "require(_isOverdrawn(asked), NoFraud());",
-            "require(!_isOverdrawn(asked), NoFraud());",
-            "Refusals::test_one_unit_to_an_empty_account_is_reverted",
-        ),
-    ),
-    *_of(
-        "honest answer counted twice (second challenge, posted again)",
-        (
-            _AUTHORITY,
-            "bool isLive_ = uint192(row) == uint192(uint256(_batchHash[seq]));",
-            "bool isLive_ = true;",
-            "Authority::test_a_posted_again_batch_counts_once",
-        ),
-    ),
-    *_of(
-        "same order or transfer used in two batches, or twice in one",
-        (
-            _AUTHORITY,
-            "require(e.leafIndex >= state.nextLeaf && ref > state.lastRef, BadLeaves());",
-            "require(e.leafIndex >= state.nextLeaf, BadLeaves());",
-            "Authority::test_refuses_one_order_twice_in_a_batch",
-        ),
-        (
-            _AUTHORITY,
-            "require(seq > last && seq <= _head.head, BadSeq());",
-            "",
-            "Authority::test_six_and_six_of_ten_lots_is_reverted",
-        ),
-    ),
-    *_of(
-        "signature for one subaccount or deployment used for another",
-        (
-            "Relay.sol",
-            "require(_accounts[acct].owner == action.owner, NotOwner());",
-            "",
-            "Relay::test_refuses_a_foreign_account",
-        ),
-        (
-            "SessionKeys.sol",
-            "require(_accounts[accts[i]].owner == owner, NotOwner());",
-            "",
-            "SessionKeys::test_refuses_foreign_accounts",
-        ),
-    ),
-    *_of(
-        "revert makes honest requests overdue, no operator in time",
-        (
-            _BATCHES,
-            "if (since < money.resetAt) since = money.resetAt;",
-            "",
-            "Reverts::test_queue_clock_starts_at_the_revert",
-        ),
-        (
-            "Reverts.sol",
-            "progress.lastPost = uint40(block.timestamp);",
-            "",
-            "Freeze::test_a_revert_starts_the_clocks_anew",
-        ),
-    ),
-    *_of(
-        "two frauds open at once, empty bond",
-        ("Reverts.sol", "bond > 0 ? bond / 2 : pot / 2", "bond / 2", "Reverts::test_two_frauds_prove_nine_then_five"),
-    ),
-    *_of(
-        "operator self-challenges or late challenges delay finality",
-        (
-            _BATCHES,
-            "require(_openChallenges[_batchHash[seq]] == 0, ChallengeOpen());",
-            "",
-            "Authority::test_an_open_challenge_holds_finality_and_a_good_answer_ends_it",
-        ),
-    ),
-    *_of(
-        "answer load",
-        (
-            _AUTHORITY,
-            "else require(keccak256(abi.encode(state)) == before, BadState());",
-            "",
-            "Authority::test_two_parts_of_one_sender",
-        ),
-    ),
-    *_of(
-        "oracle vector not published, row dropped",
-        (
-            _BATCHES,
-            "require(time != 0 && time <= uint40(h >> 104), BadRound());",
-            "",
-            "Markets::test_post_wants_a_known_round_of_its_time",
-        ),
-        (
-            "OracleBounds.sol",
-            "was && (!is_ || OracleRules.isJump(",
-            "was && (is_ && OracleRules.isJump(",
-            "OracleBounds::test_an_index_that_is_gone_is_reverted",
-        ),
-    ),
-    *_of(
-        "offline user misses the claim period",
-        (
-            "Escape.sol",
-            "uint256 left = assets > total ? assets - total - _escapeLatePaid : 0;",
-            "uint256 left = 0;",
-            "Escape::test_a_late_claim_is_paid_from_what_is_left",
-        ),
-    ),
-    *_of(
-        "chain outage, then instant freeze",
-        (
-            "Freezes.sol",
-            "notice == 0 || notice < stalledFrom ? 0 :",
-            "notice == 0 ? 0 :",
-            "Freeze::test_an_operator_that_comes_back_takes_the_notice_away",
-        ),
-        (
-            "Freezes.sol",
-            "require(block.timestamp >= from, FreezeTooEarly(from));",
-            "",
-            "Freeze::test_refuses_a_second_call_before_the_gap",
-        ),
-    ),
-    *_of(
-        "liquidation of a healthy account by the operator",
-        (
-            "ForcedRules.sol",
-            "if (_size(book.moved[place]) > _size(book.lots[place])) return GROWS;",
-            "",
-            "Forced::test_refuses_what_a_venue_may_not_do_on_the_book",
-        ),
-        (
-            "Forced.sol",
-            "require(_isPosted(acct, book.instrs, book.moved, book.cash, proof.data), NotTheDelta());",
-            "",
-            "Forced::test_refuses_leaves_that_are_not_the_delta",
-        ),
-    ),
-    *_of(
-        "time lag in the operator's favour",
-        (
-            _BATCHES,
-            "require(block.timestamp <= uint256(money.resumedAt) + MAX_LAG, BadTime());",
-            "",
-            "Post::test_refuses_times_out_of_order",
-        ),
-        (_BATCHES, "lastMatchTo_ <= matchFrom && ", "", "Post::test_refuses_times_out_of_order"),
-    ),
-    *_of(
-        "collusive bankrupt account drains the pool",
-        (
-            "libraries/FloorBook.sol",
-            "if (book.need > 0) return true;",
-            "",
-            "Floors::test_a_position_without_money_is_reverted",
-        ),
-    ),
-    *_of(
-        "bankrupt account closes at 1 tick",
-        (
-            "libraries/FloorBook.sol",
-            "return !book.isOpaque && loss > int256(book.band) + before + room;",
-            "return !book.isOpaque && loss > int256(book.band) + before + room && false;",
-            "Floors::test_closing_at_a_tick_is_reverted",
-        ),
-    ),
+    *LATER_MUTATIONS,
 )

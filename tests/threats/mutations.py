@@ -1,18 +1,23 @@
 """`python -m tests.threats.mutations`: switches each defence off in a copy of the contracts; its test must fail then.
 
-A compilation takes minutes, so the work is resumable: with `--log` a line is kept per mutation that was judged, and
-what has one there is not run again. One copy serves all mutations, so that the compiler repeats only what depends on
-the changed file. The copy is compiled without `via_ir`, in a quarter of the time: what is judged is the source, and
-each test must first pass there as the source is, or its mutation is called broken. The working tree is not touched.
+The work is resumable: with `--log` a line is kept per mutation that was judged, and what has one there is not run
+again. One copy serves all mutations, so that the compiler repeats only what depends on the changed file. The copy is
+compiled without the optimizer, and tests take the contracts that they deploy from their artifacts instead of holding
+their code: a test is not compiled anew when a contract changes; and the compiler stays loaded (`resident_solc.js`).
+What is judged is the source, and each test must first pass there as the source is, or its mutation is called broken.
+The working tree is not touched.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +29,16 @@ __all__ = ["CONTRACTS", "judge", "mutated", "verdict"]
 
 CONTRACTS: Final = ROOT / "settlement/contracts"
 _COPIED: Final = ("src", "test", "bin", "tools")
-_PIPELINE: Final = {"FOUNDRY_VIA_IR": "false", "FOUNDRY_OPTIMIZER_RUNS": "1"}
+_PIPELINE: Final = {
+    "FOUNDRY_VIA_IR": "false",
+    "FOUNDRY_OPTIMIZER": "false",
+    "FOUNDRY_CODE_SIZE_LIMIT": "100000",
+    "FOUNDRY_DYNAMIC_TEST_LINKING": "true",
+}
+_RESIDENT: Final = Path(__file__).with_name("resident_solc.js")
+_START_S: Final = 60
+_MARK: Final = re.compile(r"\s*\[(FAIL|PASS)")
+_END: Final = "Suite result"
 CAUGHT, SURVIVED, BROKEN = "caught", "survived", "broken"
 
 
@@ -38,10 +52,23 @@ def mutated(text: str, mutation: Mutation) -> str:
 
 def verdict(code: int, output: str, test: str) -> str:
     """What forge's exit code and output say; `broken` where the test did not run (no compilation, no such test)."""
-    lines = [line for line in output.splitlines() if f" {test}(" in line]
-    if any(line.lstrip().startswith("[FAIL") for line in lines):
+    results = _results(output, test)
+    if "FAIL" in results:
         return CAUGHT
-    return SURVIVED if code == 0 and any(line.lstrip().startswith("[PASS]") for line in lines) else BROKEN
+    return SURVIVED if code == 0 and "PASS" in results else BROKEN
+
+
+def _results(output: str, test: str) -> set[str]:
+    """PASS and FAIL as forge says them of `test`. A failed invariant's name stands behind its sequence of calls."""
+    found = set()
+    last = ""
+    for line in output.splitlines():
+        mark = _MARK.match(line)
+        if mark or line.startswith(_END):
+            last = mark[1] if mark else ""
+        if last and f" {test}(" in line and (mark or line.startswith(f" {test}(")):
+            found.add(last)
+    return found
 
 
 def judge(copy: Path, mutation: Mutation) -> tuple[str, str]:
@@ -80,6 +107,22 @@ def _copy(folder: Path) -> Path:
     return copy
 
 
+@contextmanager
+def _resident_compiler(copy: Path) -> Iterator[None]:
+    """The copy's `bin/solc` asks one process that stays; it ends with this block, or when this process dies."""
+    socket = copy / "solc.sock"
+    (copy / "bin/solc").write_text(f'#!/bin/sh\nexec node "{_RESIDENT}" ask "{socket}" "$@"\n')
+    command = ["node", str(_RESIDENT), "serve", str(socket), str(copy / "node_modules/solc")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
+        deadline_s = time.monotonic() + _START_S
+        while not socket.exists() and server.poll() is None and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            server.terminate()
+
+
 def _wanted(rows: Iterable[int], *, match: str) -> list[Mutation]:
     numbers = {threat: number for number, threat in enumerate(ROWS, 1)}
     chosen = set(rows) or set(numbers.values())
@@ -111,16 +154,20 @@ def _judge_all(wanted: list[Mutation], log: Path | None) -> list[str]:
         return found
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
         copy = _copy(Path(folder))
-        _, before = _forge(copy, [one.test for one in left])
-        for one in left:
-            result, output = BROKEN, before
-            if verdict(0, before, one.test.partition("::")[2]) == SURVIVED:
-                result, output = judge(copy, one)
-            _note(log, result, one)
-            found.append(result)
-            if result == BROKEN:
-                sys.stderr.write(output[-2_000:] + "\n")
-    return found
+        with _resident_compiler(copy):
+            _, before = _forge(copy, [one.test for one in left])
+            return found + [_judge_one(copy, one, before, log) for one in left]
+
+
+def _judge_one(copy: Path, mutation: Mutation, before: str, log: Path | None) -> str:
+    """Verdict for one mutation; `before` is forge's output for the unchanged source."""
+    result, output = BROKEN, before
+    if verdict(0, before, mutation.test.partition("::")[2]) == SURVIVED:
+        result, output = judge(copy, mutation)
+    _note(log, result, mutation)
+    if result == BROKEN:
+        sys.stderr.write(output[-2_000:] + "\n")
+    return result
 
 
 def main() -> int:

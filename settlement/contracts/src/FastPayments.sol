@@ -68,6 +68,8 @@ contract FastPayments is Pauses, ReentrancyGuardTransient, IFastPayments, Parts 
         approved = uint64(row.aux >> 40);
         require(approved > 0, NothingToClaim(id));
         require(_fast[id].payer == address(0), AlreadyPaid(id));
+        // a revert may bring a larger approval of a part, and its payer would be paid for what he never gave
+        require(approved == row.amount, NotClaimable(id));
         require(batch != 0 && _batchHash[uint40(row.aux)] == batch, BatchReplaced());
     }
 

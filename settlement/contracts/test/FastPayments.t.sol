@@ -88,6 +88,13 @@ contract FastPaymentsTest is Fixture {
         refusedPay(about(ISettlementTypes.NothingToClaim.selector, id), id, batch, 0); // refused
     }
 
+    /// @dev what a payer gave is the whole request, so whatever a later batch approves is no more than he is owed
+    function test_refuses_a_part_of_what_was_asked_for() public {
+        uint64 id = asked(50e6);
+        postApproval(50e6 - 1);
+        refusedPay(about(ISettlementTypes.NotClaimable.selector, id), id, vault.batchHash(1), 0);
+    }
+
     function test_refuses_what_was_claimed() public {
         uint64 id = approved(50e6, 0);
         finalizeAll();
@@ -277,11 +284,8 @@ contract FastPaymentsTest is Fixture {
         eq(token.balanceOf(PAYER), 1_000e6);
     }
 
-    /// @dev the payer waits for the next batch and bears what it approves; nobody is paid twice
-    function test_after_a_revert_the_payer_bears_a_smaller_approval() public {
-        uint64 id = approved(50e6, 0);
-        bytes32 batch = vault.batchHash(1);
-        pay(id, 0);
+    /// @dev a successor with a bond, before the operator falls
+    function enlist() private {
         address next = address(0x5EC0);
         RevertPart(address(vault)).enlist(next);
         token.mint(next, BOND);
@@ -289,6 +293,30 @@ contract FastPaymentsTest is Fixture {
         token.approve(address(vault), BOND);
         vm.prank(next);
         bonds().depositBond(BOND);
+    }
+
+    /// @dev a stolen key approves one unit, its thief pays it, and the batch falls: the next one's approval is the owner's
+    function test_a_unit_paid_before_a_revert_buys_no_withdrawal() public {
+        uint64 id = asked(50e6);
+        postApproval(1);
+        bytes32 batch = vault.batchHash(1);
+        vm.prank(PAYER);
+        try fast().fastPay(id, batch, 0) {} catch {}
+        enlist();
+        RevertPart(address(vault)).accuse(1, headers[0], headers[1]);
+        postApproval(50e6);
+        finalizeAll();
+        vault.claim(one(id), address(0), "");
+        eq(token.balanceOf(alice), 50e6);
+        eq(token.balanceOf(PAYER), 1_000e6);
+    }
+
+    /// @dev the payer waits for the next batch and bears what it approves; nobody is paid twice
+    function test_after_a_revert_the_payer_bears_a_smaller_approval() public {
+        uint64 id = approved(50e6, 0);
+        bytes32 batch = vault.batchHash(1);
+        pay(id, 0);
+        enlist();
         RevertPart(address(vault)).accuse(1, headers[0], headers[1]);
         refusedPay(about(ISettlementTypes.NotClaimable.selector, id), id, batch, 0);
         postApproval(30e6);
@@ -302,18 +330,13 @@ contract FastPaymentsTest is Fixture {
     function test_an_old_approval_of_a_void_batch_cannot_be_paid() public {
         uint64 id = approved(50e6, 0);
         bytes32 old = vault.batchHash(1);
-        address next = address(0x5EC0);
-        RevertPart(address(vault)).enlist(next);
-        token.mint(next, BOND);
-        vm.prank(next);
-        token.approve(address(vault), BOND);
-        vm.prank(next);
-        bonds().depositBond(BOND);
+        enlist();
         RevertPart(address(vault)).accuse(1, headers[0], headers[1]);
-        postApproval(30e6);
+        vm.warp(block.timestamp + 1);
+        postApproval(50e6);
         refusedPay(code(ISettlementTypes.BatchReplaced.selector), id, old, 0);
         pay(id, 0);
-        eq(token.balanceOf(alice), 30e6);
+        eq(token.balanceOf(alice), 50e6);
     }
 
     function testFuzz_no_unit_is_made_or_lost(uint64 amount, uint64 allowed, uint64 fee) public {

@@ -7,9 +7,10 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 interface IFastPayments is ISettlementTypes {
     /// @notice Pays the approved amount of withdrawal `id`, less `fee`, from the caller to its recipient. The caller is
     /// owed the request from then on: `claim` pays him once the batch is final, the outflow limit included.
-    /// @dev Refuses in this order: frozen, paused, no approved WITHDRAW at the head, paid before, batch replaced, fee,
-    /// the caller's own withdrawal. After a revert the request is approved anew, perhaps with less, perhaps by another
-    /// batch only behind a freeze, when the account's owner is paid instead: that risk is the caller's, never the vault's.
+    /// @dev Refuses in this order: frozen, paused, no approved WITHDRAW at the head, paid before, approved in part alone,
+    /// batch replaced, fee, the caller's own withdrawal. After a revert the request is approved anew, perhaps with less,
+    /// never with more than was paid; behind a freeze perhaps by no batch, and the account's owner is paid instead: that
+    /// risk is the caller's, never the vault's.
     /// @param batch `batchHash` of the batch that approved it: whoever read another chain than this one pays nothing
     /// @param fee in 1e-6 USDC, at most the fee allowed by the owner and less than the approved amount
     function fastPay(uint64 id, bytes32 batch, uint64 fee) external;

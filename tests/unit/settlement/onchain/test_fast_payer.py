@@ -176,6 +176,14 @@ def test_a_refused_withdrawal_is_not_paid(served, tmp_path):
     assert venue.state(request) is None
 
 
+def test_a_withdrawal_approved_in_part_is_not_paid(served, tmp_path):
+    """The contract takes no part for the whole, so the call would only cost gas."""
+    venue = Venue(served.chain, tmp_path)
+    request = venue.withdraw(50, approved=49)
+    assert venue.payments.step().state == "idle"
+    assert venue.state(request) is None
+
+
 def test_a_batch_that_the_settler_does_not_know_is_not_paid(served, tmp_path):
     """A voided batch is the payer's risk: another settler's batch is none of ours."""
     venue = Venue(served.chain, tmp_path)

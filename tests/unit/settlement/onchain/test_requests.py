@@ -48,6 +48,37 @@ def test_swapped_code_is_refused(served):
         check_deployment(served.chain, replace(deployment, settlement=deployment.token))
 
 
+class OneByteOff:
+    """A chain whose contracts differ from the deployed ones in the last byte of their code."""
+
+    def __init__(self, chain):
+        self._chain = chain
+
+    def __getattr__(self, name):
+        return getattr(self._chain, name)
+
+    def code(self, address):
+        """The code with its last byte changed: neither length nor an immutable is."""
+        found = self._chain.code(address)
+        return found[:-1] + bytes([found[-1] ^ 1])
+
+
+def test_a_single_other_byte_of_code_is_refused(served):
+    """By the hash, since nothing else tells it."""
+    deployment = deploy(served.chain)
+    with pytest.raises(DeploymentMismatch, match="not that of this release"):
+        check_deployment(OneByteOff(served.chain), deployment)
+
+
+def test_another_token_is_refused(served):
+    """Neither other code where the token should be, nor the release's code at another address than the vault names."""
+    deployment = deploy(served.chain)
+    with pytest.raises(DeploymentMismatch, match=r"DemoUSDC.*not that of this release"):
+        check_deployment(served.chain, replace(deployment, token=deployment.settlement))
+    with pytest.raises(DeploymentMismatch, match="token of the contract differs"):
+        check_deployment(served.chain, replace(deployment, token=deploy(served.chain).token))
+
+
 def test_a_refused_call_names_the_revert(served):
     """A stranger's withdrawal reverts before it is sent."""
     deployment = deploy(served.chain)
