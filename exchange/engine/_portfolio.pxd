@@ -1,7 +1,5 @@
 # cython: language_level=3
-"""Portfolio Margin in C: worst margin of an account by scenarios and by the cash floor, summed anew.
-
-Twins: portfolio_margin, cash_floor, risk.
+"""Portfolio Margin in C: worst margin by scenarios and by the cash floor, summed anew; twins: portfolio_margin, risk.
 
 Products of an amount and a cell are made without a check, inside bounds that are asked first: amounts below 2**56 (72
 million units), cells below 2**53, per order 2**60, a value of an expiry below 2**88 (310 million USDC). What is beyond
@@ -10,10 +8,11 @@ raises `is_wide`, and the Python handlers decide. Profits are 1e-27 USDC until t
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from exchange.engine._cash_floor cimport Floor, charge_premiums, charge_reach, floor_margin, note_loss
 from exchange.engine._integers cimport add, ceil_div, floor_div, int128, mul
 from exchange.engine._margin cimport (
     CALL, E12, LISTED_PERPETUAL, ORDER_REDUCE_ONLY, PPM, Change, fees_e18, is_affordable, is_strict_reduction,
-    others_margin, perpetual_initial, quotes_reserve,
+    others_margin, quotes_reserve,
 )
 from exchange.engine._rows cimport (
     GROUP_MEMBERS_MAX, ORDER_QUOTE, CellRow, Engine, Listing, Market, OrderRow, order_at,
@@ -49,12 +48,6 @@ cdef struct Sums:                    # of one account in one underlying
     int128 shorts                    # of options, not netted
     int128 sells                     # offered options
 
-cdef struct Floor:                   # of one account, 1e-18 USDC
-    int128 perpetuals                # at their marks, with what is due, less requirement, losses and fees of orders
-    int128 options                   # at their marks, less the losses of their orders
-    int128 premiums                  # of bids for options
-    int128 fees                      # of orders on options
-
 cdef struct Shorts:                  # options of an expiry, as far as they net
     int64_t strikes[GROUP_MEMBERS_MAX]
     int64_t amounts[GROUP_MEMBERS_MAX]
@@ -85,19 +78,6 @@ cdef inline int64_t resting_lots(uint32_t row, const Change* change, uint8_t sid
     if change == NULL or change.cell != row or change.is_filled or change.side != side:
         return 0
     return change.lots
-
-
-cdef inline void charge_reach(
-    const Engine* engine, const Listing* listing, int128 bought, int128 sold, int128 open_lots, Floor* floor,
-    int* is_wide
-) noexcept nogil:
-    """Initial requirement of the widest position that orders may leave, and their fees into it and out again."""
-    cdef int128 reach = bought if bought > -sold else -sold
-    if reach > 0:
-        reach = mul(mul(reach, listing.lot_e9, is_wide), listing.mark, is_wide)
-        reach = perpetual_initial(engine, listing.underlying, reach, is_wide)
-        floor.perpetuals = add(floor.perpetuals, -reach, is_wide)
-    floor.perpetuals = add(floor.perpetuals, -fees_e18(engine, listing, open_lots, 2, is_wide), is_wide)
 
 
 cdef inline void add_perpetual(
@@ -149,21 +129,6 @@ cdef inline int128 count_naked(const Shorts* shorts) noexcept nogil:
         long_side = (calls if calls > 0 else <int128>0) + (puts if puts > 0 else <int128>0)
         total += short_side - (long_side if long_side < short_side else short_side)
     return total
-
-
-cdef inline void charge_premiums(
-    const Engine* engine, const CellRow* cell, const Listing* listing, int64_t wanted, int128 sells,
-    const Change* change, Floor* floor, int* is_wide
-) noexcept nogil:
-    """Prices of all bids for an option, `wanted` lots of the hypothesis among them, and the fees of all its orders."""
-    cdef int128 tick_lots = cell.buy_tick_lots
-    if wanted:
-        tick_lots += <int128>wanted * change.price
-    if tick_lots == 0 and sells == 0:
-        return
-    tick_lots = mul(mul(tick_lots, listing.tick_e9, is_wide), listing.lot_e9, is_wide)
-    floor.premiums = add(floor.premiums, tick_lots, is_wide)
-    floor.fees = add(floor.fees, fees_e18(engine, listing, cell.buys + wanted + sells, 1, is_wide), is_wide)
 
 
 cdef inline void add_option(
@@ -234,14 +199,6 @@ cdef inline void add_expiry(
     if shorts.count and not is_wide[0]:
         add_profits(engine, &engine.markets[engine.groups[group].group].trust, values, sums, is_wide)
         sums.shorts += count_naked(&shorts)
-
-
-cdef inline void note_loss(const Listing* listing, int128 change, Floor* floor, int* is_wide) noexcept nogil:
-    """What a fill at the limit changes against the mark, below 0."""
-    if listing.kind == LISTED_PERPETUAL:
-        floor.perpetuals = add(floor.perpetuals, change, is_wide)
-    else:
-        floor.options = add(floor.options, change, is_wide)
 
 
 cdef inline void add_order(
@@ -357,12 +314,6 @@ cdef inline bint is_first_group(const Engine* engine, uint32_t account, uint32_t
             return False
         row = engine.groups[row].next
     return True
-
-
-cdef inline int128 floor_margin(const Floor* floor, int* is_wide) noexcept nogil:
-    """What the floor leaves of all but cash; twin: floor_margin_e18."""
-    cdef int128 options = floor.options if floor.options < -floor.premiums else -floor.premiums
-    return add(add(floor.perpetuals, options, is_wide), -floor.fees, is_wide)
 
 
 cdef inline int128 portfolio_margin(

@@ -1,6 +1,6 @@
 """The cash floor of an account in the state (D-053): what it holds and has ordered, for `exchange.risk.cash_floor`.
 
-Summed anew at each check like the scenarios. The compiled state does the same in C (`_portfolio.pxd`).
+Summed anew at each check like the scenarios. The compiled state does the same in C (`_cash_floor.pxd`).
 """
 
 from collections.abc import Iterable, Mapping
