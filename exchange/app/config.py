@@ -58,9 +58,8 @@ class Settings:
     """Its fee in 1/10,000 of the amount, taken where the withdrawal's signed max_fee_usd allows it ..."""
     fast_least_fee_usdc: int = 1
     """... and at least so much."""
-    portfolio_margin: bool = False
-    """Let subaccounts choose Portfolio Margin. The contract does not know it: where it lends on long options, a batch
-    could be proven below its margin floor (F3), and the settler stops before it. For chains without money only."""
+    portfolio_margin: bool = True
+    """Let subaccounts choose Portfolio Margin. Those that have it keep it where the setting is turned off later."""
     price_interval_s: float = 1.0
     prices: str = "seeded"
     """Venues of the index: seeded, recorded:FILE (a dYdX v3 capture among seeded ones), or live (needs ccxt)."""

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.domain.money import floor_div
+from exchange.risk.cash_floor import venue_requirement
 from exchange.risk.parameters import StandardParameters
 from exchange.risk.portfolio_parameters import PortfolioParameters
-from exchange.risk.scenario_portfolio import ScenarioPortfolio, portfolio_requirement, portfolio_value_e18
+from exchange.risk.scenario_portfolio import ScenarioPortfolio, portfolio_value_e18
 from exchange.risk.standard import E12, Portfolio, margin, requirement
 
 __all__ = ["MarginResult", "margin_of"]
@@ -38,6 +39,6 @@ def margin_of(inputs: dict[str, Any]) -> MarginResult:
 
 def _by_scenarios(inputs: dict[str, Any], due_e18: int) -> MarginResult:
     portfolio = msgspec.convert(inputs["portfolio"], type=ScenarioPortfolio)
-    needed = portfolio_requirement(portfolio, msgspec.convert(inputs["parameters"], type=PortfolioParameters))
+    needed = venue_requirement(portfolio, msgspec.convert(inputs["parameters"], type=PortfolioParameters))
     value_e18 = portfolio_value_e18(portfolio) + due_e18
     return MarginResult(floor_div(value_e18, E12), needed.initial_e6, needed.maintenance_e6)

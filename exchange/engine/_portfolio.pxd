@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Portfolio Margin in C: worst margin of an account by scenarios, summed anew; twins: portfolio_margin, risk.
+"""Portfolio Margin in C: worst margin by scenarios and by the cash floor, summed anew; twins: portfolio_margin, risk.
 
 Products of an amount and a cell are made without a check, inside bounds that are asked first: amounts below 2**56 (72
 million units), cells below 2**53, per order 2**60, a value of an expiry below 2**88 (310 million USDC). What is beyond
@@ -8,6 +8,7 @@ raises `is_wide`, and the Python handlers decide. Profits are 1e-27 USDC until t
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from exchange.engine._cash_floor cimport Floor, charge_premiums, charge_reach, floor_margin, note_loss
 from exchange.engine._integers cimport add, ceil_div, floor_div, int128, mul
 from exchange.engine._margin cimport (
     CALL, E12, LISTED_PERPETUAL, ORDER_REDUCE_ONLY, PPM, Change, fees_e18, is_affordable, is_strict_reduction,
@@ -80,7 +81,7 @@ cdef inline int64_t resting_lots(uint32_t row, const Change* change, uint8_t sid
 
 
 cdef inline void add_perpetual(
-    const Engine* engine, uint32_t row, const Change* change, Sums* sums, int* is_wide
+    const Engine* engine, uint32_t row, const Change* change, Sums* sums, Floor* floor, int* is_wide
 ) noexcept nogil:
     cdef const CellRow* cell = &engine.cells[row]
     cdef const Listing* listing = &engine.listings[cell.instrument]
@@ -96,6 +97,8 @@ cdef inline void add_perpetual(
         is_wide[0] = 1
         return
     sums.value = add(sums.value, add(linear, -due, is_wide), is_wide)
+    floor.perpetuals = add(floor.perpetuals, add(linear, -due, is_wide), is_wide)
+    charge_reach(engine, listing, bought, sold, bought - sold, floor, is_wide)
     sums.exposed += magnitude(amount)
     if widest > magnitude(held):
         sums.widening += amount_of(listing, widest - magnitude(held), is_wide)
@@ -129,14 +132,17 @@ cdef inline int128 count_naked(const Shorts* shorts) noexcept nogil:
 
 
 cdef inline void add_option(
-    const Engine* engine, uint32_t row, const Change* change, int128* values, Shorts* shorts, Sums* sums, int* is_wide
+    const Engine* engine, uint32_t row, const Change* change, int128* values, Shorts* shorts, Sums* sums, Floor* floor,
+    int* is_wide
 ) noexcept nogil:
     cdef const CellRow* cell = &engine.cells[row]
     cdef const Listing* listing = &engine.listings[cell.instrument]
     cdef int128 held = held_after(cell, row, change)
+    cdef int128 sells = <int128>cell.sells + resting_lots(row, change, 1)
     cdef int64_t amount
     cdef uint32_t place
-    sums.sells += amount_of(listing, <int128>cell.sells + resting_lots(row, change, 1), is_wide)
+    sums.sells += amount_of(listing, sells, is_wide)
+    charge_premiums(engine, cell, listing, resting_lots(row, change, 0), sells, change, floor, is_wide)
     if held == 0:
         return
     amount = amount_of(listing, held, is_wide)
@@ -144,6 +150,7 @@ cdef inline void add_option(
         is_wide[0] = 1
         return
     sums.value = add(sums.value, mul(amount, listing.mark, is_wide), is_wide)
+    floor.options = add(floor.options, mul(amount, listing.mark, is_wide), is_wide)
     for place in range(engine.rules.plan.count + FURTHER_CELLS):
         values[place] += <int128>amount * listing.scenarios.cells[place]
     shorts.strikes[shorts.count] = listing.strike
@@ -177,7 +184,7 @@ cdef inline void add_profits(
 
 
 cdef inline void add_expiry(
-    const Engine* engine, uint32_t group, const Change* change, Sums* sums, int* is_wide
+    const Engine* engine, uint32_t group, const Change* change, Sums* sums, Floor* floor, int* is_wide
 ) noexcept nogil:
     cdef int128 values[SCENARIOS_MAX + FURTHER_CELLS]
     cdef Shorts shorts
@@ -187,7 +194,7 @@ cdef inline void add_expiry(
     for place in range(engine.rules.plan.count + FURTHER_CELLS):
         values[place] = 0
     while row:
-        add_option(engine, row, change, values, &shorts, sums, is_wide)
+        add_option(engine, row, change, values, &shorts, sums, floor, is_wide)
         row = engine.cells[row].next
     if shorts.count and not is_wide[0]:
         add_profits(engine, &engine.markets[engine.groups[group].group].trust, values, sums, is_wide)
@@ -195,9 +202,10 @@ cdef inline void add_expiry(
 
 
 cdef inline void add_order(
-    const Engine* engine, uint32_t instrument, uint8_t side, int64_t price, int64_t lots, Sums* sums, int* is_wide
+    const Engine* engine, uint32_t instrument, uint8_t side, int64_t price, int64_t lots, Sums* sums, Floor* floor,
+    int* is_wide
 ) noexcept nogil:
-    """What an order loses where it loses, at its limit and with its fee."""
+    """What an order loses where it loses, at its limit and with its fee; and what it loses against the mark."""
     cdef Listing* listing = &engine.listings[instrument]
     cdef int64_t amount = amount_of(listing, lots, is_wide)
     cdef int128 gain = <int128>listing.mark - <int128>price * listing.tick_e9
@@ -213,6 +221,8 @@ cdef inline void add_order(
     if units == NULL or listing.mark >= AMOUNT_MAX or is_beyond(gain, UNIT_MAX) or is_beyond(fee, FEE_MAX):
         is_wide[0] = 1
         return
+    if gain < 0:
+        note_loss(listing, <int128>amount * <int64_t>gain, floor, is_wide)
     for place in range(count):
         change = <int128>amount * (units[place] + <int64_t>gain) - fee
         if change < 0:
@@ -223,7 +233,8 @@ cdef inline void add_order(
 
 
 cdef inline void add_orders(
-    const Engine* engine, uint32_t account, uint32_t underlying, const Change* change, Sums* sums, int* is_wide
+    const Engine* engine, uint32_t account, uint32_t underlying, const Change* change, Sums* sums, Floor* floor,
+    int* is_wide
 ) noexcept nogil:
     cdef const OrderRow* order
     cdef uint32_t at = engine.accounts[account].head
@@ -233,14 +244,15 @@ cdef inline void add_orders(
         if not order.flags & (ORDER_REDUCE_ONLY | ORDER_QUOTE):
             if engine.listings[order.instrument].underlying == underlying:
                 add_order(
-                    engine, order.instrument, order.side, order.price, order.quantity - order.filled, sums, is_wide
+                    engine, order.instrument, order.side, order.price, order.quantity - order.filled, sums, floor,
+                    is_wide,
                 )
         at = order.next
     if change == NULL or change.is_filled:
         return
     instrument = engine.cells[change.cell].instrument
     if engine.listings[instrument].underlying == underlying:
-        add_order(engine, instrument, change.side, change.price, change.lots, sums, is_wide)
+        add_order(engine, instrument, change.side, change.price, change.lots, sums, floor, is_wide)
 
 
 cdef inline int128 contingency(int128 amount, int64_t index, int64_t share, int* is_wide) noexcept nogil:
@@ -271,7 +283,7 @@ cdef inline int128 required(const Engine* engine, const Sums* sums, int64_t inde
 
 
 cdef inline int128 underlying_margin(
-    const Engine* engine, uint32_t account, uint32_t underlying, const Change* change, int* is_wide
+    const Engine* engine, uint32_t account, uint32_t underlying, const Change* change, Floor* floor, int* is_wide
 ) noexcept nogil:
     """Value less requirement of all that an account has in one underlying."""
     cdef Sums sums
@@ -283,11 +295,11 @@ cdef inline int128 underlying_margin(
     while row:
         if engine.markets[engine.groups[row].group].underlying == underlying:
             if engine.markets[engine.groups[row].group].perpetual:
-                add_perpetual(engine, engine.groups[row].cells, change, &sums, is_wide)
+                add_perpetual(engine, engine.groups[row].cells, change, &sums, floor, is_wide)
             else:
-                add_expiry(engine, row, change, &sums, is_wide)
+                add_expiry(engine, row, change, &sums, floor, is_wide)
         row = engine.groups[row].next
-    add_orders(engine, account, underlying, change, &sums, is_wide)
+    add_orders(engine, account, underlying, change, &sums, floor, is_wide)
     if is_wide[0]:
         return 0
     return add(sums.value, -required(engine, &sums, engine.underlyings[underlying].index, is_wide), is_wide)
@@ -307,19 +319,29 @@ cdef inline bint is_first_group(const Engine* engine, uint32_t account, uint32_t
 cdef inline int128 portfolio_margin(
     const Engine* engine, uint32_t account, const Change* change, int* is_wide
 ) noexcept nogil:
-    """Signed initial margin after the worst fill of everything open, under a hypothesis or none; quotes left out."""
+    """Signed initial margin after the worst fill of everything open, under a hypothesis or none; quotes left out.
+
+    The lower of what scenarios leave and what the floor leaves.
+    """
     cdef int128 total = mul(engine.accounts[account].cash, E12, is_wide)
+    cdef int128 left
+    cdef Floor floor
     cdef uint32_t row = engine.accounts[account].groups
     cdef const Market* market
     if engine.rules.plan.count == 0 or engine.accounts[account].open_count >= ORDERS_MAX:
         is_wide[0] = 1
         return 0
+    floor.perpetuals = floor.options = floor.premiums = floor.fees = 0
+    left = total
     while row and not is_wide[0]:
         if is_first_group(engine, account, row):
             market = &engine.markets[engine.groups[row].group]
-            total = add(total, underlying_margin(engine, account, market.underlying, change, is_wide), is_wide)
+            left = add(
+                left, underlying_margin(engine, account, market.underlying, change, &floor, is_wide), is_wide
+            )
         row = engine.groups[row].next
-    return total
+    total = add(total, floor_margin(&floor, is_wide), is_wide)
+    return left if left < total else total
 
 
 cdef inline bint lacks_scenarios(const Engine* engine, const Listing* listing) noexcept nogil:

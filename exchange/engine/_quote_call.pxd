@@ -12,14 +12,14 @@ from exchange.engine._entry cimport (
     read_lengths,
 )
 from exchange.engine._booking cimport seconds_of
-from exchange.engine._integers cimport add, int128
+from exchange.engine._integers cimport add, floor_div, int128
 from exchange.engine._limits cimport is_crowded, is_position_near
 from exchange.engine._lookup cimport find_listing, make_cell_row
-from exchange.engine._margin cimport guard_reserve, is_exposed
+from exchange.engine._margin cimport LISTED_PERPETUAL, PPM, guard_reserve, is_exposed
 from exchange.engine._quotes cimport find_quote
 from exchange.engine._portfolio cimport account_margin, lacks_scenarios
 from exchange.engine._price_moves cimport is_restricted
-from exchange.engine._rows cimport AccountRow, CellRow, Engine, GuardRow, Listing, OrderRow, order_at
+from exchange.engine._rows cimport AccountRow, CellRow, Engine, GuardRow, Listing, OrderRow, Underlying, order_at
 from matching_core._counters cimport find_guard
 
 
@@ -152,6 +152,19 @@ cdef inline bint is_side_valid(const Listing* listing, const Side* side) noexcep
     return <int128>side.price * listing.unit_e6 * side.lots <= ENTRY_MONEY_MAX
 
 
+cdef inline bint is_reserved(const Engine* engine, const Listing* listing, uint8_t at, int64_t price) noexcept nogil:
+    """Whether a unit at this price costs no more than a unit of its group's limit reserves at least."""
+    cdef const Underlying* underlying = &engine.underlyings[listing.underlying]
+    cdef int128 cost = <int128>price * listing.tick_e9
+    cdef int64_t room = engine.rules.maximum_spot
+    if listing.kind == LISTED_PERPETUAL:
+        room -= engine.rules.large[0].initial_ppm if underlying.is_large else engine.rules.major[0].initial_ppm
+    if listing.kind == LISTED_PERPETUAL or at:
+        cost = cost - listing.mark
+        cost = -cost if at else cost
+    return cost <= floor_div(<int128>underlying.index * room, PPM)
+
+
 cdef inline bint find_held(Engine* engine, const Call* call, Line* line, uint8_t at) noexcept nogil:
     """The quote in place of a side, and what becomes of it; False when other orders are tied to it."""
     cdef Side* side = &line.side[at]
@@ -184,6 +197,9 @@ cdef inline bint read_line(Engine* engine, Call* call, Line* line, const char* a
             return False
         if not find_held(engine, call, line, side):
             return False
+        if line.side[side].lots and not line.side[side].is_kept:
+            if not is_reserved(engine, listing, side, line.side[side].price):
+                return False
     if line.side[0].lots and line.side[1].lots and line.side[0].price >= line.side[1].price:
         return False
     line.cell = make_cell_row(engine, call.entry.account, line.listing)

@@ -25,7 +25,7 @@ from exchange.engine.matching import close_order, lower_quantity, open_order
 from exchange.engine.orders import admit, refuse
 from exchange.engine.portfolio_margin import has_cells
 from exchange.engine.protection import fits_group
-from exchange.engine.quote_reserve import group_reserve_e18
+from exchange.engine.quote_reserve import costs_more_than_reserved, group_reserve_e18
 from exchange.engine.records import MmpGroup, Order
 from exchange.engine.state import InvariantViolated, State
 from exchange.engine.turn import Turn
@@ -156,7 +156,7 @@ def _entries(state: State, command: MassQuote, group: MmpGroup) -> Iterator[_Ent
 
 
 def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLine, entry: _Entry) -> ResultCode:
-    """First failing code of: instrument, price and size, bid below ask, group, market, signature, position limit."""
+    """First failing code of: terms, bid below ask, group, market, what it may cost, signature, position limit."""
     code = check_terms(state, place_of(command, entry.instrument, entry.side, entry.price_ticks, entry.lots))
     if not code and line.bid_lots and line.ask_lots and line.bid_ticks >= line.ask_ticks:
         code = ResultCode.BAD_PRICE
@@ -166,6 +166,12 @@ def _check_side(state: State, command: MassQuote, group: MmpGroup, line: QuoteLi
         code = ResultCode.MARKET_REDUCE_ONLY
     if not code and not entry.is_kept and not has_cells(state, command.subaccount, entry.instrument):
         code = ResultCode.INSTRUMENT_NOT_LIVE
+    if (
+        not code
+        and not entry.is_kept
+        and costs_more_than_reserved(state, entry.instrument, entry.side, entry.price_ticks)
+    ):
+        code = ResultCode.INSUFFICIENT_MARGIN
     if not code and not command.signer and not entry.is_kept:
         code = ResultCode.SIGNER_UNKNOWN
     if not code and not entry.is_kept:

@@ -1,7 +1,8 @@
 """Portfolio Margin of an account in the state (risk.md 8, D-045): its rows for `exchange.risk`, its pre-trade check.
 
-Everything is summed anew at each check, from the journaled cells and the open orders: nothing depends on history. The
-compiled state does the same in C (`_portfolio.pxd`).
+Initial margin is the lower of what scenarios leave and what the cash floor leaves (D-053), maintenance the scenarios'
+alone. Everything is summed anew at each check, from the journaled cells and the open orders: nothing depends on
+history. The compiled state does the same in C (`_portfolio.pxd`).
 """
 
 from collections.abc import Iterable
@@ -9,11 +10,13 @@ from typing import Final
 
 from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
+from exchange.engine.cash_floor import OpenOrder, cash_floor
 from exchange.engine.changes import Change, fees_e18, is_strict_reduction
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
 from exchange.engine.records import Account
 from exchange.engine.state import State
+from exchange.risk.cash_floor import floor_margin_e18
 from exchange.risk.scenario_portfolio import (
     OpenOrderRow,
     ScenarioExpiry,
@@ -37,9 +40,6 @@ __all__ = [
 
 _NOTHING: Final = Change(0, Side.BUY)
 
-_Open = tuple[int, bool, int, int]
-"""(instrument, is_buy, price_ticks, lots) of an order that may fill."""
-
 
 def is_portfolio(state: State, account: Account) -> bool:
     """Whether the account is margined by scenarios."""
@@ -55,12 +55,14 @@ def has_cells(state: State, subaccount: int, number: int) -> bool:
 def worst_margin_e18(state: State, account: Account, change: Change = _NOTHING, *, without_order: int = 0) -> int:
     """Signed initial margin under a hypothesis after the worst fill of everything open, in 1e-18 USDC.
 
-    What quotes reserve is not in it, nor what the hypothesis' fills paid.
+    The lower of the scenarios' and the floor's. What quotes reserve is not in it, nor what the hypothesis' fills paid.
     """
-    found = scenario_portfolio(state, account, change=change, orders=_open_orders(state, account, without_order))
-    needed = sum(required_e18(market, state.config.portfolio)[0] for market in found.markets)
-    due = sum(pending_e18(state, account, number) for number in account.positions)
-    return portfolio_value_e18(found) + due - needed
+    orders = _open_orders(state, account, without_order)
+    found = scenario_portfolio(state, account, change=change, orders=orders)
+    left = portfolio_value_e18(found) - sum(required_e18(row, state.config.portfolio)[0] for row in found.markets)
+    lots, rows = _after(account.positions.keys(), account, change, orders)
+    floor = floor_margin_e18(account.ledger_cash_e6, cash_floor(state, lots, rows))
+    return min(left, floor) + sum(pending_e18(state, account, number) for number in account.positions)
 
 
 def is_affordable(state: State, place: Place, price_ticks: int, *, reserved_e18: int, without_order: int = 0) -> bool:
@@ -87,23 +89,30 @@ def scenario_portfolio(
     account: Account,
     *,
     change: Change = _NOTHING,
-    orders: Iterable[_Open] = (),
+    orders: Iterable[OpenOrder] = (),
     only: int = 0,
     without: int = 0,
 ) -> ScenarioPortfolio:
     """The account in the words of `exchange.risk`, ascending by underlying; `only` one position, or all but one."""
-    numbers = (account.positions.keys() if not only else {only}) - {without}
+    lots, rows = _after((account.positions.keys() if not only else {only}) - {without}, account, change, orders)
+    names = {state.instruments[number].underlying for number in (*lots, *(row[0] for row in rows))}
+    return ScenarioPortfolio(
+        cash_e6=account.ledger_cash_e6,
+        markets=tuple(_market(state, name, lots, rows) for name in sorted(names)),
+    )
+
+
+def _after(
+    numbers: Iterable[int], account: Account, change: Change, orders: Iterable[OpenOrder]
+) -> tuple[dict[int, int], list[OpenOrder]]:
+    """(Lots by instrument, orders) under a hypothesis, of the positions named."""
     lots = {number: account.lots(number) for number in numbers}
     if change.filled_lots:
         lots[change.instrument] = lots.get(change.instrument, 0) + change.delta_lots
     rows = list(orders)
     if change.resting_lots:
         rows.append((change.instrument, change.side is Side.BUY, change.price_ticks, change.resting_lots))
-    names = {state.instruments[number].underlying for number in (*lots, *(row[0] for row in rows))}
-    return ScenarioPortfolio(
-        cash_e6=account.ledger_cash_e6,
-        markets=tuple(_market(state, name, lots, rows) for name in sorted(names)),
-    )
+    return lots, rows
 
 
 def _filled_e18(state: State, account: Account, place: Place, filled: Change, without_order: int) -> int:
@@ -115,7 +124,7 @@ def _filled_e18(state: State, account: Account, place: Place, filled: Change, wi
     return worst_margin_e18(state, account, filled, without_order=without_order) - paid - fees
 
 
-def _open_orders(state: State, account: Account, without_order: int) -> list[_Open]:
+def _open_orders(state: State, account: Account, without_order: int) -> list[OpenOrder]:
     """Orders that reserve by themselves, ascending: those that only reduce reserve nothing, quotes their group's."""
     return [
         (order.place.instrument, order.place.side is Side.BUY, order.price_ticks, order.remaining_lots)
@@ -124,13 +133,14 @@ def _open_orders(state: State, account: Account, without_order: int) -> list[_Op
     ]
 
 
-def _market(state: State, name: str, lots: dict[int, int], orders: list[_Open]) -> ScenarioMarket:
+def _market(state: State, name: str, lots: dict[int, int], orders: list[OpenOrder]) -> ScenarioMarket:
     own = [row for row in orders if state.instruments[row[0]].underlying == name]
     held = sorted(number for number, size in lots.items() if size and state.instruments[number].underlying == name)
     marks = state.prices.marks
     perpetuals = [state.instruments[number] for number in held if state.instruments[number].is_perpetual]
     return ScenarioMarket(
         index_e9=state.prices.index_e9[name],
+        tiers=state.config.margin.tiers(name),
         perpetuals=tuple(
             ScenarioPerpetual(lots[row.instrument_id] * row.lot_e9, marks[row.instrument_id].mark_e9)
             for row in perpetuals
@@ -170,7 +180,7 @@ def _expiries(state: State, name: str, lots: dict[int, int], held: list[int]) ->
     )
 
 
-def _order_row(state: State, row: _Open) -> OpenOrderRow:
+def _order_row(state: State, row: OpenOrder) -> OpenOrderRow:
     number, is_buy, price_ticks, lots = row
     instrument: Instrument = state.instruments[number]
     mark_e9 = state.prices.marks[number].mark_e9
@@ -189,7 +199,7 @@ def _order_row(state: State, row: _Open) -> OpenOrderRow:
     )
 
 
-def _widening_e9(state: State, lots: dict[int, int], orders: list[_Open]) -> int:
+def _widening_e9(state: State, lots: dict[int, int], orders: list[OpenOrder]) -> int:
     """By how much the worst side of the orders widens each perpetual position, summed."""
     total = 0
     for number in sorted({row[0] for row in orders if state.instruments[row[0]].is_perpetual}):

@@ -16,9 +16,10 @@ from exchange.engine.quote_reserve import reserve_e18
 from exchange.engine.records import Account, Position
 from exchange.engine.state import State
 from exchange.engine.valuation import portfolio_of
+from exchange.risk.cash_floor import venue_margin_e18
 from exchange.risk.parameters import StandardParameters
 from exchange.risk.portfolio_parameters import PortfolioParameters
-from exchange.risk.scenario_portfolio import ScenarioPortfolio, portfolio_value_e18, required_e18
+from exchange.risk.scenario_portfolio import ScenarioPortfolio, portfolio_value_e18
 from exchange.risk.standard import E12, Portfolio, margin
 
 __all__ = ["simulate_account"]
@@ -61,10 +62,7 @@ def _judged(state: State, account: Account) -> _Judged:
     """The positions under the account's kind of margin."""
     if is_portfolio(state, account):
         rows, numbers = scenario_portfolio(state, account), state.config.portfolio
-        needed = [required_e18(market, numbers) for market in rows.markets]
-        value_e18 = portfolio_value_e18(rows)
-        initial, maintenance = (sum(row[part] for row in needed) for part in (0, 1))
-        return _Judged(rows, numbers, value_e18, value_e18 - initial, value_e18 - maintenance)
+        return _Judged(rows, numbers, portfolio_value_e18(rows), *venue_margin_e18(rows, numbers))
     portfolio, parameters = portfolio_of(state, account), state.config.margin
     alone = margin(portfolio, parameters)
     return _Judged(portfolio, parameters, alone.value_e18, alone.initial_e18, alone.maintenance_e18)

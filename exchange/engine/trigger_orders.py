@@ -17,7 +17,7 @@ from exchange.domain.limits import MAX_MONEY_E6, MAX_TRIGGERS_PER_COMMAND
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.auctions import interrupt
 from exchange.engine.entry_checks import check_entry, check_terms
-from exchange.engine.flags import MARKET, REDUCE_ONLY
+from exchange.engine.flags import MARKET, QUOTE, REDUCE_ONLY
 from exchange.engine.matching import accept_order, cancel_orders, close_order, match_triggered
 from exchange.engine.price_moves import moves_too_far
 from exchange.engine.records import Order, TriggerStage
@@ -33,7 +33,12 @@ _FIRST_LINE: Final = 128
 
 
 def accept_trigger(state: State, turn: Turn, place: Place, trigger: Trigger) -> ResultCode:
-    """Check a new trigger order and let it wait; the first failing code of: price, limits, source and side, ties."""
+    """Check a new trigger order and let it wait; the first failing code of: price, limits, source and side, ties.
+
+    None is a quote: those are made by mass quotes, which know their group.
+    """
+    if int(place.flags) & QUOTE:
+        return ResultCode.MMP_PRECONDITION
     code = (
         _check_shape(trigger)
         or _check_limits(state, place.subaccount)

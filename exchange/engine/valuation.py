@@ -13,7 +13,7 @@ from exchange.engine.market_limits import initial_tiers
 from exchange.engine.portfolio_margin import is_portfolio, scenario_portfolio
 from exchange.engine.records import Account
 from exchange.engine.state import State
-from exchange.risk.scenario_portfolio import portfolio_requirement, portfolio_value_e18, required_e18
+from exchange.risk.cash_floor import venue_margin_e18, venue_requirement
 from exchange.risk.standard import (
     E12,
     ExpiryGroup,
@@ -80,7 +80,7 @@ def open_orders_requirement_e6(state: State, account: Account) -> int:
     """What open orders reserve beyond the positions, in 1e-6 USDC, rounded up."""
     if is_portfolio(state, account):
         found = scenario_portfolio(state, account)
-        alone = portfolio_value_e18(found) - sum(required_e18(row, state.config.portfolio)[0] for row in found.markets)
+        alone = venue_margin_e18(found, state.config.portfolio)[0]
     else:
         alone = margin(portfolio_of(state, account), state.config.margin).initial_e18
     alone += sum(pending_e18(state, account, number) for number in account.positions)
@@ -103,8 +103,7 @@ def maintenance_margin_e18(state: State, account: Account) -> int:
     pending = sum(pending_e18(state, account, number) for number in account.positions)
     if is_portfolio(state, account):
         found = scenario_portfolio(state, account)
-        needed = sum(required_e18(row, state.config.portfolio)[1] for row in found.markets)
-        return portfolio_value_e18(found) - needed + pending
+        return venue_margin_e18(found, state.config.portfolio)[1] + pending
     return margin(portfolio_of(state, account), state.config.margin).maintenance_e18 + pending
 
 
@@ -112,7 +111,7 @@ def _requirement(state: State, account: Account, *, without: int = 0, doubts: bo
     """Of all positions but one, by the account's own kind of margin."""
     if is_portfolio(state, account):
         found = scenario_portfolio(state, account, without=without)
-        return portfolio_requirement(found, state.config.portfolio)
+        return venue_requirement(found, state.config.portfolio)
     return requirement(portfolio_of(state, account, without=without, doubts=doubts), state.config.margin)
 
 
@@ -132,7 +131,7 @@ def position_requirement(state: State, account: Account, instrument: Instrument)
         return _NOTHING
     if is_portfolio(state, account):
         alone = scenario_portfolio(state, account, only=instrument.instrument_id)
-        return portfolio_requirement(alone, state.config.portfolio)
+        return venue_requirement(alone, state.config.portfolio)
     market = _market(state, account, instrument.underlying, [instrument])
     return requirement(Portfolio(cash_e6=0, markets=(market,)), state.config.margin)
 

@@ -56,7 +56,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Private events in memory of all subaccounts together, from which streams resume."""
     subaccounts_kept: int = 4_096
     """Subaccounts whose histories are kept; the longest silent one is dropped."""
-    offers_portfolio_margin: bool = False
+    offers_portfolio_margin: bool = True
     """Whether a subaccount may choose Portfolio Margin."""
     matching: Budget = Budget(1_000, 5_000)
     cancels: Budget = Budget(1_000, 5_000)

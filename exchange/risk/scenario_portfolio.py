@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from exchange.domain.money import ceil_div, floor_div
+from exchange.risk.parameters import Tier
 from exchange.risk.portfolio import (
     ExpiryValues,
     Perpetual,
@@ -104,6 +105,8 @@ class ScenarioMarket(msgspec.Struct, frozen=True, kw_only=True):
     """Options offered for sale."""
     open_perpetuals_e9: int = 0
     """By how much orders may widen the perpetual positions."""
+    tiers: tuple[Tier, ...] = ()
+    """Brackets of the perpetuals: the scenarios do not read them, the cash floor does."""
 
 
 class ScenarioPortfolio(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,15 +1,18 @@
-"""Honest batches under any commands: no refusal and no round of theirs can be proven wrong (F4, F5)."""
+"""Honest batches under any commands: no account, no refusal and no round of theirs can be proven wrong (F3 to F5)."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
 
-from exchange.bridge.assembler import BatchAssembler
+from exchange.bridge.assembler import BadEvents, BatchAssembler
 from exchange.bridge.self_check import check_disputes
-from exchange.domain.commands import BatchCut, ChainRequest, ChainRequestKind, Command
+from exchange.domain.commands import BatchCut, ChainRequest, ChainRequestKind, Clock, Command, SetPrices
 from exchange.domain.ids import FIRST_USER_ACCOUNT
 from exchange.domain.packing import CommandEvents
+from exchange.domain.portfolio import MarginKind, SetMarginKind
+from exchange.engine import portfolio_margin
 from exchange.engine.accounts import withdrawable_e6
 from exchange.engine.apply import apply
 from exchange.engine.state import State
@@ -53,8 +56,7 @@ def withdrawals(state: State, rng: random.Random) -> list[Command]:
 @pytest.mark.parametrize("seed", [5, 6])
 def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     """Positions, funding, expiries, several requests a batch; the same batches with nothing approved are caught."""
-    # The chain's floor knows no Portfolio Margin, which is not offered for that reason.
-    state, stream = new_state(OrderBook, CONFIG), FastStream(seed, draws_portfolios=False, draws_limits=True)
+    state, stream = new_state(OrderBook, CONFIG), FastStream(seed, draws_limits=True)
     assembler, ledger, rounds, ended = BatchAssembler(), LedgerState(), set[int](), set[int]()
     opening, rng = list(stream.opening()), random.Random(seed)
     refused = with_positions = caught = 0
@@ -81,3 +83,70 @@ def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     assert with_positions > 50
     assert caught > 100
     assert len(rounds) > 100
+
+
+class PortfolioStream(FastStream):
+    """Accounts have the money that Portfolio Margin asks for, many choose it, and scenarios are seldom old.
+
+    Behind each round of prices comes a Clock, as the sequencer's next tick has it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        """Everything is a function of `seed`."""
+        self.wealth = random.Random(seed + 4 * 10**9)
+        super().__init__(seed)
+
+    def _timed(self, command: Command) -> tuple[Command, int]:
+        if isinstance(command, SetPrices):
+            self.upcoming.appendleft(Clock())
+        return super()._timed(command)
+
+    def request(self, kind: ChainRequestKind, account: int, **fields: object) -> ChainRequest:
+        """With the least equity or little more, so that many come near their limits."""
+        if kind is ChainRequestKind.DEPOSIT:
+            fields["amount_e6"] = self.wealth.choice((10, 10, 11, 12)) * 10**9
+        return super().request(kind, account, **fields)
+
+    def choices(self) -> list[Command]:
+        """New scenarios, and eight accounts that want Portfolio Margin."""
+        accounts = self.wealth.sample(range(2, 2 + self.accounts), 8)
+        wanted = [SetMarginKind(subaccount=account, kind=MarginKind.PORTFOLIO) for account in accounts]
+        return [self.portfolios.scenarios(self.now_ns, self.index), *wanted]
+
+
+def drive(stream: PortfolioStream, commands: int) -> Counter[str]:
+    """Settle everything that so many commands fill; raises BadEvents for a batch that anyone could prove wrong."""
+    state, assembler, ledger = new_state(OrderBook, CONFIG), BatchAssembler(), LedgerState()
+    opening, rng, counts = list(stream.opening()), random.Random(stream.accounts), Counter[str]()
+    for number in range(commands):
+        if not stream.upcoming and number >= len(opening):
+            stream.upcoming.extend(more(stream, number))
+            stream.upcoming.extend(withdrawals(state, rng) if number % 20 == 0 else ())
+            stream.upcoming.extend(stream.choices() if number % 300 == 0 else ())
+        command, now_ns = opening[number] if number < len(opening) else stream.next()
+        events = apply(state, as_the_chain_sends(state, command), now_ns)
+        for assembled in assembler.take(CommandEvents(state.sequence, now_ns, events)):
+            check_disputes(ledger, assembled)
+            settle(ledger, assembled.input)
+            sides = [side for fill in assembled.input.fills for side in (fill.buyer, fill.seller)]
+            counts["fills"] += sum(side in state.scenarios.accounts for side in sides)
+            counts["batches"] += 1
+        counts["portfolios"] = max(counts["portfolios"], len(state.scenarios.accounts))
+    return counts
+
+
+@pytest.mark.parametrize("seed", [100, 103])
+def test_no_batch_of_accounts_with_portfolio_margin_can_be_proven_wrong(seed: int) -> None:
+    """Twenty of them trade options and perpetuals, through crashes, liquidations and withdrawals."""
+    counts = drive(PortfolioStream(seed), COMMANDS)
+    assert counts["batches"] > 500
+    assert counts["portfolios"] > 15
+    assert counts["fills"] > 50
+
+
+def test_without_the_floor_such_a_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios alone lend on long options, and what was lent is opened with: the settler would stop."""
+    monkeypatch.setattr(portfolio_margin, "floor_margin_e18", lambda *_: 10**40)
+    monkeypatch.setattr("tests.differential.test_honest_batches.new_state", State)
+    with pytest.raises(BadEvents, match="opened risk below its floor"):
+        drive(PortfolioStream(100), COMMANDS)

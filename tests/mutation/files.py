@@ -21,6 +21,7 @@ VECTORS = "tests/conformance/test_risk_vectors.py"
 FILES: dict[str, tuple[str, ...]] = {
     "exchange/risk/adaptive.py": (*_risk("adaptive"), *LIQUIDATION),
     "exchange/risk/auction.py": (*_risk("auction", "rounding"), *LIQUIDATION, VECTORS),
+    "exchange/risk/cash_floor.py": (*_risk("cash_floor"), *_engine("cash_floor")),
     "exchange/risk/insurance.py": (*_risk("insurance", "rounding"), *LIQUIDATION, *_engine("deleveraging_ranks")),
     "exchange/risk/limits.py": _risk("limits"),
     "exchange/risk/liquidation.py": (*_risk("liquidation"), *LIQUIDATION),

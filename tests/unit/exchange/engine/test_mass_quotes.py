@@ -12,6 +12,8 @@ from exchange.domain.commands import (
     SessionClose,
     SessionOpen,
     SignedAmend,
+    Trigger,
+    TriggerKind,
 )
 from exchange.domain.events import BookLevel, OrderAmended, OrderClosed
 from exchange.domain.ids import order_number
@@ -141,6 +143,42 @@ def test_a_bad_side_is_refused_alone(line: tuple[int, ...], expected: list[tuple
     events = world.quote(line, LINE if line[0] != CALL else (PUT, 1, 1, 0, 0))
     assert refused(events) == expected
     assert len(placed(events)) + len(expected) == (4 if line[0] != CALL else 3)
+
+
+POOR = ResultCode.INSUFFICIENT_MARGIN
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ((CALL, 9_001, 1, 40_000, 1), [(0, POOR)]),
+        ((CALL, 9_000, 1, 40_000, 1), []),
+        ((CALL, 100, 1, 30_999, 1), [(1, POOR)]),
+        ((CALL, 100, 1, 31_000, 1), []),
+        ((PERP, 666_001, 1, 700_000, 1), [(0, POOR)]),
+        ((PERP, 666_000, 1, 700_000, 1), []),
+        ((PERP, 500_000, 1, 533_999, 1), [(1, POOR)]),
+        ((PERP, 500_000, 1, 534_000, 1), []),
+    ],
+)
+def test_a_side_that_costs_more_than_its_group_reserves_is_refused(
+    line: tuple[int, ...], expected: list[tuple[int, ResultCode]]
+) -> None:
+    """15 % of 60,000: a bid for an option all of its price, an ask below its mark, a perpetual 11 % off its mark."""
+    world = QuoteWorld().open_maker(lot_e9=PERP_LOT_E9) if line[0] == PERP else QuoteWorld().open_maker()
+    world.prices(call=40_000)
+    assert refused(world.quote(line)) == expected
+
+
+def test_a_fill_of_a_dear_quote_leaves_what_was_reserved() -> None:
+    """At the dearest bid that is taken the maker pays what his group reserved, and the fee."""
+    world = QuoteWorld().open_maker(quantity_lots=100)
+    world.prices(call=40_000)
+    before_e6 = world.state.accounts[MAKER].ledger_cash_e6
+    assert placed(world.quote((CALL, 9_000, 100, 40_000, 0)))
+    assert trades(world.place(4, SELL, 9_000, 100, CALL))
+    fee_e6 = before_e6 - 9_000 * E6 - world.state.accounts[MAKER].ledger_cash_e6
+    assert 0 <= fee_e6 <= 18 * E6
 
 
 def test_a_side_refused_by_the_checks_keeps_its_predecessor_one_refused_by_the_book_does_not() -> None:
@@ -277,6 +315,9 @@ def test_an_order_cannot_pass_for_a_quote() -> None:
     world = QuoteWorld().open_maker()
     flags = OrderFlag.MMP | OrderFlag.QUOTE
     assert refusal(world.place(MAKER, BUY, 1, 1, CALL, flags=flags, mmp_group=GROUP)) is ResultCode.MMP_PRECONDITION
+    stop = Trigger(kind=TriggerKind.STOP, price_e9=50_000 * 10**9)
+    waiting = world.place(MAKER, SELL, 1, 1, flags=flags, mmp_group=7, trigger=stop)
+    assert refusal(waiting) is ResultCode.MMP_PRECONDITION
 
 
 def test_a_quote_that_ended_without_a_fill_is_forgotten_one_with_a_fill_is_remembered() -> None:

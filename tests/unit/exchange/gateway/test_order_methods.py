@@ -120,11 +120,10 @@ def test_self_trade_prevention_per_account_and_per_order() -> None:
 
 
 def test_a_subaccount_chooses_its_margin_type() -> None:
-    """Another word is refused; what was set is shown, and stands in what simulate returns for clients."""
+    """Another word is refused; what was set is shown, and stands in what simulate returns for clients. The default."""
 
     async def story() -> None:
-        settings = GatewaySettings(offers_portfolio_margin=True)
-        async with serve(settings=settings) as live, live.client(live.exchange.traders[0]) as client:
+        async with serve() as live, live.client(live.exchange.traders[0]) as client:
             base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
             path = "private/set_margin_type"
             assert (await client.refused(path, base))["code"] == -32602
@@ -141,10 +140,11 @@ def test_a_subaccount_chooses_its_margin_type() -> None:
 
 
 def test_portfolio_margin_is_refused_where_it_is_not_offered() -> None:
-    """The default: the contract's floor does not know it. Standard Margin may be named."""
+    """Where the setting is off; Standard Margin may be named."""
 
     async def story() -> None:
-        async with serve() as live, live.client(live.exchange.traders[0]) as client:
+        settings = GatewaySettings(offers_portfolio_margin=False)
+        async with serve(settings=settings) as live, live.client(live.exchange.traders[0]) as client:
             base = {"subaccount_id": live.exchange.traders[0].subaccount_id}
             error = await client.refused("private/set_margin_type", base | {"margin_type": "PM2"})
             assert (error["code"], "not offered" in str(error["data"])) == (-32602, True)
