@@ -19,6 +19,7 @@ from eth.exceptions import HeaderNotFound, TransactionNotFound
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_hash.auto import keccak
+from eth_hash.backends import pysha3
 
 from settlement.onchain.chain_pruning import ChainPruner
 from settlement.onchain.chain_store import ChainStore, LogRow, lock_directory
@@ -30,6 +31,7 @@ from settlement.onchain.errors import (
     NonceTooLow,
     RpcRefused,
 )
+from settlement.onchain.following_header import following_header
 from settlement.onchain.funded_accounts import FUNDED_ACCOUNTS, account_address, account_key
 
 __all__ = [
@@ -48,6 +50,8 @@ _BALANCE_WEI = 10**24
 _ZERO_ADDRESS = bytes(20)
 _GENESIS_TIMESTAMP_S = 1_767_225_600
 _EIP7623_FLOOR_GAS = 21_000
+# pycryptodome, which eth_hash takes first where it is there, needs five times as long for a hash.
+keccak.hasher = pysha3.keccak256  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class _DiskChain(MiningChain):
     vm_configuration: Any = ((0, _SharedSecondVM),)
 
     def create_header_from_parent(self, parent_header: Any, **params: Any) -> Any:
-        return super().create_header_from_parent(parent_header, **{**params, "gas_limit": parent_header.gas_limit})
+        return following_header(parent_header, **params)
 
 
 def _chain_class(chain_id: int) -> type[_DiskChain]:
@@ -318,8 +322,14 @@ class LocalChain:
         return bytes(self._execute(request, number, BLOCK_GAS_LIMIT).output)
 
     def _execute(self, request: Mapping[str, Any], number: int, gas: int) -> Any:
+        return self._run(request, self._free_state(number), gas)
+
+    def _free_state(self, number: int) -> Any:
+        """State for a call after block `number`, in a block where gas costs nothing."""
         free = self._next_header(self._whole_header(number)).copy(base_fee_per_gas=0)
-        state = self._chain.get_vm(free).state
+        return self._chain.get_vm(free).state
+
+    def _run(self, request: Mapping[str, Any], state: Any, gas: int) -> Any:
         builder: Any = PragueVM.get_transaction_builder()
         unsigned = builder.new_unsigned_dynamic_fee_transaction(
             chain_id=self.settings.chain_id,
