@@ -12,11 +12,13 @@ from eth.db.backends.base import BaseDB
 from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.prague.blocks import PragueBlock
+from eth.vm.forks.prague.state import PragueState
 
 from settlement.onchain.chain_store import LogRow
 from settlement.onchain.errors import RpcRefused
 from settlement.onchain.following_header import following_header
-from settlement.onchain.local_chain import BLOCK_GAS_LIMIT, LocalChain, LocalSettings, floor_gas
+from settlement.onchain.local_chain import BLOCK_GAS_LIMIT, LocalChain, LocalSettings, SharedSecondVM, floor_gas
+from settlement.onchain.quick_code import QuickComputation
 from settlement.onchain.remembered_state import ReadRecord, RememberedViews, StateReader
 
 __all__ = ["ForkingChain", "ForkingStore"]
@@ -99,12 +101,21 @@ class ForkingStore(BaseDB):
         self.logs = [row for row in self.logs if row.block_number <= above]
 
 
+class _QuickState(PragueState):
+    computation_class: Any = QuickComputation
+
+
+class _QuickVM(SharedSecondVM):
+    _state_class = _QuickState
+
+
 class ForkingChain(LocalChain):
     """One thread. `clock` gives seconds since 1970; a block may not be older than its parent.
 
     Views are remembered by what they read: none may depend on the time or on ether, and no view of ours does.
     """
 
+    rules = _QuickVM
     store: Any
 
     def __init__(

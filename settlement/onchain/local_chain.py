@@ -40,6 +40,7 @@ __all__ = [
     "DEFAULT_HISTORY_BLOCKS",
     "LocalChain",
     "LocalSettings",
+    "SharedSecondVM",
     "floor_gas",
 ]
 
@@ -73,27 +74,26 @@ class LocalSettings:
         return self.history_blocks and max(self.history_blocks, self.safe_depth, self.final_depth)
 
 
-class _SharedSecondVM(PragueVM):
+class SharedSecondVM(PragueVM):
     """Prague, but a block may have its parent's time, as on rollups: many blocks a second keep pace with the clock."""
 
     @classmethod
     def validate_header(cls, header: Any, parent_header: Any) -> None:
+        """As Prague does, but for the time."""
         if parent_header is not None and header.timestamp == parent_header.timestamp:
             parent_header = parent_header.copy(timestamp=parent_header.timestamp - 1)
         super().validate_header(header, parent_header)
 
 
 class _DiskChain(MiningChain):
-    """Prague from block 0, constant gas limit."""
-
-    vm_configuration: Any = ((0, _SharedSecondVM),)
+    """One set of rules from block 0, constant gas limit."""
 
     def create_header_from_parent(self, parent_header: Any, **params: Any) -> Any:
         return following_header(parent_header, **params)
 
 
-def _chain_class(chain_id: int) -> type[_DiskChain]:
-    return type("_DiskChain", (_DiskChain,), {"chain_id": chain_id})
+def _chain_class(chain_id: int, rules: type[PragueVM]) -> type[_DiskChain]:
+    return type("_DiskChain", (_DiskChain,), {"chain_id": chain_id, "vm_configuration": ((0, rules),)})
 
 
 def _genesis_state(seed: int) -> dict[bytes, dict[str, object]]:
@@ -119,6 +119,8 @@ class LocalChain:
     Raises `ChainDataCorrupt` when the directory is in use or was made with another chain id or seed.
     """
 
+    rules: type[PragueVM] = SharedSecondVM
+
     def __init__(
         self, directory: Path, settings: LocalSettings | None = None, clock: Callable[[], float] = time.time
     ) -> None:
@@ -140,7 +142,7 @@ class LocalChain:
         self._pruner = ChainPruner(store, settings.kept_blocks)
 
     def _open(self) -> Any:
-        chain_class: Any = _chain_class(self.settings.chain_id)
+        chain_class: Any = _chain_class(self.settings.chain_id, self.rules)
         identity = f"chain_id={self.settings.chain_id} seed={self.settings.seed}"
         stored = self.store.read_meta("identity")
         if stored is None:
