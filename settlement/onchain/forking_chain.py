@@ -195,6 +195,10 @@ class ForkingChain(LocalChain):
         """Next nonce of an account after block `number`."""
         return self._reader(self._whole_header(number)).nonce(address)
 
+    def balance(self, address: bytes, number: int) -> int:
+        """Balance in wei after block `number`."""
+        return self._reader(self._whole_header(number)).balance_wei(address)
+
     def _reader(self, header: Any) -> StateReader:
         root = bytes(header.state_root)
         if root not in self._readers:

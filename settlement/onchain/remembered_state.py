@@ -36,6 +36,10 @@ class StateReader:
         """Next nonce of an account."""
         return int(self._accounts.get_nonce(address))  # type: ignore[arg-type]
 
+    def balance_wei(self, address: bytes) -> int:
+        """Ether of an account."""
+        return int(self._accounts.get_balance(address))  # type: ignore[arg-type]
+
     def has_account(self, address: bytes) -> bool:
         """Whether there is an account, empty or not."""
         return bool(self._accounts.account_exists(address))  # type: ignore[arg-type]
