@@ -172,6 +172,9 @@ class ChaosNode(LocalRpc):
         next_nonce = self._forks.nonce(transaction.sender, self.tip)
         if transaction.nonce < next_nonce:
             raise NonceTooLow(f"nonce too low: next nonce {next_nonce}, tx nonce {transaction.nonce}")
+        most_wei = transaction.gas * transaction.max_fee_per_gas + transaction.value
+        if self._forks.balance(transaction.sender, self.tip) < most_wei:
+            raise RpcRefused("insufficient funds for gas * price + value")
         if standing is not None and not _replaces(transaction, standing[0]):
             raise ReplacementUnderpriced("replacement transaction underpriced")
         self._look_for_twins(transaction)

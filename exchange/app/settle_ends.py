@@ -7,9 +7,11 @@ from typing import Final, Protocol
 from exchange.bridge.chain_side import ChainStep
 from exchange.bridge.posting_policy import Verdict
 
-__all__ = ["Ends", "Look", "Once", "SettleCode", "SettleEnd", "UntilFrozen", "UntilStopped"]
+__all__ = ["SURE_STEPS", "Ends", "Look", "Once", "SettleCode", "SettleEnd", "UntilFrozen", "UntilStopped"]
 
 _DOWN_STEPS: Final = 3
+SURE_STEPS: Final = 20
+"""Steps in a row, five seconds, after which what blocks is believed to stay: a node or its clock may be behind."""
 _LEAVE: Final = "stop trading, money leaves by `offbook escape`"
 
 
@@ -80,10 +82,12 @@ class Once:
         """Before the first step."""
         self._first_head: int | None = None
         self._down = 0
+        self._stuck = 0
 
     def __call__(self, look: Look) -> SettleEnd | None:
         """End with the first that holds: a person is needed, the chain does not help, it is on chain, nothing to do."""
-        return self._trouble(look) or (None if look.step.is_frozen else self._outcome(look))
+        end = self._trouble(look)
+        return end or (None if look.step.is_frozen or self._stuck else self._outcome(look))
 
     def _trouble(self, look: Look) -> SettleEnd | None:
         step, status = look.step, look.step.status
@@ -92,7 +96,10 @@ class Once:
             return SettleEnd(SettleCode.NEEDS_PERSON, f"the contract is frozen: no batch is posted any more; {_LEAVE}")
         if status.state == "halted" and not step.is_frozen:
             return SettleEnd(SettleCode.NEEDS_PERSON, status.detail)
-        if status.state == "blocked":
+        self._stuck = self._stuck + 1 if status.needs_person else 0
+        if self._stuck >= SURE_STEPS:
+            return SettleEnd(SettleCode.NEEDS_PERSON, status.detail)
+        if status.state == "blocked" and not status.needs_person:
             return SettleEnd(SettleCode.RETRY_LATER, f"the chain does not take it: {status.detail}")
         if self._down >= _DOWN_STEPS:
             return SettleEnd(SettleCode.RETRY_LATER, f"the chain does not answer: {status.detail}")

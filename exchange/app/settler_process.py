@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from exchange.app.keys import deployer_key, operator_key, payer_key
 from exchange.app.layout import DataDirectory
 from exchange.app.link import stop_event
 from exchange.app.relay import RELAY_TOPIC, RELAYED_TOPIC, RelayOrder, RelayResult
-from exchange.app.settle_ends import Ends, Look, SettleEnd, UntilFrozen
+from exchange.app.settle_ends import SURE_STEPS, Ends, Look, SettleEnd, UntilFrozen
 from exchange.app.settle_lease import SettlerLease
 from exchange.app.venue import venue_of
 from exchange.bridge.assembler import BadEvents
@@ -43,6 +44,7 @@ from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
 from settlement.onchain.fast_payer import FastTerms
 from settlement.onchain.outbox import BuiltBatch
+from settlement.onchain.poster import PosterStatus
 from settlement.onchain.rpc import RpcChain, RpcSettings
 from settlement.protocol.encoding import BadBatch
 from settlement.protocol.ledger import BadSnapshot, InvariantViolation
@@ -207,6 +209,22 @@ class _Link:
                 self.port.publish(RELAYED_TOPIC, msgspec.msgpack.encode(result))
 
 
+class _Alarm:
+    """Says once what posting stands still for until a person acts; it is in readiness too, which nobody may ask."""
+
+    def __init__(self) -> None:
+        self._wrong = ""
+        self._steps = 0
+
+    def look(self, status: PosterStatus) -> None:
+        wrong = status.detail if status.state == "halted" or status.needs_person else ""
+        self._steps = self._steps + 1 if wrong == self._wrong else 1
+        self._wrong = wrong
+        if wrong and self._steps == SURE_STEPS:
+            sys.stderr.write(f"settler: a person is needed, no batch is posted: {wrong}\n")
+            sys.stderr.flush()
+
+
 class _Job:
     """Settler, link and board of one run; `step` is one turn of all of them."""
 
@@ -264,6 +282,7 @@ class _Job:
             "detail": step.status.detail,
             "has_exchange": has_exchange,
             "is_frozen": step.is_frozen,
+            "needs_person": step.status.needs_person,
         }
         if self._decision is not None:
             view, verdict = self._decision
@@ -291,11 +310,16 @@ async def _main(
     worker = _Worker(settings, directory, deployment)
     try:
         job = _Job(settings, directory, deployment, worker, is_asked=is_asked)
+        alarm = _Alarm()
         pruned_s = started_s = time.monotonic()
         end: SettleEnd | None = None
         while not stop.is_set() and end is None and not (timeout_s and time.monotonic() - started_s > timeout_s):
             with suppress(LinkClosed, Busy):
-                end = ends(await job.step())
+                look = await job.step()
+                end = ends(look)
+                # What a job ends with is said by whoever runs it.
+                if end is None:
+                    alarm.look(look.step.status)
             if time.monotonic() - pruned_s > _PRUNE_INTERVAL_S:
                 await worker.prune()
                 pruned_s = time.monotonic()

@@ -132,7 +132,7 @@ def status_code(status: dict[str, Any]) -> SettleCode:
     said = status["said"]
     if said is None:
         return SettleCode.RETRY_LATER
-    if said["is_frozen"] or said["state"] == "halted":
+    if said["is_frozen"] or said["state"] == "halted" or said.get("needs_person"):
         return SettleCode.NEEDS_PERSON
     if said["state"] in ("chain_down", "blocked"):
         return SettleCode.RETRY_LATER

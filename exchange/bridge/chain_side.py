@@ -192,7 +192,7 @@ class ChainSide:
     def _with_trouble(self, status: PosterStatus) -> PosterStatus:
         """A challenge without answer costs the bond: nothing else is worth saying then."""
         trouble = self._responder.trouble
-        return replace(status, state="blocked", detail=trouble) if trouble else status
+        return replace(status, state="blocked", detail=trouble, needs_person=True) if trouble else status
 
     def _changed(self, rows: list[BatchRow]) -> list[BatchRow]:
         changed: list[BatchRow] = []

@@ -54,7 +54,9 @@ def _add_run(kinds: Any) -> None:
         help="settle beside an exchange that was started with --no-settler",
         epilog=f"{_CODES}. Without --once it ends by a signal (0), or with 78 and the reason where it would stand "
         f"still for ever: the contract is frozen and all that was posted is final, the operator was slashed, the key "
-        f"is used elsewhere. Another job at work here: 75.",
+        f"is used elsewhere. With --once also where the contract refuses the batch, the key has no ether for gas or a "
+        f"challenge cannot be answered. Another job at work here, a node that does not answer, fees above the cap, a "
+        f"guardian's pause: 75.",
     )
     job.add_argument("--once", action="store_true", help="one turn for a timer: close and post what there is now")
     job.add_argument("--timeout", type=float, default=_TURN_S, metavar="S", help=f"of --once (default {_TURN_S:g})")

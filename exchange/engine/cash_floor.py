@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from exchange.domain.instrument import Instrument
 from exchange.engine.changes import fees_e18
+from exchange.engine.market_limits import initial_tiers
 from exchange.engine.state import State
 from exchange.risk.cash_floor import CashFloor
 from exchange.risk.open_orders import PerpetualExposure
@@ -46,7 +47,7 @@ def _perpetual(state: State, instrument: Instrument, held: int, rows: list[OpenO
     return PerpetualExposure(
         position_e9=held * instrument.lot_e9,
         mark_e9=state.prices.marks[instrument.instrument_id].mark_e9,
-        tiers=state.config.margin.tiers(instrument.underlying),
+        tiers=initial_tiers(state, instrument.underlying),
         buys_e9=buys * instrument.lot_e9,
         sells_e9=sells * instrument.lot_e9,
         loss_e18=_loss_e18(state, instrument, rows),

@@ -14,6 +14,7 @@ from exchange.engine.cash_floor import OpenOrder, cash_floor
 from exchange.engine.changes import Change, fees_e18, is_strict_reduction
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
+from exchange.engine.market_limits import initial_tiers
 from exchange.engine.records import Account
 from exchange.engine.state import State
 from exchange.risk.cash_floor import floor_margin_e18
@@ -140,7 +141,7 @@ def _market(state: State, name: str, lots: dict[int, int], orders: list[OpenOrde
     perpetuals = [state.instruments[number] for number in held if state.instruments[number].is_perpetual]
     return ScenarioMarket(
         index_e9=state.prices.index_e9[name],
-        tiers=state.config.margin.tiers(name),
+        tiers=initial_tiers(state, name),
         perpetuals=tuple(
             ScenarioPerpetual(lots[row.instrument_id] * row.lot_e9, marks[row.instrument_id].mark_e9)
             for row in perpetuals

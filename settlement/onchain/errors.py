@@ -3,6 +3,7 @@
 __all__ = [
     "AlreadyKnown",
     "BadSeq",
+    "BatchRefused",
     "CallReverted",
     "ChainDataCorrupt",
     "ChainError",
@@ -12,6 +13,7 @@ __all__ = [
     "ForeignNonce",
     "HeadBehind",
     "HistoryPruned",
+    "InsufficientFunds",
     "NonceTooHigh",
     "NonceTooLow",
     "OutboxMismatch",
@@ -42,6 +44,10 @@ class HistoryPruned(RpcRefused):
     """The node no longer keeps that block: its body, logs and state are gone."""
 
 
+class InsufficientFunds(RpcRefused):
+    """The sending account cannot pay for the transaction's gas."""
+
+
 class AlreadyKnown(RpcRefused):
     """The node holds this very transaction already."""
 
@@ -64,6 +70,10 @@ class CallReverted(RpcRefused):
     def __init__(self, message: str, data: bytes = b"") -> None:
         super().__init__(message)
         self.data = data
+
+
+class BatchRefused(CallReverted):
+    """The contract, neither paused nor frozen, refuses the batch that is next: waiting alone does not help."""
 
 
 class BadSeq(CallReverted):

@@ -5,17 +5,27 @@ kept in reverse, so that taking it back costs as much as it did to mine it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
 from eth.db.atomic import AtomicDB
 from eth.db.backends.base import BaseDB
+from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 from eth.vm.forks.prague import PragueVM
+from eth.vm.forks.prague.blocks import PragueBlock
+from eth.vm.forks.prague.state import PragueState
 
 from settlement.onchain.chain_store import LogRow
 from settlement.onchain.errors import RpcRefused
-from settlement.onchain.local_chain import BLOCK_GAS_LIMIT, LocalChain, LocalSettings, floor_gas
+from settlement.onchain.following_header import following_header
+from settlement.onchain.local_chain import BLOCK_GAS_LIMIT, LocalChain, LocalSettings, SharedSecondVM, floor_gas
+from settlement.onchain.quick_code import QuickComputation
+from settlement.onchain.remembered_state import ReadRecord, RememberedViews, StateReader
 
 __all__ = ["ForkingChain", "ForkingStore"]
+
+_KEPT_READERS: Final = 16
+_KEPT_BLOCKS: Final = 256
+_Found = TypeVar("_Found")
 
 
 class ForkingStore(BaseDB):
@@ -91,22 +101,41 @@ class ForkingStore(BaseDB):
         self.logs = [row for row in self.logs if row.block_number <= above]
 
 
+class _QuickState(PragueState):
+    computation_class: Any = QuickComputation
+
+
+class _QuickVM(SharedSecondVM):
+    _state_class = _QuickState
+
+
 class ForkingChain(LocalChain):
     """One thread. `clock` gives seconds since 1970; a block may not be older than its parent.
 
-    Answers are remembered by state: what is asked here must not depend on the time, and no view of ours does.
+    Views are remembered by what they read: none may depend on the time or on ether, and no view of ours does.
     """
 
+    rules = _QuickVM
     store: Any
 
-    def __init__(self, settings: LocalSettings, clock: Callable[[], float], store: ForkingStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: LocalSettings,
+        clock: Callable[[], float],
+        store: ForkingStore | None = None,
+        views: RememberedViews | None = None,
+    ) -> None:
+        """`views` is shared by chains of one process: what is in it holds on every chain."""
         self._begin(settings, clock, ForkingStore() if store is None else store)
         self._branch = 0
-        self._views: dict[tuple[object, ...], bytes] = {}
+        self._views = views or RememberedViews()
+        self._readers: dict[bytes, StateReader] = {}
+        self._blocks: dict[bytes, Any] = {}
+        self._receipts: dict[bytes, tuple[Any, ...]] = {}
 
     def copy(self, clock: Callable[[], float]) -> Self:
         """An independent chain with the same blocks."""
-        return type(self)(self.settings, clock, self.store.copy())
+        return type(self)(self.settings, clock, self.store.copy(), self._views)
 
     def take_back(self, count: int) -> list[Any]:
         """Remove the newest `count` blocks and return their transactions, oldest first."""
@@ -117,7 +146,25 @@ class ForkingChain(LocalChain):
             self.store.take_back(block.number - 1)
             self._chain = type(self._chain)(AtomicDB(self.store))
         self._branch += 1
+        self._readers.clear()
         return transactions
+
+    def _append(self, transactions: tuple[Any, ...]) -> Any:
+        parent = self._chain.get_canonical_head()
+        is_still = not transactions and self._reader(parent).has_account(parent.coinbase)
+        return self._append_still(parent) if is_still else super()._append(transactions)
+
+    def _append_still(self, parent: Any) -> Any:
+        """What the miner of py-evm does where there is nothing to execute: the state stays its parent's.
+
+        Only a first block is not still: it makes the account of the coinbase.
+        """
+        self.store.begin_block(parent.block_number + 1)
+        timestamp_s = max(parent.timestamp, int(self._clock()))
+        header = following_header(parent, timestamp=timestamp_s, mix_hash=self._seal(parent.hash))
+        self._chain.chaindb.persist_block(PragueBlock(header, transactions=(), uncles=(), withdrawals=()))
+        self.store.commit()
+        return header
 
     def _seal(self, parent_hash: bytes) -> bytes:
         """Blocks of two branches differ, also when they hold the same transactions."""
@@ -132,14 +179,44 @@ class ForkingChain(LocalChain):
             raise RpcRefused(f"cannot decode transaction: {error}") from error
         return transaction
 
+    def block_of(self, header: Any) -> Any:
+        """The block with its transactions; the same one every time, so that their senders are recovered once."""
+        return _kept(self._blocks, header, super().block_of)
+
+    def receipts_of(self, header: Any) -> tuple[Any, ...]:
+        """Receipts of one block, in order."""
+        return _kept(self._receipts, header, super().receipts_of)
+
+    def next_base_fee(self) -> int:
+        """Base fee in wei of the block that would be mined now."""
+        return calculate_expected_base_fee_per_gas(self._chain.get_canonical_head())
+
+    def nonce(self, address: bytes, number: int) -> int:
+        """Next nonce of an account after block `number`."""
+        return self._reader(self._whole_header(number)).nonce(address)
+
+    def balance(self, address: bytes, number: int) -> int:
+        """Balance in wei after block `number`."""
+        return self._reader(self._whole_header(number)).balance_wei(address)
+
+    def _reader(self, header: Any) -> StateReader:
+        root = bytes(header.state_root)
+        if root not in self._readers:
+            if len(self._readers) >= _KEPT_READERS:
+                self._readers.clear()
+            self._readers[root] = StateReader(self._chain.chaindb.db, root)
+        return self._readers[root]
+
     def call(self, request: Mapping[str, Any], number: int) -> bytes:
         """Run a call without keeping anything; raises `CallReverted`."""
-        header = self.header_by_number(number)
-        root = b"" if header is None else header.state_root
-        key = (root, *(request[name] for name in ("from", "to", "data")))
-        if key not in self._views:
-            self._views[key] = super().call(request, number)
-        return self._views[key]
+        question = tuple(request[name] for name in ("from", "to", "value", "data"))
+        answer = self._views.find(question, self._reader(self._whole_header(number)).value)
+        if answer is None:
+            state = self._free_state(number)
+            record = ReadRecord(state)
+            answer = bytes(self._run(request, state, BLOCK_GAS_LIMIT).output)
+            self._views.keep(question, record, answer)
+        return answer
 
     def estimate_gas(self, request: Mapping[str, Any], number: int) -> int:
         """A quarter above what a run needs, by one run instead of a search. Raises `CallReverted`."""
@@ -149,3 +226,12 @@ class ForkingChain(LocalChain):
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _kept(found: dict[bytes, _Found], header: Any, read: Callable[[Any], _Found]) -> _Found:
+    """What belongs to a header never changes, whatever branch is the best."""
+    if header.hash not in found:
+        if len(found) >= _KEPT_BLOCKS:
+            found.clear()
+        found[header.hash] = read(header)
+    return found[header.hash]

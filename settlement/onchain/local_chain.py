@@ -19,6 +19,7 @@ from eth.exceptions import HeaderNotFound, TransactionNotFound
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
 from eth_hash.auto import keccak
+from eth_hash.backends import pysha3
 
 from settlement.onchain.chain_pruning import ChainPruner
 from settlement.onchain.chain_store import ChainStore, LogRow, lock_directory
@@ -30,6 +31,7 @@ from settlement.onchain.errors import (
     NonceTooLow,
     RpcRefused,
 )
+from settlement.onchain.following_header import following_header
 from settlement.onchain.funded_accounts import FUNDED_ACCOUNTS, account_address, account_key
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "DEFAULT_HISTORY_BLOCKS",
     "LocalChain",
     "LocalSettings",
+    "SharedSecondVM",
     "floor_gas",
 ]
 
@@ -48,6 +51,8 @@ _BALANCE_WEI = 10**24
 _ZERO_ADDRESS = bytes(20)
 _GENESIS_TIMESTAMP_S = 1_767_225_600
 _EIP7623_FLOOR_GAS = 21_000
+# pycryptodome, which eth_hash takes first where it is there, needs five times as long for a hash.
+keccak.hasher = pysha3.keccak256  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +74,26 @@ class LocalSettings:
         return self.history_blocks and max(self.history_blocks, self.safe_depth, self.final_depth)
 
 
-class _SharedSecondVM(PragueVM):
+class SharedSecondVM(PragueVM):
     """Prague, but a block may have its parent's time, as on rollups: many blocks a second keep pace with the clock."""
 
     @classmethod
     def validate_header(cls, header: Any, parent_header: Any) -> None:
+        """As Prague does, but for the time."""
         if parent_header is not None and header.timestamp == parent_header.timestamp:
             parent_header = parent_header.copy(timestamp=parent_header.timestamp - 1)
         super().validate_header(header, parent_header)
 
 
 class _DiskChain(MiningChain):
-    """Prague from block 0, constant gas limit."""
-
-    vm_configuration: Any = ((0, _SharedSecondVM),)
+    """One set of rules from block 0, constant gas limit."""
 
     def create_header_from_parent(self, parent_header: Any, **params: Any) -> Any:
-        return super().create_header_from_parent(parent_header, **{**params, "gas_limit": parent_header.gas_limit})
+        return following_header(parent_header, **params)
 
 
-def _chain_class(chain_id: int) -> type[_DiskChain]:
-    return type("_DiskChain", (_DiskChain,), {"chain_id": chain_id})
+def _chain_class(chain_id: int, rules: type[PragueVM]) -> type[_DiskChain]:
+    return type("_DiskChain", (_DiskChain,), {"chain_id": chain_id, "vm_configuration": ((0, rules),)})
 
 
 def _genesis_state(seed: int) -> dict[bytes, dict[str, object]]:
@@ -115,6 +119,8 @@ class LocalChain:
     Raises `ChainDataCorrupt` when the directory is in use or was made with another chain id or seed.
     """
 
+    rules: type[PragueVM] = SharedSecondVM
+
     def __init__(
         self, directory: Path, settings: LocalSettings | None = None, clock: Callable[[], float] = time.time
     ) -> None:
@@ -136,7 +142,7 @@ class LocalChain:
         self._pruner = ChainPruner(store, settings.kept_blocks)
 
     def _open(self) -> Any:
-        chain_class: Any = _chain_class(self.settings.chain_id)
+        chain_class: Any = _chain_class(self.settings.chain_id, self.rules)
         identity = f"chain_id={self.settings.chain_id} seed={self.settings.seed}"
         stored = self.store.read_meta("identity")
         if stored is None:
@@ -318,8 +324,14 @@ class LocalChain:
         return bytes(self._execute(request, number, BLOCK_GAS_LIMIT).output)
 
     def _execute(self, request: Mapping[str, Any], number: int, gas: int) -> Any:
+        return self._run(request, self._free_state(number), gas)
+
+    def _free_state(self, number: int) -> Any:
+        """State for a call after block `number`, in a block where gas costs nothing."""
         free = self._next_header(self._whole_header(number)).copy(base_fee_per_gas=0)
-        state = self._chain.get_vm(free).state
+        return self._chain.get_vm(free).state
+
+    def _run(self, request: Mapping[str, Any], state: Any, gas: int) -> Any:
         builder: Any = PragueVM.get_transaction_builder()
         unsigned = builder.new_unsigned_dynamic_fee_transaction(
             chain_id=self.settings.chain_id,

@@ -6,7 +6,7 @@ flight for ever, an unknown outcome means the same bytes again, and blocks are c
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from settlement.onchain.chain import BlockRef, Chain, Receipt
@@ -20,10 +20,12 @@ from settlement.onchain.deployment import Deployment
 from settlement.onchain.errands import Errands, NoErrands
 from settlement.onchain.errors import (
     AlreadyKnown,
+    BatchRefused,
     CallReverted,
     ContractFrozen,
     FeeCapReached,
     ForeignNonce,
+    InsufficientFunds,
     NonceTooLow,
     OutboxMismatch,
     ReplacementUnderpriced,
@@ -34,13 +36,13 @@ from settlement.onchain.errors import (
 from settlement.onchain.launching import Launcher
 from settlement.onchain.outbox import BatchRow, BatchState, Flight, Outbox, Purpose, RawTransaction
 from settlement.onchain.posted import posted_event
+from settlement.onchain.refusals import explain_refusal
 from settlement.onchain.reverts import find_revert
 from settlement.onchain.rounds import missing_round
 from settlement.onchain.spent_nonces import SpentNonces
 
 __all__ = ["Poster", "PosterSettings", "PosterStatus"]
 
-_FROZEN: Final = 2
 _EVERY_SEQ: Final = 1 << 62
 
 
@@ -59,7 +61,10 @@ class PosterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PosterStatus:
-    """Outcome of one step. `state`: idle, waiting, chain_down, blocked or halted; `detail` is one line."""
+    """Outcome of one step. `state`: idle, waiting, chain_down, blocked or halted; `detail` is one line.
+
+    `needs_person`: it is blocked by what does not pass by itself, if the next steps say so too.
+    """
 
     state: str
     detail: str
@@ -67,6 +72,7 @@ class PosterStatus:
     head_seq: int
     finalized_seq: int
     moved: bool
+    needs_person: bool = False
 
 
 class Poster:
@@ -115,7 +121,8 @@ class Poster:
             # Not for good: what is posted must still become final, and questions want answers.
             return self._status("halted", str(error))
         except (RpcRefused, FeeCapReached) as error:
-            return self._status("blocked", str(error))
+            lasts = isinstance(error, BatchRefused | InsufficientFunds)
+            return replace(self._status("blocked", str(error)), needs_person=lasts)
 
     def _status(self, state: str, detail: str = "", *, moved: bool = False) -> PosterStatus:
         return PosterStatus(
@@ -308,19 +315,15 @@ class Poster:
     def _post(self, row: BatchRow) -> bool:
         """Post a batch, the round that it begins with first."""
         published = missing_round(self._reader, row)
-        if published is not None:
-            # A node that does not know our round is behind the block that has it.
-            is_behind = self._outbox.is_mined(row.seq, Purpose.ROUND)
-            return not is_behind and self._launch(row.seq, Purpose.ROUND, published)
+        # A node that does not know our round is behind the block that has it.
+        if published is not None and self._outbox.is_mined(row.seq, Purpose.ROUND):
+            return False
         try:
+            if published is not None:
+                return self._launch(row.seq, Purpose.ROUND, published)
             return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         except CallReverted as error:
-            if self._reader.view("halted()", ["uint8"]) != _FROZEN:
-                raise
-            raise ContractFrozen(
-                f"the contract is frozen: batch {row.seq} and later ones will never be posted, stop trading; "
-                "money leaves by `offbook escape`"
-            ) from error
+            raise explain_refusal(self._reader, row.seq, error) from error
 
     def _may_finalize(self, row: BatchRow, head: BlockRef) -> bool:
         if row.state != BatchState.FINAL or row.block_time_s is None:

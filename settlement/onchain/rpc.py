@@ -18,6 +18,7 @@ from settlement.onchain.errors import (
     BadSeq,
     CallReverted,
     HistoryPruned,
+    InsufficientFunds,
     NonceTooHigh,
     NonceTooLow,
     ReplacementUnderpriced,
@@ -150,6 +151,8 @@ _PHRASES: Final[tuple[tuple[str, type[RpcRefused]], ...]] = (
     ("nonce too low", NonceTooLow),
     ("nonce too high", NonceTooHigh),
     ("underpriced", ReplacementUnderpriced),
+    ("insufficient funds", InsufficientFunds),
+    ("cannot afford txn gas", InsufficientFunds),
 )
 
 

@@ -74,20 +74,21 @@ class Owner:
         account = self.subaccount_id - self.deployment.subaccount_base
         return mint_and_deposit(self.chain, self.deployment, self.minter_key, self.key, amount_e6, account)
 
-    def withdrawal(self, amount_e6: int) -> dict[str, Any]:
-        """Params of private/withdraw, signed by the owner."""
+    def withdrawal(self, amount_e6: int, max_fee_usd: int = 0) -> dict[str, Any]:
+        """Params of private/withdraw, signed by the owner; with a fee it may be paid ahead."""
         usdc = asset_address(
             chain_id=self.deployment.chain_id,
             settlement_contract=self.deployment.settlement,
             currency="USDC",
             kind="erc20",
         )
-        data = encode_withdraw(asset=usdc, max_fee_usd_e18=0, recipient=self.address, amount_native=amount_e6)
+        fee_e18 = max_fee_usd * 10**18
+        data = encode_withdraw(asset=usdc, max_fee_usd_e18=fee_e18, recipient=self.address, amount_native=amount_e6)
         return {
             "subaccount_id": self.subaccount_id,
             "asset_name": "USDC",
             "amount_in_underlying": str(Decimal(amount_e6).scaleb(-6)),
-            "max_fee_usd": "0",
+            "max_fee_usd": str(max_fee_usd),
             **self._signed(WITHDRAW_MODULE, data, self.subaccount_id),
         }
 

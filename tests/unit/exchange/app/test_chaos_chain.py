@@ -13,7 +13,9 @@ from exchange.app.chaos_node import MAX_TRANSACTION_BYTES, ChaosNode
 from exchange.app.chaos_scenario import Broken, Scenario, run_scenario
 from exchange.app.failures import Failure
 from settlement.onchain.errors import AlreadyKnown, NonceTooLow, ReplacementUnderpriced, RpcRefused, RpcUnavailable
+from settlement.onchain.forking_chain import ForkingChain
 from settlement.onchain.funded_accounts import account_address
+from settlement.onchain.local_chain import LocalChain, SharedSecondVM
 from settlement.onchain.wallet import sign_transaction
 from tests.simulation.chain_canaries import CHAIN_CANARIES
 
@@ -159,6 +161,21 @@ def test_a_death_is_survived(site):
     scenario = Scenario(2, 1, plan=Plan((), (Kill(site, 3),)))
     scenario.run()
     assert scenario.counts["deaths"] == 1
+
+
+def test_a_scenario_has_the_blocks_that_py_evm_would_mine(monkeypatch):
+    """Contracts deployed and a scenario run with py-evm's own operations and blocks: the same hash at the end."""
+
+    def run():
+        scenario = Scenario(1, 12, base=chaos_base.__wrapped__())
+        scenario.run()
+        header = scenario.node._forks.header_by_number(scenario.node.tip)
+        return scenario.node.tip, bytes(header.hash), scenario.counts
+
+    quick = run()
+    monkeypatch.setattr(ForkingChain, "rules", SharedSecondVM)
+    monkeypatch.setattr(ForkingChain, "_append", LocalChain._append)
+    assert run() == quick
 
 
 def test_a_scenario_repeats():

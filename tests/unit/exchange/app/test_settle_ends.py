@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.app.settle_ends import Look, Once, SettleCode, UntilFrozen, UntilStopped
+from exchange.app.settle_ends import SURE_STEPS, Look, Once, SettleCode, UntilFrozen, UntilStopped
 from exchange.bridge.chain_side import ChainStep
 from exchange.bridge.posting_policy import Reason, Verdict
 from settlement.onchain.poster import PosterStatus
@@ -18,10 +18,16 @@ DEPOSIT = ChainRequestRecord(
 )
 
 
-def step(state="idle", detail="", head=4, waiting=0, moved=False, **more):
+def step(state="idle", detail="", head=4, waiting=0, moved=False, lasts=False, **more):
     """What one look at the chain found."""
     status = PosterStatus(
-        state=state, detail=detail, waiting_batches=waiting, head_seq=head, finalized_seq=0, moved=moved
+        state=state,
+        detail=detail,
+        waiting_batches=waiting,
+        head_seq=head,
+        finalized_seq=0,
+        moved=moved,
+        needs_person=lasts,
     )
     return ChainStep(status=status, confirmed=(), rows=(), final_sequence=0, last_sequence=0, **more)
 
@@ -57,6 +63,7 @@ def test_a_job_ends_where_it_would_stand_still_for_ever(seen, job, child):
         ([Look(step=step(waiting=1), answer=POSTED), Look(step=step(head=5), answer=POSTED)], 0, "batches 5 to 5"),
         ([Look(step=step(), answer=POSTED, is_behind=True), Look(step=step(head=6), answer=POSTED)], 0, "5 to 6"),
         ([Look(step=step("blocked", "fee cap"), answer=POSTED)], 75, "fee cap"),
+        ([Look(step=step("blocked", "no ether", lasts=True))] * SURE_STEPS, 78, "no ether"),
         ([Look(step=step("chain_down", "away"))] * 3, 75, "away"),
         ([Look(step=step("halted", "slashed"))], 78, "slashed"),
         ([Look(step=step("halted", "x", is_frozen=True))], 78, "frozen"),
@@ -64,7 +71,19 @@ def test_a_job_ends_where_it_would_stand_still_for_ever(seen, job, child):
         ([Look(step=replace(step(), confirmed=(DEPOSIT,)), answer=NOTHING, has_exchange=False)], 75, "does not run"),
         ([Look(step=step(), answer=NOTHING, has_exchange=False)], 3, "nothing to post"),
     ],
-    ids=["nothing", "posted", "folded later", "blocked", "down", "slashed", "frozen", "open", "deposit", "alone"],
+    ids=[
+        "nothing",
+        "posted",
+        "folded later",
+        "blocked",
+        "for good",
+        "down",
+        "slashed",
+        "frozen",
+        "open",
+        "deposit",
+        "alone",
+    ],
 )
 def test_one_turn_says_what_came_of_it(looks, code, line):
     """Code and line of the last look; those before it go on."""
@@ -95,3 +114,12 @@ def test_silence_counts_in_a_row():
     once = Once()
     rows = [step("chain_down"), step("chain_down"), step(), step("chain_down"), step("chain_down")]
     assert [once(Look(step=row)) for row in rows] == [None] * 5
+
+
+def test_what_blocks_for_good_counts_in_a_row():
+    """A node that was behind for a moment calls nobody."""
+    once = Once()
+    blocked = step("blocked", "refused", lasts=True)
+    rows = [*[blocked] * (SURE_STEPS - 1), step(waiting=1), *[blocked] * (SURE_STEPS - 1)]
+    assert [once(Look(step=row, answer=POSTED)) for row in rows] == [None] * len(rows)
+    assert once(Look(step=blocked, answer=POSTED)).code == SettleCode.NEEDS_PERSON

@@ -11,7 +11,9 @@ from exchange.app.config import Settings
 from exchange.app.failures import Failure
 from exchange.app.layout import DataDirectory
 from exchange.app.relay import RelayOrder
+from exchange.app.settle_ends import SURE_STEPS
 from settlement.onchain.deploy import save_deployment
+from settlement.onchain.poster import PosterStatus
 from settlement.protocol.encoding import BadBatch
 from settlement.protocol.ledger import InvariantViolation
 from settlement.protocol.netting import Unbalanced
@@ -79,3 +81,26 @@ def test_relays_do_not_hold_up_batches(directory: DataDirectory, monkeypatch: py
         assert asyncio.run(_step_beside_a_relay(worker, chain)) == "idle"
     finally:
         worker.close()
+
+
+def _seen(state: str, detail: str = "", *, needs_person: bool = False) -> PosterStatus:
+    return PosterStatus(
+        state=state, detail=detail, waiting_batches=1, head_seq=1, finalized_seq=0, moved=False,
+        needs_person=needs_person,
+    )  # fmt: skip
+
+
+def test_what_wants_a_person_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A slashed operator, then a key without ether; a moment of either, a silent node and high fees are not said."""
+    alarm = settler_process._Alarm()
+    slashed, poor = _seen("halted", "slashed by a proof"), _seen("blocked", "no ether", needs_person=True)
+    for status in (_seen("idle"), _seen("chain_down", "away"), _seen("blocked", "fee cap")) * SURE_STEPS:
+        alarm.look(status)
+    for status in (*[slashed] * (SURE_STEPS - 1), _seen("idle")):
+        alarm.look(status)
+    assert capsys.readouterr().err == ""
+    for status in (*[slashed] * 3 * SURE_STEPS, *[poor] * 3 * SURE_STEPS):
+        alarm.look(status)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == ["slashed by a proof", "no ether"]
+    assert all(line.startswith("settler: a person is needed, no batch is posted: ") for line in said)
