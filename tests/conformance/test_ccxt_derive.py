@@ -310,7 +310,9 @@ async def watched(client: Any, symbol: str, price: float) -> list[Any]:
     known = client.client(client.urls["api"]["ws"]).subscriptions
     while not names <= set(known):  # noqa: ASYNC110 - ccxt has no event for it
         await asyncio.sleep(0.02)
-    await client.fetch_time()  # the last subscription was sent before this request
+    # Over the same socket: what was asked before this first ticker has been answered.
+    other, _, _ = await instrument(client, OPTION)
+    await client.watch_ticker(other)
     await client.create_order(symbol, "limit", "buy", 0.25, price, dict(FEE))
     async with asyncio.timeout(10):
         return list(await asyncio.gather(*watches))
