@@ -64,6 +64,8 @@ def answers(book_class, commands, capacity=1000):
     book = book_class(order_capacity=capacity)
     book.list_instrument(1, price_min_ticks=1, price_max_ticks=9_999)
     book.set_cell(CELL, 0 if commands and COMMAND.unpack(commands[0])[1] == BUY else 4)
+    # Nothing is found, and a slot is freed: the short way takes only slots that were used before.
+    book.submit(new(BUY, 1, 1, flags=FLAG_IOC))
     events = [book.submit(command) for command in commands]
     book.check_invariants()
     return events, book.state_hash(), book.cell(CELL)
@@ -84,7 +86,7 @@ def test_an_exact_fill_writes_no_depth_of_the_level_behind():
     """The next level is in reach but nothing of it is taken."""
     book = OrderBook()
     book.list_instrument(1, price_min_ticks=1, price_max_ticks=9_999)
-    book.submit(b"".join(asks([5], [6])))
+    book.submit(b"".join((*asks([5], [6]), new(BUY, 1, 1, flags=FLAG_IOC))))
     events = EVENT.iter_unpack(book.submit(new(BUY, 5, 102, flags=FLAG_IOC)))
     assert [(event[0], event[5], event[6]) for event in events] == [
         (CoreEvent.ACCEPTED, 102, 5),
@@ -105,7 +107,8 @@ def test_an_exact_fill_leaves_the_iceberg_behind_it_alone(flags):
     for one in (book, reference):
         one.list_instrument(1, price_min_ticks=1, price_max_ticks=9_999)
         one.set_cell(CELL, 9)
-    for command in (*makers, new(BUY, 5, 102, flags=FLAG_IOC)):
+    # The first IOC order finds nothing and frees its slot: the short way takes only slots that were used before.
+    for command in (*makers, new(BUY, 1, 1, flags=FLAG_IOC), new(BUY, 5, 102, flags=FLAG_IOC)):
         assert book.submit(command) == reference.submit(command)
     assert book.state_hash() == reference.state_hash()
     assert book.cell(CELL) == 9
