@@ -14,6 +14,7 @@ from settlement.onchain.wallet import bumped_fees, sign_transaction, with_margin
 __all__ = ["Launcher"]
 
 _FIRST_ATTEMPT: Final = 0
+_GAS_OF_NOTHING: Final = 21_000
 
 
 class Launcher:
@@ -49,8 +50,17 @@ class Launcher:
             gas = with_margin(self._chain.estimate_gas(self.address, to, calldata))
         except CallReverted as error:
             raise CallReverted(f"{purpose.name.lower()} of batch {seq} would revert: {error}", error.data) from error
+        return self._take(self._next_nonce(), seq, purpose, calldata, to, gas)
+
+    def fill(self, nonce: int, seq: int) -> tuple[Flight, RawTransaction]:
+        """Sign a transaction of nothing to ourselves for a hole in the nonces, and store it; `seq` waits behind it."""
+        return self._take(nonce, seq, Purpose.FILL, b"", self.address, _GAS_OF_NOTHING)
+
+    def _take(
+        self, nonce: int, seq: int, purpose: Purpose, calldata: bytes, to: bytes, gas: int
+    ) -> tuple[Flight, RawTransaction]:
         flight = Flight(
-            nonce=self._next_nonce(),
+            nonce=nonce,
             seq=seq,
             purpose=purpose,
             state=BatchState.SIGNED,

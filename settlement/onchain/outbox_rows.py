@@ -34,6 +34,8 @@ class Purpose(IntEnum):
     APPROVE = 5
     FAST_PAY = 6
     FAST_CLAIM = 7
+    FILL = 8
+    """Nothing, to the key itself: it closes a hole in the nonces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,9 @@ from settlement.onchain.errors import (
     RpcUnavailable,
     Slashed,
 )
+from settlement.onchain.finality import Finality
 from settlement.onchain.launching import Launcher
+from settlement.onchain.nonce_holes import hole_before
 from settlement.onchain.outbox import BatchRow, BatchState, Flight, Outbox, Purpose, RawTransaction
 from settlement.onchain.posted import posted_event
 from settlement.onchain.refusals import explain_refusal
@@ -92,6 +94,12 @@ class Poster:
         self._deployment = deployment
         self._outbox = outbox
         self._settings = settings or PosterSettings()
+        self._finality = Finality(
+            chain=chain,
+            safe_confirmations=self._settings.safe_confirmations,
+            final_confirmations=self._settings.final_confirmations,
+            use_tags=self._settings.use_tags,
+        )
         self._clock = clock
         self._reader = SettlementReader(chain, deployment.settlement)
         self._halted = ""
@@ -145,11 +153,13 @@ class Poster:
             if flight.state < BatchState.INCLUDED:
                 moved |= self._land(flight)
         self._head_seq = self._reader.head()
-        finalized_seq = self._reader.finalized(self._final_number(head))
+        finalized_seq = self._reader.finalized(self._finality.final_number(head))
         if finalized_seq != self._finalized_seq:
             self._outbox.mark_finalized(finalized_seq)
             self._finalized_seq = finalized_seq
         unresolved = [flight for flight in self._outbox.open_flights() if flight.state < BatchState.INCLUDED]
+        # A filler carries nothing: what waits behind it is what counts.
+        unresolved = [flight for flight in unresolved if flight.purpose != Purpose.FILL]
         if unresolved:
             return self._status("waiting", f"nonce {unresolved[0].nonce} is not mined yet", moved=moved)
         moved |= self._take_reverts()
@@ -182,32 +192,18 @@ class Poster:
         if receipt.block_hash != flight.block_hash:
             self._settle(flight, receipt)
             return True
-        depth = self._depth(flight.block_number, head)
-        if depth > flight.state:
+        depth = self._finality.depth(flight.block_number, head)
+        if depth <= flight.state:
+            return False
+        block = self._chain.block(flight.block_number)
+        if block is None:
+            return False
+        if block.block_hash == flight.block_hash:
             self._outbox.mark_depth(flight, depth, self._now_ms())
-            return True
-        return False
-
-    def _depth(self, block_number: int, head: BlockRef) -> BatchState:
-        if block_number <= self._final_number(head):
-            return BatchState.FINAL
-        if block_number <= self._safe_number(head):
-            return BatchState.SAFE
-        return BatchState.INCLUDED
-
-    def _final_number(self, head: BlockRef) -> int:
-        if self._settings.use_tags:
-            return self._tagged("finalized")
-        return max(0, head.number + 1 - self._settings.final_confirmations)
-
-    def _safe_number(self, head: BlockRef) -> int:
-        if self._settings.use_tags:
-            return self._tagged("safe")
-        return max(0, head.number + 1 - self._settings.safe_confirmations)
-
-    def _tagged(self, tag: str) -> int:
-        found = self._chain.block(tag)
-        return 0 if found is None else found.number
+        else:
+            # The receipt is of a block that is gone: some nodes keep them.
+            self._outbox.mark_sent(flight, self._now_ms())
+        return True
 
     # Flights that are not mined yet
 
@@ -218,6 +214,9 @@ class Poster:
         newest = self._outbox.raws(flight.nonce)[0]
         age_s = self._clock() - newest.signed_ms / 1000
         if flight.state == BatchState.SENT and age_s > self._settings.replace_after_s:
+            hole = hole_before(flight, self._chain, self._outbox, self.address)
+            if hole is not None:
+                return self._send(*self._launcher.fill(hole, flight.seq))
             newest = self._launcher.replace(flight, newest)
         return self._send(flight, newest)
 
@@ -256,7 +255,7 @@ class Poster:
             if posted is not None and self._adopt_posted(flight, posted):
                 return True
         head = self._chain.block("latest")
-        return head is not None and self._spent.judge(flight, self._final_number(head), self._now_ms())
+        return head is not None and self._spent.judge(flight, self._finality.final_number(head), self._now_ms())
 
     def _adopt_posted(self, flight: Flight, posted: PostedEvent) -> bool:
         receipt = self._chain.receipt(posted.tx_hash)

@@ -9,7 +9,7 @@ from typing import Final
 
 from settlement.onchain.chain import Chain
 from settlement.onchain.errors import ForeignNonce
-from settlement.onchain.outbox import Flight, Outbox
+from settlement.onchain.outbox import Flight, Outbox, Purpose
 
 __all__ = ["SpentNonces"]
 
@@ -36,7 +36,8 @@ class SpentNonces:
         seen = self._missing[flight.nonce] = self._missing.get(flight.nonce, 0) + 1
         if seen < _STEPS_BEFORE_HALT:
             return False
-        if not self._outbox.is_foreign(flight.nonce):
+        # Where a filler is not needed, the transaction that it was to stand for is back: no news, and nothing waits.
+        if flight.purpose != Purpose.FILL and not self._outbox.is_foreign(flight.nonce):
             self._outbox.note_foreign(flight.nonce, now_ms)
             raise ForeignNonce(
                 f"nonce {flight.nonce} of 0x{self._address.hex()} was used by another program:"

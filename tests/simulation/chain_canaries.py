@@ -48,7 +48,7 @@ def _blind_to_reorganizations() -> Any:
     """What was in a block once counts as final, wherever that block is now."""
 
     def trusting(self: Poster, flight: Flight, head: Any) -> bool:
-        depth = self._depth(flight.block_number or 0, head)
+        depth = self._finality.depth(flight.block_number or 0, head)
         if flight.state < BatchState.INCLUDED or depth <= flight.state:
             return False
         self._outbox.mark_depth(flight, depth, self._now_ms())
