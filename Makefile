@@ -113,7 +113,7 @@ test-running: dev
 	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
 	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
-PARTS := forge risk halmos slither codec artifacts lint types architecture requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
+PARTS := forge risk halmos slither codec artifacts lint types architecture requirements typed-client disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
