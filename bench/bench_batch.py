@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.fills import ACCOUNTS, INSTRUMENTS, drawn_fill
 from settlement.protocol.encoding import BatchData, Header, encode_batch
 from settlement.protocol.keccak import COMPILED, keccak256
 from settlement.protocol.ledger import Effect, LedgerState
@@ -20,8 +21,6 @@ from settlement.protocol.state_tree import Account
 from settlement.protocol.transition import apply_batch
 
 FILL_COUNT = 1_000 if os.environ.get("SIZE") == "small" else 10_000
-ACCOUNTS = range(2, 102)
-INSTRUMENTS = (1, 2, 3, 4, 5, 6, 7, 8, 0x80000001, 0x80000002)
 TARGET_MS = 5.0
 SEED = 4
 
@@ -35,21 +34,7 @@ def make_fills() -> list[Fill]:
         buyer, seller = rng.choices(ACCOUNTS, weights, k=2)
         if buyer == seller:
             continue
-        lots = rng.randint(1, 100)
-        notional_e6 = lots * rng.randint(1_000, 90_000)
-        fills.append(
-            Fill(
-                buyer=buyer,
-                seller=seller,
-                instrument=rng.choice(INSTRUMENTS),
-                quantity_lots=lots,
-                notional_e6=notional_e6,
-                buyer_fee_e6=notional_e6 // 2_000,
-                seller_fee_e6=notional_e6 // 5_000,
-                buyer_ref=rng.randbytes(32),
-                seller_ref=rng.randbytes(32),
-            )
-        )
+        fills.append(drawn_fill(rng, buyer, seller))
     return fills
 
 

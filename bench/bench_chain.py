@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.fills import ACCOUNTS, drawn_fill
 from settlement.onchain.contract import PostCall, encode_post
 from settlement.onchain.deploy import Deployment, deploy_demo
 from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
@@ -25,8 +26,6 @@ from settlement.protocol.netting import Fill, NetDeltas, net_fills
 
 ROOT = Path(__file__).resolve().parents[1]
 FILLS = 10_000
-ACCOUNTS = range(2, 102)
-INSTRUMENTS = (1, 2, 3, 4, 5, 6, 7, 8, 0x80000001, 0x80000002)
 MINIMUM_CELLS = 980
 TARGET_GAS_PER_FILL = 23.0
 SIGNATURES_GAS_PER_FILL = 67_800
@@ -41,25 +40,8 @@ def make_fills(count: int, seed: int) -> list[Fill]:
     while len(fills) < count:
         buyer, seller = rng.choices(ACCOUNTS, weights, k=2)
         if buyer != seller:
-            fills.append(one_fill(rng, buyer, seller))
+            fills.append(drawn_fill(rng, buyer, seller, refs=False))
     return fills
-
-
-def one_fill(rng: random.Random, buyer: int, seller: int) -> Fill:
-    """Return a trade of 1-100 lots at a price of 1,000-90,000 units."""
-    lots = rng.randint(1, 100)
-    notional_e6 = lots * rng.randint(1_000, 90_000)
-    return Fill(
-        buyer=buyer,
-        seller=seller,
-        instrument=rng.choice(INSTRUMENTS),
-        quantity_lots=lots,
-        notional_e6=notional_e6,
-        buyer_fee_e6=notional_e6 // 2_000,
-        seller_fee_e6=notional_e6 // 5_000,
-        buyer_ref=bytes(32),
-        seller_ref=bytes(32),
-    )
 
 
 @pytest.fixture

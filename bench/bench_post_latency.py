@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from bench.fills import drawn_fill
 from settlement.onchain.claims import NEW_ACCOUNT, mint_and_deposit
 from settlement.onchain.deploy import Deployment, DeploymentSettings, deploy_demo
 from settlement.onchain.funded_accounts import (
@@ -31,7 +32,7 @@ from settlement.onchain.outbox import BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster
 from settlement.onchain.requests import RequestReader
 from settlement.onchain.rpc import RpcChain, RpcSettings
-from settlement.protocol.batch import Batch, BatchInput, build_batch
+from settlement.protocol.batch import BatchInput, build_batch
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.netting import Fill, order_fills_of
 from settlement.protocol.transition import ChainRequest
@@ -42,7 +43,6 @@ FILL_COUNT = 100 if os.environ.get("SIZE") == "small" else 10_000
 BATCHES = 5 if os.environ.get("SIZE") == "small" else 20
 ACCOUNTS = range(2, 12) if os.environ.get("SIZE") == "small" else range(2, 62)
 DEPOSIT_E6 = 1_000 * 10**6
-INSTRUMENTS = (1, 2, 3, 4, 5, 6, 7, 8, 0x80000001, 0x80000002)
 SEED = 1
 LIMIT_S = 60
 OPERATOR_KEY, DEPLOYER_KEY = account_key(SEED, OPERATOR_INDEX), account_key(SEED, DEPLOYER_INDEX)
@@ -74,21 +74,7 @@ def make_fills(rng: random.Random) -> list[Fill]:
     fills: list[Fill] = []
     while len(fills) < FILL_COUNT:
         buyer, seller = rng.sample(ACCOUNTS, 2)
-        lots = rng.randint(1, 100)
-        notional_e6 = lots * rng.randint(1_000, 90_000)
-        fills.append(
-            Fill(
-                buyer=buyer,
-                seller=seller,
-                instrument=rng.choice(INSTRUMENTS),
-                quantity_lots=lots,
-                notional_e6=notional_e6,
-                buyer_fee_e6=notional_e6 // 2_000,
-                seller_fee_e6=notional_e6 // 5_000,
-                buyer_ref=rng.randbytes(32),
-                seller_ref=rng.randbytes(32),
-            )
-        )
+        fills.append(drawn_fill(rng, buyer, seller))
     return fills
 
 
@@ -119,22 +105,8 @@ def build(ledger: LedgerState, fills: list[Fill], now_s: int, taken: Sequence[Ch
         request_up_to=ledger.request_done + len(taken),
         fee_e6=sum(fill.buyer_fee_e6 + fill.seller_fee_e6 for fill in fills),
     )
-    return _as_built(build_batch(ledger, given), len(fills))
-
-
-def _as_built(batch: Batch, fills: int) -> BuiltBatch:
-    return BuiltBatch(
-        seq=batch.seq,
-        first_sequence=batch.seq,
-        last_sequence=batch.seq,
-        h=batch.h,
-        data=batch.data,
-        previous_root=batch.previous_root,
-        new_root=batch.new_root,
-        orders_root=batch.orders_root,
-        collateral_e6=batch.collateral_e6,
-        stats={"fills": fills, "legs": batch.legs},
-    )
+    batch = build_batch(ledger, given)
+    return BuiltBatch.of(batch, {"fills": len(fills), "legs": batch.legs})
 
 
 def post_ms(

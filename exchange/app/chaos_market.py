@@ -148,16 +148,8 @@ def _draw_fill(rng: Random) -> Fill:
 
 
 def _as_built(batch: Batch, given: BatchInput) -> BuiltBatch:
-    return BuiltBatch(
-        seq=batch.seq,
-        first_sequence=batch.seq,
-        last_sequence=batch.seq,
-        h=batch.h,
-        data=batch.data,
-        previous_root=batch.previous_root,
-        new_root=batch.new_root,
-        orders_root=batch.orders_root,
-        collateral_e6=batch.collateral_e6,
-        stats={"fills": len(given.fills), "legs": batch.legs, "round_s": START_S},
+    return BuiltBatch.of(
+        batch,
+        {"fills": len(given.fills), "legs": batch.legs, "round_s": START_S},
         vector=given.opening.encode() if given.opening.round_number else b"",
     )

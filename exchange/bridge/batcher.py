@@ -162,17 +162,9 @@ class Batcher:
         forced = self._forced(assembled)
         batch = build_batch(self._ledger, assembled.input)
         self._ledger.check(assembled.input.opening.ending)
-        return BuiltBatch(
-            seq=batch.seq,
-            first_sequence=assembled.first_sequence,
-            last_sequence=assembled.last_sequence,
-            h=batch.h,
-            data=batch.data,
-            previous_root=batch.previous_root,
-            new_root=batch.new_root,
-            orders_root=batch.orders_root,
-            collateral_e6=batch.collateral_e6,
-            stats={
+        return BuiltBatch.of(
+            batch,
+            {
                 "fills": batch.fills,
                 "legs": batch.legs,
                 "orders": batch.orders,
@@ -181,6 +173,7 @@ class Batcher:
                 "fee_e6": assembled.input.fee_e6,
                 "round_s": assembled.round_s,
             },
+            journal_range=(assembled.first_sequence, assembled.last_sequence),
             vector=assembled.input.opening.encode() if batch.header.oracle_round else b"",
             evidence=evidence,
             forced=forced,

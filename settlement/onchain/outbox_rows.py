@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from settlement.onchain.contract import BatchHeader, PostCall
 from settlement.onchain.errors import OutboxMismatch
+from settlement.protocol.batch import Batch
 from settlement.protocol.evidence import Evidence, ForcedAccount
 from settlement.protocol.keccak import keccak256
 
@@ -59,6 +60,35 @@ class BuiltBatch:
     vector: bytes = b""
     evidence: Sequence[Evidence] = ()
     forced: Mapping[int, ForcedAccount] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        batch: Batch,
+        stats: Mapping[str, int],
+        *,
+        journal_range: tuple[int, int] | None = None,
+        vector: bytes = b"",
+        evidence: Sequence[Evidence] = (),
+        forced: Mapping[int, ForcedAccount] | None = None,
+    ) -> "BuiltBatch":
+        """Take what the outbox keeps of a batch. Without a journal the range is the batch's own number."""
+        first, last = journal_range or (batch.seq, batch.seq)
+        return cls(
+            seq=batch.seq,
+            first_sequence=first,
+            last_sequence=last,
+            h=batch.h,
+            data=batch.data,
+            previous_root=batch.previous_root,
+            new_root=batch.new_root,
+            orders_root=batch.orders_root,
+            collateral_e6=batch.collateral_e6,
+            stats=stats,
+            vector=vector,
+            evidence=evidence,
+            forced=forced or {},
+        )
 
     @property
     def data_hash(self) -> bytes:

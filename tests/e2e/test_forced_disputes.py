@@ -160,17 +160,10 @@ def forged_liquidation(market: SettledMarket, lie: str, borrower: int) -> BuiltB
             opening=opening,
         ),
     )
-    return BuiltBatch(
-        seq=batch.seq,
-        first_sequence=market.state.sequence,
-        last_sequence=market.state.sequence,
-        h=batch.h,
-        data=batch.data,
-        previous_root=batch.previous_root,
-        new_root=batch.new_root,
-        orders_root=batch.orders_root,
-        collateral_e6=batch.collateral_e6,
-        stats={},
+    return BuiltBatch.of(
+        batch,
+        {},
+        journal_range=(market.state.sequence, market.state.sequence),
         vector=opening.encode(),
         evidence=[ForcedLeaf(row) for row in sorted_order_fills(fills)],
         forced={borrower: kept},

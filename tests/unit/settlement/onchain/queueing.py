@@ -40,17 +40,9 @@ def request_batch(state, records, approvals, chain):
             fee_e6=0,
         ),
     )
-    return BuiltBatch(
-        seq=batch.seq,
-        first_sequence=batch.seq,
-        last_sequence=batch.seq,
-        h=batch.h,
-        data=batch.data,
-        previous_root=batch.previous_root,
-        new_root=batch.new_root,
-        orders_root=batch.orders_root,
-        collateral_e6=batch.collateral_e6,
-        stats={"fills": 0},
+    return BuiltBatch.of(
+        batch,
+        {"fills": 0},
     )
 
 
