@@ -11,6 +11,20 @@ _BOTH: Final = "high and low are written together, and prices are above 0"
 _NOBODY: Final = "a long that would get nothing, or pay, has no profit: nobody gives way either way"
 _DEALT: Final = "a part of 0 adds 0, and the next one is below 0"
 
+_SHARE: Final = "for a share up to all, a share of the smaller depth, rounded up, is still what is wanted"
+_NO_PRICE: Final = "without a price there is no order, whatever stands in the book"
+_EMPTY: Final = "all legs of such an account are 0, of whatever unit"
+_TAKEN: Final = "only the first six words of the slice are read"
+_UNREAD: Final = "worst loss and basis read neither cash nor index"
+_SAME: Final = "both lists are built from the same legs"
+
+_DEEP: Final = "deep = ceil_div(wanted * PPM_TO_ONE, adaptive.depth_share_ppm)  # more than this is as good as any"
+_UNITS: Final = "units = [gcd(*(leg.amount_e9 for leg in legs)) or 1 for legs in ordered]"
+_COUNTS: Final = "[floor_div(leg.amount_e9, unit) for legs, unit in zip(ordered, units, strict=True) for leg in legs],"
+_WORDS: Final = (
+    "plain_losses(account, grid.view, grid.parameters) if left_over[at] else _losses(words[6 * at : 6 * at + 6])"
+)
+_SCANNED: Final = "subaccount = PortfolioAccount(cash=0, index=0, expiries=expiries, perpetual=linear)"
 _WATERFALL: Final = "offsetting = [row for row in orders if row.is_buy == (position_lots < 0) and position_lots]"
 _RANGES: Final = (
     "used = [ring[at + 1 : at + _WIDTH] for at in range(0, len(ring), _WIDTH) if ring[at + 1] and ring[at] > oldest]"
@@ -32,6 +46,12 @@ EQUIVALENTS: dict[tuple[str, str, str], str] = {
     ("exchange/engine/liquidation_orders.py", "is_sell = exposure.amount > 0", "0"): _WHOLE,
     ("exchange/engine/liquidation_orders.py", "side = Side.SELL if exposure.amount > 0 else Side.BUY", "Gt"): _WHOLE,
     ("exchange/engine/liquidation_orders.py", "side = Side.SELL if exposure.amount > 0 else Side.BUY", "0"): _WHOLE,
+    ("exchange/engine/liquidation_orders.py", _DEEP, "ceil_div"): _SHARE,
+    ("exchange/engine/liquidation_orders.py", "return 0", "0"): _NO_PRICE,
+    ("exchange/risk/scanning.py", _UNITS, "1"): _EMPTY,
+    ("exchange/risk/scanning.py", _COUNTS, "True"): _SAME,
+    ("exchange/risk/scanning.py", _WORDS, "6"): _TAKEN,
+    ("exchange/risk/scanning.py", _SCANNED, "0"): _UNREAD,
     ("exchange/risk/auction.py", "if elapsed_s < parameters.fast_s:", "Lt"): _MEETS,
     ("exchange/risk/auction.py", "if late_s >= parameters.slow_s:", "GtE"): _MEETS,
     ("exchange/risk/auction.py", "if elapsed_s >= parameters.insolvent_s:", "GtE"): _MEETS,
