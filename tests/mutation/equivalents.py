@@ -16,6 +16,12 @@ _NO_PRICE: Final = "without a price there is no order, whatever stands in the bo
 _EMPTY: Final = "all legs of such an account are 0, of whatever unit"
 _TAKEN: Final = "only the first six words of the slice are read"
 _UNREAD: Final = "worst loss and basis read neither cash nor index"
+_BEFORE: Final = "what is 0 was answered above"
+_ZERO: Final = "for 0 both sides give 0"
+_MULTIPLE: Final = "a requirement is a multiple of 10^24 here"
+_TOLD: Final = "the rules of closing read neither the number of the round nor indexes of funding"
+_CHANGED: Final = "only whether it changed is asked"
+_CAPPED: Final = "a twentieth of either is no less than the most that the venue may set"
 _SAME: Final = "both lists are built from the same legs"
 
 _DEEP: Final = "deep = ceil_div(wanted * PPM_TO_ONE, adaptive.depth_share_ppm)  # more than this is as good as any"
@@ -25,6 +31,11 @@ _WORDS: Final = (
     "plain_losses(account, grid.view, grid.parameters) if left_over[at] else _losses(words[6 * at : 6 * at + 6])"
 )
 _SCANNED: Final = "subaccount = PortfolioAccount(cash=0, index=0, expiries=expiries, perpetual=linear)"
+_GIVES_WAY: Final = "return exposure.price - offset if exposure.amount > 0 else exposure.price + offset"
+_FEE: Final = "return min(floor_div(highest * abs(quote), one), surplus) if surplus > 0 else surplus"
+_NUMERATOR: Final = "numerator = level * one if slope > 0 else -level * one"
+_FOUND: Final = "found = floor_div(numerator, abs(slope)) if amount < 0 else ceil_div(numerator, abs(slope))"
+_LOTS: Final = "return {number: (account.lots(number), 0) for number in account.positions}"
 _WATERFALL: Final = "offsetting = [row for row in orders if row.is_buy == (position_lots < 0) and position_lots]"
 _RANGES: Final = (
     "used = [ring[at + 1 : at + _WIDTH] for at in range(0, len(ring), _WIDTH) if ring[at + 1] and ring[at] > oldest]"
@@ -48,6 +59,20 @@ EQUIVALENTS: dict[tuple[str, str, str], str] = {
     ("exchange/engine/liquidation_orders.py", "side = Side.SELL if exposure.amount > 0 else Side.BUY", "0"): _WHOLE,
     ("exchange/engine/liquidation_orders.py", _DEEP, "ceil_div"): _SHARE,
     ("exchange/engine/liquidation_orders.py", "return 0", "0"): _NO_PRICE,
+    ("exchange/risk/liquidation.py", _GIVES_WAY, "Gt"): _WHOLE,
+    ("exchange/risk/liquidation.py", _FEE, "Gt"): _ZERO,
+    ("exchange/risk/liquidation.py", _NUMERATOR, "Gt"): _BEFORE,
+    ("exchange/risk/liquidation.py", _FOUND, "Lt"): _BEFORE,
+    ("exchange/risk/liquidation.py", _FOUND, "0"): _BEFORE,
+    ("exchange/risk/liquidation_ticks.py", "if amount_e9 < 0:", "Lt"): _BEFORE,
+    ("exchange/risk/liquidation_ticks.py", "if amount_e9 < 0:", "0"): _BEFORE,
+    ("exchange/engine/liquidation_terms.py", "if standing.requirement <= 0:", "0"): _MULTIPLE,
+    ("exchange/engine/closing.py", "_ANY_ROUND: Final = 1", "1"): _TOLD,
+    ("exchange/engine/closing.py", _LOTS, "0"): _TOLD,
+    ("exchange/engine/limit_table.py", "serial: int = 0", "0"): _CHANGED,
+    ("exchange/engine/limit_table.py", "self.serial += 1", "Add"): _CHANGED,
+    ("exchange/engine/limit_table.py", "self.serial += 1", "1"): _CHANGED,
+    ("exchange/engine/limit_table.py", "market_cap=row.market_cap_e6 or 20 * MAX_MONEY_E6,", "20"): _CAPPED,
     ("exchange/risk/scanning.py", _UNITS, "1"): _EMPTY,
     ("exchange/risk/scanning.py", _COUNTS, "True"): _SAME,
     ("exchange/risk/scanning.py", _WORDS, "6"): _TAKEN,

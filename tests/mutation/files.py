@@ -15,12 +15,14 @@ def _risk(*names: str) -> tuple[str, ...]:
     return tuple(f"{RISK}/test_{name}.py" for name in names)
 
 
-PORTFOLIO = _engine("cash_floor", "portfolio_margin", "closing")
-CHAIN = _engine("closing", "accounts", "forced", "market_limits", "deleveraging")
-LIQUIDATION = _engine("liquidation", "liquidation_orders", "deleveraging", "forced", "index_ranges", "closing")
+PORTFOLIO = _engine("cash_floor", "portfolio_margin", "portfolio_rows", "closing")
+CHAIN = _engine("chain_cover", "closing", "accounts", "forced", "market_limits", "deleveraging")
+LIQUIDATION = _engine(
+    "liquidation_terms", "liquidation", "liquidation_orders", "deleveraging", "forced", "index_ranges", "closing"
+)
 MARGIN = (
     *_engine("margin", "mass_quotes", "amendments", "previews", "queries", "funding", "expiry", "doubt", "accounts"),
-    *_engine("cash_floor", "portfolio_margin", "market_limits"),
+    *_engine("cash_floor", "portfolio_margin", "portfolio_rows", "market_limits"),
     SEARCH,
 )
 VECTORS = "tests/conformance/test_risk_vectors.py"

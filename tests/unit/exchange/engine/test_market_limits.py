@@ -14,12 +14,14 @@ from exchange.domain.commands import (
     TimeInForce,
 )
 from exchange.domain.events import CommandRefused, OrderAccepted, RequestApplied
+from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.market_limits import MarketLimits, MarketLimitsSet, SetMarketLimits
 from exchange.domain.quote_events import QuoteRefused
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import GetAccount, PreviewOrder, PreviewView, SimulateAccount
 from exchange.engine.chain_cover import covered_e6
 from exchange.engine.config import EngineConfig
+from exchange.engine.limit_table import LimitTable, LotLimits, lot_limits
 from exchange.engine.queries import answer
 from exchange.engine.quote_reserve import group_reserve_e18
 from exchange.engine.snapshot import dump, load
@@ -61,6 +63,33 @@ def test_limits_that_make_no_sense_are_refused(fields: dict[str, int], code: Res
     row = MarketLimits(**{"instrument": PERP} | fields)
     assert world.run(SetMarketLimits(limits=row)) == [CommandRefused(code=code, detail=row.instrument)]
     assert world.state.limits.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, LotLimits(1 << 62, 1 << 62, 1 << 62)),
+        ({"governance_e6": MAX_MONEY_E6}, LotLimits()),
+        ({"governance_e6": 2 * LOT_E6 - 1}, LotLimits(open_lots=1)),
+        ({"governance_e6": MAX_MONEY_E6 - 1}, LotLimits(open_lots=(MAX_MONEY_E6 - 1) // LOT_E6)),
+        ({"subaccount_e6": 3 * LOT_E6}, LotLimits(subaccount_lots=3)),
+        ({"owner_e6": LOT_E6 - 1}, LotLimits(owner_lots=0)),
+    ],
+)
+def test_limits_in_lots_by_hand(fields: dict[str, int], expected: LotLimits) -> None:
+    """Rounded down; what is not set bounds nothing, and bounds nothing else."""
+    row = MarketLimits(instrument=PERP, **fields)
+    assert lot_limits(row, index_e9=60_000 * 10**9, lot_e9=10**6) == expected
+
+
+def test_every_change_of_limits_can_be_seen() -> None:
+    """Who mirrors them compares one number; a change to the same counts too."""
+    table = LimitTable()
+    seen = [table.serial]
+    for _ in range(2):
+        table.put(MarketLimits(instrument=PERP))
+        seen.append(table.serial)
+    assert len(set(seen)) == 3
 
 
 def test_limits_are_reported_and_replaced_as_a_whole() -> None:
