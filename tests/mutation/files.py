@@ -22,7 +22,7 @@ LIQUIDATION = _engine(
 )
 MARGIN = (
     *_engine("margin", "mass_quotes", "amendments", "previews", "queries", "funding", "expiry", "doubt", "accounts"),
-    *_engine("cash_floor", "portfolio_margin", "portfolio_rows", "market_limits"),
+    *_engine("cash_floor", "portfolio_margin", "portfolio_rows", "market_limits", "valuation"),
     SEARCH,
 )
 VECTORS = "tests/conformance/test_risk_vectors.py"
@@ -34,8 +34,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "exchange/risk/limits.py": (*_risk("limits"), *_engine("market_limits")),
     "exchange/risk/liquidation.py": (*_risk("liquidation"), *LIQUIDATION),
     "exchange/risk/liquidation_ticks.py": (*_risk("liquidation_ticks", "liquidation"), *_engine("previews", "queries")),
-    "exchange/risk/open_orders.py": (*_risk("standard"), *MARGIN),
-    "exchange/risk/parameters.py": (*_risk("standard"), *MARGIN),
+    "exchange/risk/open_orders.py": (*_risk("open_orders", "standard"), *MARGIN),
+    "exchange/risk/parameters.py": (*_risk("parameters", "standard"), *MARGIN),
     "exchange/risk/portfolio.py": (*_risk("portfolio", "rounding", "scanning"), VECTORS),
     "exchange/risk/portfolio_parameters.py": (
         *_risk("portfolio_parameters", "portfolio", "scanning"),
