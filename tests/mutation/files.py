@@ -15,7 +15,7 @@ def _risk(*names: str) -> tuple[str, ...]:
     return tuple(f"{RISK}/test_{name}.py" for name in names)
 
 
-PORTFOLIO = _engine("cash_floor", "portfolio_margin", "portfolio_rows", "closing")
+PORTFOLIO = _engine("cash_floor", "portfolio_margin", "portfolio_rows", "closing", "valuation")
 CHAIN = _engine("chain_cover", "closing", "accounts", "forced", "market_limits", "deleveraging")
 LIQUIDATION = _engine(
     "liquidation_terms", "liquidation", "liquidation_orders", "deleveraging", "forced", "index_ranges", "closing"

@@ -2,10 +2,12 @@
 
 import pytest
 
+from exchange.domain.commands import OrderFlag
+from exchange.domain.result_codes import ResultCode
 from exchange.engine.changes import Change, fees_e18
-from exchange.engine.portfolio_margin import scenario_portfolio
+from exchange.engine.portfolio_margin import scenario_portfolio, worst_margin_e18
 from tests.unit.exchange.engine.portfolios import PortfolioWorld
-from tests.unit.exchange.engine.world import BUY, CALL, PERP, PUT, SELL
+from tests.unit.exchange.engine.world import BUY, CALL, PERP, PUT, SELL, refusal
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,16 @@ def test_options_are_told_as_they_are_and_those_that_are_gone_are_not() -> None:
     world.hold(2, CALL, 2, 1_500)
     closed = scenario_portfolio(world.state, account, change=Change(CALL, SELL, filled_lots=2))
     assert closed.markets[0].expiries == ()
+
+
+def test_an_order_that_only_reduces_loses_nothing_as_the_spot_rises() -> None:
+    """One that may open a short does; and a reduction of more than is held fills no further than that."""
+    world = PortfolioWorld().open()
+    world.choose(2)
+    world.hold(2, PERP, 100, 600_000)
+    account = world.state.accounts[2]
+    before = worst_margin_e18(world.state, account)
+    assert refusal(world.place(2, SELL, 600_500, 100_000, flags=OrderFlag.REDUCE_ONLY)) is ResultCode.OK
+    assert worst_margin_e18(world.state, account) == before
+    assert refusal(world.place(2, SELL, 600_500, 300)) is ResultCode.OK
+    assert worst_margin_e18(world.state, account) < before
