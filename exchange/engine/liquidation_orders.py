@@ -77,7 +77,7 @@ def _limit_ticks(state: State, instrument: Instrument, exposure: Exposure, value
     worst = forced.worst_ticks(state, instrument, is_sell=is_sell)
     if is_sell:
         return min(instrument.maximum_price_ticks, max(1, ticks, worst))
-    return min(max(1, ticks), worst, instrument.maximum_price_ticks)
+    return min(ticks, worst, instrument.maximum_price_ticks)  # a price above 0, rounded up, is at least a tick
 
 
 def _fixed_lots(state: State, instrument: Instrument, exposure: Exposure, value: AccountValue) -> int:

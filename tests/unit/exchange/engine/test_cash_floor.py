@@ -6,15 +6,71 @@ from exchange.domain.commands import ChainRequestKind, OrderFlag
 from exchange.domain.events import OrderClosed, RequestApplied
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import PreviewOrder, SimulateAccount
+from exchange.engine.cash_floor import cash_floor
+from exchange.engine.changes import fees_e18
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.portfolio_margin import scenario_portfolio
 from exchange.engine.queries import answer
 from exchange.engine.valuation import maintenance_margin_e18
+from exchange.risk.cash_floor import CashFloor
+from exchange.risk.open_orders import PerpetualExposure
+from exchange.risk.parameters import LARGE_CAP_TIERS
 from exchange.risk.scenario_portfolio import portfolio_value_e18, required_e18
 from tests.unit.exchange.engine.portfolios import SM, PortfolioWorld
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SELL, refusal, trades
 
 OK, POOR = ResultCode.OK, ResultCode.INSUFFICIENT_MARGIN
+
+
+E12, E16, E18 = 10**12, 10**16, 10**18
+MIXED = [
+    # (instrument, is_buy, price_ticks, lots); the perpetual's mark is 600,000 ticks, those of the options 1,500 and 800
+    (CALL, True, 1_600, 3),
+    (PERP, True, 600_010, 4),
+    (PUT, False, 790, 7),
+    (CALL, False, 1_450, 2),
+    (PERP, False, 599_950, 2),
+    (PUT, True, 790, 1),
+    (PERP, True, 599_000, 1),
+]
+
+
+def fees(world: PortfolioWorld, number: int, lots: int, legs: int) -> int:
+    """The most that so many lots may cost in fees."""
+    return fees_e18(world.state, world.state.instruments[number], lots, legs=legs)
+
+
+@pytest.mark.parametrize("held", [-3, 0, 5])
+def test_the_parts_of_the_floor_by_hand(held: int) -> None:
+    """Losses of fills at the limits on either side, premiums of bids, fees in and out; options at their marks."""
+    world = PortfolioWorld().open()
+    lots = {CALL: 2, PUT: -5} | ({PERP: held} if held else {})
+    found = cash_floor(world.state, lots, MIXED)
+    perpetual = PerpetualExposure(
+        position_e9=held * 10**6,
+        mark_e9=60_000 * 10**9,
+        tiers=LARGE_CAP_TIERS,
+        buys_e9=5 * 10**6,
+        sells_e9=2 * 10**6,
+        loss_e18=(4 * 1 + 2 * 5) * 1_000 * E12,
+        fees_e18=fees(world, PERP, 7, 2),
+    )
+    assert found == CashFloor(
+        perpetuals=(perpetual,),
+        options_e18=(2 * 1_500 - 5 * 800) * E16,
+        premiums_e18=(3 * 1_600 + 1 * 790) * E16,
+        losses_e18=(3 * 100 + 2 * 50 + 7 * 10) * E16,
+        fees_e18=fees(world, CALL, 5, 1) + fees(world, PUT, 8, 1),
+    )
+    assert fees(world, CALL, 5, 1) == 9 * E18 // 10  # 300 ppm of 60,000 on 0.05
+
+
+def test_the_floor_of_nothing_is_nothing() -> None:
+    """To the unit; and orders for what is not held count like others."""
+    world = PortfolioWorld().open()
+    assert cash_floor(world.state, {}, []) == CashFloor()
+    found = cash_floor(world.state, {}, [(CALL, True, 1_500, 1)])
+    assert found == CashFloor(premiums_e18=1_500 * E16, fees_e18=fees(world, CALL, 1, 1))
 
 
 def opened(deposit: int = 20_000) -> PortfolioWorld:

@@ -144,6 +144,22 @@ def test_the_fund_pays_funding_with_the_first_content_behind_a_round() -> None:
     assert pending_e18(world.state, world.state.accounts[FUND_ACCOUNT], PERP) == 0
 
 
+def test_one_position_that_owes_funding_is_enough() -> None:
+    """Options owe none, and do not hide it; who closes the other side meets a fund that has paid."""
+    world = ready(calls=3)
+    world.run_cut()
+    world.request(CLOSE_ALL, LONG)
+    assert {PERP, CALL} <= set(world.state.accounts[FUND_ACCOUNT].positions)
+    assert not fund.is_due(world.state)
+    world.later(60)
+    funding_round(world)
+    assert fund.is_due(world.state)
+    events = world.request(CLOSE_ALL, SHORT)
+    paid = [event.subaccount for event in events if isinstance(event, FundingPaid)]
+    assert paid.count(FUND_ACCOUNT) == 1
+    assert names(events).index("FundingPaid") < names(events).index("AccountTakenOver")
+
+
 def test_what_the_fund_may_pay_is_its_worth() -> None:
     """Cash that belongs to a position is not there for others, and no rebate is paid out of it."""
     world = ready()

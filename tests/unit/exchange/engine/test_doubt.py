@@ -16,6 +16,7 @@ from exchange.domain.events import OrderClosed, RequestApplied
 from exchange.domain.liquidations import LiquidationStarted
 from exchange.domain.result_codes import CloseReason, ResultCode
 from exchange.domain.views import GetAccount, PreviewOrder, PreviewView, SimulateAccount
+from exchange.engine.margin import worst_margin_e18
 from exchange.engine.queries import answer
 from exchange.engine.snapshot import dump, load
 from exchange.engine.valuation import value_account
@@ -84,6 +85,42 @@ def test_an_order_needs_it_before_it_fills(side: Side, price_ticks: int, lots: i
         assert isinstance(view, PreviewView)
         assert view.code is code
         assert refusal(world.run(place)) is code
+
+
+@pytest.mark.parametrize(
+    ("instrument", "held", "buys", "sells", "exposed"),
+    [
+        (PERP, 0, 0, 0, 0),
+        (PERP, 0, 3, 2, 3),
+        (PERP, 5, 0, 9, 5),
+        (PERP, 5, 0, 12, 7),
+        (PERP, 5, 3, 0, 8),
+        (PERP, -5, 12, 0, 7),
+        (PERP, -5, 0, 3, 8),
+        (CALL, 0, 5, 0, 0),
+        (CALL, 5, 0, 2, 0),
+        (CALL, 5, 0, 8, 3),
+        (CALL, -2, 0, 1, 3),
+    ],
+)
+def test_what_may_be_held_is_exposed(instrument: int, held: int, buys: int, sells: int, exposed: int) -> None:
+    """The larger side of a perpetual, all options that would be short; half of the index on each unit of it."""
+    world = World().open()
+    listed = world.state.instruments[instrument]
+    price = 600_000 if instrument == PERP else 1_500
+    if held:
+        world.place(3, SELL if held > 0 else BUY, price, abs(held), instrument)
+        world.place(2, BUY if held > 0 else SELL, price, abs(held), instrument)
+    if not buys and not sells:
+        world.place(2, BUY, price - 10, 1, instrument)
+        world.cancel(2, max(world.state.account_orders[2]))
+    for side, lots, at in ((BUY, buys, price - 100), (SELL, sells, price + 100)):
+        if lots:
+            world.place(2, side, at, lots, instrument)
+    account = world.state.accounts[2]
+    before = worst_margin_e18(world.state, account)
+    sure_by(world, HALF)
+    assert before - worst_margin_e18(world.state, account) == exposed * listed.lot_e9 * 30_000 * 10**9
 
 
 def test_whoever_reduces_may_do_it_in_any_doubt() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exchange.domain.commands import BatchCut
+from exchange.domain.commands import BatchCut, MarkRow, SetPrices
 from exchange.domain.events import BatchClosed, Event, Trade
 from exchange.domain.limits import LIQUIDATION_PRICE_PPM
 from exchange.domain.liquidations import Deleveraged, FundPaid, LiquidationMarks
@@ -139,3 +139,24 @@ def test_the_open_batch_s_marks_survive_a_restart() -> None:
     assert again.forced.accounts == [2]
     assert state_hash(again) == state_hash(world.state)
     world.run(BatchCut())
+
+
+@pytest.mark.parametrize(
+    ("mark_e9", "mark_e6", "lowest", "highest"),
+    [
+        (60_000_000_000_000, 60_000_000, 570_000, 630_000),
+        (60_000_000_000_999, 60_000_000, 570_000, 630_000),
+        (60_000_100_000_000, 60_000_100, 570_001, 630_001),  # 570,000.95 and 630,001.05
+        (59_999_999_999_999, 59_999_999, 570_000, 629_999),
+    ],
+)
+def test_marks_are_rounded_down_and_worst_prices_toward_them(
+    mark_e9: int, mark_e6: int, lowest: int, highest: int
+) -> None:
+    """As a round publishes them; no tick is beyond what the chain takes."""
+    world = World().open()
+    world.run(SetPrices(round=world.round + 1, underlyings=(), marks=(MarkRow(PERP, mark_e9),)))
+    perpetual = world.state.instruments[PERP]
+    assert forced.mark_e6(world.state, perpetual) == mark_e6
+    assert forced.worst_ticks(world.state, perpetual, is_sell=True) == lowest
+    assert forced.worst_ticks(world.state, perpetual, is_sell=False) == highest

@@ -2,8 +2,9 @@
 
 from exchange.domain.commands import ChainRequestKind, OrderFlag
 from exchange.domain.result_codes import ResultCode
-from exchange.engine.margin import worst_margin_e18
-from tests.unit.exchange.engine.world import BUY, CALL, E6, PUT, SELL, World, refusal
+from exchange.engine.margin import worst_margin_e18, worst_margin_of
+from tests.unit.exchange.engine.quoting import MAKER, QuoteWorld
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SELL, World, refusal
 
 OK, POOR = ResultCode.OK, ResultCode.INSUFFICIENT_MARGIN
 
@@ -98,3 +99,47 @@ def test_a_deposit_counts_at_once() -> None:
     assert refusal(world.place(2, BUY, 600_000, 100)) is POOR
     world.request(ChainRequestKind.DEPOSIT, 2, amount_e6=1_000 * E6)
     assert refusal(world.place(2, BUY, 600_000, 100)) is OK
+
+
+def test_a_reduction_of_more_than_is_held_closes_what_is_held() -> None:
+    """It fills no further, so that no more is asked for."""
+    world = crashed()
+    assert refusal(world.place(2, SELL, 579_000, 100_000, flags=OrderFlag.REDUCE_ONLY)) is OK
+
+
+def test_each_order_is_charged_at_the_marks_of_the_round() -> None:
+    """A sale below the mark for what it loses, a bid for a call its premium, what only reduces nothing; and fees."""
+    world = World().open()
+    world.place(3, SELL, 600_000, 10)
+    world.place(2, BUY, 600_000, 10)
+    world.place(2, SELL, 601_000, 10, flags=OrderFlag.REDUCE_ONLY)
+    world.place(2, SELL, 602_000, 5)
+    world.place(2, BUY, 1_400, 2, CALL)
+    world.prices(61_000, call=1_300)
+    account = world.state.accounts[2]
+    perpetual = 610_000_000 - 24_400_000 - 4_000_000 - 183_000
+    call = -28_000_000 - 366_000
+    assert worst_margin_e18(world.state, account) == (account.ledger_cash_e6 + perpetual + call) * 10**12
+    assert worst_margin_of(world.state, account) == worst_margin_e18(world.state, account)
+
+
+def test_orders_that_are_gone_leave_cash_alone() -> None:
+    """To the unit, of options and of a perpetual."""
+    world = World().open()
+    account = world.state.accounts[2]
+    for number, price in ((PERP, 590_000), (CALL, 1_000)):
+        world.place(2, BUY, price, 1, number)
+        world.cancel(2, max(world.state.account_orders[2]))
+    assert worst_margin_e18(world.state, account) == account.ledger_cash_e6 * 10**12
+
+
+def test_what_quotes_reserve_is_taken_of_any_account_as_it_might_be() -> None:
+    """With positions in two groups beside them."""
+    world = QuoteWorld().open_maker()
+    for number, price in ((PERP, 600_000), (PUT, 800)):
+        world.place(3, SELL, price, 3, number)
+        world.place(MAKER, BUY, price, 3, number)
+    account = world.state.accounts[MAKER]
+    before = worst_margin_e18(world.state, account)
+    world.quote((CALL, 1_000, 50, 2_000, 50))
+    assert worst_margin_of(world.state, account) == worst_margin_e18(world.state, account) < before

@@ -14,19 +14,22 @@ from exchange.domain.commands import (
     TimeInForce,
 )
 from exchange.domain.events import CommandRefused, OrderAccepted, RequestApplied
+from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.market_limits import MarketLimits, MarketLimitsSet, SetMarketLimits
 from exchange.domain.quote_events import QuoteRefused
 from exchange.domain.result_codes import ResultCode
 from exchange.domain.views import GetAccount, PreviewOrder, PreviewView, SimulateAccount
 from exchange.engine.chain_cover import covered_e6
 from exchange.engine.config import EngineConfig
+from exchange.engine.limit_table import LimitTable, LotLimits, lot_limits
+from exchange.engine.market_limits import open_interest
 from exchange.engine.queries import answer
 from exchange.engine.quote_reserve import group_reserve_e18
 from exchange.engine.snapshot import dump, load
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
 from tests.unit.exchange.engine.quoting import GROUP, MAKER, PERP_LOT_E9, QuoteWorld, refused
-from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World, owner, refusal, trades
+from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SELL, World, owner, refusal, trades
 
 LOT_E6 = 60 * E6
 """Worth of a lot of the perpetual at the index."""
@@ -61,6 +64,44 @@ def test_limits_that_make_no_sense_are_refused(fields: dict[str, int], code: Res
     row = MarketLimits(**{"instrument": PERP} | fields)
     assert world.run(SetMarketLimits(limits=row)) == [CommandRefused(code=code, detail=row.instrument)]
     assert world.state.limits.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, LotLimits(1 << 62, 1 << 62, 1 << 62)),
+        ({"governance_e6": MAX_MONEY_E6}, LotLimits()),
+        ({"governance_e6": 2 * LOT_E6 - 1}, LotLimits(open_lots=1)),
+        ({"governance_e6": MAX_MONEY_E6 - 1}, LotLimits(open_lots=(MAX_MONEY_E6 - 1) // LOT_E6)),
+        ({"subaccount_e6": 3 * LOT_E6}, LotLimits(subaccount_lots=3)),
+        ({"owner_e6": LOT_E6 - 1}, LotLimits(owner_lots=0)),
+    ],
+)
+def test_limits_in_lots_by_hand(fields: dict[str, int], expected: LotLimits) -> None:
+    """Rounded down; what is not set bounds nothing, and bounds nothing else."""
+    row = MarketLimits(instrument=PERP, **fields)
+    assert lot_limits(row, index_e9=60_000 * 10**9, lot_e9=10**6) == expected
+
+
+def test_open_interest_is_told_of_everything_listed() -> None:
+    """With its limits, however high they may be, and what a perpetual asks for; of options there is no such share."""
+    world = World().open()
+    limit(world, owner_e6=MAX_MONEY_E6)
+    world.place(3, SELL, 1_500, 4, CALL)
+    world.place(2, BUY, 1_500, 4, CALL)
+    rows = {row.instrument: (row.open_lots, row.limits, row.initial_ppm) for row in open_interest(world.state)}
+    row = MarketLimits(instrument=PERP, owner_e6=MAX_MONEY_E6)
+    assert rows == {CALL: (4, None, 0), PUT: (0, None, 0), PERP: (0, row, 40_000)}
+
+
+def test_every_change_of_limits_can_be_seen() -> None:
+    """Who mirrors them compares one number; a change to the same counts too."""
+    table = LimitTable()
+    seen = [table.serial]
+    for _ in range(2):
+        table.put(MarketLimits(instrument=PERP))
+        seen.append(table.serial)
+    assert len(set(seen)) == 3
 
 
 def test_limits_are_reported_and_replaced_as_a_whole() -> None:

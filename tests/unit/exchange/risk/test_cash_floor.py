@@ -46,6 +46,7 @@ BY_HAND = [
     ("a short one counts", 5, CashFloor(options_e18=-4 * E18), 1),
     ("bids are paid", 5, CashFloor(options_e18=1_000 * E18, premiums_e18=6 * E18), -1),
     ("losses against the mark", 5, CashFloor(options_e18=3 * E18, losses_e18=4 * E18), 4),
+    ("losses of who holds no option", 5, CashFloor(losses_e18=4 * E18), 1),
     ("bids of who is short are charged once", 5, CashFloor(options_e18=-4 * E18, premiums_e18=2 * E18), 1),
     ("the lower of both", 5, CashFloor(options_e18=-4 * E18, premiums_e18=6 * E18), -1),
     ("fees of options", 5, CashFloor(options_e18=9 * E18, fees_e18=E18), 4),
@@ -56,6 +57,22 @@ BY_HAND = [
 def test_what_is_left_by_hand(_, cash, floor, left):
     """4 % of a large cap, 10 % of a major, options where they lower it."""
     assert floor_margin_e18(cash * 10**6, floor) == left * E18
+
+
+def test_options_count_at_their_marks():
+    """All of them in one sum, shorts against longs; perpetuals keep their brackets."""
+    held = portfolio_of({(MONTH_S, 60_000, CALL): 2 * E9, (MONTH_S, 50_000, PUT): -E9}, E9, tiers=MAJOR_TIERS)
+    options = [row for expiry in held.markets[0].expiries for row in expiry.options]
+    assert len(options) == 2
+    found = floor_of(held)
+    assert (
+        found.options_e18
+        == sum(row.mark_e9 * row.amount_e9 for row in options)
+        == portfolio_value_e18(
+            msgspec.structs.replace(held, markets=(msgspec.structs.replace(held.markets[0], perpetuals=()),))
+        )
+    )
+    assert found.perpetuals == (perpetual(1, tiers=MAJOR_TIERS),)
 
 
 def test_nothing_is_lent_on_long_options():

@@ -53,6 +53,21 @@ def test_initial_fraction_rises_with_open_interest(open_interest, expected):
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("base", "open_interest", "lower", "upper", "expected"),
+    [
+        (0, 0, 0, 1, 0),
+        (0, 1, 0, 1, 10),  # a bound of nothing and one of a unit ascend
+        (0, 5, 0, 10, 5),
+        (10, 5, 0, 10, 10),  # all of it already
+        (3, 1, 0, 3, 5),  # 5.33
+    ],
+)
+def test_scaling_by_hand_over_tenths(base, open_interest, lower, upper, expected):
+    """The lower bound may be 0; a market that nobody holds anything of asks for its base."""
+    assert scaled_initial_fraction(base, open_interest=open_interest, lower=lower, upper=upper, one=10) == expected
+
+
 def test_no_upper_bound_scales_nothing():
     """Nor is a fraction above 1 lowered."""
     assert scaled_initial_fraction(200_000, open_interest=10**9, lower=0, upper=0, one=PPM) == 200_000

@@ -61,6 +61,24 @@ def test_bankruptcy_quote_without_a_requirement_is_the_oracle():
     assert bankruptcy_quote(LONG, Standing(net_collateral=5, requirement=0), change=-LONG.amount, one=E9) == 5_000 * E18
 
 
+@pytest.mark.parametrize(("change", "quote"), [(3, -1), (-3, 2)])
+def test_a_bankruptcy_quote_is_rounded_against_the_account(change, quote):
+    """At a price of a half: it pays 1.5 and is asked for 1 only, but sells for 2, whatever its requirement is."""
+    one, price = 10, 5
+    held = Exposure(amount=3, price=price, maintenance=0)
+    for at in (Standing(net_collateral=0, requirement=0), Standing(net_collateral=0, requirement=7)):
+        assert bankruptcy_quote(held, at, change=change, one=one) == quote
+
+
+def test_who_grows_pays_for_the_requirement_that_comes_with_it():
+    """Twice as long with 10 of collateral for a requirement of 50: a fifth of the 50 more is taken of the quote."""
+    held = exposure(1, 500)
+    found = bankruptcy_quote(held, standing([held], -490), change=held.amount, one=E9)
+    assert found == -510 * E18
+    half = bankruptcy_quote(held, standing([held], -490), change=held.amount // 2, one=E9)
+    assert half == -255 * E18
+
+
 @given(
     amount=st.integers(1, 10**12),
     price=st.integers(1, 10**15),
@@ -102,6 +120,16 @@ def test_fillable_price_rounds_away_from_the_oracle():
     assert [fillable_price(row, deficit, aggressiveness=1, spread_share=1, one=E9) for row in rows] == [9, 11]
 
 
+@pytest.mark.parametrize("requirement", [0, -1])
+def test_the_least_requirement_has_a_fillable_price(requirement):
+    """A unit is one; nothing, or less, is none."""
+    row = Exposure(amount=1, price=10, maintenance=1)
+    given_terms = {"aggressiveness": 1, "spread_share": 1, "one": E9}
+    with pytest.raises(ValueError, match="without a requirement"):
+        fillable_price(row, Standing(net_collateral=-5, requirement=requirement), **given_terms)
+    assert fillable_price(row, Standing(net_collateral=1, requirement=1), **given_terms) == 10
+
+
 CLOSE = [
     # fees of liquidation and fund   amount in 1e-9      Drift's tests: 1.0 and 1.25
     (0, 0, 1_000_000_000),
@@ -133,12 +161,29 @@ def test_close_amount_is_whole_lots_rounded_up():
     assert [close(lot) for lot in (E9, 300_000_000, 999_999_999)] == [E9, 1_200_000_000, 1_999_999_998]
 
 
+def test_the_least_that_is_freed_restores():
+    """At a price of a unit a hundred million million units; at none nothing would."""
+    terms = {
+        "shortage": 1,
+        "maintenance": 1,
+        "liquidation_fee": 0,
+        "fund_fee": 0,
+        "quote_price": 1,
+        "one": 10,
+        "lot": 1,
+    }
+    assert [close_amount(price=price, **terms) for price in (0, 1)] == [None, 1_000]
+
+
 FEES = [
     # quote  bankruptcy  fee      position 0.1 at 50,000, dYdX: most 0.5 %
     (5_049, 5_100, -51),
     (5_105, 5_100, 5),
     (5_610, 5_100, 28),
     (-4_410, -4_900, 22),
+    (5_101, 5_100, 1),
+    (2, 1, 0),
+    (5_100, 5_100, 0),
 ]
 
 
@@ -166,6 +211,26 @@ def test_liquidation_price(collateral, amount, others, cents):
         other_requirement=others * E18, one=E9,
     )  # fmt: skip
     assert found is None if cents is None else found * 100 // E18 == cents
+
+
+TO_THE_UNIT = [
+    # collateral, amount, maintenance, price, expected; amounts and fractions in tenths
+    (7, 30, 5, 5, 6),  # 8 / 1.5
+    (7, -30, 5, 5, 4),  # 22 / 4.5
+    (14, 30, 5, 5, 1),  # 1 / 1.5, rounded toward the present price
+    (15, 30, 5, 5, None),  # at 0 and below nothing is endangered
+    (0, -30, 5, 1, None),  # 3 / 4.5 is no whole price
+    (20, 30, 15, 5, 4),  # a requirement above the worth: a long is endangered as prices rise
+    (1, 1, 11, 5, 50),  # as flat as that can be
+    (7, 30, 10, 5, None),  # a requirement of the whole worth: no price matters
+]
+
+
+@pytest.mark.parametrize(("collateral", "amount", "maintenance", "price", "expected"), TO_THE_UNIT)
+def test_liquidation_price_to_the_unit(collateral, amount, maintenance, price, expected):
+    """Over tenths, by hand."""
+    found = liquidation_price(net_collateral=collateral, amount=amount, price=price, maintenance=maintenance, one=10)
+    assert found == expected
 
 
 @given(

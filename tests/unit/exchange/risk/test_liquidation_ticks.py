@@ -1,5 +1,6 @@
 """To the tick: below maintenance there, not one tick before; equal to the printed examples of the linear form."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,29 @@ def test_the_printed_example_of_a_long_and_of_a_short():
         )
         ticks = found(amount_e9, 3_000 * E9, cash_e18, FLAT)
         assert abs(ticks * CENT_E9 - linear) < CENT_E9
+
+
+FREE = (Tier(upper_e6=0, initial_ppm=0, maintenance_ppm=0),)
+
+
+@pytest.mark.parametrize(
+    ("amount_e9", "cash_cents", "maximum_ticks", "expected"),
+    [
+        (E9, -50, 100, 49),  # at 50 exactly nothing is missing
+        (E9, -1, 100, None),  # a long of one tick: there is no tick below it
+        (E9, -2, 100, 1),
+        (E9, -100, 100, 99),
+        (E9, -101, 100, 100),  # below already: the highest tick there is
+        (-E9, 50, 100, 51),
+        (-E9, 99, 100, 100),
+        (-E9, 100, 100, None),
+        (-E9, 0, 100, 1),
+        (-E9, -5, 100, 1),
+    ],
+)
+def test_the_tick_by_hand(amount_e9, cash_cents, maximum_ticks, expected):
+    """Without a requirement only cash and price count, and the ends of the scale are ticks like others."""
+    assert found(amount_e9, 60 * CENT_E9, cash_cents * CENT_E9 * E9, FREE, maximum_ticks) == expected
 
 
 @given(

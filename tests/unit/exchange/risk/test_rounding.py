@@ -22,6 +22,7 @@ from exchange.risk.standard import (
     OptionRow,
     PerpetualRow,
     Portfolio,
+    confidence_add_on,
     expiry_margin,
     margin,
     withdrawable,
@@ -43,6 +44,73 @@ def test_long_options_need_nothing_and_give_nothing() -> None:
     """To the unit: their value is equity alone, for initial and for maintenance."""
     group = ExpiryGroup(forward_e9=100, options=(OptionRow(50, True, 3, 7), OptionRow(50, False, 0, 9)))
     assert expiry_margin(100, group, OURS) == Margin(0, 0, 21)
+
+
+# (what, index = forward, (strike, is_call, amount, mark) of each leg, initial, maintenance)
+TO_THE_UNIT = [
+    ("a call", 1_010, ((1_000, True, -1, 0),), -152, -81),  # 151.5 and 80.8
+    ("a put at the money", 1_010, ((1_010, False, -1, 0),), -152, -81),
+    ("the maximum loss of a put down to a price of 0", 1_000, ((10, False, -1, 0),), -10, -10),
+    ("a put above its underlying: 720.08 of its mark", 1_000, ((20_000, False, -1, 9_001),), -10_209, -9_722),
+    ("105 % of the maintenance of a cheap put", 1, ((100, False, -1, 0),), -2, -1),
+    ("calls never sold pay for nothing", 100, ((100, False, -1, 0), (95, False, 1, 0), (200, True, 5, 0)), -5, -5),
+    ("a profit at every price lends nothing", 100, ((60, False, 1, 0), (50, True, 1, 0), (60, True, -1, 0)), 0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("_", "index", "legs", "initial", "maintenance"), TO_THE_UNIT, ids=[row[0] for row in TO_THE_UNIT]
+)
+def test_margin_of_an_expiry_to_the_unit(
+    _: str, index: int, legs: tuple[tuple[int, bool, int, int], ...], initial: int, maintenance: int
+) -> None:
+    """The better of the legs alone and the maximum loss, every fraction against the account."""
+    group = ExpiryGroup(forward_e9=index, options=tuple(OptionRow(*leg) for leg in legs))
+    value = sum(amount * mark for _, _, amount, mark in legs)
+    assert expiry_margin(index, group, OURS) == Margin(initial, maintenance, value)
+
+
+@pytest.mark.parametrize(
+    ("confidence_e9", "exposed", "expected"),
+    [
+        (0, 0, 0),
+        (550_000_000, 100, 0),  # at the threshold it is believed
+        (550_000_001, 100, 0),
+        (800_000_000, 100, 0),
+        (549_999_999, 100, 46),  # 45.0000001
+        (500_000_000, 3, 2),  # 1.5
+        (0, 7, 7),
+    ],
+)
+def test_addition_for_a_price_that_few_confirm(confidence_e9: int, exposed: int, expected: int) -> None:
+    """What is missing of full confidence, of what is exposed, rounded up; nothing from the threshold on."""
+    assert confidence_add_on(confidence_e9, exposed, OURS) == expected
+
+
+def test_only_short_options_are_exposed_to_the_dollar_and_to_the_index() -> None:
+    """Ten short calls: 1 % x 2 of their index for a dollar at 0.98, all of it without confidence; long ones nothing."""
+    shorts, longs = OptionRow(50, True, -10, 3), OptionRow(5_000, True, 5, 1)
+    plain, low, cheap, alone = (
+        margin(Portfolio(cash_e6=0, markets=(Market(index_e9=100, expiries=(group,)),), stable_ppm=stable_ppm), OURS)
+        for group, stable_ppm in (
+            (ExpiryGroup(forward_e9=100, options=(shorts, longs)), 1_000_000),
+            (ExpiryGroup(forward_e9=100, options=(shorts, longs), confidence_e9=0), 1_000_000),
+            (ExpiryGroup(forward_e9=100, options=(shorts, longs)), 980_000),
+            (ExpiryGroup(forward_e9=100, options=(longs,), confidence_e9=0), 980_000),
+        )
+    )
+    assert plain == Margin(-180, -110, -25)
+    assert low == Margin(-180 - 1_000, -110, -25)
+    assert cheap == Margin(-180 - 20, -110, -25)
+    assert alone == Margin(0, 0, 5)
+
+
+def test_the_underlying_itself_lends_only_what_it_is_told_to() -> None:
+    """Without a factor nothing; with one, initially less what its index lacks of confidence."""
+    held = {"index_e9": 4, "base_amount_e9": E9}
+    rows = (Market(**held), Market(**held, base_factor_ppm=750_000, confidence_e9=E9 // 2))  # type: ignore[arg-type]
+    found = [margin(Portfolio(cash_e6=0, markets=(row,)), OURS) for row in rows]
+    assert found == [Margin(0, 0, 4 * E9), Margin(E9, 3 * E9, 4 * E9)]
 
 
 def test_a_unit_of_perpetuals_holds_back_a_unit_of_cash() -> None:

@@ -1,6 +1,7 @@
 """Many accounts at once: the compiled scan gives the integers of the plain one, or hands the account back."""
 
 from array import array
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -119,6 +120,37 @@ def test_accounts_beyond_the_range_go_to_the_plain_twin():
     assert list(scan_words(prepared, PreparedGrid(grid, OURS).scan)[1]) == [0] * 20 + [1] * len(GIANTS)
     expected = [plain_losses(row, grid, OURS) for row in prepared.accounts]
     assert worst_losses(prepared, PreparedGrid(grid, OURS)) == expected
+
+
+@needs_compiled
+@pytest.mark.parametrize("word", [2**63 - 1, 2**63, 2**63 + 1, 2**64, -(2**63), -(2**63) - 1, -1])
+def test_numbers_are_handed_over_as_two_words(word):
+    """Around every place where a word changes its sign."""
+    grid, row = view("words"), AccountLegs(legs=(Leg(0, 0, E9),), linear_e18=word)
+    assert worst_losses(PreparedAccounts([row]), PreparedGrid(grid, OURS)) == [plain_losses(row, grid, OURS)]
+
+
+def test_the_scan_is_compiled_where_an_extension_is_built():
+    """A tree without one still answers; one that is there is used."""
+    built = list(Path(scanning.__file__).parent.glob("_margin.*.so"))
+    assert bool(built) is scanning.COMPILED
+
+
+@needs_compiled
+def test_what_fits_is_answered_by_the_compiled_scan(monkeypatch):
+    """The plain twin, a hundred times slower, is asked for nothing."""
+    grid, rows = view("fits"), PreparedAccounts(drawn_accounts("fits", 20))
+    expected = worst_losses(rows, PreparedGrid(grid, OURS))
+    monkeypatch.setattr(scanning, "plain_losses", None)
+    assert worst_losses(rows, PreparedGrid(grid, OURS)) == expected
+
+
+def test_a_grid_without_contracts_is_no_error():
+    """Before the first listing: nobody holds a contract, a perpetual has its worst move all the same."""
+    grid = msgspec.structs.replace(view("empty"), cells=array("q"), multipliers=())
+    rows = [AccountLegs(legs=()), AccountLegs(legs=(), linear_e18=60_000 * E18)]
+    found = worst_losses(PreparedAccounts(rows), PreparedGrid(grid, OURS))
+    assert found == [Losses(0, 0, 0), Losses(-10_800 * E18, 0, 0)]
 
 
 def test_an_account_without_anything_loses_nothing():
