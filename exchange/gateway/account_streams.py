@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
+from exchange.domain.account_events import AccountEvent
 from exchange.domain.events import Trade, TriggerFailed
-from exchange.gateway.account_log import AccountEvent, AccountLog
+from exchange.gateway.account_log import AccountLog
 from exchange.gateway.core import Core
 from exchange.gateway.frames import text_frame
 from exchange.gateway.topics import Subscriber, Topic
@@ -192,9 +193,10 @@ class AccountStreams:
         return shape
 
     def _trade(self, row: AccountEvent) -> TradeRow:
+        trade: Any = row.event
         return self._core.shapes.trade(
-            row.event,
-            self._core.market.by_id[row.event.instrument],
+            trade,
+            self._core.market.by_id[trade.instrument],
             is_maker=row.is_maker,
             timestamp_ns=row.timestamp_ns,
             label=row.view.label if row.view else "",
@@ -212,14 +214,15 @@ class AccountStreams:
             trade = self._trade(row)
             members = {"kind": "fill", "order_id": trade.order_id, "client_order_id": trade.client_order_id}
             return item | members | {"instrument_name": trade.instrument_name, "trade": trade}
+        event: Any = row.event
         if row.side is not None:
-            return item | deleveraging_members(row.event, row.side, self._core.market.by_id)
-        name = order_event_name(row.event)
+            return item | deleveraging_members(event, row.side, self._core.market.by_id)
+        name = order_event_name(event)
         if not name:
-            return item | other_members(row.event, self._core.market.by_id)
-        members = {"kind": "order", "event": name, "order_id": self._core.shapes.ids.text(row.event.order)}
+            return item | other_members(event, self._core.market.by_id)
+        members = {"kind": "order", "event": name, "order_id": self._core.shapes.ids.text(event.order)}
         if row.view is not None:
             order = self._order(row)
             members |= {"client_order_id": order.client_order_id, "instrument_name": order.instrument_name}
-            return item | members | {"order": order} | refusal_members(row.event)
-        return item | members | refusal_members(row.event)
+            return item | members | {"order": order} | refusal_members(event)
+        return item | members | refusal_members(event)
