@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
+from exchange.client import StreamBroken
 from exchange.gateway.archive import HistoryUnavailable
 from exchange.gateway.settings import GatewaySettings
 from tests.fakes.kept_events import KeptEvents
@@ -16,6 +17,7 @@ from tests.unit.exchange.gateway.test_account_streams import (
     channels,
     got,
     newest,
+    opened,
     pair,
     run,
     trade,
@@ -257,7 +259,7 @@ def test_what_the_disk_knows_before_the_gateway_is_sent_once(tmp_path):
     """The historian may be ahead of the commit's delivery: that part comes from memory."""
 
     async def story():
-        async with traded(tmp_path, 10) as (live, kept, maker, _taker, start):
+        async with traded(tmp_path, 2, GatewaySettings(account_events_kept=8)) as (live, kept, maker, taker, start):
             one, port = live.exchange.traders[0], live.exchange.port
             account = channels(one)[0]
             async with live.client(one) as back:
@@ -268,8 +270,10 @@ def test_what_the_disk_knows_before_the_gateway_is_sent_once(tmp_path):
                 kept.take(list(port._outputs))
                 await subscribed(back, [account], {account: start})
                 await caught_up(back, account, before)
+                assert got(back, account)[-1]["seq"] == before
                 port.held = False
                 port._schedule()
+                await trade(live, maker, taker, 1)
                 await caught_up(back, account, newest(live, one))
                 seqs = [params["seq"] for params in got(back, account)]
                 assert seqs == list(range(start + 1, newest(live, one) + 1))
@@ -294,5 +298,50 @@ def test_many_readers_take_turns(tmp_path, readers):
 
             await asyncio.gather(*(read() for _ in range(readers)))
             assert 1 <= kept.most_reads <= 4
+
+    run(story())
+
+
+def test_the_client_asks_again_while_the_history_cannot_be_read(tmp_path):
+    """A stream is not ended by a refusal that is over a moment later: nothing is missing when it goes on."""
+
+    async def story():
+        async with traded(tmp_path, 0) as (live, kept, maker, taker, _start):
+            one = live.exchange.traders[0]
+            client = await opened(live, one)
+            events = await client.account_events()
+            start = newest(live, one)
+            live.gateway.core.archive = Refusing()
+            mine = next(row for row in live.gateway.sockets if channels(one)[0] in row.channels)
+            mine._transport.abort()
+            await trade(live, maker, taker, 10)
+            await until(lambda: client._connection._lookups_failed >= 2)
+            live.gateway.core.archive = kept
+            items = [await events.next(10) for _ in range(newest(live, one) - start)]
+            assert [item["account_seq"] for item in items] == list(range(start + 1, newest(live, one) + 1))
+            assert client._connection._lookups_failed == 0
+            await client.close()
+
+    run(story())
+
+
+def test_the_client_gives_up_on_a_history_that_stays_away(tmp_path, monkeypatch):
+    """The stream ends with the exchange's reason; the client itself goes on."""
+    monkeypatch.setattr("exchange.client.connection._HISTORY_ATTEMPTS", 3)
+
+    async def story():
+        async with traded(tmp_path, 0) as (live, _kept, maker, taker, _start):
+            one = live.exchange.traders[0]
+            client = await opened(live, one)
+            events = await client.account_events()
+            live.gateway.core.archive = Refusing()
+            mine = next(row for row in live.gateway.sockets if channels(one)[0] in row.channels)
+            mine._transport.abort()
+            await trade(live, maker, taker, 10)
+            with pytest.raises(StreamBroken, match="20040 HISTORY_UNAVAILABLE"):
+                await events.next(20)
+            await client.ready()
+            assert await client.request("public/get_time", {})
+            await client.close()
 
     run(story())

@@ -108,6 +108,18 @@ def test_pages_join_and_never_split_a_command(tmp_path, limit, count):
     assert len(pages) == count
 
 
+def test_a_chunk_is_bounded_whatever_one_look_finds(tmp_path):
+    """A historian that was away takes thousands of commands at once; a page need not decode them all."""
+    world = World(tmp_path)
+    commands = [CommandEvents(number, AT_NS, (moved(2, number),)) for number in range(1, 301)]
+    world.log.append(1, 1, 300, AT_NS, pack_events(commands))
+    with HistoryStore(tmp_path) as store:
+        assert Follower(world.disk, store).step() == 300
+        spans = store._database.execute("SELECT first_seq, last_seq FROM account_events ORDER BY id").fetchall()
+    assert spans == [(1, 64), (65, 128), (129, 192), (193, 256), (257, 300)]
+    assert world.seqs(2, 100, 1) == list(range(101, 129))
+
+
 def test_an_order_from_before_the_history_ends_what_was_kept(tmp_path):
     """Its event could not be shown as it was: only what is behind its command may be resumed from."""
     world = World(tmp_path)
