@@ -1,12 +1,13 @@
 """The history on disk behind private streams: how far back a subaccount reaches, and pages for who resumes there.
 
-Few reads run at a time, each of about REPLAY_BYTES and only for a reader that took what it was sent, so neither many
+Few reads run at a time, in turn, each for about REPLAY_BYTES and a reader that took what it was sent, so neither many
 readers nor slow ones hold memory or the loop. Who takes nothing for too long is closed with its place.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +22,10 @@ __all__ = ["NO_REACH", "REPLAY_BYTES", "Places", "Reach", "ReplayReads"]
 
 REPLAY_BYTES: Final = 32 << 10
 """Of a resumed channel at a time, and only to a reader that has no more than this unread."""
-_READS_AT_ONCE: Final = 4
+_PAGE_BYTES: Final = REPLAY_BYTES // 2
+"""Of a page on disk: frames are nearly twice as large, and what is not sent is read again."""
+_READS_AT_ONCE: Final = 2
+_NOTHING: Final = EventPage([], None, 0)
 _REASON_CHARACTERS: Final = 200
 _log = logging.getLogger(__name__)
 
@@ -109,7 +113,10 @@ class Places:
 
 
 class ReplayReads:
-    """Pages of events for readers of channels, few at a time."""
+    """Pages of events for readers of channels, in turn and few at a time.
+
+    `start` is called again and again while somebody resumes: that is the pace, whatever the disk could give.
+    """
 
     def __init__(
         self, core: Core, take: Callable[[Any, Any, EventPage], None], cut: Callable[[Any, Any, int], None]
@@ -118,9 +125,11 @@ class ReplayReads:
         self._core = core
         self._take = take
         self._cut = cut
+        self._turns: dict[tuple[Any, Any], int] = {}
+        """Place of each reader that waits for its page, longest first."""
         self._tasks: dict[tuple[Any, Any], asyncio.Task[None]] = {}
-        self._since: dict[tuple[Any, Any], tuple[int, float]] = {}
-        """Place of each reader and when it came there, in seconds of the loop."""
+        self._blocked_s: dict[tuple[Any, Any], float] = {}
+        """Since when, on the loop's clock, a reader takes nothing or gets nothing."""
 
     def stop(self) -> None:
         """Give up what is being read."""
@@ -129,44 +138,64 @@ class ReplayReads:
 
     def forget(self, topic: Any, subscriber: Any) -> None:
         """Read no more for this one."""
-        self._since.pop((topic, subscriber), None)
-        task = self._tasks.get((topic, subscriber))
+        key = (topic, subscriber)
+        self._turns.pop(key, None)
+        self._blocked_s.pop(key, None)
+        task = self._tasks.get(key)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
 
     def want(self, topic: Any, subscriber: Any, seq: int) -> None:
-        """Read what is behind `seq` when it is this reader's turn; cut it when it takes nothing for too long."""
+        """Line up for what is behind `seq`, once the reader took what it was sent."""
         key = (topic, subscriber)
-        if key in self._tasks:
-            return
-        now = asyncio.get_running_loop().time()
-        place, since = self._since.setdefault(key, (seq, now))
-        if place != seq:
-            self._since[key] = (seq, now)
-        elif self._core.archive is None or now - since > self._core.settings.replay_stall_s:
+        if self._core.archive is None:
             self._cut(topic, subscriber, seq)
-            return
-        if subscriber.queued_bytes() <= REPLAY_BYTES and len(self._tasks) < _READS_AT_ONCE:
-            task = self._tasks[key] = asyncio.get_running_loop().create_task(self._read(topic, subscriber, seq))
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        elif subscriber.queued_bytes() > REPLAY_BYTES:
+            self._turns.pop(key, None)
+            self._block(topic, subscriber, seq)
+        elif key not in self._tasks:
+            self._turns[key] = seq
+
+    def start(self) -> None:
+        """Begin reads for those who wait longest, as many as may run."""
+        while self._turns and len(self._tasks) < _READS_AT_ONCE:
+            key = next(iter(self._turns))
+            seq = self._turns.pop(key)
+            task = self._tasks[key] = asyncio.get_running_loop().create_task(self._read(*key, seq))
+            task.add_done_callback(partial(self._end, key))
+
+    def _end(self, key: tuple[Any, Any], _task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+
+    def _block(self, topic: Any, subscriber: Any, seq: int) -> None:
+        """A reader did not move; cut it when it has not for too long."""
+        now = asyncio.get_running_loop().time()
+        since = self._blocked_s.setdefault((topic, subscriber), now)
+        if now - since > self._core.settings.replay_stall_s:
+            self._cut(topic, subscriber, seq)
 
     async def _read(self, topic: Any, subscriber: Any, seq: int) -> None:
         archive = self._core.archive
         if archive is None:
             return
         try:
-            page = await archive.events(topic.account, seq, REPLAY_BYTES)
-            if topic.resuming.get(subscriber) == seq:
-                self._take_one(topic, subscriber, seq, page)
+            page = await archive.events(topic.account, seq, _PAGE_BYTES)
+            self._give(topic, subscriber, seq, page)
         except HistoryUnavailable:
-            # Asked again at the next turn, until the reader has waited for too long.
-            return
+            self._give(topic, subscriber, seq, _NOTHING)
         except Exception as error:  # noqa: BLE001 - one reader's fault must not end in silence
             _log.error("replay_failed", exc_info=error)
             self._cut(topic, subscriber, topic.resuming.get(subscriber, seq))
 
-    def _take_one(self, topic: Any, subscriber: Any, seq: int, page: EventPage) -> None:
+    def _give(self, topic: Any, subscriber: Any, seq: int, page: EventPage) -> None:
+        if topic.resuming.get(subscriber) != seq:
+            # It left while this was read, and may have come back.
+            return
         if page.rows:
+            self._blocked_s.pop((topic, subscriber), None)
             self._take(topic, subscriber, page)
         elif page.forgotten_seq is not None and page.forgotten_seq > seq:
             self._cut(topic, subscriber, seq)
+        else:
+            # The historian lags or its file cannot be read now: asked again at the next turn.
+            self._block(topic, subscriber, seq)

@@ -150,6 +150,7 @@ class AccountStreams:
         for topic in topics:
             for subscriber in list(topic.resuming):
                 self._send_next(topic, subscriber)
+        self._reads.start()
         if any(topic.resuming for topic in topics):
             self._replay = asyncio.get_running_loop().call_later(_REPLAY_PAUSE_S, self._send_all)
 
