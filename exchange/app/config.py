@@ -68,6 +68,8 @@ class Settings:
     segment_bytes: int = 16 << 20
     snapshot_interval_s: float = 60.0
     event_log_bytes: int = 256 << 20
+    account_event_bytes: int = 1 << 30
+    """Private events on disk from which streams resume; beyond it, or a day, the oldest go."""
     journal_bytes: int = 256 << 20
     """Sealed segments beyond this are released once snapshots and settlement have passed them."""
     orders_per_second: float = 120.0
@@ -119,9 +121,14 @@ class Settings:
             )
         if self.history_blocks and self.history_blocks < _HISTORY_BLOCKS_MIN:
             raise ConfigError(f"history_blocks: at least {_HISTORY_BLOCKS_MIN}, or 0 to keep every block")
+        self._check_sizes()
+        return self
+
+    def _check_sizes(self) -> None:
         if self.segment_bytes % 4096 or self.segment_bytes < 1 << 20:
             raise ConfigError("segment_bytes: a multiple of 4096, at least 1 MiB")
-        return self
+        if self.account_event_bytes < 1 << 20:
+            raise ConfigError("account_event_bytes: at least 1 MiB")
 
     def _check_payments(self) -> None:
         fast = (self.fast_budget_usdc, self.fast_largest_usdc, self.fast_fee_bps, self.fast_least_fee_usdc)

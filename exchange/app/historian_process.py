@@ -24,7 +24,7 @@ def run(settings: Settings, _name: str) -> None:
     directory = DataDirectory(settings.data.resolve())
     stopped = stop_flag()
     try:
-        with HistoryStore(directory.history) as store:
+        with HistoryStore(directory.history, event_bytes=settings.account_event_bytes) as store:
             follower = Follower(RealDisk(directory.exchange), store)
             while not stopped.is_set():
                 if follower.step():

@@ -1,12 +1,16 @@
 """Questions to the history on disk, answered on a thread of their own: SQLite works without the interpreter's lock."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from exchange.gateway.archive import HistoryUnavailable
+from exchange.historian.account_events import EventPage
 from exchange.historian.rows import Kind, Page, Place
 from exchange.historian.store import BadHistoryFile, HistoryReader
 
@@ -31,19 +35,34 @@ class HistoryDesk:
 
     async def page(self, subaccount: int, kind: Kind, after: Place, limit: int) -> Page:
         """See Archive."""
-        if self._waiting >= _MAX_WAITING:
-            raise HistoryUnavailable("too many questions at once")
-        self._waiting += 1
-        try:
+        with self._one_more():
             await self._wait_until(self._committed())
             return await self._ask(lambda: self._reader.page(subaccount, kind, after, limit))
-        finally:
-            self._waiting -= 1
+
+    async def events(self, subaccount: int, after_seq: int, limit_bytes: int) -> EventPage:
+        """See Archive; waits for the historian only where it has nothing yet."""
+        with self._one_more():
+            committed = self._committed()
+            page = await self._ask(lambda: self._reader.events(subaccount, after_seq, limit_bytes))
+            if not page.rows and page.sequence < committed:
+                await self._wait_until(committed)
+                page = await self._ask(lambda: self._reader.events(subaccount, after_seq, limit_bytes))
+            return replace(page, is_current=page.sequence >= committed)
 
     def close(self) -> None:
         """Answer no more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._reader.close()
+
+    @contextmanager
+    def _one_more(self) -> Iterator[None]:
+        if self._waiting >= _MAX_WAITING:
+            raise HistoryUnavailable("too many questions at once")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     async def _wait_until(self, sequence: int) -> None:
         loop = asyncio.get_running_loop()

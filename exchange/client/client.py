@@ -248,9 +248,10 @@ class OffbookClient(ConditionalOrders):
         return await self.subscribe(f"{self.who.subaccount_id}.trades", flatten=True)
 
     async def account_events(self) -> Subscription:
-        """Everything that happens to the subaccount, one item per `account_seq` without a gap, over reconnections too.
+        """Everything that happens to the subaccount, one item per `account_seq` without a gap.
 
-        StreamBroken with 20002 when a socket was away for longer than the exchange remembers: read the state anew.
+        Over reconnections and restarts of the exchange too. StreamBroken with 20002 when the client was away for longer
+        than the exchange remembers (a day): read the state anew.
         """
         return await self.subscribe(f"{self.who.subaccount_id}.account")
 

@@ -23,6 +23,9 @@ __all__ = ["Connection"]
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
 _MAX_FRAME_BYTES = 8 << 20
+_HISTORY_UNAVAILABLE = "20040"
+_HISTORY_ATTEMPTS = 20
+"""Reconnections in a row after which a stream whose place cannot be looked up ends: about 80 s."""
 _OUTSIDE = (OSError, WebSocketException, TimeoutError)
 
 
@@ -39,6 +42,7 @@ class Connection:
         self._socket: ClientConnection | None = None
         self._ready = asyncio.Event()
         self._closed = False
+        self._lookups_failed = 0
         self._keeper: asyncio.Task[None] | None = None
         self.reconnections = 0
 
@@ -151,10 +155,18 @@ class Connection:
             for stream in self._streams.get(name, ()):
                 stream.begin(seq)
         refused = {name: text for name, text in result["status"].items() if text != "ok"}
+        self._check_history([str(text) for name, text in refused.items() if name in resume_from])
         for name, text in refused.items():
             for stream in self._streams.get(name, []):
                 stream.end(str(text))
         return refused
+
+    def _check_history(self, refusals: list[str]) -> None:
+        """ConnectionLost, so that a new socket asks again, while the exchange cannot tell what it remembers."""
+        is_unavailable = any(text.startswith(_HISTORY_UNAVAILABLE) for text in refusals)
+        self._lookups_failed = self._lookups_failed + 1 if is_unavailable else 0
+        if 0 < self._lookups_failed < _HISTORY_ATTEMPTS:
+            raise ConnectionLost("the exchange cannot read its history now")
 
     async def _keep(self, socket: ClientConnection, reader: asyncio.Task[None]) -> None:
         try:

@@ -1,75 +1,19 @@
 """What happened to every subaccount lately, in its own numbering: the memory from which private streams resume.
 
 The engine counts a subaccount's events without a gap (`account_seq`), also across restarts. The newest events of all
-subaccounts together are kept, in order; what fell off is gone for a stream, so who needs it must take a snapshot.
+subaccounts together are kept, in order; what fell off, and what was before this process, is in the history on disk.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import ClassVar
 
-import msgspec
+from exchange.domain.account_events import ACCOUNT_EVENTS, AccountEvent, account_events_of
+from exchange.domain.events import Event
+from exchange.domain.views import Output
 
-from exchange.domain.events import (
-    CashMoved,
-    Event,
-    OrderAccepted,
-    OrderAmended,
-    OrderClosed,
-    OrderRevised,
-    OrderTriggered,
-    Trade,
-    TriggerFailed,
-    TriggerSet,
-)
-from exchange.domain.liquidations import (
-    AuctionTaken,
-    Deleveraged,
-    DeleveragedSide,
-    FundPaid,
-    LiquidationEnded,
-    LiquidationStarted,
-)
-from exchange.domain.quote_events import MmpConfigured, MmpReset, MmpTriggered, QuotePlaced
-from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
-from exchange.domain.views import OrderView, Output
-
-__all__ = ["AccountEvent", "AccountLog"]
-
-_OF_ORDERS: Final = frozenset(
-    {OrderAccepted, OrderAmended, OrderRevised, OrderClosed, TriggerSet, OrderTriggered, TriggerFailed, QuotePlaced}
-)
-_OTHERS: Final = frozenset(
-    {
-        CashMoved,
-        FundingPaid,
-        PositionExpired,
-        AccountTakenOver,
-        MmpTriggered,
-        MmpReset,
-        MmpConfigured,
-        LiquidationStarted,
-        LiquidationEnded,
-        FundPaid,
-        AuctionTaken,
-    }
-)
-
-
-class AccountEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event of a subaccount. `view`: its order after the command; `is_maker`: whose side of a trade it is.
-
-    `side`: whose side of a deleveraging it is.
-    """
-
-    account_seq: int
-    sequence: int
-    timestamp_ns: int
-    event: Any
-    view: OrderView | None = None
-    is_maker: bool = False
-    side: DeleveragedSide | None = None
+__all__ = ["AccountLog"]
 
 
 class _Account:
@@ -84,7 +28,7 @@ class _Account:
 class AccountLog:
     """Events by subaccount. `touched` collects who got new ones until somebody takes it."""
 
-    EVENTS: ClassVar[frozenset[type]] = _OF_ORDERS | _OTHERS | {Trade, Deleveraged}
+    EVENTS: ClassVar[frozenset[type]] = ACCOUNT_EVENTS
 
     def __init__(self, kept: int) -> None:
         """Keep the newest `kept` events of all subaccounts."""
@@ -96,20 +40,11 @@ class AccountLog:
 
     def record(self, output: Output, event: Event) -> None:
         """Take one event of `output`, one of EVENTS."""
-        if isinstance(event, Trade):
-            for is_maker, side in ((True, event.maker), (False, event.taker)):
-                view = output.orders.get(side.order)
-                row = AccountEvent(side.account_seq, output.sequence, output.timestamp_ns, event, view, is_maker)
-                self._keep(side.subaccount, row)
-        elif isinstance(event, Deleveraged):
-            for party in (event.bankrupt, event.counterparty):
-                row = AccountEvent(party.account_seq, output.sequence, output.timestamp_ns, event, side=party)
-                self._keep(party.subaccount, row)
-        else:
-            private: Any = event
-            view = output.orders.get(private.order) if type(event) in _OF_ORDERS else None
-            row = AccountEvent(private.account_seq, output.sequence, output.timestamp_ns, event, view)
-            self._keep(private.subaccount, row)
+        told = account_events_of(
+            event, sequence=output.sequence, timestamp_ns=output.timestamp_ns, orders=output.orders
+        )
+        for account, row in told:
+            self._keep(account, row)
 
     def begin(self, account: int, account_seq: int) -> None:
         """Learn where the numbering of a subaccount stands of which nothing was heard yet."""

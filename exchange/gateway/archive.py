@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from exchange.historian.account_events import EventPage
 from exchange.historian.rows import Kind, Page, Place
 
 __all__ = ["Archive", "HistoryUnavailable"]
@@ -18,5 +19,12 @@ class Archive(Protocol):
         """Rows behind `after`, at most `limit`; what was committed before the call is in where that is possible.
 
         Raises HistoryUnavailable.
+        """
+        ...
+
+    async def events(self, subaccount: int, after_seq: int, limit_bytes: int) -> EventPage:
+        """Events behind `account_seq` `after_seq`, whole commands, about `limit_bytes` of them and at least one.
+
+        An empty page that `is_current` has everything that was committed before the call. Raises HistoryUnavailable.
         """
         ...

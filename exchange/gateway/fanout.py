@@ -6,12 +6,13 @@ nothing crossed is ever shown. Private items and public trades leave with their 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from exchange.domain.events import CashMoved, Trade
 from exchange.domain.liquidations import Deleveraged, FundPaid
 from exchange.domain.views import AccountView, Answer, GetAccount, Output
+from exchange.gateway.account_replay import NO_REACH, Places, Reach
 from exchange.gateway.account_streams import ACCOUNT_KINDS, AccountStreams, AccountTopic
 from exchange.gateway.auction_methods import sample_auctions
 from exchange.gateway.book_streams import BookStreams
@@ -45,6 +46,7 @@ class Fanout:
         self._core = core
         self.books = BookStreams(core, is_follower=is_follower)
         self.accounts = AccountStreams(core)
+        self._places = Places(core)
         self._topics: dict[str, Topic] = {}
         self._sampled: dict[str, Topic] = {}
         self._balances: dict[tuple[int, str], str] = {}
@@ -63,6 +65,7 @@ class Fanout:
         """End sampling."""
         self.books.stop()
         self.accounts.stop()
+        self._places.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -73,43 +76,30 @@ class Fanout:
 
     def subscribe(self, call: Call, subscriber: Subscriber) -> None:
         """Answer `subscribe`: bad names get a status text, never an error."""
-        unknown = self._unknown_accounts(_names(call.params.channels), subscriber)
-        if unknown:
-            call.client.block()
-            call.when_answered = call.client.unblock
-        self._learn(call, unknown, lambda: self._subscribe(call, subscriber))
+        self._places.find(
+            call, self._own_places(call, subscriber), lambda reach: self._subscribe(call, subscriber, reach)
+        )
 
-    def _unknown_accounts(self, names: list[str], subscriber: Subscriber) -> list[int]:
-        """Own subaccounts of which nothing was heard since the start, among those whose streams are asked for."""
-        found: dict[int, None] = {}
-        for name in names:
+    def _own_places(self, call: Call, subscriber: Subscriber) -> dict[int, int | None]:
+        """Own subaccounts whose streams are asked for, each with the oldest place to resume from; None: now."""
+        found: dict[int, int | None] = {}
+        resume_from = call.params.resume_from or {}
+        for name in _names(call.params.channels):
             with contextlib.suppress(BadChannel):
                 channel = parse_channel(name)
                 if channel.kind in ACCOUNT_KINDS and channel.is_private:
                     account = self._own_account(channel, subscriber)
-                    if self._core.account_log.span(account) is None:
-                        found[account] = None
-        return list(found)
+                    places = [seq for seq in (found.get(account), resume_from.get(name)) if seq is not None]
+                    found[account] = min(places, default=None)
+        return found
 
-    def _learn(self, call: Call, accounts: list[int], then: Callable[[], None]) -> None:
-        """Ask where the numbering of `accounts` stands, one after another."""
-        if not accounts:
-            then()
-            return
-
-        def learned(answer: Answer) -> None:
-            if isinstance(answer, AccountView):
-                self._core.account_log.begin(answer.subaccount, answer.account_seq)
-            self._learn(call, accounts[1:], then)
-
-        self._core.ask(call, GetAccount(subaccount=accounts[0]), learned)
-
-    def _subscribe(self, call: Call, subscriber: Subscriber) -> None:
+    def _subscribe(self, call: Call, subscriber: Subscriber, reach: dict[int, Reach]) -> None:
         status: dict[str, str] = {}
         resume_from = call.params.resume_from or {}
-        for name in _names(call.params.channels):
+        # Nobody would ever take the channels of a socket away that is gone.
+        for name in _names(call.params.channels) if subscriber.is_open else ():
             try:
-                self.add(name, subscriber, resume_from.get(name))
+                self.add(name, subscriber, resume_from.get(name), reach)
             except BadChannel as error:
                 status[name] = str(error)
             else:
@@ -149,7 +139,13 @@ class Fanout:
         """Send the life of a batch."""
         self._send_to("batches", row)
 
-    def add(self, name: str, subscriber: Subscriber, resume_from: int | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        subscriber: Subscriber,
+        resume_from: int | None = None,
+        reach: Mapping[int, Reach] = NO_REACH,
+    ) -> None:
         """Put a subscriber on a channel, once; it has everything up to `resume_from`. Raises BadChannel."""
         if name in subscriber.channels:
             return
@@ -159,7 +155,7 @@ class Fanout:
         if topic.channel.is_private:
             self._check_private(topic.channel, subscriber)
         if isinstance(topic, AccountTopic):
-            self._join_account(topic, subscriber, resume_from)
+            self._join_account(topic, subscriber, resume_from, reach)
         self._topics[name] = topic
         topic.subscribers[subscriber] = None
         subscriber.channels[name] = topic
@@ -171,9 +167,11 @@ class Fanout:
         elif topic.channel.kind == KIND:
             self._chains.add(topic.channel, subscriber)
 
-    def _join_account(self, topic: AccountTopic, subscriber: Subscriber, resume_from: int | None) -> None:
+    def _join_account(
+        self, topic: AccountTopic, subscriber: Subscriber, resume_from: int | None, reach: Mapping[int, Reach]
+    ) -> None:
         try:
-            self.accounts.join(topic, subscriber, resume_from)
+            self.accounts.join(topic, subscriber, resume_from, reach.get(topic.account))
         except BadChannel:
             self.accounts.leave(topic, subscriber)
             raise

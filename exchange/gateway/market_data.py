@@ -4,13 +4,14 @@ State comes as items of the `events` feeds, notifications as frames of the `fram
 the exchange itself would send. Orders, logins and private reads are refused with the exchange's address (20019).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
 from exchange.bus.feed_blobs import EVENTS
 from exchange.bus.interface import AnswerCallback, OutputListener, ReplyCallback
 from exchange.domain.commands import Command
 from exchange.domain.views import Output, Query
+from exchange.gateway.account_replay import NO_REACH, Reach
 from exchange.gateway.core import Core
 from exchange.gateway.fanout import Fanout
 from exchange.gateway.gateway import Gateway
@@ -86,7 +87,13 @@ class ForwardingFanout(Fanout):
     def publish_batch(self, row: BatchRow) -> None:
         """Frames come from the exchange."""
 
-    def add(self, name: str, subscriber: Subscriber, resume_from: int | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        subscriber: Subscriber,
+        resume_from: int | None = None,
+        reach: Mapping[int, Reach] = NO_REACH,
+    ) -> None:
         """As Fanout; a channel that streams whole states begins with the last one."""
         channel = parse_channel(name)
         if channel.is_private:
@@ -97,7 +104,7 @@ class ForwardingFanout(Fanout):
         if name in subscriber.channels:
             return
         is_new = name not in self._topics
-        super().add(name, subscriber, resume_from)
+        super().add(name, subscriber, resume_from, reach)
         if is_new:
             self.on_change()
         elif name in self._last:

@@ -45,6 +45,7 @@ class _Tap:
     """A subscriber of one channel that puts its frames into a feed."""
 
     identity: Identity | None = None
+    is_open = True
 
     def __init__(self, feed: str, channel: str, writer: FeedWriter) -> None:
         self.channels: dict[str, Topic] = {}

@@ -53,7 +53,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     liquidations_kept: int = 1_000
     """Public rows of an instrument, and events of an account."""
     account_events_kept: int = 65_536
-    """Private events in memory of all subaccounts together, from which streams resume."""
+    """Private events in memory of all subaccounts together, from which streams resume; older ones come from disk."""
+    replay_stall_s: float = 30.0
+    """A reader that resumes from disk and takes nothing for so long is closed with its place."""
     subaccounts_kept: int = 4_096
     """Subaccounts whose histories are kept; the longest silent one is dropped."""
     offers_portfolio_margin: bool = True

@@ -12,6 +12,7 @@ class Subscriber(Protocol):
     """A socket, as the fan-out sees it."""
 
     identity: Identity | None
+    is_open: bool
     channels: "dict[str, Topic]"
 
     def notify(self, frame: bytes, *, is_private: bool) -> bool:

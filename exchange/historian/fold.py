@@ -1,7 +1,8 @@
 """Events into rows: orders are carried along from their acceptance to their end, fills get the texts of their orders.
 
 An order that was accepted before the history begins has no rows of its own, and its fills no texts. Sides of mass
-quotes are many and short-lived: their fills are kept, they themselves are not.
+quotes are many and short-lived: they are carried along for the events of their subaccount, and their fills are kept,
+but they have no rows among the orders.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from exchange.domain.account_events import ACCOUNT_EVENTS, AccountEvent, account_events_of
+from exchange.domain.commands import OrderFlag, TimeInForce
 from exchange.domain.events import (
     CashMoved,
     Event,
@@ -25,6 +28,7 @@ from exchange.domain.events import (
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import AuctionTaken, Deleveraged, FundPaid, LiquidationEnded, LiquidationStarted
 from exchange.domain.packing import CommandEvents
+from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.result_codes import CloseReason, OrderStatus
 from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpired
 from exchange.domain.views import OrderView
@@ -44,6 +48,9 @@ class Fold:
     def __init__(self, orders: Iterable[OrderView] = (), instruments: Iterable[Instrument] = ()) -> None:
         """Go on from the orders that are open and the instruments that are known."""
         self._orders = {view.order: view for view in orders}
+        self._touched: dict[int, OrderView] = {}
+        self._call: MassQuoted | None = None
+        """What the sides of the command's mass quote are signed with."""
         self._instruments = {row.instrument_id: row for row in instruments}
         self.changed: dict[int, OrderView] = {}
         self.gone: set[int] = set()
@@ -53,9 +60,11 @@ class Fold:
             OrderAccepted: self._accepted,
             OrderAmended: self._changed,
             OrderRevised: self._changed,
-            TriggerSet: self._changed,
+            TriggerSet: self._waits,
             OrderTriggered: self._triggered,
             TriggerFailed: self._failed,
+            MassQuoted: self._called,
+            QuotePlaced: self._quoted,
             Trade: self._traded,
             OrderClosed: self._closed,
             CashMoved: self._cash,
@@ -76,6 +85,7 @@ class Fold:
     def take(self, command: CommandEvents) -> Iterator[Kept]:
         """Rows that the events of one command make, in their order."""
         number = 0
+        self._touched = {}
         for event in command.events:
             handler = self._handlers.get(type(event))
             if handler is None:
@@ -83,6 +93,14 @@ class Fold:
             for subaccount, kind, body in handler(event, command.timestamp_ns):
                 yield subaccount, kind, Row((command.sequence, number), command.timestamp_ns, body)
                 number += 1
+
+    def account_events(self, command: CommandEvents) -> Iterator[tuple[int, AccountEvent]]:
+        """(subaccount, its event) of the command that `take` was given last, with orders as they are after it."""
+        for event in command.events:
+            if type(event) in ACCOUNT_EVENTS:
+                yield from account_events_of(
+                    event, sequence=command.sequence, timestamp_ns=command.timestamp_ns, orders=self._touched
+                )
 
     # --- one kind of event each --------------------------------------------------------------------------------------
 
@@ -100,6 +118,22 @@ class Fold:
         if view is not None:
             members = {name: getattr(event, name) for name in _TAKEN[type(event)]}
             self._put(replace(view, **members, updated_ns=now_ns))
+        yield from ()
+
+    def _waits(self, event: TriggerSet, _now_ns: int) -> Iterator[Made]:
+        view = self._orders.get(event.order)
+        if view is not None:
+            waiting = OrderStatus.UNTRIGGERED
+            self._put(replace(view, trigger=event.trigger, trigger_e9=event.trigger_e9, status=waiting))
+        yield from ()
+
+    def _called(self, event: MassQuoted, _now_ns: int) -> Iterator[Made]:
+        self._call = event
+        yield from ()
+
+    def _quoted(self, event: QuotePlaced, now_ns: int) -> Iterator[Made]:
+        if self._call is not None:
+            self._put(_resting(event, self._call, now_ns))
         yield from ()
 
     def _triggered(self, event: OrderTriggered, now_ns: int) -> Iterator[Made]:
@@ -142,10 +176,10 @@ class Fold:
             return
         self.changed.pop(event.order, None)
         self.gone.add(event.order)
-        yield (
-            event.subaccount, Kind.ORDERS,
-            replace(view, status=event.status, reason=event.reason, updated_ns=now_ns),
-        )  # fmt: skip
+        view = replace(view, status=event.status, reason=event.reason, updated_ns=now_ns)
+        self._touched[event.order] = view
+        if not view.flags & OrderFlag.QUOTE:
+            yield event.subaccount, Kind.ORDERS, view
 
     def _cash(self, event: Any, _now_ns: int) -> Iterator[Made]:
         yield event.subaccount, Kind.CASH, CashRow(event)
@@ -162,7 +196,7 @@ class Fold:
         yield event.subaccount, Kind.LIQUIDATIONS, LiquidationRow(event)
 
     def _put(self, view: OrderView) -> None:
-        self._orders[view.order] = self.changed[view.order] = view
+        self._orders[view.order] = self.changed[view.order] = self._touched[view.order] = view
 
 
 def _is_trailing(view: OrderView) -> bool:
@@ -201,10 +235,45 @@ def _opened(event: OrderAccepted, now_ns: int) -> OrderView:
     )
 
 
+_QUOTE_FLAGS: Final = (
+    OrderFlag.POST_ONLY | OrderFlag.MMP | OrderFlag.CANCEL_ON_DISCONNECT | OrderFlag.QUOTE | OrderFlag.STP_ACCOUNT
+)
+
+
+def _resting(event: QuotePlaced, call: MassQuoted, now_ns: int) -> OrderView:
+    """One side of a mass quote, as the engine places it."""
+    return OrderView(
+        order=event.order,
+        subaccount=event.subaccount,
+        instrument=event.instrument,
+        side=event.side,
+        time_in_force=TimeInForce.GTC,
+        flags=_QUOTE_FLAGS,
+        price_ticks=event.price_ticks,
+        quantity_lots=event.quantity_lots,
+        filled_lots=0,
+        filled_notional_e6=0,
+        fee_e6=0,
+        status=OrderStatus.OPEN,
+        reason=CloseReason.NONE,
+        nonce=call.nonce,
+        expiry_s=call.expiry_s,
+        expires_at_s=0,
+        max_fee_e18=call.max_fee_e18,
+        signer=call.signer,
+        signature=call.signature,
+        client_order_id="",
+        label="",
+        created_ns=now_ns,
+        updated_ns=now_ns,
+        version=1,
+        replaces=event.replaces,
+    )
+
+
 _TAKEN: Final[dict[type, tuple[str, ...]]] = {
     OrderAmended: ("quantity_lots", "version"),
     OrderRevised: (
         "price_ticks", "quantity_lots", "version", "nonce", "expiry_s", "max_fee_e18", "signer", "signature",
     ),
-    TriggerSet: ("trigger", "trigger_e9"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ import msgspec
 
 from exchange.domain.instrument import Instrument
 from exchange.domain.packing import unpack_events
+from exchange.historian.account_events import Told
 from exchange.historian.fold import Kept
 from exchange.historian.store import HistoryStore
 from exchange.journal.disk import Disk
@@ -39,11 +40,13 @@ class Follower:
         if not blobs:
             return 0
         kept: list[Kept] = []
+        told: list[Told] = []
         for blob in blobs:
             for command in unpack_events(blob.data):
                 if command.sequence > before:
                     kept.extend(self._fold.take(command))
-        self._store.append(blobs[-1].last_sequence, kept, self._fold)
+                    told.extend(self._fold.account_events(command))
+        self._store.append(blobs[-1].last_sequence, kept, self._fold, told)
         return self._store.cursor - before
 
     def _begin_again(self) -> None:

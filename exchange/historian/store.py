@@ -5,6 +5,7 @@ exactly where it stood. A reader sees whole transactions only.
 """
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,6 +14,7 @@ import msgspec
 
 from exchange.domain.instrument import Instrument
 from exchange.domain.views import OrderView
+from exchange.historian.account_events import DEFAULT_EVENT_BYTES, TABLES, EventChunks, EventPage, Told, read_events
 from exchange.historian.fold import Fold, Kept
 from exchange.historian.rows import Kind, Page, Place, Row, row_type
 
@@ -47,8 +49,11 @@ class BadHistoryFile(ValueError):
 class HistoryStore:
     """The writing side; one process, one thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create `folder`/history.sqlite, and the folder. Raises BadHistoryFile."""
+    def __init__(self, folder: Path, *, event_bytes: int = DEFAULT_EVENT_BYTES) -> None:
+        """Open or create `folder`/history.sqlite, and the folder. Raises BadHistoryFile.
+
+        `event_bytes`: budget of the events that streams resume from; all else is kept for ever.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / FILE_NAME
         self._database = _opened(self._path)
@@ -56,9 +61,10 @@ class HistoryStore:
             self._database.execute("PRAGMA journal_mode = WAL")
             # A power loss may take the newest transactions: the event log gives them again.
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_TABLES)
+            self._database.executescript(_TABLES + TABLES)
             self._database.execute("INSERT OR IGNORE INTO progress VALUES (1, ?, 0, 0)", (_FORMAT,))
             self._database.commit()
+            self._chunks = EventChunks(self._database, event_bytes)
             found = self._database.execute("SELECT format, cursor FROM progress").fetchone()
         except sqlite3.DatabaseError as error:
             raise BadHistoryFile(f"{self._path}: {error}") from error
@@ -80,6 +86,7 @@ class HistoryStore:
         """Say that the history begins at `sequence`: what was before it is gone. Open orders are forgotten."""
         with self._database:
             self._database.execute("DELETE FROM open_orders")
+            self._chunks.forget_all()
             self._database.execute("UPDATE progress SET begins = ?, cursor = ?", (sequence, sequence - 1))
         self.cursor = sequence - 1
 
@@ -88,9 +95,10 @@ class HistoryStore:
         with self._database:
             self._write_instruments(instruments)
 
-    def append(self, cursor: int, kept: Iterable[Kept], fold: Fold) -> None:
-        """Write rows up to command `cursor` and what `fold` remembers, in one transaction."""
+    def append(self, cursor: int, kept: Iterable[Kept], fold: Fold, told: Iterable[Told] = ()) -> None:
+        """Write rows and account events up to command `cursor`, and what `fold` remembers, in one transaction."""
         with self._database:
+            self._chunks.append(told)
             self._database.executemany(
                 "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)",
                 [(subaccount, kind, *row.place, row.timestamp_ns, _encode(row.body)) for subaccount, kind, row in kept],
@@ -149,6 +157,24 @@ class HistoryReader:
             raise BadHistoryFile(f"{self._path}: {error}") from error
         rows = _rows(kind, found[:limit])
         return Page(rows, len(found) > limit, sequence, begins, self._instruments)
+
+    def events(self, subaccount: int, after_seq: int, limit_bytes: int) -> EventPage:
+        """Events behind `account_seq` `after_seq`, about `limit_bytes` of them. Raises BadHistoryFile."""
+        # Asked first, as in `page`.
+        _, sequence = self._progress()
+        if self._database is None:
+            return EventPage([], None, 0)
+        try:
+            rows, forgotten_seq = read_events(self._database, subaccount, after_seq, limit_bytes)
+            self._load_instruments(self._database)
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                # Written by a version that kept no events; the historian makes the table when it starts.
+                return EventPage([], None, sequence)
+            raise BadHistoryFile(f"{self._path}: {error}") from error
+        except (sqlite3.DatabaseError, zlib.error, msgspec.DecodeError) as error:
+            raise BadHistoryFile(f"{self._path}: {error}") from error
+        return EventPage(rows, forgotten_seq, sequence, self._instruments)
 
     def close(self) -> None:
         """Close the file; a later question opens it again."""

@@ -1,5 +1,6 @@
 """Items of `{subaccount}.account` (api.md 10.8): every event of a subaccount as one object with its number."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from exchange.domain.events import (
@@ -48,7 +49,7 @@ def order_event_name(event: object) -> str:
     return _ORDER_EVENTS.get(type(event), "")
 
 
-def other_members(event: object, instruments: dict[int, Instrument]) -> dict[str, Any]:
+def other_members(event: object, instruments: Mapping[int, Instrument]) -> dict[str, Any]:
     """`kind` and members of an event that is neither an order's nor a fill. TypeError for one without a shape."""
     match event:
         case CashMoved():
@@ -90,7 +91,7 @@ def other_members(event: object, instruments: dict[int, Instrument]) -> dict[str
             raise TypeError(f"{type(event).__name__} has no shape")
 
 
-def _taken_over(event: AccountTakenOver, instruments: dict[int, Instrument]) -> dict[str, Any]:
+def _taken_over(event: AccountTakenOver, instruments: Mapping[int, Instrument]) -> dict[str, Any]:
     """What the fund took, position by position; none when the account has too little equity."""
     return {
         "amount": format_e6(event.amount_e6),
@@ -107,7 +108,7 @@ def _taken_over(event: AccountTakenOver, instruments: dict[int, Instrument]) -> 
 
 
 def deleveraging_members(
-    event: Deleveraged, side: DeleveragedSide, instruments: dict[int, Instrument]
+    event: Deleveraged, side: DeleveragedSide, instruments: Mapping[int, Instrument]
 ) -> dict[str, Any]:
     """`kind` and members of one party's side: what it bought (> 0) or sold, at which price, and what it has then."""
     instrument = instruments[event.instrument]

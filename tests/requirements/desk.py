@@ -69,6 +69,8 @@ class RawSocket:
         self._socket = socket
         self._number = 0
         self.frames: list[dict[str, Any]] = []
+        self.texts: list[str] = []
+        """The same as they came."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -92,7 +94,8 @@ class RawSocket:
 
     async def receive(self) -> dict[str, Any]:
         """The next frame."""
-        self.frames.append(json.loads(await asyncio.wait_for(self._socket.recv(), 10)))
+        self.texts.append(str(await asyncio.wait_for(self._socket.recv(), 10)))
+        self.frames.append(json.loads(self.texts[-1]))
         return self.frames[-1]
 
 
