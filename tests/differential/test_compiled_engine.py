@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchange.domain.commands import CommandKind
+from exchange.domain.commands import Clock, CommandKind
 from exchange.domain.packing import RECORD_BYTES, pack_command
 from exchange.domain.views import GetAccount, GetBook, GetOpenOrders, GetTriggerOrders
 from exchange.engine.apply import apply
@@ -105,6 +105,7 @@ def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> Non
         state, stream = compiled_state.CompiledState(OrderBook, CONFIGS[0]), FastStream(9)
         for command, now_ns in stream.opening():
             apply(state, command, now_ns)
+        apply(state, Clock(), state.timestamp_ns)
         packed = [pack_command(stream.next()[0]) for _ in range(3_000)]
         packed = [row for row in packed if row[0][0] in (CommandKind.PLACE, CommandKind.CANCEL)]
         for at in range(0, len(packed), size):
