@@ -5,6 +5,7 @@ import pytest
 from exchange.domain.commands import Clock, CommandKind
 from exchange.domain.packing import RECORD_BYTES, pack_command
 from exchange.domain.views import GetAccount, GetBook, GetOpenOrders, GetTriggerOrders
+from exchange.engine import liquidation
 from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
 from exchange.engine.invariants import check_invariants
@@ -96,6 +97,16 @@ def test_limits_of_markets_give_no_difference() -> None:
     assert counts["refused TOO_MANY_OPEN_ORDERS"] > 5
     assert counts["QuoteRefused POSITION_LIMIT"] > 10
     assert counts["grown hot"] > 1_000
+
+
+def test_a_look_that_takes_many_commands_gives_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12,000 commands of which each may change one account behind new prices: until the last one nothing fills."""
+    monkeypatch.setattr(liquidation, "MAX_LIQUIDATION_STEPS_PER_COMMAND", 1)
+    compare = pytest.importorskip("tests.differential.compiled_engine_run").compare
+    _, counts = compare(21, 12_000, every=2_000)
+    assert counts["refused CAPACITY"] > 20
+    assert counts["Trade"] > 500
+    assert counts["hot"] > 5_000
 
 
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:
