@@ -17,6 +17,7 @@ from exchange.domain.commands import (
     Cancel,
     ChainRequest,
     ChainRequestKind,
+    Clock,
     ListInstrument,
     MarkRow,
     OrderFlag,
@@ -68,10 +69,11 @@ def perpetual():
 
 
 def opening():
-    """List one perpetual, price it at 60,000, fund the accounts."""
+    """List one perpetual, price it at 60,000 (a Clock looks at accounts behind it), fund the accounts."""
     yield ListInstrument(instrument=perpetual())
     price = 60_000 * 10**9
     yield SetPrices(round=1, underlyings=(UnderlyingRow("BTC", price),), marks=(MarkRow(PERPETUAL, price),))
+    yield Clock()
     for index in range(1, ACCOUNTS + 1):
         account = index + 1
         yield ChainRequest(

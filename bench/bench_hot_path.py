@@ -20,6 +20,7 @@ from bench.harness import record_goal, result_hash, sized
 from bench.workloads import SplitMix
 from exchange.domain.commands import (
     Cancel,
+    Clock,
     ExpiryRow,
     ListInstrument,
     MarkRow,
@@ -213,6 +214,7 @@ class QuoteFlow(Flow):
             yield ListInstrument(instrument=option(number, expiry_s))
         marks = tuple(MarkRow(number, 1_500 * 10**9, delta_e9=5 * 10**8) for number in range(1, LINES + 1))
         yield SetPrices(round=2, marks=marks, expiries=(ExpiryRow("BTC", expiry_s, 60_000 * 10**9),))
+        yield Clock()
         for maker in range(2, 2 + MAKERS):
             yield SessionOpen(owner=owner(maker), signer=owner(maker))
             yield SetMmpConfig(

@@ -19,6 +19,7 @@ from exchange.domain.commands import (
     Cancel,
     ChainRequest,
     ChainRequestKind,
+    Clock,
     ExpiryRow,
     ListInstrument,
     MarkRow,
@@ -115,7 +116,7 @@ class Flow:
                 yield self.resting(account)
 
     def prices(self):
-        """Marks, forwards and scenarios that no round had before."""
+        """Marks, forwards and scenarios that no round had before, and the Clock behind them."""
         self.round += 1
         index, volatility = 60_000 + self.random.below(600) - 300, 0.5 + self.random.below(1_000) / 10_000
         expiries = sorted({row.expiry_s for row in self.options})
@@ -129,6 +130,7 @@ class Flow:
             ),
         )
         yield scenario_round("BTC", self.round, [self.expiry(one, index, volatility) for one in expiries])
+        yield Clock()
 
     def expiry(self, expiry_s, index, volatility):
         """One expiry of a round."""

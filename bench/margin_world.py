@@ -11,6 +11,7 @@ from exchange.domain.commands import (
     Cancel,
     ChainRequest,
     ChainRequestKind,
+    Clock,
     ExpiryRow,
     ListInstrument,
     MarkRow,
@@ -100,7 +101,7 @@ class World:
         self.random = SplitMix(17)
         self._nonce = START_NS
         first = [next(opening()), *(ListInstrument(instrument=shape.option(at + 1)) for at in range(shape.options))]
-        first.append(shape.prices(1))
+        first += [shape.prices(1), Clock()]
         for index in range(1, shape.accounts + 1):
             account = index + FIRST_ACCOUNT - 1
             first.append(

@@ -11,7 +11,7 @@ from exchange.domain.commands import Amend, Place, SignedAmend
 from exchange.domain.events import OrderRevised
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.cancels import check_target, refuse_target
-from exchange.engine.entry_checks import check_slices, check_terms, check_time
+from exchange.engine.entry_checks import check_look, check_slices, check_terms, check_time
 from exchange.engine.flags import QUOTE
 from exchange.engine.margin import is_affordable, note_lots
 from exchange.engine.market_limits import check_room
@@ -97,6 +97,7 @@ def _revise(state: State, turn: Turn, command: SignedAmend, order: Order) -> tup
         return code, 0
     if not code and command.trigger_e9:
         code = ResultCode.TRIGGER_NOT_REPLACEABLE
+    code = code or check_look(state)
     for check in (check_market, check_room):
         code = code or check(state, _rest_of(order, place), freed_lots=order.remaining_lots)
     if not code and not _is_affordable_instead(state, order, place):

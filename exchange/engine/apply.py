@@ -43,7 +43,7 @@ from exchange.engine.expiry import pay_expired
 from exchange.engine.fund import pay_due
 from exchange.engine.invariants import check_turn
 from exchange.engine.key_limits import limit_key, revoke_key
-from exchange.engine.liquidation import check_accounts
+from exchange.engine.liquidation import drop_risk, look_before_fills, take_steps
 from exchange.engine.listing import delist_instrument, list_instrument
 from exchange.engine.margin_kinds import set_margin_kind
 from exchange.engine.market_limits import set_market_limits
@@ -64,12 +64,15 @@ __all__ = ["apply", "apply_batch", "apply_outputs"]
 
 
 def _clock(state: State, turn: Turn, _: Clock) -> None:
+    # An instrument with a payoff has no mark any more: whoever still waits for it is looked at when it is paid.
+    was_unpaid = bool(state.unpaid)
+    look_before_fills(state, turn)
     timers.fire_timers(state, turn)
-    if state.unpaid:
+    if was_unpaid:
         pay_expired(state, turn)
-    if (state.is_check_due or state.liquidations) and not state.unpaid:
-        # An instrument with a payoff has no mark any more: whoever still waits for it is looked at when it is paid.
-        check_accounts(state, turn)
+        look_before_fills(state, turn)
+    if state.liquidations and not state.unpaid and not state.is_check_due:
+        take_steps(state, turn)
 
 
 def _batch_cut(state: State, turn: Turn, command: BatchCut) -> None:
@@ -107,6 +110,10 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     BidInAuction: bid,
     SetMarketLimits: set_market_limits,
 }
+
+
+_FILLING: Final = frozenset({Place, Replace, SignedAmend, MassQuote, SetPhase})
+"""What may fill an order that rests. A Clock looks by itself; a bid buys of an account that was looked at."""
 
 
 def apply(state: State, command: Command, timestamp_ns: int, packed: tuple[bytes, bytes] | None = None) -> list[Event]:
@@ -185,8 +192,12 @@ def _handle(state: State, command: Command, timestamp_ns: int) -> list[Event]:
     waiting, fired = state.waiting_orders, state.triggers.fired
     may_place = not waiting or not fired or type(command) is Clock
     batch_before = state.batch.number
+    if state.is_check_due and type(command) in _FILLING:
+        look_before_fills(state, turn)
     _HANDLERS[type(command)](state, turn, command)
     if (waiting and fired) or turn.moved or turn.tied_fills or turn.tied_ends:
+        if state.is_check_due and waiting and may_place:
+            may_place = drop_risk(state, turn)
         run_triggers(state, turn, may_place=may_place)
     # A round is published behind the batch that it closes: that one counts for nothing.
     pay_due(state, turn, state.batch.number if type(command) is OracleRound else batch_before)

@@ -15,6 +15,7 @@ from exchange.domain.limits import MAX_AUCTION_NS
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine.book_commands import tell_time
 from exchange.engine.booking import book_auction_trade
+from exchange.engine.entry_checks import check_look
 from exchange.engine.flags import MARKET
 from exchange.engine.matching import book_cancel, close_order, end_frozen
 from exchange.engine.price_moves import moves_too_far
@@ -132,13 +133,13 @@ def indicative(state: State, instrument: int) -> tuple[int, int]:
 
 
 def _check(state: State, command: SetPhase) -> ResultCode:
-    """First failing code of: known, in a call that can end or live for one to begin, deadline."""
+    """First failing code of: known, in a call that can end (and all accounts looked at) or live for one, deadline."""
     instrument = state.instruments.get(command.instrument)
     if instrument is None:
         return ResultCode.INSTRUMENT_NOT_FOUND
     if command.phase is Phase.CONTINUOUS:
         fits = command.instrument in state.auctions and command.deadline_ns == 0
-        return ResultCode.OK if fits else ResultCode.PARAMETER_INVALID
+        return check_look(state) if fits else ResultCode.PARAMETER_INVALID
     has_ended = instrument.expiry_s and state.timestamp_ns >= instrument.expiry_s * _SECOND_NS
     is_priced = command.instrument in state.prices.marks and instrument.underlying in state.prices.index_e9
     if has_ended or not is_priced:

@@ -234,16 +234,15 @@ class CompiledState(OwnerRows, QuoteRows, State):
     def mirror(self, command: Command | None) -> None:
         """Show C what a command that was not hot changed in Python."""
         store = self.store
-        # Where something fired, a price is in doubt or the fund owes funding, C leaves every command to the handlers.
-        store.fired_count = len(self.triggers.fired) + is_in_doubt(self) + is_due(self)
+        # Where something fired, a look at accounts is due, a price is in doubt or the fund owes funding, C leaves every
+        # command to the handlers.
+        store.fired_count = len(self.triggers.fired) + self.is_check_due + is_in_doubt(self) + is_due(self)
         store.expose_fund(is_exposed(self))
-        if store.price_round != self.prices.round or isinstance(command, ListInstrument):
+        if isinstance(command, ListInstrument):
             self._mirror.take_prices(self.prices, self.instruments, self.config, self.limits)
         elif isinstance(command, SetMarketLimits):
             self._mirror.take_limits(self.limits, self.prices, self.instruments)
-        if store.oracle_round != self.oracle_round:
-            self._mirror.take_funding(self.oracle_round, self.funding.values())
-        self._mirror.take_scenarios(self.scenarios, self.instruments, self.config.option_mark_life_ns)
+        self._mirror_rounds()
         watched = {number for source, number in self.triggers.ladders if source is PriceSource.LAST}
         for number in watched ^ self._watched:
             self._mirror.set_watched(int(number), number in watched)
@@ -255,6 +254,14 @@ class CompiledState(OwnerRows, QuoteRows, State):
             self._mirror_key(command.owner, command.key)
         elif isinstance(command, SetSelfTradePrevention | SetMarginKind) and command.subaccount in self.accounts:
             self._mirror_accounts(self.accounts[command.subaccount].owner)
+
+    def _mirror_rounds(self) -> None:
+        """Prices, funding and scenarios that C has not seen."""
+        if self.store.price_round != self.prices.round:
+            self._mirror.take_prices(self.prices, self.instruments, self.config, self.limits)
+        if self.store.oracle_round != self.oracle_round:
+            self._mirror.take_funding(self.oracle_round, self.funding.values())
+        self._mirror.take_scenarios(self.scenarios, self.instruments, self.config.option_mark_life_ns)
 
     # What `State` keeps in attributes and dicts.
 
@@ -375,7 +382,8 @@ class CompiledState(OwnerRows, QuoteRows, State):
         return cache
 
     def candidates(self) -> list[int]:
-        """Accounts that may be short of initial margin, ascending."""
+        """Accounts that may be short of initial margin, ascending; inside the command of a round by its prices."""
+        self._mirror_rounds()
         return sorted(self.accounts if is_in_doubt(self) else self.store.candidates())
 
     def holders(self, instrument: int) -> list[int]:

@@ -19,6 +19,7 @@ __all__ = [
     "check_entry",
     "check_frozen",
     "check_limits",
+    "check_look",
     "check_slices",
     "check_terms",
     "check_time",
@@ -50,6 +51,11 @@ def check_frozen(state: State, place: Place) -> ResultCode:
     """While an account is liquidated its owner cannot trade, not even to reduce: the engine does."""
     is_frozen = state.accounts[place.subaccount].is_in_liquidation
     return ResultCode.IN_LIQUIDATION if is_frozen else ResultCode.OK
+
+
+def check_look(state: State) -> ResultCode:
+    """Nothing fills before all accounts were looked at behind a price round; who asks again meets a later look."""
+    return ResultCode.CAPACITY if state.is_check_due else ResultCode.OK
 
 
 def check_terms(state: State, place: Place) -> ResultCode:

@@ -1,10 +1,11 @@
 """Liquidation (risk.md 9.3, 10, D-035): orders that add risk go, then positions bit by bit, then others pay.
 
-Every price round has all accounts looked at by the next Clock. Below initial margin, orders that add risk are canceled.
-Below maintenance the account is frozen, all its orders end, and a step follows each second until it is restored: an
-order on the book at a price that gives way as the account sinks; the whole portfolio offered, once it holds options;
-the fund and the other side of its positions (`deleveraging`), once it is worth less than nothing. Nothing happens on a
-stale index price, nor in a call auction.
+Every price round has all accounts looked at before anything fills at its prices: by the next Clock, or by an earlier
+command that may fill (D-057). Below initial margin, orders that add risk are canceled. Below maintenance the account is
+frozen, all its orders end, and a step follows each second until it is restored: an order on the book at a price that
+gives way as the account sinks; the whole portfolio offered, once it holds options; the fund and the other side of its
+positions (`deleveraging`), once it is worth less than nothing. On a stale index price only orders that add risk go, and
+in a call auction nothing is closed.
 """
 
 from typing import Final
@@ -36,7 +37,7 @@ from exchange.risk.liquidation import Exposure
 from exchange.risk.waterfall import Level, OpenOrderRisk, cancel_order, level_of
 from exchange.risk.waterfall import Standing as WaterfallStanding
 
-__all__ = ["check_accounts", "end_if_restored"]
+__all__ = ["drop_risk", "end_if_restored", "look_before_fills", "take_steps"]
 
 _SECOND_NS: Final = 1_000_000_000
 _AUCTIONS: Final = 256
@@ -48,11 +49,8 @@ _STAGES: Final = {
 }
 
 
-def check_accounts(state: State, turn: Turn) -> None:
-    """Look at every account behind a price round, and take the steps that are due, by account, a bounded number."""
-    if state.is_check_due:
-        state.is_check_due = False
-        _look_at_all(state, turn)
+def take_steps(state: State, turn: Turn) -> None:
+    """Take the steps that are due, by account, a bounded number; they fill, so all accounts were looked at before."""
     due = [row for _, row in sorted(state.liquidations.items()) if row.next_ns <= state.timestamp_ns]
     for number, liquidation in enumerate(due[:MAX_LIQUIDATION_STEPS_PER_COMMAND]):
         liquidation.next_ns = state.timestamp_ns + state.config.liquidation.step_ns
@@ -60,30 +58,56 @@ def check_accounts(state: State, turn: Turn) -> None:
     forced.finish(state, turn)
 
 
-def _look_at_all(state: State, turn: Turn) -> None:
-    """Take the first step with those that miss margin; what one command leaves over the next Clock does."""
+def look_before_fills(state: State, turn: Turn) -> None:
+    """Look at all accounts if that is due, as far as one command may; `is_check_due` stays where it was not enough.
+
+    An order that rests since before a price round, of an account that is now below the chain's floor, must not fill:
+    the second batch behind the round would convict an honest operator (settlement F3). While payoffs are unpaid nobody
+    is looked at: who still waits for one has no mark of it.
+    """
+    if state.is_check_due and not state.unpaid:
+        state.is_check_due = not _look_at_all(state, turn, may_start=True)
+
+
+def drop_risk(state: State, turn: Turn) -> bool:
+    """Cancel what adds risk to accounts that miss margin, before a command places triggers that its prices fired.
+
+    Liquidations begin with the next look, so a stop has its turn before them. Returns whether anything may fill.
+    """
+    if state.unpaid:
+        return False
+    return _look_at_all(state, turn, may_start=False)
+
+
+def _look_at_all(state: State, turn: Turn, *, may_start: bool) -> bool:
+    """Take the first step with those that miss margin; False: one command was not enough, the next goes on."""
     left = MAX_LIQUIDATION_STEPS_PER_COMMAND
     for index in state.candidates():
-        left -= _look(state, turn, state.accounts[index])
+        left -= _look(state, turn, state.accounts[index], may_start=may_start)
         if not left:
-            state.is_check_due = True
-            return
+            return False
+    return True
 
 
-def _look(state: State, turn: Turn, account: Account) -> bool:
-    """Cancel what adds risk below initial margin, begin a liquidation below maintenance; whether anything was done."""
-    if account.index < FIRST_USER_ACCOUNT or account.is_in_liquidation or not is_fresh(state, account):
+def _look(state: State, turn: Turn, account: Account, *, may_start: bool) -> bool:
+    """Cancel what adds risk below initial margin, begin a liquidation below maintenance; whether anything was done.
+
+    Where a market of the account is stale its last price still counts against new risk: the chain knows no other.
+    """
+    if account.index < FIRST_USER_ACCOUNT or account.is_in_liquidation or worst_margin_e18(state, account) >= 0:
         return False
-    if worst_margin_e18(state, account) >= 0:
-        return False
-    value = value_account(state, account)
-    if value.equity_e6 < value.requirement.maintenance_e6:
+    if may_start and is_fresh(state, account) and _misses_maintenance(state, account):
         _start(state, turn, account)
         return True
     doomed = _risk_adding(state, account)
     cancel_orders(state, turn, doomed, CloseReason.INSUFFICIENT_MARGIN)
     turn.flush_closes(state)
     return bool(doomed)
+
+
+def _misses_maintenance(state: State, account: Account) -> bool:
+    value = value_account(state, account)
+    return value.equity_e6 < value.requirement.maintenance_e6
 
 
 def _start(state: State, turn: Turn, account: Account) -> None:

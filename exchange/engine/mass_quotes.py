@@ -16,7 +16,7 @@ from exchange.domain.quotes import MassQuote, QuoteLine
 from exchange.domain.result_codes import OrderStatus, ResultCode
 from exchange.engine.authority import check_authority, check_limits
 from exchange.engine.book_codes import reason_of, refusal_of
-from exchange.engine.entry_checks import check_terms, is_full
+from exchange.engine.entry_checks import check_look, check_terms, is_full
 from exchange.engine.flags import core_flags
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.market_limits import check_quote_limits, owner_orders
@@ -131,9 +131,15 @@ def _check_call(state: State, command: MassQuote) -> ResultCode:
 
 
 def _check_margin(state: State, group: MmpGroup, entries: list[_Entry]) -> ResultCode:
-    """One check for the call: the group's reserve, not its quotes. Calls that only pull and shrink need none."""
+    """One check for the call: the group's reserve, not its quotes. Calls that only pull and shrink need none.
+
+    Nor do those wait for a look at accounts (CAPACITY).
+    """
     if not any(entry.is_new and not entry.code for entry in entries):
         return ResultCode.OK
+    code = check_look(state)
+    if code:
+        return code
     margin_e18 = worst_margin_e18(state, state.accounts[group.subaccount])
     if not state.quote_count(group):
         margin_e18 -= group_reserve_e18(state, group)

@@ -12,7 +12,7 @@ from exchange.domain.ids import order_number
 from exchange.domain.result_codes import OrderStatus, ResultCode
 from exchange.engine.auctions import begin_call
 from exchange.engine.authority import check_authority, check_expiry
-from exchange.engine.entry_checks import check_display, check_entry, check_frozen, check_terms, check_time
+from exchange.engine.entry_checks import check_display, check_entry, check_frozen, check_look, check_terms, check_time
 from exchange.engine.matching import match_order
 from exchange.engine.records import Order
 from exchange.engine.state import State
@@ -63,7 +63,7 @@ def execute(state: State, turn: Turn, place: Place, *, replaces: int) -> None:
             check_frozen(state, place) or check_time(state, place) or accept_trigger(state, turn, place, place.trigger)
         )
     elif not code:
-        code = check_entry(state, place)
+        code = check_look(state) or check_entry(state, place)
         code = code or begin_call(state, turn, place, place.quantity_lots, order_number(sequence=state.sequence))
         if not code:
             code, best_ticks = match_order(state, turn, place, replaces=replaces)

@@ -16,11 +16,12 @@ def fire_timers(state: State, turn: Turn) -> None:
     """Fire dead-man timers, then end calls and orders whose signature, date or instrument ran out, and thaw groups.
 
     By time, MAX_TIMERS_PER_CLOCK at most, the rest at the next Clock; of one time groups thaw first and calls end last.
+    Calls wait until all accounts were looked at behind a price round.
     """
     state.nonces.drop_stale(state.timestamp_ns)
     fired = fire_due(state, turn, MAX_TIMERS_PER_CLOCK) if state.dead_men else 0
     for _ in range(MAX_TIMERS_PER_CLOCK - fired):
-        auction = due_auction(state) if state.auctions else None
+        auction = due_auction(state) if state.auctions and not state.is_check_due else None
         if auction is not None:
             end_call(state, turn, auction)
             continue

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from exchange.domain.commands import (
     ChainRequest,
     ChainRequestKind,
+    Clock,
     ExpiryRow,
     ListInstrument,
     MarkRow,
@@ -39,6 +40,7 @@ def open_options(state: State, count: int) -> None:
             expiries=(ExpiryRow("BTC", EXPIRY_S, 60_000 * E9),),
             marks=tuple(MarkRow(number, 1_500 * E9) for number in numbers),
         ),
+        Clock(),
         ChainRequest(index=1, kind=ChainRequestKind.DEPOSIT, account=MAKER, amount_e6=10**12, owner=owner(MAKER)),
         SessionOpen(owner=owner(MAKER), signer=owner(MAKER)),
         SetMmpConfig(

@@ -2,9 +2,10 @@
 
 import pytest
 
-from exchange.domain.commands import CommandKind
+from exchange.domain.commands import Clock, CommandKind
 from exchange.domain.packing import RECORD_BYTES, pack_command
 from exchange.domain.views import GetAccount, GetBook, GetOpenOrders, GetTriggerOrders
+from exchange.engine import liquidation
 from exchange.engine.apply import apply
 from exchange.engine.config import EngineConfig
 from exchange.engine.invariants import check_invariants
@@ -98,6 +99,16 @@ def test_limits_of_markets_give_no_difference() -> None:
     assert counts["grown hot"] > 1_000
 
 
+def test_a_look_that_takes_many_commands_gives_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12,000 commands of which each may change one account behind new prices: until the last one nothing fills."""
+    monkeypatch.setattr(liquidation, "MAX_LIQUIDATION_STEPS_PER_COMMAND", 1)
+    compare = pytest.importorskip("tests.differential.compiled_engine_run").compare
+    _, counts = compare(21, 12_000, every=2_000)
+    assert counts["refused CAPACITY"] > 20
+    assert counts["Trade"] > 500
+    assert counts["hot"] > 5_000
+
+
 def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> None:
     """Packed events of 3,000 orders and cancels do not depend on how many records one call takes."""
     blobs, hashes = [], []
@@ -105,6 +116,7 @@ def test_one_crossing_for_many_commands_gives_the_bytes_of_one_for_each() -> Non
         state, stream = compiled_state.CompiledState(OrderBook, CONFIGS[0]), FastStream(9)
         for command, now_ns in stream.opening():
             apply(state, command, now_ns)
+        apply(state, Clock(), state.timestamp_ns)
         packed = [pack_command(stream.next()[0]) for _ in range(3_000)]
         packed = [row for row in packed if row[0][0] in (CommandKind.PLACE, CommandKind.CANCEL)]
         for at in range(0, len(packed), size):

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from exchange.domain.commands import CommandKind
+from exchange.domain.commands import Clock, CommandKind
 from exchange.domain.packing import RECORD_BYTES, BadRecord, pack_command, unpack_commands
 from exchange.engine.apply import apply, apply_batch
 from exchange.engine.config import EngineConfig
@@ -60,6 +60,8 @@ def opened(seed):
     for command, now_ns in stream.opening():
         for state in states:
             apply(state, command, now_ns)
+    for state in states:
+        apply(state, Clock(), state.timestamp_ns)  # behind prices nothing is hot before accounts were looked at
     return *states, stream
 
 

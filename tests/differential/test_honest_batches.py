@@ -8,11 +8,12 @@ import pytest
 
 from exchange.bridge.assembler import BadEvents, BatchAssembler
 from exchange.bridge.self_check import check_disputes
-from exchange.domain.commands import BatchCut, ChainRequest, ChainRequestKind, Clock, Command, SetPrices
+from exchange.domain.commands import BatchCut, ChainRequest, ChainRequestKind, Command
 from exchange.domain.ids import FIRST_USER_ACCOUNT
 from exchange.domain.packing import CommandEvents
 from exchange.domain.portfolio import MarginKind, SetMarginKind
-from exchange.engine import portfolio_margin
+from exchange.domain.result_codes import ResultCode
+from exchange.engine import amendments, auctions, mass_quotes, orders, portfolio_margin
 from exchange.engine.accounts import withdrawable_e6
 from exchange.engine.apply import apply
 from exchange.engine.state import State
@@ -27,6 +28,15 @@ from tests.differential.engine_commands import FastStream
 from tests.differential.test_ledger_of_rounds import CONFIG, as_the_chain_sends, more, settle
 
 COMMANDS = 16_000
+BETWEEN_PRICES_AND_CLOCK = 10, 34, 35
+"""Seeds in which two batches end between a jump and its Clock, with fills of accounts not looked at (D-057)."""
+PORTFOLIOS_BETWEEN = 108, 126, 139
+"""The same with Portfolio Margin."""
+
+
+def sought(*seeds: int) -> list[object]:
+    """Seeds that `make disputes` alone runs."""
+    return [pytest.param(seed, marks=pytest.mark.dispute_search) for seed in seeds]
 
 
 def found(
@@ -53,7 +63,7 @@ def withdrawals(state: State, rng: random.Random) -> list[Command]:
     return [*commands, BatchCut()]
 
 
-@pytest.mark.parametrize("seed", [5, 6])
+@pytest.mark.parametrize("seed", [*BETWEEN_PRICES_AND_CLOCK[:2], *sought(BETWEEN_PRICES_AND_CLOCK[2], 5, 6, 7, 8)])
 def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
     """Positions, funding, expiries, several requests a batch; the same batches with nothing approved are caught."""
     state, stream = new_state(OrderBook, CONFIG), FastStream(seed, draws_limits=True)
@@ -86,20 +96,12 @@ def test_nothing_honest_can_be_proven_wrong(seed: int) -> None:
 
 
 class PortfolioStream(FastStream):
-    """Accounts have the money that Portfolio Margin asks for, many choose it, and scenarios are seldom old.
-
-    Behind each round of prices comes a Clock, as the sequencer's next tick has it.
-    """
+    """Accounts have the money that Portfolio Margin asks for, many choose it, and scenarios are seldom old."""
 
     def __init__(self, seed: int) -> None:
         """Everything is a function of `seed`."""
         self.wealth = random.Random(seed + 4 * 10**9)
         super().__init__(seed)
-
-    def _timed(self, command: Command) -> tuple[Command, int]:
-        if isinstance(command, SetPrices):
-            self.upcoming.appendleft(Clock())
-        return super()._timed(command)
 
     def request(self, kind: ChainRequestKind, account: int, **fields: object) -> ChainRequest:
         """With the least equity or little more, so that many come near their limits."""
@@ -135,7 +137,7 @@ def drive(stream: PortfolioStream, commands: int) -> Counter[str]:
     return counts
 
 
-@pytest.mark.parametrize("seed", [100, 103])
+@pytest.mark.parametrize("seed", [100, PORTFOLIOS_BETWEEN[0], *sought(*PORTFOLIOS_BETWEEN[1:], 101, 102, 103)])
 def test_no_batch_of_accounts_with_portfolio_margin_can_be_proven_wrong(seed: int) -> None:
     """Twenty of them trade options and perpetuals, through crashes, liquidations and withdrawals."""
     counts = drive(PortfolioStream(seed), COMMANDS)
@@ -150,3 +152,20 @@ def test_without_the_floor_such_a_batch_is_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("tests.differential.test_honest_batches.new_state", State)
     with pytest.raises(BadEvents, match="opened risk below its floor"):
         drive(PortfolioStream(100), COMMANDS)
+
+
+@pytest.mark.parametrize("seed", [BETWEEN_PRICES_AND_CLOCK[0], PORTFOLIOS_BETWEEN[0]])
+def test_without_a_look_between_prices_and_clock_such_a_batch_is_found(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Clock alone looks, and what rests fills before it: the settler would stop under both kinds of margin."""
+    monkeypatch.setattr("exchange.engine.apply._FILLING", frozenset())
+    monkeypatch.setattr("exchange.engine.apply.drop_risk", lambda *_: True)
+    for module in (amendments, auctions, mass_quotes, orders):
+        monkeypatch.setattr(module, "check_look", lambda _: ResultCode.OK)
+    run = {
+        BETWEEN_PRICES_AND_CLOCK[0]: test_nothing_honest_can_be_proven_wrong,
+        PORTFOLIOS_BETWEEN[0]: test_no_batch_of_accounts_with_portfolio_margin_can_be_proven_wrong,
+    }[seed]
+    with pytest.raises(BadEvents, match="opened risk below its floor"):
+        run(seed)

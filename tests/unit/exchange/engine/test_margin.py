@@ -10,8 +10,8 @@ OK, POOR = ResultCode.OK, ResultCode.INSUFFICIENT_MARGIN
 
 
 def crashed() -> World:
-    """Account 2 is long 1 BTC from 60,000 with 3,000 USDC, and the mark falls to 58,000."""
-    world = World().open(deposit=3_000 * E6)
+    """Account 2 is long 1 BTC from 60,000 with 3,200 USDC, and the mark falls to 58,000, above its maintenance."""
+    world = World().open(deposit=3_200 * E6)
     world.deposit(3, 10**12)
     world.run_cut()
     world.place(3, SELL, 600_000, 1_000)
@@ -21,7 +21,7 @@ def crashed() -> World:
 
 
 def test_below_the_requirement_only_reductions_pass() -> None:
-    """Equity 982 under 2,320 needed: no new risk, no wider order, but the position may be closed in parts."""
+    """Equity 1,182 under 2,320 needed: no new risk, no wider order, but the position may be closed in parts."""
     world = crashed()
     assert refusal(world.place(2, BUY, 500_000, 1)) is POOR
     assert refusal(world.place(2, SELL, 579_000, 1_001)) is POOR

@@ -98,6 +98,7 @@ def test_the_order_does_what_its_preview_said(seed: int) -> None:
     for step in range(250):
         if step % 40 == 0:
             world.prices(60_000 + rng.randrange(-300, 300))
+            world.clock()  # whoever misses margin now loses orders before anything else happens
         order = _random_order(world, rng)
         if _would_meet_itself(world, order):
             continue
