@@ -164,6 +164,12 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
             "was && (is_ && OracleRules.isJump(",
             "OracleBounds::test_an_index_that_is_gone_is_reverted",
         ),
+        (
+            "Markets.sol",
+            "bytes calldata sigs) external direct {",
+            "bytes calldata sigs) external {",
+            "Markets::test_refuses_a_round_from_inside_another_call",
+        ),
     ),
     *of_threat(
         "offline user misses the claim period",
@@ -213,6 +219,17 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Post::test_refuses_times_out_of_order",
         ),
         (_BATCHES, "lastMatchTo_ <= matchFrom && ", "", "Post::test_refuses_times_out_of_order"),
+    ),
+    *of_threat(
+        "data withheld",
+        ("Direct.sol", "msg.sender == tx.origin && ", "", "Post::test_refuses_a_post_from_inside_another_call"),
+        ("Direct.sol", " && msg.sender.code.length == 0", "", "Post::test_refuses_a_post_from_inside_another_call"),
+        (
+            _BATCHES,
+            "bytes calldata data) external direct {",
+            "bytes calldata data) external {",
+            "Post::test_refuses_a_post_from_inside_another_call",
+        ),
     ),
     *of_threat(
         "collusive bankrupt account drains the pool",

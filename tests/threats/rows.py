@@ -60,6 +60,8 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         "tests/differential/test_watch_replay.py::test_both_come_to_the_same_roots",
         "tests/e2e/test_disputes.py::test_a_batch_behind_a_decoy_is_never_taken_for_checked",
         f"{_POSTS}::test_a_call_that_differs_from_its_event_is_hidden",
+        f"{_POSTS}::test_an_unusual_encoding_hides_nothing",
+        *_sol("Post", "test_refuses_a_post_from_inside_another_call"),
     ),
     "censorship of a user": (
         *_sol("Post", "test_refuses_to_leave_an_overdue_request"),
@@ -208,6 +210,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "oracle vector not published, row dropped": (
         *_sol("Markets", "test_post_wants_a_known_round_of_its_time", "test_a_round_is_kept_by_hash_and_time"),
+        *_sol("Markets", "test_refuses_a_round_from_inside_another_call"),
         f"{_POSTS}::test_a_round_that_is_not_in_the_calldata_is_hidden",
         *_sol("OracleBounds", "test_a_charged_perpetual_that_is_gone_is_reverted"),
         *_sol("OracleBounds", "test_an_index_that_is_gone_is_reverted"),
@@ -235,8 +238,6 @@ OPEN: Final[dict[str, str]] = {
     "collusive bankrupt account drains the pool": (
         "short options have no floor, and who closes may lose a quarter of it, as the exchange allows: a bound, no end"
     ),
-    "data withheld": "bytes posted from inside another contract are missed aloud, not refused: only a trace shows them",
-    "oracle vector not published, row dropped": "the same of a round that another contract posts",
     "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
     "signature for one subaccount or deployment used for another": (
         "a key without a list of subaccounts counts in a second live deployment of the same chain, for an hour"

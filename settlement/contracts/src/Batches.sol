@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Direct} from "./Direct.sol";
 import {BatchData} from "./libraries/BatchData.sol";
 import {Parameters} from "./Parameters.sol";
 
 /// @title Netted batches: accepted by the sums they must keep, chained by hash, final after a window
-abstract contract Batches is Parameters {
+abstract contract Batches is Parameters, Direct {
     uint256 internal constant MAX_LISTED = 102;
     uint256 internal constant MAX_DATA = 28_672;
     uint256 internal constant MAX_REQUESTS = 64;
@@ -13,7 +14,7 @@ abstract contract Batches is Parameters {
     uint256 internal constant MAX_LAG = 24 hours;
     uint256 internal constant MAX_STALENESS = 60;
 
-    function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external {
+    function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external direct {
         HeadSlot memory top = _head;
         require(msg.sender == top.operator, NotOperator());
         require(seq == uint256(top.head) + 1, BadSeq());

@@ -50,7 +50,7 @@ contract RevertsTest is Fixture {
     function balanced(uint256 unconsumed, uint256 unpaid) private view {
         uint256 owed = vault.collateral() + unconsumed + unpaid + vault.bond() + vault.pot() + vault.credit(PROVER);
         (, address retired, uint64 retiredBond,) = vault.backing();
-        owed += retiredBond + vault.credit(address(this)) + (retired == next ? 0 : vault.credit(next));
+        owed += retiredBond + vault.credit(OPERATOR) + (retired == next ? 0 : vault.credit(next));
         ISettlementTypes.Successor[] memory rows = vault.successors();
         for (uint256 i = 0; i < rows.length; ++i) {
             owed += rows[i].bond;
@@ -106,7 +106,7 @@ contract RevertsTest is Fixture {
 
     function test_refuses_a_fifth_successor_and_doubles() public {
         bytes4 bad = ISettlementTypes.BadSuccessor.selector;
-        address[3] memory wrong = [address(0), address(this), next];
+        address[3] memory wrong = [address(0), OPERATOR, next];
         register(next, 0);
         for (uint256 i = 0; i < 3; ++i) {
             ripen(abi.encodeCall(bonds().registerSuccessor, (wrong[i])));
@@ -234,7 +234,7 @@ contract RevertsTest is Fixture {
         bonds().rotateOperator();
         finalizeAll();
         bonds().releaseBond();
-        eq(vault.credit(address(this)), BOND);
+        eq(vault.credit(OPERATOR), BOND);
         balanced(0, 0);
     }
 
@@ -307,7 +307,7 @@ contract RevertsTest is Fixture {
         vm.warp(START + 2 * DELAY + 1);
         uint256 h = word(0, 0);
         vm.expectRevert(ISettlementTypes.RequestOverdue.selector);
-        vm.prank(next);
+        byKey(next);
         vault.post(3, 0, 0, h, EMPTY);
     }
 
@@ -323,7 +323,7 @@ contract RevertsTest is Fixture {
         vm.warp(START + 26 hours + 1);
         uint256 h = Packed.h(2, 0, START + 1, START + 2, 0);
         vm.expectRevert(ISettlementTypes.BadTime.selector);
-        vm.prank(next);
+        byKey(next);
         vault.post(3, 0, 0, h, EMPTY);
     }
 

@@ -5,7 +5,8 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 
 /// @title Oracle rounds and instruments, answered at the settlement contract's address
 interface IMarkets is ISettlementTypes {
-    /// @notice Publishes the next oracle round with the whole vector (layout: `Vector`) in calldata. Anyone may call.
+    /// @notice Publishes the next oracle round with the whole vector (layout: `Vector`) in calldata of its own
+    /// transaction. Any plain key may call, no contract and no key that delegates to code (`NotDirect`).
     /// With `feedThreshold()` 0 the operator alone may, without signatures.
     /// @param timestamp not before the round before, not in the future
     /// @param sigs signatures of `roundDigest`, 65 bytes each, by at least `feedThreshold()` feeds, signers ascending
