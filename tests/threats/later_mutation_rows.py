@@ -221,6 +221,15 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
         (_BATCHES, "lastMatchTo_ <= matchFrom && ", "", "Post::test_refuses_times_out_of_order"),
     ),
     *of_threat(
+        "bound mismatch with the engine",
+        (
+            "Markets.sol",
+            "require(row.class == LinearBounds.LARGE_CAP || row.class == LinearBounds.MAJOR, BadAsset());",
+            "",
+            "Markets::test_refuses_an_asset_of_a_class_without_a_floor",
+        ),
+    ),
+    *of_threat(
         "data withheld",
         ("Direct.sol", "msg.sender == tx.origin && ", "", "Post::test_refuses_a_post_from_inside_another_call"),
         ("Direct.sol", " && msg.sender.code.length == 0", "", "Post::test_refuses_a_post_from_inside_another_call"),

@@ -145,6 +145,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         *_sol("Solvency", "invariant_vault_holds_what_it_owes"),
     ),
     "bound mismatch with the engine": (
+        *_sol("Markets", "test_refuses_an_asset_of_a_class_without_a_floor"),
         "tests/property/test_linear_bounds.py::test_low_never_passes_the_maintenance_requirement",
         "tests/property/test_linear_bounds.py::test_what_is_above_high_may_be_withdrawn",
         "tests/differential/test_honest_batches.py::test_nothing_honest_can_be_proven_wrong",

@@ -7,6 +7,7 @@ import {Announced} from "./Announced.sol";
 import {Direct} from "./Direct.sol";
 import {IMarkets} from "./interfaces/IMarkets.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
+import {LinearBounds} from "./libraries/LinearBounds.sol";
 import {Vector} from "./libraries/Vector.sol";
 import {Parts} from "./Parts.sol";
 
@@ -68,6 +69,8 @@ contract Markets is Announced, Direct, IMarkets, Parts {
     function setAsset(address asset, AssetRow calldata row) external onlyTimelock {
         require(!_assets[asset].known, BadAsset());
         require(row.known && row.lotE18 > 0 && row.unit > 0 && row.underlying > 0, BadAsset());
+        // the bounds of margin and funding know no other: an asset of another class would have no floor
+        require(row.class == LinearBounds.LARGE_CAP || row.class == LinearBounds.MAJOR, BadAsset());
         // one tick is a whole number of 1e-18 USDC: the limit of a quote is then exact
         require(uint256(row.unit) * 1e30 % row.lotE18 == 0, BadAsset());
         _assets[asset] = row;

@@ -326,6 +326,21 @@ contract MarketsTest is Fixture {
         markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 1e15, 200, 1));
     }
 
+    /// @dev threat "bound mismatch with the engine": `low` of an unknown class is nothing, a position would need no money
+    function test_refuses_an_asset_of_a_class_without_a_floor() public {
+        uint8[4] memory unknown = [0, 3, 4, 255];
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.expectRevert(ISettlementTypes.BadAsset.selector);
+            vm.prank(TIMELOCK);
+            markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 1e15, 100, unknown[i]));
+        }
+        for (uint8 class = 1; class <= 2; ++class) {
+            vm.prank(TIMELOCK);
+            markets.setAsset(address(uint160(class)), ISettlementTypes.AssetRow(true, true, 1, 1e15, 100, class));
+            yes(markets.asset(address(uint160(class))).known);
+        }
+    }
+
     function test_refuses_what_no_part_knows() public {
         (bool success, bytes memory reason) = address(vault).call(abi.encodeWithSignature("nothing()"));
         yes(!success);

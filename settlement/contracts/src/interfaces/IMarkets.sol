@@ -18,7 +18,8 @@ interface IMarkets is ISettlementTypes {
     /// @notice Timelock: admits or removes a feed; never fewer than `feedThreshold()` remain.
     function setFeedSigner(address signer, bool allowed) external;
 
-    /// @notice Timelock: what instruments of `asset` are made of. Instruments listed before keep their spec.
+    /// @notice Timelock: what instruments of `asset` are made of, once for ever. Its class is 1 (large caps) or 2: the
+    /// bounds of margin know no other, and what they do not know would have no floor.
     function setAsset(address asset, AssetRow calldata row) external;
 
     /// @notice Operator: gives instruments their ids, for ever. One id per (asset, subId); bit 31 marks perpetuals.
