@@ -219,6 +219,12 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Post::test_refuses_times_out_of_order",
         ),
         (_BATCHES, "lastMatchTo_ <= matchFrom && ", "", "Post::test_refuses_times_out_of_order"),
+        (
+            _BATCHES,
+            "if (matchTo <= money.resetAt && block",
+            "if (money.resetAt != 0 && block",
+            "Reverts::test_the_lag_rule_rests_for_what_was_matched_before_a_revert",
+        ),
     ),
     *of_threat(
         "bound mismatch with the engine",
@@ -227,6 +233,24 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
             "require(row.class == LinearBounds.LARGE_CAP || row.class == LinearBounds.MAJOR, BadAsset());",
             "",
             "Markets::test_refuses_an_asset_of_a_class_without_a_floor",
+        ),
+    ),
+    *of_threat(
+        "request flood",
+        (
+            _BATCHES,
+            "_requests[upTo + 1].kind == uint8(Kind.CLOSE_ALL) && _closes(done, upTo) == MAX_CLOSES",
+            "_requests[upTo + 1].kind == uint8(Kind.CLOSE_ALL)",
+            "Markets::test_a_flood_of_closes_stops_no_post_and_skips_nobody",
+        ),
+    ),
+    *of_threat(
+        "operator vanishes",
+        (
+            "libraries/Equity.sol",
+            "if (row == 0) return 0;",
+            "if (row == 0) return int64(uint64(entry >> 160));",
+            "Escape::test_an_option_without_a_row_counts_nothing_on_either_side",
         ),
     ),
     *of_threat(

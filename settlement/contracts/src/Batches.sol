@@ -103,7 +103,8 @@ abstract contract Batches is Parameters, Direct {
     }
 
     /// @dev what is matched cannot be matched again at another time: after a day without a post the lag rule rests
-    /// for a day, after a revert for `escapeDelay`, or the batches of before would bar all later ones for ever
+    /// for a day, after a revert for `escapeDelay` and for what was matched before it, or the batches of before would bar
+    /// all later ones for ever
     function _checkTimes(uint256 h, uint256 lastPost_, uint256 lastMatchTo_, CollateralSlot memory money) private {
         uint256 matchFrom = uint40(h >> 104);
         uint256 matchTo = uint40(h >> 64);
@@ -113,7 +114,7 @@ abstract contract Batches is Parameters, Direct {
             _collateral.resumedAt = money.resumedAt;
         }
         if (matchTo + MAX_LAG >= block.timestamp) return;
-        if (money.resetAt != 0 && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;
+        if (matchTo <= money.resetAt && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;
         require(block.timestamp <= uint256(money.resumedAt) + MAX_LAG, BadTime());
     }
 

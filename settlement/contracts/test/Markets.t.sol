@@ -242,6 +242,33 @@ contract MarketsTest is Fixture {
         post(Packed.h(last, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
     }
 
+    /// @dev threat "request flood": closes come one per batch, in order, and what stands between them comes along; no
+    /// batch behind the delay may leave its share out, none is refused because of those that still wait
+    function test_a_flood_of_closes_stops_no_post_and_skips_nobody() public {
+        uint32 count = 40;
+        for (uint32 i = 0; i < count; ++i) {
+            address who = address(uint160(0xC105E0 + i));
+            fund(who, 0, MINIMUM);
+            vm.prank(who);
+            vault.requestClose(2 + i);
+        }
+        fund(alice, 0, MINIMUM); // behind the flood
+        uint256 now_ = START + DELAY + 1;
+        vm.warp(now_);
+        publish(1, NO_ROWS, uint40(now_));
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 least = 2 * i + 2; // this close; the deposit behind it is not a share of its own
+            refuse(ISettlementTypes.RequestOverdue.selector, vault.head() + 1, Packed.h(least - 1, 1, now_, now_, 0), EMPTY);
+            if (i + 1 < count) {
+                bytes4 more = ISettlementTypes.BadQueue.selector;
+                refuse(more, vault.head() + 1, Packed.h(vault.reqHead(), 1, now_, now_, 0), EMPTY);
+            }
+            post(Packed.h(least + 1, 1, now_, now_, 0), EMPTY);
+        }
+        eq(vault.head(), count);
+        eq(vault.reqDone(), vault.reqHead());
+    }
+
     function test_feeds_change_by_the_timelock_alone() public {
         vm.expectRevert(ISettlementTypes.NotTimelock.selector);
         markets.setFeedSigner(alice, true);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
+import {Settlement} from "../src/Settlement.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {Packed} from "./support/Packed.sol";
 import {RevertPart} from "./support/RevertPart.sol";
@@ -325,6 +326,28 @@ contract RevertsTest is Fixture {
         vm.expectRevert(ISettlementTypes.BadTime.selector);
         byKey(next);
         vault.post(3, 0, 0, h, EMPTY);
+    }
+
+    /// @dev threat "time lag in the operator's favour": what is matched behind a revert is posted within a day as ever
+    function test_the_lag_rule_rests_for_what_was_matched_before_a_revert() public {
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), OPERATOR, part());
+        (setup.escapeDelay, setup.timelockDelay) = (72 hours, 12 days);
+        vault = new Settlement(setup);
+        token.mint(address(this), BOND);
+        token.approve(address(vault), BOND);
+        bonds().topUpBond(BOND);
+        register(next, BOND);
+        post(word(0, 0), EMPTY);
+        vm.warp(START + 1 hours);
+        accuse(1);
+        vm.warp(START + 21 hours);
+        postAs(next, Packed.h(0, 0, START, START, 0), EMPTY);
+        vm.warp(START + 41 hours);
+        refuse(ISettlementTypes.BadTime.selector, 2, Packed.h(0, 0, START, START + 1 hours + 1, 0), EMPTY);
+        refuse(ISettlementTypes.BadTime.selector, 2, Packed.h(0, 0, START, START + 17 hours - 1, 0), EMPTY);
+        postAs(next, Packed.h(0, 0, START, START + 1 hours, 0), EMPTY);
+        postAs(next, Packed.h(0, 0, START + 1 hours, START + 17 hours, 0), EMPTY);
+        eq(vault.head(), 3);
     }
 
     function test_clocks_start_anew_at_most_five_times() public {
