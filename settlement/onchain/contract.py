@@ -141,7 +141,10 @@ def decode_post(calldata: bytes) -> PostCall:
     """Arguments from the calldata of a `post`. Raises `RpcRefused` when it is another call."""
     if calldata[:4] != selector(POST):
         raise RpcRefused(f"calldata starts with {calldata[:4].hex()}, not with post")
-    seq, new_root, orders_root, h, data = decode(_types(POST), calldata[4:])
+    # the contract reads the data by place and length, whatever pads it or stands behind it
+    seq, new_root, orders_root, h, place = decode([*_types(POST)[:-1], "uint256"], calldata[4:])
+    at = 4 + place
+    data = calldata[at + 32 : at + 32 + int.from_bytes(calldata[at : at + 32], "big")]
     return PostCall(seq=seq, new_root=new_root, orders_root=orders_root, h=h, data=data)
 
 

@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
 from settlement.protocol.keccak import keccak256
 
 __all__ = [
@@ -24,7 +21,6 @@ __all__ = [
     "read_word",
 ]
 
-_POST_TYPES: Final = ("uint64", "bytes32", "bytes32", "uint256", "bytes")
 _NARROW_LIMIT: Final = 1 << 22
 
 
@@ -33,7 +29,7 @@ class Fraud(Exception):
 
 
 class Hidden(Exception):
-    """What was posted is not in its transaction's own calldata: the call came from another contract's code."""
+    """What was posted is not in the calldata of the transaction that the node shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +66,14 @@ class PostedData:
 def read_call(calldata: bytes, event: bytes) -> PostedCall:
     """Arguments of the calldata of `post`, which must be those of the data of its event. Raises Hidden.
 
-    An operator that is a contract, or whose key delegates to one, may send anything and post something else.
+    Read as the contract reads them, by place and length: padding and what nothing points at do not count. What `post`
+    took stands there, since it takes direct calls alone; Hidden is a node that shows another transaction.
     """
-    try:
-        call = PostedCall(*decode(_POST_TYPES, calldata[4:]))
-    except (DecodingError, OverflowError) as error:
-        raise Hidden(str(error)) from error
+    words = [calldata[at : at + 32] for at in range(4, 164, 32)]
+    at = 4 + int.from_bytes(words[4], "big")
+    data = calldata[at + 32 : at + 32 + _number(calldata, at, 32)]
+    seq, h = int.from_bytes(words[0], "big"), int.from_bytes(words[3], "big")
+    call = PostedCall(seq, words[1], words[2], h, data)
     said = call.new_root + call.orders_root + keccak256(call.data) + call.h.to_bytes(32, "big")
     if said != event:
         raise Hidden("the event names another batch")

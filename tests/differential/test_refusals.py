@@ -38,13 +38,13 @@ class Listed:
 
 
 def listed(world: DisputeWorld) -> dict[int, Listed]:
-    """One asset per instrument, of several classes; `UNLISTED` is left out, `UNPRICED`'s underlying has no price."""
+    """One asset per instrument, of both classes; `UNLISTED` is left out, `UNPRICED`'s underlying has no price."""
     rows = {}
     for place, number in enumerate(INSTRUMENTS):
         asset = Web3.to_checksum_address(bytes([place + 1]) * 20)
         is_perpetual = bool(number >> 31)
         underlying = UNPRICED if number == 9 else 1
-        factor_class = (LARGE_CAP, MAJOR, 7)[place % 3]
+        factor_class = (LARGE_CAP, MAJOR)[place % 2]
         sub_id = 0 if is_perpetual else place % 2 << 95 | 7_000 << 32 | 1_900_000_000
         world.send(world.vault.functions.setAsset(asset, (True, is_perpetual, underlying, 10**15, 10, factor_class)))
         if number == UNLISTED:

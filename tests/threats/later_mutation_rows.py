@@ -164,6 +164,12 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
             "was && (is_ && OracleRules.isJump(",
             "OracleBounds::test_an_index_that_is_gone_is_reverted",
         ),
+        (
+            "Markets.sol",
+            "bytes calldata sigs) external direct {",
+            "bytes calldata sigs) external {",
+            "Markets::test_refuses_a_round_from_inside_another_call",
+        ),
     ),
     *of_threat(
         "offline user misses the claim period",
@@ -213,6 +219,50 @@ LATER_MUTATIONS: Final[tuple[Mutation, ...]] = (
             "Post::test_refuses_times_out_of_order",
         ),
         (_BATCHES, "lastMatchTo_ <= matchFrom && ", "", "Post::test_refuses_times_out_of_order"),
+        (
+            _BATCHES,
+            "if (matchTo <= money.resetAt && block",
+            "if (money.resetAt != 0 && block",
+            "Reverts::test_the_lag_rule_rests_for_what_was_matched_before_a_revert",
+        ),
+    ),
+    *of_threat(
+        "bound mismatch with the engine",
+        (
+            "Markets.sol",
+            "require(row.class == LinearBounds.LARGE_CAP || row.class == LinearBounds.MAJOR, BadAsset());",
+            "",
+            "Markets::test_refuses_an_asset_of_a_class_without_a_floor",
+        ),
+    ),
+    *of_threat(
+        "request flood",
+        (
+            _BATCHES,
+            "_requests[upTo + 1].kind == uint8(Kind.CLOSE_ALL) && _closes(done, upTo) == MAX_CLOSES",
+            "_requests[upTo + 1].kind == uint8(Kind.CLOSE_ALL)",
+            "Markets::test_a_flood_of_closes_stops_no_post_and_skips_nobody",
+        ),
+    ),
+    *of_threat(
+        "operator vanishes",
+        (
+            "libraries/Equity.sol",
+            "if (row == 0) return 0;",
+            "if (row == 0) return int64(uint64(entry >> 160));",
+            "Escape::test_an_option_without_a_row_counts_nothing_on_either_side",
+        ),
+    ),
+    *of_threat(
+        "data withheld",
+        ("Direct.sol", "msg.sender == tx.origin && ", "", "Post::test_refuses_a_post_from_inside_another_call"),
+        ("Direct.sol", " && msg.sender.code.length == 0", "", "Post::test_refuses_a_post_from_inside_another_call"),
+        (
+            _BATCHES,
+            "bytes calldata data) external direct {",
+            "bytes calldata data) external {",
+            "Post::test_refuses_a_post_from_inside_another_call",
+        ),
     ),
     *of_threat(
         "collusive bankrupt account drains the pool",

@@ -139,7 +139,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
         "double post, lost acknowledgement",
         (
             _BATCHES,
-            "if (money.resetAt != 0 && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;",
+            "if (matchTo <= money.resetAt && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;",
             "",
             "Reverts::test_old_trades_are_posted_again_after_a_revert",
         ),

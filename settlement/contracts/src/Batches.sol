@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Direct} from "./Direct.sol";
 import {BatchData} from "./libraries/BatchData.sol";
 import {Parameters} from "./Parameters.sol";
 
 /// @title Netted batches: accepted by the sums they must keep, chained by hash, final after a window
-abstract contract Batches is Parameters {
+abstract contract Batches is Parameters, Direct {
     uint256 internal constant MAX_LISTED = 102;
     uint256 internal constant MAX_DATA = 28_672;
     uint256 internal constant MAX_REQUESTS = 64;
@@ -13,7 +14,7 @@ abstract contract Batches is Parameters {
     uint256 internal constant MAX_LAG = 24 hours;
     uint256 internal constant MAX_STALENESS = 60;
 
-    function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external {
+    function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external direct {
         HeadSlot memory top = _head;
         require(msg.sender == top.operator, NotOperator());
         require(seq == uint256(top.head) + 1, BadSeq());
@@ -102,7 +103,8 @@ abstract contract Batches is Parameters {
     }
 
     /// @dev what is matched cannot be matched again at another time: after a day without a post the lag rule rests
-    /// for a day, after a revert for `escapeDelay`, or the batches of before would bar all later ones for ever
+    /// for a day, after a revert for `escapeDelay` and for what was matched before it, or the batches of before would bar
+    /// all later ones for ever
     function _checkTimes(uint256 h, uint256 lastPost_, uint256 lastMatchTo_, CollateralSlot memory money) private {
         uint256 matchFrom = uint40(h >> 104);
         uint256 matchTo = uint40(h >> 64);
@@ -112,7 +114,7 @@ abstract contract Batches is Parameters {
             _collateral.resumedAt = money.resumedAt;
         }
         if (matchTo + MAX_LAG >= block.timestamp) return;
-        if (money.resetAt != 0 && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;
+        if (matchTo <= money.resetAt && block.timestamp <= uint256(money.resetAt) + escapeDelay) return;
         require(block.timestamp <= uint256(money.resumedAt) + MAX_LAG, BadTime());
     }
 

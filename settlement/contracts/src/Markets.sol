@@ -4,13 +4,15 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
 import {Announced} from "./Announced.sol";
+import {Direct} from "./Direct.sol";
 import {IMarkets} from "./interfaces/IMarkets.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
+import {LinearBounds} from "./libraries/LinearBounds.sol";
 import {Vector} from "./libraries/Vector.sol";
 import {Parts} from "./Parts.sol";
 
 /// @title Oracle rounds signed by k of n feeds, and the list of instruments
-contract Markets is Announced, IMarkets, Parts {
+contract Markets is Announced, Direct, IMarkets, Parts {
     uint256 private constant SIGNATURE = 65;
     bytes32 private constant ROUND_TAG = keccak256("offbook.oracle.round");
 
@@ -21,7 +23,7 @@ contract Markets is Announced, IMarkets, Parts {
         _;
     }
 
-    function postOracle(uint64 round, bytes calldata vector, uint40 timestamp, bytes calldata sigs) external {
+    function postOracle(uint64 round, bytes calldata vector, uint40 timestamp, bytes calldata sigs) external direct {
         uint64 last = _oracleHead;
         require(round == last + 1, BadRound());
         require(timestamp >= uint40(_oracle[last]) && timestamp <= block.timestamp, BadTime());
@@ -67,6 +69,8 @@ contract Markets is Announced, IMarkets, Parts {
     function setAsset(address asset, AssetRow calldata row) external onlyTimelock {
         require(!_assets[asset].known, BadAsset());
         require(row.known && row.lotE18 > 0 && row.unit > 0 && row.underlying > 0, BadAsset());
+        // the bounds of margin and funding know no other: an asset of another class would have no floor
+        require(row.class == LinearBounds.LARGE_CAP || row.class == LinearBounds.MAJOR, BadAsset());
         // one tick is a whole number of 1e-18 USDC: the limit of a quote is then exact
         require(uint256(row.unit) * 1e30 % row.lotE18 == 0, BadAsset());
         _assets[asset] = row;

@@ -142,6 +142,7 @@ contract BatchDataTest is Fixture {
     }
 
     function refuseAny(uint256 h, bytes memory data) private {
+        byKey(OPERATOR);
         try vault.post(1, 0, 0, h, data) {
             yes(false);
         } catch (bytes memory reason) {

@@ -126,7 +126,7 @@ contract BindingsTest is Challenged {
 
     /// @dev another deployment of the chain, where alice has an account as well
     function twinOf() private returns (Settlement twin) {
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), vault.nextPart());
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), Setups.OPERATOR, vault.nextPart());
         setup.subaccountBase = BASE + (1 << 20);
         twin = new Settlement(setup);
         token.mint(alice, 100e6);

@@ -182,6 +182,23 @@ contract EscapeTest is Stranded {
         eq(paidTo(alice, 2), 3_000e6);
     }
 
+    /// @dev threat "operator vanishes": an option that ended without its row, or was never marked, is nobody's gain or
+    /// loss: both sides keep their cash to the unit, and nobody waits for a settlement that nobody publishes
+    function test_an_option_without_a_row_counts_nothing_on_either_side() public {
+        bytes memory vector = hex"0000000000000000";
+        uint64 round = publish(vector);
+        leaves[2] = leaf(alice, 1_300e6, option(9, 1_000));
+        leaves[3] = leaf(bob, 700e6, option(9, -1_000));
+        settle(round);
+        freeze();
+        exit().loadMarks(vector);
+        claim(2);
+        claim(3);
+        later(CLAIMS);
+        eq(paidTo(alice, 2), 1_300e6);
+        eq(paidTo(bob, 3), 700e6);
+    }
+
     function test_marks_funding_and_payoffs_make_the_equity() public {
         // option 7 at 5, option 8 settled at 2.5, perpetual 1 at 100 with index 3, no row for option 9
         bytes memory options = abi.encodePacked(uint32(7), uint64(5e6), uint8(0), uint32(8), uint64(2_500_000e6), uint8(1));

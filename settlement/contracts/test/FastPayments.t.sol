@@ -153,6 +153,7 @@ contract FastPaymentsTest is Fixture {
 
     function test_refuses_behind_a_freeze() public {
         uint64 id = approved(50e6, 0);
+        vm.prank(OPERATOR);
         IEscape(address(vault)).freeze();
         refusedPay(code(ISettlementTypes.IsFrozen.selector), id, vault.batchHash(1), 0);
     }

@@ -41,6 +41,7 @@ contract FloorsTest is Fixture {
         (uint32[] memory ids, address[] memory assets) = (new uint32[](1), new address[](1));
         uint96[] memory subIds = new uint96[](1);
         (ids[0], assets[0], subIds[0]) = (id, asset, subId);
+        vm.prank(OPERATOR);
         IMarkets(address(vault)).listInstruments(ids, assets, subIds);
     }
 
@@ -80,7 +81,9 @@ contract FloorsTest is Fixture {
     function left(int128 cash, bytes memory entries, int256 moved, uint32 instr, int256 delta) private {
         proof.leaf = abi.encodePacked(alice, cash, entries);
         IMarkets markets = IMarkets(address(vault));
+        byKey(OPERATOR);
         markets.postOracle(1, proof.opening, uint40(block.timestamp), "");
+        byKey(OPERATOR);
         markets.postOracle(2, proof.closing, uint40(block.timestamp), "");
         uint256 last = vault.reqHead();
         postHeader(headerOf(1, 0, 0, Packed.h(last, 1, block.timestamp, block.timestamp, 0)), EMPTY);

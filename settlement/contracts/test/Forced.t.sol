@@ -244,7 +244,9 @@ contract ForcedTest is Challenged {
         IMarkets markets = IMarkets(address(vault));
         uint256 first = Packed.h(vault.reqHead(), markets.oracleHead(), vault.lastMatchTo(), block.timestamp, 0);
         postHeader(headerOf(seq, rootBefore(s), 0, first), EMPTY);
-        markets.postOracle(markets.oracleHead() + 1, vectorOf(s.mark), uint40(block.timestamp), "");
+        uint64 round = markets.oracleHead() + 1;
+        byKey(OPERATOR);
+        markets.postOracle(round, vectorOf(s.mark), uint40(block.timestamp), "");
     }
 
     function move(Step memory s, uint256 upTo) private returns (uint64) {

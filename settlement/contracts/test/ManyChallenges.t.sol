@@ -20,7 +20,7 @@ contract ManyChallengesTest is Fixture {
 
     function setUp() public override {
         super.setUp();
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), part());
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), Setups.OPERATOR, part());
         (setup.finalityWindow, setup.finalityBlocks, setup.answerWindow) = (48 hours, 86_400, 24 hours);
         (setup.forceDelay, setup.escapeDelay, setup.freezeGap) = (24 hours, 72 hours, 6 hours);
         setup.timelockDelay = 10 days;

@@ -25,7 +25,7 @@ contract MarketsTest is Fixture {
         super.setUp();
         feedless = vault;
         keys = sortedKeys();
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), part());
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), Setups.OPERATOR, part());
         setup.feedSigners = new address[](3);
         for (uint256 i = 0; i < 3; ++i) {
             setup.feedSigners[i] = vm.addr(keys[i]);
@@ -61,12 +61,15 @@ contract MarketsTest is Fixture {
     }
 
     function publish(uint64 round, bytes memory vector, uint40 time) private {
-        markets.postOracle(round, vector, time, signed(round, vector, time, keys[0], keys[1]));
+        bytes memory sigs = signed(round, vector, time, keys[0], keys[1]);
+        byKey(alice);
+        markets.postOracle(round, vector, time, sigs);
     }
 
     function refusedRound(bytes4 selector, uint64 round, bytes memory vector, uint40 time) private {
         bytes memory sigs = signed(round, vector, time, keys[0], keys[1]);
         vm.expectRevert(selector);
+        byKey(alice);
         markets.postOracle(round, vector, time, sigs);
     }
 
@@ -101,11 +104,34 @@ contract MarketsTest is Fixture {
         ];
         for (uint256 i = 0; i < 5; ++i) {
             vm.expectRevert(bad);
+            byKey(alice);
             markets.postOracle(1, NO_ROWS, time, wrong[i]);
         }
         bytes memory other = signed(2, NO_ROWS, time, keys[0], keys[1]);
         vm.expectRevert(bad);
+        byKey(alice);
         markets.postOracle(1, NO_ROWS, time, other);
+    }
+
+    /// @dev threat "oracle vector not published": the calldata of its transaction is the round, with feeds and without
+    function test_refuses_a_round_from_inside_another_call() public {
+        bytes4 bad = ISettlementTypes.NotDirect.selector;
+        bytes memory sigs = signed(1, NO_ROWS, uint40(START), keys[0], keys[1]);
+        vm.expectRevert(bad);
+        markets.postOracle(1, NO_ROWS, uint40(START), sigs);
+        vm.etch(alice, abi.encodePacked(hex"ef0100", bob));
+        vm.expectRevert(bad);
+        byKey(alice);
+        markets.postOracle(1, NO_ROWS, uint40(START), sigs);
+        vm.etch(alice, "");
+        byKey(alice);
+        markets.postOracle(1, NO_ROWS, uint40(START), sigs);
+        vm.expectRevert(bad);
+        vm.prank(OPERATOR);
+        IMarkets(address(feedless)).postOracle(1, NO_ROWS, uint40(START), "");
+        byKey(OPERATOR);
+        IMarkets(address(feedless)).postOracle(1, NO_ROWS, uint40(START), "");
+        eq(markets.oracleHead(), 1);
     }
 
     function test_refuses_vectors_that_are_not_canonical() public {
@@ -181,11 +207,13 @@ contract MarketsTest is Fixture {
         bytes4 unsigned = ISettlementTypes.BadSignature.selector;
         (vault, markets) = (feedless, IMarkets(address(feedless)));
         refuse(bad, 1, Packed.h(2, 1, START, START, 0), EMPTY);
-        vm.prank(alice);
+        byKey(alice);
         vm.expectRevert(unsigned);
         markets.postOracle(1, NO_ROWS, uint40(START), "");
+        byKey(OPERATOR);
         vm.expectRevert(unsigned);
         markets.postOracle(1, NO_ROWS, uint40(START), new bytes(65));
+        byKey(OPERATOR);
         markets.postOracle(1, NO_ROWS, uint40(START), "");
         refuse(bad, 1, Packed.h(2, 1, START - 1, START, 0), EMPTY);
         post(Packed.h(2, 1, START, START, 0), EMPTY);
@@ -212,6 +240,33 @@ contract MarketsTest is Fixture {
         refuse(ISettlementTypes.RequestOverdue.selector, 1, Packed.h(last - 2, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
         post(Packed.h(last - 1, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
         post(Packed.h(last, 1, START + DELAY + 1, START + DELAY + 1, 0), EMPTY);
+    }
+
+    /// @dev threat "request flood": closes come one per batch, in order, and what stands between them comes along; no
+    /// batch behind the delay may leave its share out, none is refused because of those that still wait
+    function test_a_flood_of_closes_stops_no_post_and_skips_nobody() public {
+        uint32 count = 40;
+        for (uint32 i = 0; i < count; ++i) {
+            address who = address(uint160(0xC105E0 + i));
+            fund(who, 0, MINIMUM);
+            vm.prank(who);
+            vault.requestClose(2 + i);
+        }
+        fund(alice, 0, MINIMUM); // behind the flood
+        uint256 now_ = START + DELAY + 1;
+        vm.warp(now_);
+        publish(1, NO_ROWS, uint40(now_));
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 least = 2 * i + 2; // this close; the deposit behind it is not a share of its own
+            refuse(ISettlementTypes.RequestOverdue.selector, vault.head() + 1, Packed.h(least - 1, 1, now_, now_, 0), EMPTY);
+            if (i + 1 < count) {
+                bytes4 more = ISettlementTypes.BadQueue.selector;
+                refuse(more, vault.head() + 1, Packed.h(vault.reqHead(), 1, now_, now_, 0), EMPTY);
+            }
+            post(Packed.h(least + 1, 1, now_, now_, 0), EMPTY);
+        }
+        eq(vault.head(), count);
+        eq(vault.reqDone(), vault.reqHead());
     }
 
     function test_feeds_change_by_the_timelock_alone() public {
@@ -245,6 +300,7 @@ contract MarketsTest is Fixture {
         uint96[] memory subIds = new uint96[](1);
         (ids[0], assets[0], subIds[0]) = (id, asset, subId);
         if (selector != 0) vm.expectRevert(selector);
+        vm.prank(OPERATOR);
         markets.listInstruments(ids, assets, subIds);
     }
 
@@ -265,6 +321,7 @@ contract MarketsTest is Fixture {
         vm.prank(alice);
         markets.listInstruments(new uint32[](0), new address[](0), new uint96[](0));
         vm.expectRevert(bad);
+        vm.prank(OPERATOR);
         markets.listInstruments(new uint32[](1), new address[](0), new uint96[](1));
     }
 
@@ -294,6 +351,21 @@ contract MarketsTest is Fixture {
         vm.expectRevert(ISettlementTypes.BadAsset.selector); // a row is set once
         vm.prank(TIMELOCK);
         markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 1e15, 200, 1));
+    }
+
+    /// @dev threat "bound mismatch with the engine": `low` of an unknown class is nothing, a position would need no money
+    function test_refuses_an_asset_of_a_class_without_a_floor() public {
+        uint8[4] memory unknown = [0, 3, 4, 255];
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.expectRevert(ISettlementTypes.BadAsset.selector);
+            vm.prank(TIMELOCK);
+            markets.setAsset(PERPS, ISettlementTypes.AssetRow(true, true, 1, 1e15, 100, unknown[i]));
+        }
+        for (uint8 class = 1; class <= 2; ++class) {
+            vm.prank(TIMELOCK);
+            markets.setAsset(address(uint160(class)), ISettlementTypes.AssetRow(true, true, 1, 1e15, 100, class));
+            yes(markets.asset(address(uint160(class))).known);
+        }
     }
 
     function test_refuses_what_no_part_knows() public {

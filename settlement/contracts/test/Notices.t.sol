@@ -53,7 +53,7 @@ contract NoticesTest is Fixture {
     }
 
     function test_refuses_a_delay_that_an_exit_can_outlast() public {
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), part());
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), Setups.OPERATOR, part());
         uint40[5] memory longer = [setup.escapeDelay, setup.freezeGap, setup.finalityWindow, setup.answerWindow, 72 hours];
         uint256 exit;
         for (uint256 i = 0; i < longer.length; ++i) {
@@ -194,7 +194,7 @@ contract NoticesTest is Fixture {
     function testFuzz_no_delay_below_the_exit_is_accepted(uint40 escape, uint40 gap, uint40 window, uint40 answer, uint40 delay)
         public
     {
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), part());
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), Setups.OPERATOR, part());
         setup.escapeDelay = uint40(within(escape, DELAY + 1, 30 days));
         setup.freezeGap = uint40(within(gap, 1, 7 days));
         setup.finalityWindow = uint40(within(window, 1, 30 days));

@@ -56,6 +56,7 @@ contract OracleBoundsTest is Fixture {
         address[] memory assets = new address[](1);
         uint96[] memory subIds = new uint96[](1);
         (ids[0], assets[0], subIds[0]) = (id, asset, subId);
+        vm.prank(OPERATOR);
         IMarkets(address(vault)).listInstruments(ids, assets, subIds);
     }
 
@@ -79,6 +80,7 @@ contract OracleBoundsTest is Fixture {
     }
 
     function publish(uint64 round, Rows memory rows) private {
+        byKey(OPERATOR);
         IMarkets(address(vault)).postOracle(round, encoded(rows), uint40(block.timestamp), "");
     }
 

@@ -17,8 +17,28 @@ contract PostTest is Fixture {
     function test_refuses_a_stranger() public {
         uint256 h = word(2, 0);
         vm.expectRevert(ISettlementTypes.NotOperator.selector);
-        vm.prank(alice);
+        byKey(alice);
         vault.post(1, 0, 0, h, EMPTY);
+    }
+
+    /// @dev threat "data withheld": whoever reads the transaction reads what was posted
+    function test_refuses_a_post_from_inside_another_call() public {
+        uint256 h = word(2, 0);
+        bytes4 bad = ISettlementTypes.NotDirect.selector;
+        vm.expectRevert(bad);
+        vm.prank(OPERATOR); // a transaction of somebody else reaches the operator's contract
+        vault.post(1, 0, 0, h, EMPTY);
+        vm.expectRevert(bad);
+        vm.prank(OPERATOR, alice);
+        vault.post(1, 0, 0, h, EMPTY);
+        vm.etch(OPERATOR, abi.encodePacked(hex"ef0100", alice)); // its own, through the code it delegates to
+        vm.expectRevert(bad);
+        byKey(OPERATOR);
+        vault.post(1, 0, 0, h, EMPTY);
+        vm.etch(OPERATOR, "");
+        byKey(OPERATOR);
+        vault.post(1, 0, 0, h, EMPTY);
+        eq(vault.head(), 1);
     }
 
     function test_refuses_a_wrong_sequence() public {

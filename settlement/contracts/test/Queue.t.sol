@@ -65,7 +65,7 @@ contract QueueTest is Fixture {
     }
 
     function good() private view returns (ISettlementTypes.Setup memory) {
-        return Setups.standard(address(token), address(this), vault.nextPart());
+        return Setups.standard(address(token), Setups.OPERATOR, vault.nextPart());
     }
 
     function refuseWindows(uint40 window, uint40 blocks, uint40 answer, uint40 delay, uint40 escape) private {

@@ -45,6 +45,7 @@ contract RefusalsTest is Fixture {
         address[] memory assets = new address[](1);
         uint96[] memory subIds = new uint96[](1);
         (ids[0], assets[0], subIds[0]) = (id, asset, subId);
+        vm.prank(OPERATOR);
         IMarkets(address(vault)).listInstruments(ids, assets, subIds);
     }
 
@@ -106,6 +107,7 @@ contract RefusalsTest is Fixture {
 
     function postSecond(bytes memory data) private {
         uint64 number = vector.length == 0 ? 0 : 1;
+        if (number == 1) byKey(OPERATOR);
         if (number == 1) IMarkets(address(vault)).postOracle(1, vector, uint40(block.timestamp), "");
         uint256 h = Packed.h(vault.reqHead(), number, block.timestamp, block.timestamp, 0);
         postHeader(headerOf(2, keccak256("second"), 0, h), data);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ISettlementTypes} from "../src/interfaces/ISettlementTypes.sol";
+import {Settlement} from "../src/Settlement.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {Packed} from "./support/Packed.sol";
 import {RevertPart} from "./support/RevertPart.sol";
@@ -50,7 +51,7 @@ contract RevertsTest is Fixture {
     function balanced(uint256 unconsumed, uint256 unpaid) private view {
         uint256 owed = vault.collateral() + unconsumed + unpaid + vault.bond() + vault.pot() + vault.credit(PROVER);
         (, address retired, uint64 retiredBond,) = vault.backing();
-        owed += retiredBond + vault.credit(address(this)) + (retired == next ? 0 : vault.credit(next));
+        owed += retiredBond + vault.credit(OPERATOR) + (retired == next ? 0 : vault.credit(next));
         ISettlementTypes.Successor[] memory rows = vault.successors();
         for (uint256 i = 0; i < rows.length; ++i) {
             owed += rows[i].bond;
@@ -106,7 +107,7 @@ contract RevertsTest is Fixture {
 
     function test_refuses_a_fifth_successor_and_doubles() public {
         bytes4 bad = ISettlementTypes.BadSuccessor.selector;
-        address[3] memory wrong = [address(0), address(this), next];
+        address[3] memory wrong = [address(0), OPERATOR, next];
         register(next, 0);
         for (uint256 i = 0; i < 3; ++i) {
             ripen(abi.encodeCall(bonds().registerSuccessor, (wrong[i])));
@@ -234,7 +235,7 @@ contract RevertsTest is Fixture {
         bonds().rotateOperator();
         finalizeAll();
         bonds().releaseBond();
-        eq(vault.credit(address(this)), BOND);
+        eq(vault.credit(OPERATOR), BOND);
         balanced(0, 0);
     }
 
@@ -307,7 +308,7 @@ contract RevertsTest is Fixture {
         vm.warp(START + 2 * DELAY + 1);
         uint256 h = word(0, 0);
         vm.expectRevert(ISettlementTypes.RequestOverdue.selector);
-        vm.prank(next);
+        byKey(next);
         vault.post(3, 0, 0, h, EMPTY);
     }
 
@@ -323,8 +324,30 @@ contract RevertsTest is Fixture {
         vm.warp(START + 26 hours + 1);
         uint256 h = Packed.h(2, 0, START + 1, START + 2, 0);
         vm.expectRevert(ISettlementTypes.BadTime.selector);
-        vm.prank(next);
+        byKey(next);
         vault.post(3, 0, 0, h, EMPTY);
+    }
+
+    /// @dev threat "time lag in the operator's favour": what is matched behind a revert is posted within a day as ever
+    function test_the_lag_rule_rests_for_what_was_matched_before_a_revert() public {
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), OPERATOR, part());
+        (setup.escapeDelay, setup.timelockDelay) = (72 hours, 12 days);
+        vault = new Settlement(setup);
+        token.mint(address(this), BOND);
+        token.approve(address(vault), BOND);
+        bonds().topUpBond(BOND);
+        register(next, BOND);
+        post(word(0, 0), EMPTY);
+        vm.warp(START + 1 hours);
+        accuse(1);
+        vm.warp(START + 21 hours);
+        postAs(next, Packed.h(0, 0, START, START, 0), EMPTY);
+        vm.warp(START + 41 hours);
+        refuse(ISettlementTypes.BadTime.selector, 2, Packed.h(0, 0, START, START + 1 hours + 1, 0), EMPTY);
+        refuse(ISettlementTypes.BadTime.selector, 2, Packed.h(0, 0, START, START + 17 hours - 1, 0), EMPTY);
+        postAs(next, Packed.h(0, 0, START, START + 1 hours, 0), EMPTY);
+        postAs(next, Packed.h(0, 0, START + 1 hours, START + 17 hours, 0), EMPTY);
+        eq(vault.head(), 3);
     }
 
     function test_clocks_start_anew_at_most_five_times() public {

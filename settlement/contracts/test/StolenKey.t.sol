@@ -24,7 +24,7 @@ contract StolenKeyTest is Fixture {
 
     function setUp() public override {
         super.setUp();
-        thief = address(this); // he signs as the operator from here on
+        thief = OPERATOR; // he signs as the operator from here on
         fund(mallory, 0, 10e6);
         ripen(abi.encodeCall(bonds().registerSuccessor, (NEXT)));
         vm.prank(TIMELOCK);
@@ -59,7 +59,7 @@ contract StolenKeyTest is Fixture {
         vm.warp(START + 1 hours);
         uint256 h = word(5, 0);
         vm.expectRevert(ISettlementTypes.NotOperator.selector);
-        vm.prank(thief);
+        byKey(thief);
         vault.post(1, 0, 0, h, EMPTY);
         // 4. the same requests, approved as they should be, are paid once
         post(word(5, 0), bytes.concat(EMPTY, abi.encodePacked(uint64(0), uint64(1_000e6))));

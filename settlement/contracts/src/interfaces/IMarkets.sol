@@ -5,7 +5,8 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 
 /// @title Oracle rounds and instruments, answered at the settlement contract's address
 interface IMarkets is ISettlementTypes {
-    /// @notice Publishes the next oracle round with the whole vector (layout: `Vector`) in calldata. Anyone may call.
+    /// @notice Publishes the next oracle round with the whole vector (layout: `Vector`) in calldata of its own
+    /// transaction. Any plain key may call, no contract and no key that delegates to code (`NotDirect`).
     /// With `feedThreshold()` 0 the operator alone may, without signatures.
     /// @param timestamp not before the round before, not in the future
     /// @param sigs signatures of `roundDigest`, 65 bytes each, by at least `feedThreshold()` feeds, signers ascending
@@ -17,7 +18,8 @@ interface IMarkets is ISettlementTypes {
     /// @notice Timelock: admits or removes a feed; never fewer than `feedThreshold()` remain.
     function setFeedSigner(address signer, bool allowed) external;
 
-    /// @notice Timelock: what instruments of `asset` are made of. Instruments listed before keep their spec.
+    /// @notice Timelock: what instruments of `asset` are made of, once for ever. Its class is 1 (large caps) or 2: the
+    /// bounds of margin know no other, and what they do not know would have no floor.
     function setAsset(address asset, AssetRow calldata row) external;
 
     /// @notice Operator: gives instruments their ids, for ever. One id per (asset, subId); bit 31 marks perpetuals.

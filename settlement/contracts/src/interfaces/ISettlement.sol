@@ -70,7 +70,9 @@ interface ISettlement is ISettlementTypes {
 
     // --------------------------------------------------------------- operator
 
-    /// @notice Posts the next batch. See the layout above for `h` and `data`.
+    /// @notice Posts the next batch. See the layout above for `h` and `data`. The operator is a plain key: a contract,
+    /// or a key that delegates to code, cannot post (`NotDirect`), as operator or as successor. So `data` is calldata
+    /// of its own transaction.
     function post(uint64 seq, bytes32 newRoot, bytes32 ordersRoot, uint256 h, bytes calldata data) external;
 
     // ----------------------------------------------------------------- anyone

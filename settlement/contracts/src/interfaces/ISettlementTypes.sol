@@ -254,6 +254,9 @@ interface ISettlementTypes {
     /// @dev relay of withdraw: asset is not `settlementAsset()`, or the recipient is zero
     error BadAsset();
 
+    /// @dev post, postOracle: the caller is a contract, or a key with code (EIP-7702): a plain key calls by itself, so
+    /// that the calldata of the transaction is what was posted
+    error NotDirect();
     /// @dev caller is not the operator
     error NotOperator();
     /// @dev post: seq is not head + 1; finalize: seq is not finalized + 1 or above head. Selector 0xd21fff71

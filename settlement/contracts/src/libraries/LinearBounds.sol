@@ -9,7 +9,7 @@ import {ISettlementTypes} from "../interfaces/ISettlementTypes.sol";
 /// Marks are in 1e-6 USDC per lot and prices in 1e-6 USDC per unit, both rounded down: what was cut off counts against
 /// the account, so its equity here is never above the exchange's. All results are in 1e-6 USDC.
 library LinearBounds {
-    /// @dev factor classes of `AssetRow`; with any other the whole notional is required
+    /// @dev factor classes of `AssetRow`, which has no other
     uint8 internal constant LARGE_CAP = 1;
     uint8 internal constant MAJOR = 2;
     /// @dev half of the lowest maintenance bracket; the highest initial bracket and a quarter more

@@ -28,7 +28,7 @@ contract Actor is Checks {
     constructor() {
         vm.warp(clock);
         vm.roll(blocks);
-        ISettlementTypes.Setup memory setup = Setups.standard(address(token), address(this), address(new RevertPart(address(new Bonds(address(0))))));
+        ISettlementTypes.Setup memory setup = Setups.standard(address(token), Setups.OPERATOR, address(new RevertPart(address(new Bonds(address(0))))));
         (setup.forceDelay, setup.escapeDelay, setup.timelockDelay) = (7 days, 8 days, 12 days);
         vault = new Settlement(setup);
         token.approve(address(vault), type(uint256).max);
@@ -133,7 +133,7 @@ contract Actor is Checks {
     function record(uint256 h, bytes memory data) private {
         uint64 seq = vault.head() + 1;
         ISettlementTypes.Header memory header = headerOf(seq, h, data);
-        vm.prank(vault.operator());
+        byKey(vault.operator());
         vault.post(seq, header.newRoot, 0, h, data);
         header.collateral = vault.collateral();
         headers[seq] = header;

@@ -32,6 +32,7 @@ abstract contract Challenged is Fixture {
         address[] memory assets = new address[](1);
         uint96[] memory subIds = new uint96[](1);
         (ids[0], assets[0], subIds[0]) = (OPTION, OPTIONS, CALL);
+        vm.prank(OPERATOR);
         IMarkets(address(vault)).listInstruments(ids, assets, subIds);
         token.mint(ASKER, 1_000e6);
         vm.prank(ASKER);

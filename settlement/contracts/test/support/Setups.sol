@@ -17,6 +17,8 @@ library Setups {
     uint64 internal constant MINIMUM = 10e6;
     uint64 internal constant BOND = 500e6;
     address internal constant TIMELOCK = address(0x71);
+    /// @dev a plain key, as `post` wants it
+    address internal constant OPERATOR = address(0x0BE7);
 
     function standard(address token, address operator, address part)
         internal

@@ -53,7 +53,7 @@ abstract contract Stranded is Fixture {
 
     function publish(bytes memory vector) internal returns (uint64 round) {
         round = IMarkets(address(vault)).oracleHead() + 1;
-        vm.prank(vault.operator());
+        byKey(vault.operator());
         IMarkets(address(vault)).postOracle(round, vector, uint40(block.timestamp), "");
     }
 

@@ -7,8 +7,10 @@ interface Vm {
     function getBlockTimestamp() external view returns (uint256);
     function getBlockNumber() external view returns (uint256);
     function roll(uint256 blockNumber) external;
+    function etch(address target, bytes calldata code) external;
     function store(address target, bytes32 slot, bytes32 value) external;
     function prank(address sender) external;
+    function prank(address sender, address origin) external;
     function startPrank(address sender) external;
     function stopPrank() external;
     function expectRevert() external;
@@ -40,6 +42,11 @@ abstract contract Checks {
 
     function yes(bool condition) internal pure {
         if (!condition) revert NotTrue();
+    }
+
+    /// @dev the next call is the transaction of a plain key
+    function byKey(address who) internal {
+        vm.prank(who, who);
     }
 
     function within(uint256 x, uint256 low, uint256 high) internal pure returns (uint256) {

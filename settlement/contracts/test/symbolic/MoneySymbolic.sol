@@ -25,13 +25,14 @@ contract MoneySymbolic is Checks {
         vm.warp(START);
         vm.roll(100);
         token = new DemoUSDC();
-        vault = new Settlement(Setups.standard(address(token), address(this), address(new Bonds(address(0)))));
+        vault = new Settlement(Setups.standard(address(token), Setups.OPERATOR, address(new Bonds(address(0)))));
         token.mint(address(this), Setups.BOND + 2 * FUNDS);
         token.approve(address(vault), type(uint256).max);
         IBonds(address(vault)).topUpBond(Setups.BOND);
         vault.deposit(0, FUNDS);
         vault.deposit(0, FUNDS);
         first = _header(1, _word(2, 0), hex"000000");
+        byKey(Setups.OPERATOR);
         vault.post(1, first.newRoot, 0, first.h, hex"000000");
         first.collateral = vault.collateral();
     }
@@ -46,6 +47,7 @@ contract MoneySymbolic is Checks {
     function check_a_consumed_deposit_is_collateral(uint64 amount) external {
         token.mint(address(this), amount);
         vault.deposit(2, amount);
+        byKey(Setups.OPERATOR);
         vault.post(2, 0, 0, _word(3, 0), hex"000000");
         assert(vault.collateral() == 2 * FUNDS + uint256(amount));
         assert(token.balanceOf(address(vault)) == _owed());
@@ -55,6 +57,7 @@ contract MoneySymbolic is Checks {
         vault.requestWithdraw(2, asked);
         bytes memory data = abi.encodePacked(hex"000000", approved);
         ISettlementTypes.Header memory header = _header(2, _word(3, 0), data);
+        byKey(Setups.OPERATOR);
         vault.post(2, header.newRoot, 0, header.h, data);
         assert(approved <= asked && approved <= 2 * FUNDS);
         assert(vault.collateral() == 2 * FUNDS - uint256(approved));
@@ -65,6 +68,7 @@ contract MoneySymbolic is Checks {
         vault.requestWithdraw(2, asked);
         bytes memory data = abi.encodePacked(hex"000000", approved);
         ISettlementTypes.Header memory second = _header(2, _word(3, 0), data);
+        byKey(Setups.OPERATOR);
         vault.post(2, second.newRoot, 0, second.h, data);
         second.collateral = vault.collateral();
         vm.warp(START + Setups.WINDOW);
@@ -85,6 +89,7 @@ contract MoneySymbolic is Checks {
     /// @dev cash of two accounts, as any eight bytes say it, and any fee
     function check_posted_cash_is_minus_the_fee(uint64 a, uint64 b, uint64 fee) external {
         bytes memory data = abi.encodePacked(hex"000002", uint32(2), a, uint32(3), b);
+        byKey(Setups.OPERATOR);
         vault.post(2, 0, 0, _word(2, fee), data);
         assert(BatchData.unzigzag(a) + BatchData.unzigzag(b) == -BatchData.unzigzag(fee));
         assert(vault.collateral() == 2 * FUNDS);
@@ -92,6 +97,7 @@ contract MoneySymbolic is Checks {
 
     /// @dev any header word that is accepted is what the contract then knows of the batch
     function check_a_header_is_read_in_one_way(uint256 word) external {
+        byKey(Setups.OPERATOR);
         vault.post(2, 0, 0, word, hex"000000");
         assert(word >> 192 == vault.reqDone() && uint48(word >> 144) == vault.lastRound());
         assert(uint40(word >> 64) == vault.lastMatchTo() && uint64(word) == 0);

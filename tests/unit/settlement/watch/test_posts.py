@@ -2,7 +2,7 @@
 
 import pytest
 
-from settlement.onchain.contract import PostCall, encode_call, encode_post
+from settlement.onchain.contract import PostCall, decode_post, encode_call, encode_post
 from settlement.protocol.keccak import keccak256
 from settlement.watch.posts import Hidden, read_call, read_round
 
@@ -24,7 +24,7 @@ def test_a_call_that_differs_from_its_event_is_hidden(place: int) -> None:
 
 @pytest.mark.parametrize("calldata", [b"", b"\x01", encode_post(CALL)[:-40], encode_post(CALL)[:4] + b"\xff" * 160])
 def test_a_transaction_that_is_no_post_is_hidden(calldata: bytes) -> None:
-    """What another contract was sent need not be readable."""
+    """What a node shows need not be readable."""
     with pytest.raises(Hidden):
         read_call(calldata, EVENT)
 
@@ -35,6 +35,21 @@ def test_a_round_that_is_not_in_the_calldata_is_hidden(calldata: bytes) -> None:
     event = ROUND_EVENT if calldata != ROUND[:-1] + b"\x01" + bytes(32) else ROUND_EVENT[:32] + keccak256(b"other")
     with pytest.raises(Hidden, match="names another vector"):
         read_round(calldata, event)
+
+
+UNUSUAL = {
+    "padding that is not zero": encode_post(CALL)[:-1] + b"\x01",
+    "padding cut off": encode_post(CALL)[:-29],
+    "more behind it": encode_post(CALL) + b"\x01" * 7,
+    "data further on": encode_post(CALL)[:163] + b"\xc0" + bytes(32) + encode_post(CALL)[164:],
+}
+
+
+@pytest.mark.parametrize("calldata", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_an_unusual_encoding_hides_nothing(calldata: bytes) -> None:
+    """What the contract takes is read, here and where batches are read back, so that it can be proven."""
+    assert read_call(calldata, EVENT).data == CALL.data
+    assert decode_post(calldata).data == CALL.data
 
 
 def test_what_the_event_names_is_read() -> None:
