@@ -80,7 +80,6 @@ class Once:
 
     def __init__(self) -> None:
         """Before the first step."""
-        self._first_head: int | None = None
         self._down = 0
         self._stuck = 0
 
@@ -106,14 +105,13 @@ class Once:
         return None
 
     def _outcome(self, look: Look) -> SettleEnd | None:
-        status = look.step.status
-        if status.state != "chain_down" and self._first_head is None:
-            self._first_head = status.head_seq
-        if look.answer is None or self._first_head is None or look.is_behind or status.waiting_batches:
+        status, before = look.step.status, look.step.posted_before
+        if look.answer is None or status.state == "chain_down" or look.is_behind or status.waiting_batches:
             return None
         if not look.has_exchange and (look.has_open or look.step.confirmed):
             line = "the exchange does not run, and only it can close the open batch and take requests in"
             return SettleEnd(SettleCode.RETRY_LATER, line)
-        if status.head_seq == self._first_head:
+        # Not the head of the first look: bytes that an earlier turn signed may be mined before it.
+        if status.head_seq <= before:
             return SettleEnd(SettleCode.NOTHING_TO_DO, f"nothing to post: batch {status.head_seq} is on chain")
-        return SettleEnd(SettleCode.DONE, f"batches {self._first_head + 1} to {status.head_seq} are on chain")
+        return SettleEnd(SettleCode.DONE, f"batches {before + 1} to {status.head_seq} are on chain")

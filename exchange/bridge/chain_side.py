@@ -54,6 +54,8 @@ class ChainStep:
     """Whether nothing that was sent waits for inclusion, finality or an answer."""
     needs_post: bool = False
     """Whether the last post is so old that even an empty batch is due (`KeepAlive`)."""
+    posted_before: int = 0
+    """Newest batch that was on chain, as the outbox knew, before this process took its first step; 0 for none."""
 
 
 class ChainSide:
@@ -105,6 +107,7 @@ class ChainSide:
         self._payments_trouble = ""
         self._shown: dict[int, tuple[BatchState, bool]] = {}
         self._finalized_seq = 0
+        self._posted_before = self._outbox.last_included()
 
     def store(self, batches: Iterable[BuiltBatch], now_ms: int) -> None:
         """Put built batches into the outbox, durably; the same ones again change nothing. Raises OutboxMismatch."""
@@ -156,6 +159,7 @@ class ChainSide:
             is_frozen=self._looks.is_frozen,
             is_drained=self._is_drained(rows),
             needs_post=status.state != "chain_down" and self._keep_alive.is_due(),
+            posted_before=self._posted_before,
         )
 
     def _pay(self, payments: FastPayments) -> None:

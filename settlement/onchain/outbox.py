@@ -16,6 +16,8 @@ from settlement.onchain.outbox_rows import BatchRow, BatchState, BuiltBatch, Fli
 
 __all__ = ["BatchRow", "BatchState", "BuiltBatch", "Flight", "Outbox", "Purpose", "RawTransaction"]
 
+_ROUND_CALL_BYTES = 36
+"""Selector and round number: batches that share a round may ask for it at another time."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
     seq INTEGER PRIMARY KEY, first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
@@ -101,6 +103,11 @@ class Outbox:
         value: int | None = self._sql.execute("SELECT max(seq) FROM batches").fetchone()[0]
         return value
 
+    def last_included(self) -> int:
+        """Seq of the newest batch that stands in a block; 0 for none."""
+        query = "SELECT coalesce(max(seq), 0) FROM batches WHERE state >= ?"
+        return int(self._sql.execute(query, (BatchState.INCLUDED,)).fetchone()[0])
+
     def next_to_post(self) -> BatchRow | None:
         """Oldest batch that has no flight yet."""
         row = self._sql.execute("SELECT * FROM batches WHERE state = 0 ORDER BY seq LIMIT 1").fetchone()
@@ -125,6 +132,12 @@ class Outbox:
         """Whether such a call for this batch stands in a block and did not fail, whatever a late node says."""
         query = "SELECT 1 FROM flights WHERE seq = ? AND purpose = ? AND succeeded = 1"
         return self._sql.execute(query, (seq, purpose)).fetchone() is not None
+
+    def is_round_mined(self, calldata: bytes) -> bool:
+        """Whether the round that this call publishes is mined, for whichever of the batches that begin with it."""
+        query = "SELECT 1 FROM flights WHERE purpose = ? AND succeeded = 1 AND substr(calldata, 1, ?) = ?"
+        named = calldata[:_ROUND_CALL_BYTES]
+        return self._sql.execute(query, (Purpose.ROUND, len(named), named)).fetchone() is not None
 
     def waiting(self) -> int:
         """Batches not yet included."""

@@ -315,7 +315,7 @@ class Poster:
         """Post a batch, the round that it begins with first."""
         published = missing_round(self._reader, row)
         # A node that does not know our round is behind the block that has it.
-        if published is not None and self._outbox.is_mined(row.seq, Purpose.ROUND):
+        if published is not None and self._outbox.is_round_mined(published):
             return False
         try:
             if published is not None:

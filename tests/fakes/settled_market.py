@@ -65,19 +65,28 @@ class SettledMarket(SignedMarket):
         self.deltas = JournalDeltas()
         self.ledger = LedgerState()
         self.batcher = Batcher(BatchAssembler(), self.ledger, None, EvidenceBook(self.venue, self))
-        self.side = ChainSide(
-            self.chain,
-            self.deployment,
-            folder / "outbox.sqlite",
-            operator_key=account_key(SEED, OPERATOR_INDEX),
-            confirmations=1,
-            clock=lambda: self.chain.now_s,
-        )
+        self._outbox_path = folder / "outbox.sqlite"
+        self.side = self._new_side()
         self._requests = RequestReader(self.chain, self.deployment)
         self._taken = 0
         for instrument in instruments():
             self.run(ListInstrument(instrument=instrument))
         self.prices()
+
+    def _new_side(self) -> ChainSide:
+        return ChainSide(
+            self.chain,
+            self.deployment,
+            self._outbox_path,
+            operator_key=account_key(SEED, OPERATOR_INDEX),
+            confirmations=1,
+            clock=lambda: self.chain.now_s,
+        )
+
+    def restart_side(self) -> None:
+        """Settle in a new process over the same outbox."""
+        self.side.close()
+        self.side = self._new_side()
 
     def run(self, command: Any, *, after_ns: int = 1_000_000) -> Any:
         """The chain's clock never falls behind."""

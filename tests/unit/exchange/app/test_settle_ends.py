@@ -29,7 +29,8 @@ def step(state="idle", detail="", head=4, waiting=0, moved=False, lasts=False, *
         moved=moved,
         needs_person=lasts,
     )
-    return ChainStep(status=status, confirmed=(), rows=(), final_sequence=0, last_sequence=0, **more)
+    found = {"confirmed": (), "rows": (), "final_sequence": 0, "last_sequence": 0, "posted_before": 4, **more}
+    return ChainStep(status=status, **found)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,7 @@ def test_a_job_ends_where_it_would_stand_still_for_ever(seen, job, child):
         ([Look(step=step(), answer=NOTHING)], 3, "batch 4 is on chain"),
         ([Look(step=step(waiting=1), answer=POSTED), Look(step=step(head=5), answer=POSTED)], 0, "batches 5 to 5"),
         ([Look(step=step(), answer=POSTED, is_behind=True), Look(step=step(head=6), answer=POSTED)], 0, "5 to 6"),
+        ([Look(step=step(head=5), answer=POSTED)], 0, "batches 5 to 5"),
         ([Look(step=step("blocked", "fee cap"), answer=POSTED)], 75, "fee cap"),
         ([Look(step=step("blocked", "no ether", lasts=True))] * SURE_STEPS, 78, "no ether"),
         ([Look(step=step("chain_down", "away"))] * 3, 75, "away"),
@@ -75,6 +77,7 @@ def test_a_job_ends_where_it_would_stand_still_for_ever(seen, job, child):
         "nothing",
         "posted",
         "folded later",
+        "signed by an earlier turn and mined before the first look",
         "blocked",
         "for good",
         "down",

@@ -49,6 +49,15 @@ def test_a_batch_is_held_until_it_is_released(market: SettledMarket) -> None:
     assert (market.contract.head(), step.status.waiting_batches, step.waiting_cells) == (seq, 0, 0)
 
 
+def test_what_stood_on_chain_before_does_not_grow(market: SettledMarket) -> None:
+    """A turn for a timer counts what came on chain since its process began, also what the first look finds mined."""
+    seq = store_a_batch(market)
+    step = market.side.step(0, seq)
+    assert (step.posted_before, step.status.head_seq) == (0, seq)
+    market.restart_side()
+    assert market.side.step(0).posted_before == seq
+
+
 def test_finality_does_not_wait_for_a_release(market: SettledMarket) -> None:
     """What is posted becomes final while the next batch is held."""
     seq = store_a_batch(market)
