@@ -9,8 +9,10 @@ from typing import Final
 from exchange.engine.state import State
 from exchange.risk.standard import confidence_add_on
 
-__all__ = ["add_on_e18", "confidence_e9", "is_in_doubt"]
+__all__ = ["SURE_E9", "add_on_e18", "confidence_e9", "is_in_doubt"]
 
+SURE_E9: Final = 1_000_000_000
+"""Confidence of a price that nobody doubts."""
 _SURE_PPM: Final = 1_000_000
 _PPM_TO_E9: Final = 1_000
 

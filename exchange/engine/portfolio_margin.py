@@ -12,6 +12,7 @@ from exchange.domain.commands import Place, Side
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.engine.cash_floor import OpenOrder, cash_floor
 from exchange.engine.changes import Change, fees_e18, is_strict_reduction
+from exchange.engine.doubt import SURE_E9, confidence_e9
 from exchange.engine.flags import QUOTE, REDUCE_ONLY
 from exchange.engine.funding import pending_e18
 from exchange.engine.market_limits import initial_tiers
@@ -93,13 +94,17 @@ def scenario_portfolio(
     orders: Iterable[OpenOrder] = (),
     only: int = 0,
     without: int = 0,
+    doubts: bool = True,
 ) -> ScenarioPortfolio:
-    """The account in the words of `exchange.risk`, ascending by underlying; `only` one position, or all but one."""
+    """The account in the words of `exchange.risk`, ascending by underlying; `only` one position, or all but one.
+
+    Without `doubts` every index is sure.
+    """
     lots, rows = _after((account.positions.keys() if not only else {only}) - {without}, account, change, orders)
     names = {state.instruments[number].underlying for number in (*lots, *(row[0] for row in rows))}
     return ScenarioPortfolio(
         cash_e6=account.ledger_cash_e6,
-        markets=tuple(_market(state, name, lots, rows) for name in sorted(names)),
+        markets=tuple(_market(state, name, lots, rows, doubts=doubts) for name in sorted(names)),
     )
 
 
@@ -134,7 +139,7 @@ def _open_orders(state: State, account: Account, without_order: int) -> list[Ope
     ]
 
 
-def _market(state: State, name: str, lots: dict[int, int], orders: list[OpenOrder]) -> ScenarioMarket:
+def _market(state: State, name: str, lots: dict[int, int], orders: list[OpenOrder], *, doubts: bool) -> ScenarioMarket:
     own = [row for row in orders if state.instruments[row[0]].underlying == name]
     held = sorted(number for number, size in lots.items() if size and state.instruments[number].underlying == name)
     marks = state.prices.marks
@@ -148,13 +153,17 @@ def _market(state: State, name: str, lots: dict[int, int], orders: list[OpenOrde
         ),
         expiries=_expiries(state, name, lots, [number for number in held if state.instruments[number].is_option]),
         orders=tuple(_order_row(state, row) for row in own),
-        open_sells_e9=sum(
-            row[3] * state.instruments[row[0]].lot_e9
-            for row in own
-            if not row[1] and state.instruments[row[0]].is_option
-        ),
+        open_sells_e9=_options_e9(state, own, is_buy=False),
+        open_buys_e9=_options_e9(state, own, is_buy=True),
         open_perpetuals_e9=_widening_e9(state, lots, own),
+        confidence_e9=confidence_e9(state, name) if doubts else SURE_E9,
     )
+
+
+def _options_e9(state: State, orders: list[OpenOrder], *, is_buy: bool) -> int:
+    """Options on one side of the orders."""
+    rows = ((state.instruments[row[0]], row[3]) for row in orders if row[1] is is_buy)
+    return sum(lots * instrument.lot_e9 for instrument, lots in rows if instrument.is_option)
 
 
 def _expiries(state: State, name: str, lots: dict[int, int], held: list[int]) -> tuple[ScenarioExpiry, ...]:

@@ -6,7 +6,7 @@ import msgspec
 
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.money import ceil_div, floor_div
-from exchange.engine.doubt import confidence_e9
+from exchange.engine.doubt import SURE_E9, confidence_e9
 from exchange.engine.funding import pending_e18
 from exchange.engine.margin import worst_margin_e18
 from exchange.engine.market_limits import initial_tiers
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 _NOTHING: Final = Requirement(0, 0)
-_SURE_E9: Final = 10**9
 
 
 class AccountValue(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +109,7 @@ def maintenance_margin_e18(state: State, account: Account) -> int:
 def _requirement(state: State, account: Account, *, without: int = 0, doubts: bool = True) -> Requirement:
     """Of all positions but one, by the account's own kind of margin."""
     if is_portfolio(state, account):
-        found = scenario_portfolio(state, account, without=without)
+        found = scenario_portfolio(state, account, without=without, doubts=doubts)
         return venue_requirement(found, state.config.portfolio)
     return requirement(portfolio_of(state, account, without=without, doubts=doubts), state.config.margin)
 
@@ -160,5 +159,5 @@ def _market(
         index_e9=state.prices.index_e9[underlying],
         perpetuals=tuple(perpetuals),
         expiries=groups,
-        confidence_e9=confidence_e9(state, underlying) if doubts else _SURE_E9,
+        confidence_e9=confidence_e9(state, underlying) if doubts else SURE_E9,
     )

@@ -90,6 +90,8 @@ class PortfolioAccount(msgspec.Struct, frozen=True, kw_only=True):
     """The same for the basis term."""
     open_sells: int = 0
     """Option amounts offered for sale, counted as naked shorts, over `one`."""
+    open_buys: int = 0
+    """Option amounts bid for, over `one`; with those offered they count where the index is in doubt."""
     open_perpetuals: int = 0
     """By how much open orders may widen the perpetual positions, over `one`."""
 
@@ -265,7 +267,8 @@ def _confidence_additions(account: PortfolioAccount, parameters: PortfolioParame
     for asset in account.collateral:
         confidence = min(spot, _or_full(asset.confidence, one))
         total += _confidence_addition(confidence, asset.value * one, parameters)
-    return total
+    open_amounts = account.open_perpetuals + account.open_sells + account.open_buys
+    return total + _confidence_addition(held, open_amounts * account.index, parameters)
 
 
 def _confidence_addition(confidence: int, scaled_notional: int, parameters: PortfolioParameters) -> int:

@@ -103,10 +103,14 @@ class ScenarioMarket(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[OpenOrderRow, ...] = ()
     open_sells_e9: int = 0
     """Options offered for sale."""
+    open_buys_e9: int = 0
+    """Options bid for: they count where the index is in doubt."""
     open_perpetuals_e9: int = 0
     """By how much orders may widen the perpetual positions."""
     tiers: tuple[Tier, ...] = ()
     """Brackets of the perpetuals: the scenarios do not read them, the cash floor does."""
+    confidence_e9: int = _E9
+    """Of the index. Below the threshold initial margin asks for what is missing, of all amounts at the index (8.3)."""
 
 
 class ScenarioPortfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,11 +186,13 @@ def _account(market: ScenarioMarket, parameters: PortfolioParameters) -> Portfol
     return PortfolioAccount(
         cash=0,
         index=market.index_e9 * _E9,
+        index_confidence=market.confidence_e9,
         expiries=tuple(_expiry(expiry, len(parameters.scenarios)) for expiry in market.expiries),
         further_perpetuals=tuple(rows),
         open_values=values,
         open_basis=basis,
         open_sells=market.open_sells_e9,
+        open_buys=market.open_buys_e9,
         open_perpetuals=market.open_perpetuals_e9,
     )
 
