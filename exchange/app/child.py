@@ -28,6 +28,7 @@ _PROCESSES = {
     "gateway": "exchange.app.market_gateway_process",
     "snapshot": "exchange.app.snapshot_process",
     "pricer": "exchange.app.pricer_process",
+    "feed": "exchange.app.feed_process",
     "settler": "exchange.app.settler_process",
     "watcher": "exchange.app.watch_process",
     "historian": "exchange.app.historian_process",

@@ -12,6 +12,8 @@ __all__ = ["ConfigError", "Settings", "child_environment", "load_settings", "sha
 _ENVIRONMENT_PREFIX: Final = "OFFBOOK_"
 _HISTORY_BLOCKS_MIN: Final = 256
 _GATEWAYS_MAX: Final = 64
+_FEEDS_MAX: Final = 16
+_PPM: Final = 1_000_000
 _PORT_MAX: Final = 65_535
 _PRICES: Final = ("seeded", "live")
 _SCALARS: Final[dict[type, Callable[[str], object]]] = {int: int, float: float, str: str}
@@ -48,6 +50,14 @@ class Settings:
     """No batch is younger, but for requests and those that rounds and caps close."""
     batch_deadline_s: float = 0.0
     """Longest wait for a cheaper fee; 0, or less than the interval: none, every interval has its batch."""
+    feeds: int = 0
+    """Signers of oracle rounds that a new deployment has, started beside the exchange; 0: the operator's word alone."""
+    feed_threshold: int = 0
+    """How many of them sign a round; 0: more than half."""
+    feed_urls: str = ""
+    """Where the signers are asked, with commas between; empty: those beside the exchange, on ports behind gateways'."""
+    feed_bound_ppm: int = 20_000
+    """How far a price of a round may stand from a signer's own price of the same second."""
     settler: bool = True
     """Start a settler with the exchange; else `offbook settle run` beside it does that work."""
     fast_budget_usdc: int = 0
@@ -89,6 +99,23 @@ class Settings:
         return tuple(range(first, first + self.gateways))
 
     @property
+    def feed_ports(self) -> tuple[int, ...]:
+        """Port of each signer of rounds beside the exchange."""
+        first = max(self.port + 1, self.chain_port, *self.gateway_ports) + 1
+        return () if self.feed_urls else tuple(range(first, first + self.feeds))
+
+    @property
+    def feed_addresses(self) -> tuple[str, ...]:
+        """URL of each signer that the settler asks."""
+        given = tuple(url.strip() for url in self.feed_urls.split(",") if url.strip())
+        return given or tuple(f"http://127.0.0.1:{port}" for port in self.feed_ports)
+
+    @property
+    def feeds_needed(self) -> int:
+        """How many signatures a round of a new deployment needs; 0 without signers."""
+        return self.feed_threshold or (self.feeds // 2 + 1 if self.feeds else 0)
+
+    @property
     def embedded_chain(self) -> bool:
         """Whether the chain is ours to run."""
         return not self.rpc_url
@@ -112,6 +139,7 @@ class Settings:
             raise ConfigError("confirmations: at least 1, the transaction's own block")
         self._check_prices()
         self._check_payments()
+        self._check_feeds()
         if self.batch_interval_s <= 0:
             raise ConfigError("intervals must be positive seconds")
         not_below_zero = (self.finality_window_s, self.orders_per_second, self.batch_deadline_s)
@@ -134,6 +162,18 @@ class Settings:
         fast = (self.fast_budget_usdc, self.fast_largest_usdc, self.fast_fee_bps, self.fast_least_fee_usdc)
         if min(fast) < 0:
             raise ConfigError("fast_budget_usdc, fast_largest_usdc, fast_fee_bps, fast_least_fee_usdc: not below zero")
+
+    def _check_feeds(self) -> None:
+        if not 0 <= self.feeds <= _FEEDS_MAX:
+            raise ConfigError(f"feeds {self.feeds}: give 0 to {_FEEDS_MAX}")
+        if not 0 <= self.feed_threshold <= self.feeds:
+            raise ConfigError(f"feed_threshold {self.feed_threshold}: give 1 to {self.feeds} (feeds), 0 for a majority")
+        if not 0 < self.feed_bound_ppm < _PPM:
+            raise ConfigError(f"feed_bound_ppm {self.feed_bound_ppm}: above 0, below {_PPM}")
+        if len(self.feed_addresses) > _FEEDS_MAX:
+            raise ConfigError(f"feed_urls: at most {_FEEDS_MAX}")
+        if self.feed_ports and self.feed_ports[-1] > _PORT_MAX:
+            raise ConfigError(f"feeds {self.feeds}: no ports are left behind {self.feed_ports[0] - 1}")
 
     def _check_prices(self) -> None:
         if self.prices not in _PRICES and not self.prices.startswith("recorded:"):

@@ -5,7 +5,7 @@ from typing import Final
 
 from exchange.app.config import Settings
 from exchange.app.failures import Failure
-from exchange.app.keys import deployer_key, operator_key, payer_key, watcher_key
+from exchange.app.keys import deployer_key, feed_key, operator_key, payer_key, watcher_key
 from exchange.app.layout import DataDirectory
 from exchange.app.venue import venue_of
 from exchange.domain.underlyings import underlying_number
@@ -24,7 +24,7 @@ from settlement.onchain.deploy import (
     save_deployment,
     set_assets,
 )
-from settlement.onchain.deployment import Deployment
+from settlement.onchain.deployment import RESET_HINT, Deployment
 from settlement.onchain.errors import ChainError
 from settlement.onchain.funded_accounts import account_address
 from settlement.onchain.rpc import RpcChain
@@ -43,9 +43,13 @@ def run(settings: Settings, _name: str) -> None:
         deployment = load_deployment(path)
         if deployment is not None:
             check_deployment(chain, deployment)
+            _check_feeds(settings, deployment)
         else:
             wanted = DeploymentSettings(
-                subaccount_base=settings.subaccount_base, finality_window_s=settings.finality_window_s
+                subaccount_base=settings.subaccount_base,
+                finality_window_s=settings.finality_window_s,
+                feed_signers=_feed_signers(settings),
+                feed_threshold=settings.feeds_needed,
             )
             operator = account_address(operator_key(settings))
             deployment = deploy_demo(chain, deployer_key(settings), operator, wanted)
@@ -53,6 +57,20 @@ def run(settings: Settings, _name: str) -> None:
         _prepare(chain, settings, deployment)
     except ChainError as error:
         raise Failure(str(error)) from error
+
+
+def _feed_signers(settings: Settings) -> tuple[bytes, ...]:
+    keys = (feed_key(settings, number) for number in range(1, settings.feeds + 1))
+    return tuple(sorted(map(account_address, keys)))
+
+
+def _check_feeds(settings: Settings, deployment: Deployment) -> None:
+    """Who signs was settled when the contracts were deployed. Raises Failure where the settings say otherwise."""
+    if settings.feeds_needed != deployment.feed_threshold:
+        raise Failure(
+            f"rounds of this deployment need {deployment.feed_threshold} signatures, the settings mean "
+            f"{settings.feeds_needed}: give --feeds and feed_threshold as at the first start, or {RESET_HINT}"
+        )
 
 
 def _prepare(chain: Chain, settings: Settings, deployment: Deployment) -> None:

@@ -3,27 +3,49 @@
 The capture of the project's data has ETH but no BTC, whose index then comes from the seeded venues alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from exchange.app.config import ConfigError
 from exchange.feeds.index_feed import IndexFeed
 from exchange.feeds.live import LiveVenue, MissingCcxt, live_venues
-from exchange.feeds.sources import IndexSource
+from exchange.feeds.sources import IndexSource, price_e9
 from exchange.feeds.synthetic import START_PRICES_E9, SyntheticIndex
-from exchange.feeds.venues import RecordedVenue, seeded_venues
+from exchange.feeds.venues import RecordedVenue, Truth, seeded_venues
 
-__all__ = ["index_feed"]
+__all__ = ["PublishedIndex", "index_feed"]
 
 _UNDERLYINGS: Final = tuple(START_PRICES_E9)
 _RECORDED: Final = "recorded:"
 
 
-def index_feed(prices: str, seed: int, clock_ns: Callable[[], int]) -> tuple[IndexFeed, list[LiveVenue]]:
+class PublishedIndex:
+    """The truth of a seeded market as the exchange publishes it: the walk itself is in the pricer and nowhere else."""
+
+    def __init__(self, fetch: Callable[[str], str | None]) -> None:
+        """`fetch` gives the index price of an underlying as text, None for none; it may block."""
+        self._fetch = fetch
+        self.prices_e9: dict[str, int] = {}
+        """Prices of the last look in 1e-9 USDC; without those that were not to be had."""
+
+    def advance(self, elapsed_s: float) -> dict[str, int]:  # noqa: ARG002 - the exchange's time is not ours
+        """Look again."""
+        found = {name: price_e9(self._fetch(name)) for name in _UNDERLYINGS}
+        self.prices_e9 = {name: price for name, price in found.items() if price is not None}
+        return self.prices_e9
+
+    def resume(self, prices_e9: Mapping[str, int]) -> None:
+        """Nothing: the exchange has its own prices."""
+
+
+def index_feed(
+    prices: str, seed: int, clock_ns: Callable[[], int], *, truth: Truth | None = None
+) -> tuple[IndexFeed, list[LiveVenue]]:
     """The index that `prices` names ("seeded", "recorded:FILE", "live"), and the venues that somebody has to poll.
 
-    A recorded venue is one of six: the seeded ones begin at its first prices. Raises ConfigError.
+    A recorded venue is one of six: the seeded ones begin at its first prices. They stand around `truth`, else around a
+    walk of the seed. Raises ConfigError.
     """
     if prices == "live":
         try:
@@ -31,7 +53,7 @@ def index_feed(prices: str, seed: int, clock_ns: Callable[[], int]) -> tuple[Ind
         except MissingCcxt as missing:
             raise ConfigError(str(missing)) from missing
         return IndexFeed(live, _UNDERLYINGS), live
-    truth = SyntheticIndex.seeded(seed)
+    truth = truth or SyntheticIndex.seeded(seed)
     sources: list[IndexSource] = [*seeded_venues(truth, seed)]
     if prices.startswith(_RECORDED):
         recorded = _recorded(Path(prices.removeprefix(_RECORDED)), clock_ns())

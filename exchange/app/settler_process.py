@@ -39,10 +39,13 @@ from exchange.journal.disk import RealDisk
 from exchange.journal.errors import JournalError
 from exchange.journal.event_log import EventLogReader
 from exchange.journal.tail import JournalTail
+from settlement.onchain.chain import Chain
 from settlement.onchain.claims import relay
+from settlement.onchain.contract import SettlementReader
 from settlement.onchain.deployment import Deployment, load_deployment
 from settlement.onchain.errors import ChainError, OutboxMismatch
 from settlement.onchain.fast_payer import FastTerms
+from settlement.onchain.feed_panel import FeedPanel, HttpFeed, RoundSigners
 from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.poster import PosterStatus
 from settlement.onchain.rpc import RpcChain, RpcSettings
@@ -80,6 +83,11 @@ def settle(
     deployment = load_deployment(directory.deployment)
     if deployment is None:
         raise Failure(f"{directory.deployment}: not here; `offbook up` deploys the contracts first")
+    if deployment.feed_threshold > len(settings.feed_addresses):
+        raise Failure(
+            f"settler: rounds here need {deployment.feed_threshold} signatures: give --feeds and --port as to `up`, or "
+            f"feed_urls"
+        )
     try:
         return asyncio.run(_main(settings, directory, deployment, ends, is_asked=is_asked, timeout_s=timeout_s))
     except (BadEvents, BadRecord, BadSnapshot, OutboxMismatch, JournalError) as error:
@@ -106,6 +114,18 @@ def fast_terms(settings: Settings) -> FastTerms:
     )
 
 
+def _signers(settings: Settings, deployment: Deployment, chain: Chain) -> RoundSigners | None:
+    """Who signs rounds; None where the operator's word is enough."""
+    if not deployment.feed_threshold:
+        return None
+    return FeedPanel(
+        SettlementReader(chain, deployment.settlement),
+        chain_id=deployment.chain_id,
+        threshold=deployment.feed_threshold,
+        feeds=[HttpFeed(url) for url in settings.feed_addresses],
+    )
+
+
 class _Worker:
     """The blocking half on its one thread, and relays on another: each waits for its receipt, batches must not."""
 
@@ -115,15 +135,17 @@ class _Worker:
         self._relay_chain = RpcChain(settings.chain_url)
         self._relayer_key = deployer_key(settings)
         self._deployment = deployment
+        # One attempt: the next step is the repetition, and a chain that hangs is reported after one timeout.
+        chain = RpcChain(settings.chain_url, RpcSettings(attempts=1))
         self._side = self._pool.submit(
             lambda: ChainSide(
-                # One attempt: the next step is the repetition, and a chain that hangs is reported after one timeout.
-                RpcChain(settings.chain_url, RpcSettings(attempts=1)),
+                chain,
                 deployment,
                 directory.settler / "outbox.sqlite",
                 operator_key=operator_key(settings),
                 confirmations=settings.confirmations_needed,
                 payer=(payer_key(settings), fast_terms(settings)) if settings.fast_budget_usdc else None,
+                signers=_signers(settings, deployment, chain),
             )
         ).result()
 
@@ -239,6 +261,8 @@ class _Job:
         self._link = _Link(directory, worker)
         store = LedgerStore(directory.settler / "ledger.bin")
         assembler, ledger = store.load()
+        if deployment.feed_threshold:
+            assembler.expect_feeds()
         tail = JournalTail(RealDisk(directory.exchange), assembler.sequence)
         book = EvidenceBook(venue_of(settings, deployment), tail)
         store.load_evidence(book)

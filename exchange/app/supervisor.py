@@ -1,8 +1,9 @@
 """`offbook up`: start the processes in order, watch them, show one status line, stop them all.
 
-chain -> contracts -> exchange -> gateways -> historian, pricer, settler, watcher -> (demo) accounts, makers, takers.
-Each step waits until the one before answers. A child that crashes is started again; one that refuses to run (exit code
-78) stops everything, and its last line, which names the fix, is what the user sees. Without a historian all goes on.
+chain -> contracts -> exchange -> gateways -> historian, pricer, feeds, settler, watcher -> (demo) accounts, makers,
+takers. Each step waits until the one before answers. A child that crashes is started again; one that refuses to run
+(exit code 78) stops everything, and its last line, which names the fix, is what the user sees. Without a historian or a
+feed all goes on.
 """
 
 import asyncio
@@ -85,6 +86,7 @@ class Supervisor:
         if self.settings.embedded_chain:
             ports.append(("embedded chain", self.settings.chain_port or self.settings.port + 1))
         ports += [(f"gateway {number}", port) for number, port in enumerate(self.settings.gateway_ports, 1)]
+        ports += [(f"feed {number}", port) for number, port in enumerate(self.settings.feed_ports, 1)]
         return ports
 
     async def _start_all(self) -> None:
@@ -99,6 +101,9 @@ class Supervisor:
         # Trading goes on without it: it is started again until somebody has repaired what it says in its log.
         await self._start("historian", fatal_codes=())
         await self._start("pricer")
+        for number, _ in enumerate(self.settings.feed_ports, 1):
+            # Rounds are signed without one of them, and trading goes on without all.
+            await self._start(f"feed{number}", fatal_codes=())
         if self.settings.settler:
             await self._start("settler", stop_grace_s=10)
         await self._start("watcher", stop_grace_s=10)
@@ -222,6 +227,8 @@ class Supervisor:
                 for port in self.settings.gateway_ports
             ),
         ]
+        if self.settings.feeds:
+            lines.append(f"  feeds      {self.settings.feeds_needed} of {self.settings.feeds} sign each oracle round")
         if self.directory.deployment.exists():
             deployment = json.loads(self.directory.deployment.read_text())
             lines += [f"  {name:<10} {deployment[name]}" for name in ("settlement", "chain_id") if name in deployment]

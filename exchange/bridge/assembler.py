@@ -127,6 +127,10 @@ class BatchAssembler:
             assembler._take_quote(number, digest)
         return assembler
 
+    def expect_feeds(self) -> None:
+        """Know that feeds sign the rounds of this deployment. Call it before the first `take`, after each load."""
+        self._rounds.is_fed = True
+
     @property
     def has_open_content(self) -> bool:
         """Whether fills, requests or payoffs wait for the next BatchClosed."""
@@ -292,7 +296,9 @@ class BatchAssembler:
         judged, self._judged = self._judged, {}
         approved_e6 = [row.approved_e6 for row in requests if row.kind is ChainRequestKind.WITHDRAW]
         closes = any(row.kind is ChainRequestKind.CLOSE_ALL for row in requests)
-        opening = self._rounds.close(event.match_from_s, judged=judged, is_asked=bool(approved_e6), is_closing=closes)
+        opening = self._rounds.close(
+            event.match_from_s, event.match_to_s, judged=judged, is_asked=bool(approved_e6), is_closing=closes
+        )
         self.next_batch += 1
         return AssembledBatch(
             input=BatchInput(

@@ -17,6 +17,7 @@ from settlement.onchain.deployment import Deployment
 from settlement.onchain.errors import RpcUnavailable
 from settlement.onchain.evidence_store import EvidenceStore
 from settlement.onchain.fast_payer import FastTerms
+from settlement.onchain.feed_panel import RoundSigners
 from settlement.onchain.keep_alive import KeepAlive
 from settlement.onchain.outbox import BatchRow, BatchState, BuiltBatch, Outbox
 from settlement.onchain.poster import Poster, PosterSettings, PosterStatus
@@ -70,11 +71,12 @@ class ChainSide:
         operator_key: bytes,
         confirmations: int,
         payer: tuple[bytes, FastTerms] | None = None,
+        signers: RoundSigners | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open outbox and evidence; the chain is not asked yet. `confirmations` (1 or more): until a block counts.
 
-        `payer`: key and terms of fast payments, None for none.
+        `payer`: key and terms of fast payments, None for none. `signers`: who signs rounds, None: the operator's word.
         """
         self._outbox = Outbox(outbox_path)
         self._evidence = EvidenceStore(outbox_path.with_name("evidence.sqlite"))
@@ -87,6 +89,7 @@ class ChainSide:
             PosterSettings(safe_confirmations=1, final_confirmations=confirmations),
             clock=clock,
             errands=self._responder,
+            signers=signers,
         )
         self._requests = RequestReader(chain, deployment, confirmations)
         self._looks = ChainLooks(chain, deployment.settlement, clock)

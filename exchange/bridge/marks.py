@@ -124,6 +124,10 @@ class MarkBook:
         self._opening = None
         return {key: mark_e6 for key, mark_e6 in marks.items() if is_asked or key in self._traded}
 
+    def perpetuals(self) -> dict[int, int]:
+        """Return the newest mark of every perpetual that is listed and priced."""
+        return {key: mark_e6 for key, mark_e6 in self._newest.items() if key & PERP_BIT}
+
     def is_due(self, marks: Mapping[int, int], match_from_s: int) -> bool:
         """Whether marks are a reason for a round: the last lacks an instrument, is old and has others, or far away."""
         is_old = match_from_s >= self._named_s + MARKS_AGE_MAX_S

@@ -7,6 +7,8 @@ on naming the round of the batch before it, because a round is a transaction, un
   - an instrument is traded first, or the marks named last are old (`MarkBook`),
   - leaves that nobody signed are judged by other marks, which then overrule (F2), or an account is closed at them,
   - somebody withdraws, and the prices that the exchange decided by are not just those of that round (F3, F5).
+Where feeds sign (`is_fed`), the contract takes no batch without a round, and none that ends over ROUND_LIFE_S behind
+its round's time: then a batch names another round for that alone, and every perpetual has its mark in it.
 Where somebody withdraws, everything that is listed has its mark, and index prices are those of the request. In any
 other round index prices are those of the engine's last oracle round.
 """
@@ -25,8 +27,10 @@ from settlement.protocol.caps import MAX_ORACLE_ROWS, PERP_BIT
 from settlement.protocol.linear_bounds import ListedTerms
 from settlement.protocol.oracle import NO_ROUND, MarkRow, OracleVector, decode_vector
 
-__all__ = ["RoundBook", "SavedRounds"]
+__all__ = ["ROUND_LIFE_S", "RoundBook", "SavedRounds"]
 
+ROUND_LIFE_S: Final = 60
+"""How old a signed round may be when the last fill of its batch is matched (`Batches.MAX_STALENESS`)."""
 _SECOND_NS: Final = 1_000_000_000
 
 
@@ -52,6 +56,8 @@ class RoundBook:
         """Begin with the values of the last oracle round by instrument and the marks of a batch boundary."""
         self.named = NO_ROUND
         self.named_s = 0
+        self.is_fed = False
+        """Whether feeds sign the rounds: a property of the deployment, not saved."""
         self._values = dict(values or {})
         """Funding index or payoff per lot, 1e-12 USDC."""
         self._named_values: dict[int, int] = {}
@@ -91,7 +97,13 @@ class RoundBook:
         return self._prices.terms()
 
     def close(
-        self, match_from_s: int, *, judged: Mapping[int, int], is_asked: bool, is_closing: bool = False
+        self,
+        match_from_s: int,
+        match_to_s: int,
+        *,
+        judged: Mapping[int, int],
+        is_asked: bool,
+        is_closing: bool = False,
     ) -> OracleVector:
         """End the open batch; return the round that it begins with.
 
@@ -101,8 +113,12 @@ class RoundBook:
         marks = self._marks.close(is_asked=is_asked)
         has_moved = self._values != self._named_values
         is_first = is_closing and not self.named.round_number
-        if is_asked or is_first or has_moved or self._lacks(judged) or self._marks.is_due(marks, match_from_s):
-            self._name(match_from_s, marks, judged, is_asked=is_asked)
+        is_stale = self._is_stale(self.named_s, match_to_s) or (self.is_fed and not self.named.round_number)
+        is_wanted = is_asked or is_first or has_moved or is_stale
+        if is_wanted or self._lacks(judged) or self._marks.is_due(marks, match_from_s):
+            set_s = self._set_s or match_from_s
+            time_s = max(self.named_s, match_from_s if self._is_stale(set_s, match_to_s) else set_s)
+            self._name(match_from_s, time_s, marks, judged, is_asked=is_asked)
         return self.named
 
     def dump(self) -> SavedRounds:
@@ -142,23 +158,29 @@ class RoundBook:
             self._settlements.update(self._prices.settlement(event))
         self._marks.end(event.instrument)
 
+    def _is_stale(self, time_s: int, match_to_s: int) -> bool:
+        return self.is_fed and match_to_s > time_s + ROUND_LIFE_S
+
     def _lacks(self, judged: Mapping[int, int]) -> bool:
         rows = self.named.rows
         return any(key not in rows or rows[key].mark_e6 != mark_e6 for key, mark_e6 in judged.items())
 
-    def _name(self, match_from_s: int, marks: Mapping[int, int], judged: Mapping[int, int], *, is_asked: bool) -> None:
-        """Name a round with the next number, unless it would hold just what the one before does."""
-        time_s = max(self.named_s, self._set_s or match_from_s)
+    def _name(
+        self, match_from_s: int, time_s: int, marks: Mapping[int, int], judged: Mapping[int, int], *, is_asked: bool
+    ) -> None:
+        """Name a round with the next number, unless it would hold just what the one before does, as long as it may."""
         wanted = self._prices.indexes_e6() if is_asked else self._set_indexes
         indexes = bounded_prices_e6(self.named.index_e6, wanted, time_s - self.named_s + 1)
         if is_asked and any(indexes[number] != price_e6 for number, price_e6 in wanted.items()):
             # The exchange weighed options at another price than this round has: nobody is judged by their marks.
             marks = {key: mark_e6 for key, mark_e6 in marks.items() if key & PERP_BIT}
+        if self.is_fed:
+            marks = {**self._marks.perpetuals(), **marks}
         marks = {**marks, **judged}
         vector = self._vector(marks, judged, indexes)
         self._marks.name(marks, match_from_s)
         self._named_values = dict(self._values)
-        if vector != self.named:
+        if vector != self.named or (self.is_fed and time_s > self.named_s):
             self.named = replace(vector, round_number=vector.round_number + 1)
             self.named_s = time_s
 

@@ -31,6 +31,7 @@ def add_verbs(verbs: Any) -> None:
     )
     up.add_argument("--gateways", type=int, help="market-data gateways on the ports behind the chain's; needs --redis")
     up.add_argument("--redis", help="URL of a Redis that carries public events to the gateways")
+    up.add_argument("--feeds", type=int, help="signers of oracle rounds, started beside; a new deployment needs most")
     up.add_argument("--seed", type=int, help="seed of demo prices, bots and chain accounts (default 1)")
     up.add_argument("--demo", action="store_true", default=None, help="list a demo market and run makers and takers")
     up.add_argument("--rpc", dest="rpc_url", help="JSON-RPC URL of a chain to settle on instead of the embedded one")

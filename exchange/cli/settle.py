@@ -61,6 +61,7 @@ def _add_run(kinds: Any) -> None:
     job.add_argument("--once", action="store_true", help="one turn for a timer: close and post what there is now")
     job.add_argument("--timeout", type=float, default=_TURN_S, metavar="S", help=f"of --once (default {_TURN_S:g})")
     job.add_argument("--seed", type=int, help="seed of the operator's key, as given to `up` (default 1)")
+    job.add_argument("--feeds", type=int, help="signers of oracle rounds, as given to `up`")
     job.add_argument("--config", type=Path, help="TOML file with settings, as given to `up`")
     job.add_argument("--rpc", dest="rpc_url", help="chain to settle on (default: the embedded one)")
     job.add_argument("--port", type=int, help="port of the exchange, for the embedded chain's place")
@@ -103,7 +104,7 @@ def _complain(line: str) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     from exchange.app.settling import run_job  # noqa: PLC0415 - see above
 
-    given = {name: getattr(parsed, name) for name in ("data", "rpc_url", "port", "seed")}
+    given = {name: getattr(parsed, name) for name in ("data", "rpc_url", "port", "seed", "feeds")}
     settings = load_settings(given, parsed.config)
     return run_job(settings, _say, _complain, is_once=parsed.once, timeout_s=parsed.timeout)
 

@@ -38,7 +38,7 @@ PARTS: Final = ("Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors",
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSettings:
-    """Constructor parameters; windows in seconds, amounts in 1e-6 USDC. No feeds: batches then have round 0."""
+    """Constructor parameters; windows in seconds, amounts in 1e-6 USDC. Feeds sign rounds, addresses ascending."""
 
     subaccount_base: int = DEFAULT_SUBACCOUNT_BASE
     finality_window_s: int = 10
@@ -89,6 +89,7 @@ def deploy_demo(
         deploy_block=deploy_block,
         genesis_hash=b"" if genesis is None else genesis.block_hash,
         deploy_block_hash=b"" if deployed is None else deployed.block_hash,
+        feed_threshold=chosen.feed_threshold,
     )
     check_deployment(chain, deployment)
     return deployment
@@ -231,6 +232,7 @@ def _check_views(reader: SettlementReader, deployment: Deployment) -> None:
             "operator": bytes.fromhex(reader.view("operator()", ["address"])[2:]),
             "subaccount base": int(reader.view("subaccountBase()", ["uint64"])),
             "finality window": int(reader.view("finalityWindow()", ["uint40"])),
+            "feed threshold": int(reader.view("feedThreshold()", ["uint8"])),
         }
     except CallReverted as error:
         raise _mismatch(f"the contract at 0x{deployment.settlement.hex()} does not answer") from error
@@ -240,6 +242,7 @@ def _check_views(reader: SettlementReader, deployment: Deployment) -> None:
         "operator": deployment.operator,
         "subaccount base": deployment.subaccount_base,
         "finality window": deployment.finality_window_s,
+        "feed threshold": deployment.feed_threshold,
     }
     for name, value in wanted.items():
         if found[name] != value or (name == "domain separator" and deployment.domain_separator != value):

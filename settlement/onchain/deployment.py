@@ -28,6 +28,8 @@ class Deployment:
     genesis_hash: bytes
     deploy_block_hash: bytes = b""
     """Tells two chains of one seed apart; empty where it was not recorded."""
+    feed_threshold: int = 0
+    """How many feeds sign a round; 0: the operator's word is enough, and nobody may ask to be closed."""
 
 
 def save_deployment(deployment: Deployment, path: Path) -> None:

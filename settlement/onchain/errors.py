@@ -18,6 +18,7 @@ __all__ = [
     "NonceTooLow",
     "OutboxMismatch",
     "ReplacementUnderpriced",
+    "RoundUnsigned",
     "RpcRefused",
     "RpcUnavailable",
     "Slashed",
@@ -98,6 +99,10 @@ class HeadBehind(RpcRefused):
 
 class ContractFrozen(ChainError):
     """The contract takes no batch any more, for ever; finality, answers and payments go on."""
+
+
+class RoundUnsigned(ChainError):
+    """Too few feeds have signed the round that the next batch begins with; they are asked again."""
 
 
 class FeeCapReached(ChainError):

@@ -29,10 +29,12 @@ from settlement.onchain.errors import (
     NonceTooLow,
     OutboxMismatch,
     ReplacementUnderpriced,
+    RoundUnsigned,
     RpcRefused,
     RpcUnavailable,
     Slashed,
 )
+from settlement.onchain.feed_panel import NoFeeds, RoundSigners
 from settlement.onchain.finality import Finality
 from settlement.onchain.launching import Launcher
 from settlement.onchain.nonce_holes import hole_before
@@ -40,7 +42,7 @@ from settlement.onchain.outbox import BatchRow, BatchState, Flight, Outbox, Purp
 from settlement.onchain.posted import posted_event
 from settlement.onchain.refusals import explain_refusal
 from settlement.onchain.reverts import find_revert
-from settlement.onchain.rounds import missing_round
+from settlement.onchain.rounds import missing_round, round_call
 from settlement.onchain.spent_nonces import SpentNonces
 
 __all__ = ["Poster", "PosterSettings", "PosterStatus"]
@@ -89,6 +91,7 @@ class Poster:
         settings: PosterSettings | None = None,
         clock: Callable[[], float] = time.time,
         errands: Errands | None = None,
+        signers: RoundSigners | None = None,
     ) -> None:
         self._chain = chain
         self._deployment = deployment
@@ -108,6 +111,7 @@ class Poster:
         self.post_up_to = _EVERY_SEQ
         """Last batch that may be posted now; what is posted is finalized and answered for whatever stands here."""
         self._errands = errands or NoErrands()
+        self._signers = signers or NoFeeds()
         self._had_errand = False
         cap_wei = self._settings.max_fee_cap_wei
         self._launcher = Launcher(chain, deployment, outbox, key, max_fee_cap_wei=cap_wei, clock=clock)
@@ -128,7 +132,7 @@ class Poster:
         except ContractFrozen as error:
             # Not for good: what is posted must still become final, and questions want answers.
             return self._status("halted", str(error))
-        except (RpcRefused, FeeCapReached) as error:
+        except (RpcRefused, FeeCapReached, RoundUnsigned) as error:
             lasts = isinstance(error, BatchRefused | InsufficientFunds)
             return replace(self._status("blocked", str(error)), needs_person=lasts)
 
@@ -313,15 +317,19 @@ class Poster:
 
     def _post(self, row: BatchRow) -> bool:
         """Post a batch, the round that it begins with first."""
-        published = missing_round(self._reader, row)
+        missing = missing_round(self._reader, row)
         # A node that does not know our round is behind the block that has it.
-        if published is not None and self._outbox.is_round_mined(published):
+        if missing is not None and self._outbox.is_round_mined(round_call(missing, b"")):
+            return False
+        signatures = b"" if missing is None else self._signers.signatures(missing)
+        if signatures is None:
             return False
         try:
-            if published is not None:
-                return self._launch(row.seq, Purpose.ROUND, published)
+            if missing is not None:
+                return self._launch(row.seq, Purpose.ROUND, round_call(missing, signatures))
             return self._launch(row.seq, Purpose.POST, encode_post(row.post_call()))
         except CallReverted as error:
+            self._signers.forget()  # a feed may have been taken off the list since it signed
             raise explain_refusal(self._reader, row.seq, error) from error
 
     def _may_finalize(self, row: BatchRow, head: BlockRef) -> bool:

@@ -13,7 +13,7 @@ from settlement.protocol.caps import PERP_BIT
 from settlement.protocol.linear_bounds import LARGE_CAP, ListedTerms
 from settlement.protocol.oracle import MarkRow, OracleVector
 
-__all__ = ["bounded_price_e6", "broken_bounds"]
+__all__ = ["bounded_price_e6", "broken_bounds", "is_payoff"]
 
 _JUMP_PPM: Final = 100_000
 _DRIFT_PPM: Final = 2_000
@@ -72,7 +72,7 @@ def _is_row_out(
     if now is None or now.payoff_e12 is None:
         return False
     price_e6 = after.settlement_e6.get((terms.underlying, terms.expiry_s))
-    return price_e6 is None or not _is_payoff(terms, price_e6, now.payoff_e12)
+    return price_e6 is None or not is_payoff(terms, price_e6, now.payoff_e12)
 
 
 def _higher_price(before: OracleVector, after: OracleVector, underlying: int) -> int | None:
@@ -95,8 +95,8 @@ def _is_funding_out(
     return moved * _E18 > (price_e6 + 1) * terms.bounds.lot_e18 * rate * elapsed_s
 
 
-def _is_payoff(terms: ListedTerms, price_e6: int, payoff_e12: int) -> bool:
-    """Tell whether a payoff is that of some price in [price, price + 1)."""
+def is_payoff(terms: ListedTerms, price_e6: int, payoff_e12: int) -> bool:
+    """Tell whether a payoff (1e-12 USDC per lot) is that of some price in [price, price + 1), 1e-6 USDC per unit."""
     first, last = sorted((_payoff_e12(terms, price_e6), _payoff_e12(terms, price_e6 + 1)))
     return first <= payoff_e12 <= last
 

@@ -21,7 +21,7 @@ from settlement.onchain.deploy import DeploymentSettings
 from settlement.onchain.errors import CallReverted
 from settlement.onchain.funded_accounts import DEPLOYER_INDEX, WATCHER_INDEX, account_key
 from settlement.onchain.outbox import BuiltBatch, Outbox
-from settlement.onchain.rounds import missing_round
+from settlement.onchain.rounds import missing_round, round_call
 from settlement.onchain.rpc import RpcChain
 from settlement.onchain.wallet import Wallet
 from tests.e2e.test_disputes import (
@@ -303,9 +303,9 @@ def round_of(market: SettledMarket, batch: BuiltBatch) -> bytes:
     outbox.add(batch, market.chain.now_s * 1_000)
     row = outbox.batch(batch.seq)
     assert row is not None
-    call = missing_round(market.contract, row)
-    assert call is not None
-    return call
+    missing = missing_round(market.contract, row)
+    assert missing is not None
+    return round_call(missing, b"")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A market settled on a chain in this process: signed orders and quotes through the engine, batches by the settler."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from settlement.onchain.answers import AssetRow
 from settlement.onchain.claims import SettlementUser, mint_and_deposit
 from settlement.onchain.contract import SettlementReader
 from settlement.onchain.deploy import DeploymentSettings, deploy_demo, set_assets
+from settlement.onchain.feed_panel import Feed, FeedPanel
 from settlement.onchain.funded_accounts import DEPLOYER_INDEX, OPERATOR_INDEX, account_address, account_key
 from settlement.onchain.outbox import BuiltBatch
 from settlement.onchain.requests import RequestReader
@@ -38,8 +40,13 @@ _TRADE_ALL = 1 << 2
 class SettledMarket(SignedMarket):
     """Everything between a signed order and the contract, step by step."""
 
-    def __init__(self, folder: Path, settings: DeploymentSettings, chain: AnvilChain | None = None) -> None:
-        """Deploy, list, price; nobody has money yet. Without a `chain`: an embedded one in this process."""
+    def __init__(
+        self, folder: Path, settings: DeploymentSettings, chain: AnvilChain | None = None, *, feeds: Sequence[Feed] = ()
+    ) -> None:
+        """Deploy, list, price; nobody has money yet. Without a `chain`: an embedded one in this process.
+
+        `feeds` answer at once where the settings have a threshold.
+        """
         self.chain = chain or ChainInProcess(folder / "chain", seed=SEED, now_s=START_S)
         deployer = account_key(SEED, DEPLOYER_INDEX)
         self.deployment = deploy_demo(
@@ -64,29 +71,42 @@ class SettledMarket(SignedMarket):
         """Address of a session key that tests may use."""
         self.deltas = JournalDeltas()
         self.ledger = LedgerState()
-        self.batcher = Batcher(BatchAssembler(), self.ledger, None, EvidenceBook(self.venue, self))
-        self._outbox_path = folder / "outbox.sqlite"
-        self.side = self._new_side()
+        assembler = BatchAssembler()
+        if settings.feed_threshold:
+            assembler.expect_feeds()
+        self.batcher = Batcher(assembler, self.ledger, None, EvidenceBook(self.venue, self))
+        self._folder, self._feeds = folder, feeds
+        self.side = self.open_side()
         self._requests = RequestReader(self.chain, self.deployment)
         self._taken = 0
         for instrument in instruments():
             self.run(ListInstrument(instrument=instrument))
         self.prices()
 
-    def _new_side(self) -> ChainSide:
+    def open_side(self) -> ChainSide:
+        """The blocking half of a settler over the market's outbox; a restart opens another."""
+        panel = FeedPanel(
+            self.contract,
+            chain_id=self.deployment.chain_id,
+            threshold=self.deployment.feed_threshold,
+            feeds=self._feeds,
+            clock_s=lambda: float(self.chain.now_s),
+            start=lambda call: call(),
+        )
         return ChainSide(
             self.chain,
             self.deployment,
-            self._outbox_path,
+            self._folder / "outbox.sqlite",
             operator_key=account_key(SEED, OPERATOR_INDEX),
             confirmations=1,
+            signers=panel if self.deployment.feed_threshold else None,
             clock=lambda: self.chain.now_s,
         )
 
     def restart_side(self) -> None:
         """Settle in a new process over the same outbox."""
         self.side.close()
-        self.side = self._new_side()
+        self.side = self.open_side()
 
     def run(self, command: Any, *, after_ns: int = 1_000_000) -> Any:
         """The chain's clock never falls behind."""

@@ -25,6 +25,13 @@ from exchange.app.config import ConfigError, Settings, load_settings, shared_fol
         ({"gateways": -1, "redis": "redis://h"}, "gateways -1"),
         ({"gateways": 65, "redis": "redis://h"}, "gateways 65"),
         ({"gateways": 1}, "--redis"),
+        ({"feeds": -1}, "feeds -1"),
+        ({"feeds": 17}, "feeds 17"),
+        ({"feed_threshold": 1}, "feed_threshold 1"),
+        ({"feeds": 3, "feed_threshold": 4}, "feed_threshold 4"),
+        ({"feeds": 3, "feed_bound_ppm": 0}, "feed_bound_ppm 0"),
+        ({"feeds": 3, "feed_urls": ",".join(["http://h"] * 17)}, "feed_urls"),
+        ({"feeds": 3, "port": 65_533}, "no ports are left behind 65534"),
         ({"gateways": 3, "redis": "redis://h", "port": 65_532}, "no ports are left behind 65533"),
         ({"gateways": 1, "redis": "redis://h", "chain_port": 65_535}, "no ports are left behind 65535"),
     ],
@@ -93,3 +100,20 @@ def test_shared_folder_follows_the_environment(monkeypatch):
     """Recorded data may stand anywhere."""
     monkeypatch.setenv("OFFBOOK_SHARED", "/elsewhere")
     assert shared_folder() == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("given", "ports", "needed"),
+    [
+        ({}, (), 0),
+        ({"feeds": 3}, (8_702, 8_703, 8_704), 2),
+        ({"feeds": 4, "feed_threshold": 4, "gateways": 1, "redis": "redis://h"}, (8_703, 8_704, 8_705, 8_706), 4),
+        ({"feeds": 1, "chain_port": 9_000}, (9_001,), 1),
+        ({"feeds": 2, "feed_urls": "http://a, http://b/"}, (), 2),
+    ],
+)
+def test_signers_listen_behind_everything_else(given, ports, needed):
+    """More than half of them sign, unless it is said otherwise; signers elsewhere have no ports here."""
+    settings = load_settings(given)
+    assert (settings.feed_ports, settings.feeds_needed) == (ports, needed)
+    assert len(settings.feed_addresses) == settings.feeds

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.bridge.marks import MARKS_AGE_MAX_S
-from exchange.bridge.rounds import RoundBook
+from exchange.bridge.rounds import ROUND_LIFE_S, RoundBook
 from exchange.domain.commands import MarkRow as PricedMark
 from exchange.domain.commands import SetPrices, UnderlyingRow
 from exchange.domain.events import Event, InstrumentListed, PricesSet
@@ -17,7 +17,7 @@ from settlement.protocol.oracle import NO_ROUND, MarkRow, OracleVector
 from tests.unit.exchange.engine.world import CALL, EXPIRY_S, PERP, PUT, SECOND_NS, START_S, instruments
 
 BTC = underlying_number("BTC")
-E9 = 10**9
+E6, E9 = 10**6, 10**9
 MANY = 3_000
 FIRST_OF_MANY = 10
 
@@ -29,6 +29,7 @@ class Venue:
         """List and price the small market; somebody holds what was traded."""
         self.book = RoundBook()
         self.now_s = START_S
+        self.is_fed = False
         for row in instruments():
             self.hear(InstrumentListed(instrument=row))
         self.prices(60_000, (PERP, 60_000), (CALL, 1_500), (PUT, 800))
@@ -57,7 +58,8 @@ class Venue:
     ) -> OracleVector:
         """End a batch that began this much later than the last one."""
         self.now_s += after_s
-        return self.book.close(self.now_s, judged=judged or {}, is_asked=is_asked)
+        self.book.is_fed = self.is_fed
+        return self.book.close(self.now_s, self.now_s, judged=judged or {}, is_asked=is_asked)
 
 
 def settled(instrument: int, value_e12: int = 5, held: int = 2) -> InstrumentSettled:
@@ -232,3 +234,31 @@ def test_more_than_fits_of_what_is_held_loses_the_cheapest() -> None:
     assert venue.close(1) is named
     lacking = venue.close(1, judged={numbers[1]: numbers[1] * 10_000})
     assert (lacking.round_number, numbers[1] in lacking.rows) == (2, True)
+
+
+def test_where_feeds_sign_no_batch_is_without_a_fresh_round() -> None:
+    """From the first batch on, each with its own number once a minute has passed, though nothing changed."""
+    venue = Venue(PERP)
+    venue.is_fed = True
+    assert [venue.close(after_s).round_number for after_s in (0, 30, 30, 1, 60, 61)] == [1, 1, 1, 2, 2, 3]
+    assert venue.book.named_s == venue.now_s
+
+
+def test_a_signed_round_has_the_time_of_the_last_oracle_round_while_that_is_fresh() -> None:
+    """What accrued fits the time between (F4); a minute later it is that of the batch, which nothing accrued to."""
+    venue = Venue(PERP)
+    venue.is_fed = True
+    venue.oracle_round(5)
+    set_s = venue.now_s
+    venue.close(ROUND_LIFE_S)
+    assert venue.book.named_s == set_s
+    venue.close(1)
+    assert venue.book.named_s == venue.now_s
+
+
+def test_a_signed_round_marks_every_perpetual() -> None:
+    """A funding index alone would look like a mark of nothing, which no feed signs."""
+    venue = Venue()
+    venue.is_fed = True
+    venue.oracle_round(5)
+    assert venue.close().rows == {PERP: MarkRow(mark_e6=60 * E6, fund_index=5)}
