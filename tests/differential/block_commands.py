@@ -16,10 +16,11 @@ MARKS = {CALL: 1_500, PUT: 800, **dict.fromkeys(SHORT_OPTIONS, 800)}
 class BlockCommands:
     """`draw` gives a block for the moment of `stream`; everything is a function of the seed and of the calls."""
 
-    def __init__(self, seed: int, stream: FastStream) -> None:
-        """Draws of its own."""
+    def __init__(self, seed: int, stream: FastStream, *, far: float = 0.0) -> None:
+        """Draws of its own; a share `far` of the legs is priced at a half to twice the mark."""
         self.pick = Random(seed)
         self.stream = stream
+        self.far = far
         self.recent: ExecuteBlock | None = None
 
     def draw(self) -> ExecuteBlock:
@@ -39,6 +40,8 @@ class BlockCommands:
         pick = self.pick
         mark = self.stream.index * 10 if number == PERP else MARKS[number]
         price = mark + pick.randrange(-20, 21) * max(1, mark // 2_000)
+        if self.far and pick.random() < self.far:
+            price = max(1, mark * pick.randrange(50, 200) // 100)
         return BlockLeg(number, price, pick.choice((-40, -10, -1, 1, 10, 40, 400)))
 
     def _half(self) -> BlockSide:
