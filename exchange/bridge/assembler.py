@@ -34,7 +34,7 @@ from exchange.domain.rounds import AccountTakenOver, FundingPaid, PositionExpire
 from settlement.protocol.batch import BatchInput, Fill, order_fills_of
 from settlement.protocol.linear_bounds import ListedTerms
 from settlement.protocol.oracle import NO_ROUND, BadVector, OracleVector
-from settlement.protocol.orders import OrderKind, engine_ref, quote_ref
+from settlement.protocol.orders import OrderKind, engine_ref, leg_ref, quote_ref
 from settlement.protocol.transition import ChainRequest, RequestKind
 
 __all__ = ["AssembledBatch", "BadEvents", "BatchAssembler"]
@@ -96,6 +96,8 @@ class BatchAssembler:
         self._judged: dict[int, int] = {}
         """Marks that the leaves of the open batch which nobody signed are judged by."""
         self._funded: list[FundPaid] = []
+        self._legs: set[int] = set()
+        """Orders of blocks; each ends inside its command."""
         self._liquidations: set[int] = set()
         """Orders of the engine's own; each ends inside its command."""
 
@@ -174,10 +176,14 @@ class BatchAssembler:
             if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
                 self._refs[event.order] = engine_ref(OrderKind.LIQUIDATION, event.order)
                 self._liquidations.add(event.order)
+            elif isinstance(event, OrderAccepted) and event.flags & OrderFlag.BLOCK:
+                self._refs[event.order] = leg_ref(event.digest, (event.order & 0xFF) >> 1)
+                self._legs.add(event.order)
         elif isinstance(event, OrderClosed):
             self._refs.pop(event.order, None)
             self._quotes.discard(event.order)
             self._liquidations.discard(event.order)
+            self._legs.discard(event.order)
         elif isinstance(event, InstrumentListed):
             self._units[event.instrument.instrument_id] = event.instrument.unit_e6
         elif isinstance(event, RequestApplied):
@@ -207,6 +213,8 @@ class BatchAssembler:
     def _kind(self, order: int) -> OrderKind:
         if order in self._liquidations:
             return OrderKind.LIQUIDATION
+        if order in self._legs:
+            return OrderKind.RFQ
         return OrderKind.QUOTE if order in self._quotes else OrderKind.ORDER
 
     def dump(self) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 
 from exchange.bridge.assembler import AssembledBatch, BadEvents
 from exchange.domain.auction_bids import BidInAuction
+from exchange.domain.blocks import BlockSide, ExecuteBlock
 from exchange.domain.commands import OrderFlag, Place, Replace, Side, SignedAmend
 from exchange.domain.events import (
     AccountOpened,
@@ -28,11 +29,19 @@ from exchange.domain.instrument import Instrument
 from exchange.domain.packing import RECORD_BYTES, BadRecord, CommandEvents, unpack_commands
 from exchange.domain.quote_events import MassQuoted, QuotePlaced
 from exchange.domain.quotes import MassQuote, pack_lines
+from exchange.wire.block_actions import block_action, signed_legs
 from exchange.wire.venue import VenueInfo
-from settlement.protocol.eip712 import MASS_QUOTE_MODULE, TRADE_MODULE, Action, encode_mass_quote, encode_trade
+from settlement.protocol.eip712 import (
+    MASS_QUOTE_MODULE,
+    TRADE_MODULE,
+    Action,
+    encode_mass_quote,
+    encode_rfq_legs,
+    encode_trade,
+)
 from settlement.protocol.evidence import Evidence, ForcedLeaf, LeafEvidence, SignedAction
 from settlement.protocol.forced import FORCED_KINDS
-from settlement.protocol.orders import BadOrders, OrderFill, quote_ref, sorted_order_fills
+from settlement.protocol.orders import BadOrders, OrderFill, leg_ref, quote_ref, sorted_order_fills
 
 __all__ = ["CommandRecords", "EvidenceBook"]
 
@@ -49,7 +58,7 @@ class CommandRecords(Protocol):
 
 
 class _Signed(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A raw command, and the line that one side of a mass quote has in it."""
+    """A raw command, and the line of a side of a mass quote or a block in it: the last byte of its order's number."""
 
     raw: bytes
     line: int = 0
@@ -92,6 +101,9 @@ class EvidenceBook:
         for event in item.events:
             if isinstance(event, OrderAccepted) and event.flags & OrderFlag.LIQUIDATION:
                 self._own.add(event.order)
+            elif isinstance(event, OrderAccepted) and event.flags & OrderFlag.BLOCK:
+                line = event.order & 0xFF
+                self._keep(event.order, leg_ref(event.digest, line >> 1), item.sequence, line)
             elif isinstance(event, OrderAccepted | OrderRevised):
                 self._keep(event.order, event.digest, item.sequence, 0)
             elif isinstance(event, MassQuoted):
@@ -196,31 +208,47 @@ class EvidenceBook:
             command = command.order
         elif isinstance(command, BidInAuction):
             command = command.call
+        if isinstance(command, ExecuteBlock):
+            is_maker = not signed.line & 1
+            action, lines = self._block(fill.account, command, is_maker=is_maker)
+            return self._evidence(fill, command.maker if is_maker else command.taker, action, lines, signed.line >> 1)
         if not isinstance(command, Place | MassQuote):
             raise BadRecord(f"{type(command).__name__} authorizes no fill")
-        action = self._action(fill.account, command, instrument)
-        domain = self._venue.domains[command.domain]
+        lines = pack_lines(command.lines) if isinstance(command, MassQuote) else b""
+        return self._evidence(fill, command, self._action(fill.account, command, instrument), lines, signed.line)
+
+    def _evidence(
+        self, fill: OrderFill, command: Place | MassQuote | BlockSide, action: Action, lines: bytes, line: int
+    ) -> LeafEvidence:
+        """The leaf with what authorizes it, once both agree. Raises BadOrders where they do not."""
+        instrument, domain = self._instruments[fill.instrument], self._venue.domains[command.domain]
         leaf = LeafEvidence(
             fill=fill,
-            signed=SignedAction(
-                action=action,
-                signature=command.signature,
-                is_sepolia=domain.trade_only,
-                lines=pack_lines(command.lines) if isinstance(command, MassQuote) else b"",
-            ),
+            signed=SignedAction(action=action, signature=command.signature, is_sepolia=domain.trade_only, lines=lines),
             asset=self._venue.asset(instrument),
             sub_id=self._venue.asset_sub_id(instrument),
-            line=signed.line,
+            line=line,
             key_accounts=self._keys.get((action.owner, action.signer), ()),
         )
         leaf.check(domain.separator)
         return leaf
 
-    def _action(self, account: int, command: Place | MassQuote, instrument: Instrument) -> Action:
-        """The action as its signer hashed it."""
+    def _block(self, account: int, block: ExecuteBlock, *, is_maker: bool) -> tuple[Action, bytes]:
+        """A party's action, and the legs that a taker signed the hash of."""
+        legs = signed_legs(self._venue, block.legs, self._instruments)
+        half = block.maker if is_maker else block.taker
+        action = block_action(self._venue, half, self._owner(account), legs, is_maker=is_maker)
+        return action, b"" if is_maker else encode_rfq_legs(legs)
+
+    def _owner(self, account: int) -> bytes:
         owner = self._owners.get(account)
         if owner is None:
             raise BadOrders(f"account {account} was never opened")
+        return owner
+
+    def _action(self, account: int, command: Place | MassQuote, instrument: Instrument) -> Action:
+        """The action as its signer hashed it."""
+        owner = self._owner(account)
         if isinstance(command, MassQuote):
             module, data = MASS_QUOTE_MODULE, self._quote_data(account, command)
         else:

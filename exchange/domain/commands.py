@@ -10,6 +10,7 @@ import msgspec
 
 from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
+from exchange.domain.blocks import ExecuteBlock
 from exchange.domain.instrument import Instrument
 from exchange.domain.market_limits import SetMarketLimits
 from exchange.domain.portfolio import SetMarginKind, SetScenarios
@@ -64,6 +65,7 @@ class CommandKind(IntEnum):
     SET_MMP_CONFIG = 9
     RESET_MMP = 10
     BID_IN_AUCTION = 11
+    EXECUTE_BLOCK = 12
     CLOCK = 20
     EPOCH_START = 21
     SESSION_OPEN = 22
@@ -124,6 +126,8 @@ class OrderFlag(IntFlag):
     """Of the engine's own making."""
     KEEP_ON_DISCONNECT = 4096
     """Stays when its wallet's rule or its session's would cancel it."""
+    BLOCK = 8192
+    """One party's side of a leg of a block trade; the engine sets it."""
 
 
 class TriggerKind(IntEnum):
@@ -383,4 +387,5 @@ Command = (
     | SetMarginKind
     | BidInAuction
     | SetMarketLimits
+    | ExecuteBlock
 )

@@ -8,6 +8,7 @@ from enum import IntEnum
 import msgspec
 
 from exchange.domain.auctions import AuctionEnded, AuctionStarted
+from exchange.domain.blocks import BlockEvent
 from exchange.domain.commands import ChainRequestKind, OrderFlag, PriceSource, SetPrices, Side, TimeInForce, Trigger
 from exchange.domain.instrument import Instrument
 from exchange.domain.liquidations import LiquidationEvent
@@ -393,5 +394,5 @@ Event = (
     OrderEvent | ManyCanceled | Trade | BookLevel | CommandRefused | AccountOpened | CashMoved | SessionKeySet
     | RequestApplied | SessionOpened | SessionClosed | SelfTradePreventionSet | BatchClosed | PricesSet
     | InstrumentListed | QuoteEvent | AuctionStarted | AuctionEnded | RoundEvent | LiquidationEvent | SafeguardEvent
-    | PortfolioEvent | MarketLimitsSet
+    | PortfolioEvent | MarketLimitsSet | BlockEvent
 )  # fmt: skip

@@ -8,6 +8,7 @@ __all__ = [
     "LIQUIDATION_PRICE_PPM",
     "MAX_ACCOUNTS_PER_BATCH",
     "MAX_AUCTION_NS",
+    "MAX_BLOCK_LEGS",
     "MAX_CLIENT_ORDER_ID_CHARACTERS",
     "MAX_DEAD_MAN_MS",
     "MAX_EXPIRED_PER_COMMAND",
@@ -56,6 +57,8 @@ MAX_OPEN_ORDERS_PER_OWNER: Final = 10_000
 """Of all subaccounts of a wallet together."""
 MAX_QUOTE_LINES: Final = 64
 """Of a mass quote: two orders each, whose lines are the first half of an order number's last byte."""
+MAX_BLOCK_LEGS: Final = 16
+"""Of a block trade: two orders each."""
 MAX_MMP_GROUPS_PER_SUBACCOUNT: Final = 16
 MAX_MMP_LIMIT: Final = 1 << 62
 """Of a group's limits and of its times."""
@@ -109,6 +112,8 @@ if MAX_SIGNATURE_LIFE_S <= MIN_SIGNATURE_LIFE_S:
     raise ValueError("the signature window is empty")
 if 2 * MAX_QUOTE_LINES > 128:
     raise ValueError("sides of a mass quote take the first 128 lines of an order number")
+if 2 * MAX_BLOCK_LEGS > 128:
+    raise ValueError("sides of a block trade take the first 128 lines of an order number")
 if MAX_TRIGGERS_PER_COMMAND > 128:
     raise ValueError("a triggered order's place in line is its command and one of 128 lines above the quotes'")
 if MAX_GROUP_COMMANDS > MAX_STAGED_COMMANDS:

@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
+from exchange.domain.blocks import ExecuteBlock
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -111,22 +112,6 @@ class _PackedEvents(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _encode_events = msgspec.msgpack.Encoder().encode
 _decode_events = msgspec.msgpack.Decoder(list[_PackedEvents]).decode
 _encode_body = msgspec.msgpack.Encoder().encode
-_decoders: Final[dict[int, Any]] = {
-    CommandKind.CHAIN_REQUEST: msgspec.msgpack.Decoder(ChainRequest).decode,
-    CommandKind.SET_PRICES: msgspec.msgpack.Decoder(SetPrices).decode,
-    CommandKind.LIST_INSTRUMENT: msgspec.msgpack.Decoder(ListInstrument).decode,
-    CommandKind.SESSION_OPEN: msgspec.msgpack.Decoder(SessionOpen).decode,
-    CommandKind.SET_PHASE: msgspec.msgpack.Decoder(SetPhase).decode,
-    CommandKind.ORACLE_ROUND: msgspec.msgpack.Decoder(OracleRound).decode,
-    CommandKind.DELIST_INSTRUMENT: msgspec.msgpack.Decoder(DelistInstrument).decode,
-    CommandKind.SET_KEY_LIMITS: msgspec.msgpack.Decoder(SetKeyLimits).decode,
-    CommandKind.REVOKE_KEY: msgspec.msgpack.Decoder(RevokeKey).decode,
-    CommandKind.SET_DISCONNECT_RULE: msgspec.msgpack.Decoder(SetDisconnectRule).decode,
-    CommandKind.CANCEL_ALL_AFTER: msgspec.msgpack.Decoder(CancelAllAfter).decode,
-    CommandKind.SET_SCENARIOS: msgspec.msgpack.Decoder(SetScenarios).decode,
-    CommandKind.SET_MARGIN_KIND: msgspec.msgpack.Decoder(SetMarginKind).decode,
-    CommandKind.SET_MARKET_LIMITS: msgspec.msgpack.Decoder(SetMarketLimits).decode,
-}
 _body_kinds: Final[dict[type, CommandKind]] = {
     ChainRequest: CommandKind.CHAIN_REQUEST,
     SetPrices: CommandKind.SET_PRICES,
@@ -142,7 +127,9 @@ _body_kinds: Final[dict[type, CommandKind]] = {
     SetScenarios: CommandKind.SET_SCENARIOS,
     SetMarginKind: CommandKind.SET_MARGIN_KIND,
     SetMarketLimits: CommandKind.SET_MARKET_LIMITS,
+    ExecuteBlock: CommandKind.EXECUTE_BLOCK,
 }
+_decoders: Final[dict[int, Any]] = {kind: msgspec.msgpack.Decoder(body).decode for body, kind in _body_kinds.items()}
 
 
 def pack_events(commands: Sequence[CommandEvents]) -> bytes:

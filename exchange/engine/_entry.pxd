@@ -54,7 +54,7 @@ cdef enum:
     FLAG_QUOTE = 64
     FLAG_STP = 768
     FLAG_STP_ACCOUNT = 1024
-    FLAG_LIQUIDATION = 2048
+    FLAG_OF_ENGINE = 2048 | 8192        # LIQUIDATION, BLOCK
     FORCE_IOC = 1
     FORCE_FOK = 2
     # Scopes (authority.py)
@@ -349,7 +349,7 @@ cdef inline uint16_t check_entry(Engine* engine, const Terms* terms, Entry* entr
 cdef inline bint is_canonical(const Terms* terms) noexcept nogil:
     """Whether fields that an unguarded order does not use are as `pack_command` leaves them."""
     cdef const Record* record = terms.record
-    if record.flags & (FLAG_MMP | FLAG_QUOTE | FLAG_LIQUIDATION):
+    if record.flags & (FLAG_MMP | FLAG_QUOTE | FLAG_OF_ENGINE):
         return False
     return record.signer == 0 and record.group == 0 and record.target == 0 and terms.expected_filled == -1
 

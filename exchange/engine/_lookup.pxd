@@ -6,7 +6,7 @@ from libc.string cimport memcmp, memcpy
 
 from exchange.engine._integers cimport mix
 from exchange.engine._rows cimport (
-    ORDER_LIQUIDATION, ORDER_QUOTE, AccountRow, CellRow, Engine, GroupRow, KeyEntry, Listing, OrderRow, grown, order_at,
+    ORDER_NAMELESS, AccountRow, CellRow, Engine, GroupRow, KeyEntry, Listing, OrderRow, grown, order_at,
 )
 from exchange.engine._tables cimport Table, fold, put, reserve, take_out
 
@@ -93,7 +93,7 @@ cdef inline void index_names(Engine* engine, uint32_t row) noexcept nogil:
 cdef inline void forget_names(Engine* engine, uint32_t row) noexcept nogil:
     """Undo `index_names`, where the names were not taken over by a younger order."""
     cdef OrderRow* order = order_at(engine, row)
-    if order.flags & (ORDER_QUOTE | ORDER_LIQUIDATION):
+    if order.flags & ORDER_NAMELESS:
         return
     if order.id_bytes:
         if find_client_id(engine, order.account, order.text + order.id_at, order.id_bytes, order.id_hash) == row:

@@ -32,7 +32,7 @@ cdef enum:
     AT_BOOK = 1
     AT_CLOSED = 2
     ORDER_QUOTE = 64                 # OrderFlag.QUOTE
-    ORDER_LIQUIDATION = 2048         # OrderFlag.LIQUIDATION
+    ORDER_NAMELESS = 64 | 2048 | 8192    # QUOTE, LIQUIDATION, BLOCK: no client order id, and a nonce with others
     # Commands and events of one run
     RECORD_BYTES = 64
     CORE_EVENTS = 1 << 12

@@ -22,7 +22,7 @@ from exchange.engine._orders cimport (
 )
 from exchange.engine._portfolio cimport account_margin
 from exchange.engine._rows cimport (
-    ORDER_LIQUIDATION, ORDER_QUOTE, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
+    ORDER_NAMELESS, RECORD_BYTES, TIERS_MAX, Engine, KeyEntry, OrderRow, Tier, grown, order_at,
 )
 from exchange.engine._tables cimport fold, put, reserve
 from matching_core._order_book cimport OrderBook
@@ -278,7 +278,7 @@ cdef class Store:
     def index_names(self, number):
         """Its client order id and nonce lead to this order; what shares a nonce with others has no names."""
         self.need(reserve_names(&self.engine))
-        if not order_at(&self.engine, self.row_of(number)).flags & (ORDER_QUOTE | ORDER_LIQUIDATION):
+        if not order_at(&self.engine, self.row_of(number)).flags & ORDER_NAMELESS:
             index_names(&self.engine, self.row_of(number))
 
     def forget_names(self, number):

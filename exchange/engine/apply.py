@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from exchange.domain.auction_bids import BidInAuction
 from exchange.domain.auctions import SetPhase
+from exchange.domain.blocks import ExecuteBlock
 from exchange.domain.commands import (
     Amend,
     BatchCut,
@@ -37,6 +38,7 @@ from exchange.engine.accounts import apply_request
 from exchange.engine.amendments import amend, amend_signed
 from exchange.engine.auction_bids import bid
 from exchange.engine.auctions import set_phase
+from exchange.engine.blocks import execute_block
 from exchange.engine.cancels import cancel, cancel_many, replace
 from exchange.engine.dead_men import arm
 from exchange.engine.expiry import pay_expired
@@ -109,11 +111,12 @@ _HANDLERS: Final[dict[type, Callable[[State, Turn, Any], None]]] = {
     SetMarginKind: set_margin_kind,
     BidInAuction: bid,
     SetMarketLimits: set_market_limits,
+    ExecuteBlock: execute_block,
 }
 
 
-_FILLING: Final = frozenset({Place, Replace, SignedAmend, MassQuote, SetPhase})
-"""What may fill an order that rests. A Clock looks by itself; a bid buys of an account that was looked at."""
+_FILLING: Final = frozenset({Place, Replace, SignedAmend, MassQuote, SetPhase, ExecuteBlock})
+"""What may fill orders that rest, and blocks. A Clock looks by itself; a bid buys of an account that was looked at."""
 
 
 def apply(state: State, command: Command, timestamp_ns: int, packed: tuple[bytes, bytes] | None = None) -> list[Event]:

@@ -19,7 +19,7 @@ from exchange.domain.quotes import MassQuote, QuoteLine
 from exchange.domain.result_codes import CloseReason, OrderStatus, ResultCode
 from exchange.engine import batches, forced
 from exchange.engine.auction_offers import Leg, Offer, offer_of
-from exchange.engine.booking import book_sale
+from exchange.engine.booking import book_leg
 from exchange.engine.deleveraging import fund_allowance_e6, pay_from_fund
 from exchange.engine.funding import fund_index_e12
 from exchange.engine.liquidation import end_if_restored
@@ -237,7 +237,7 @@ def _book(state: State, turn: Turn, call: MassQuote, account: Account, leg: Leg,
     maker = _line_order(state, turn, place_of(call, leg.instrument, side, leg.price_ticks, lots), 2 * at + side)
     taker = accept_order(state, turn, _closing(state, account, leg), leg.price_ticks, 0, line)
     state.open_orders[taker.number] = taker
-    book_sale(state, turn, taker=taker, maker=maker, price_ticks=leg.price_ticks, lots=lots)
+    book_leg(state, turn, taker=taker, maker=maker, price_ticks=leg.price_ticks, lots=lots)
     for order in (maker, taker):
         close_order(state, turn, order, OrderStatus.FILLED, CloseReason.NONE)
 

@@ -7,6 +7,7 @@ from exchange.domain.ids import is_perpetual_id
 from exchange.domain.limits import MAX_SIGNATURE_LIFE_S, MIN_SIGNATURE_LIFE_S
 from exchange.domain.money import ceil_div
 from exchange.domain.result_codes import ResultCode
+from exchange.engine.flags import BLOCK
 from exchange.engine.records import Account, KeyRow
 from exchange.engine.state import State
 
@@ -14,12 +15,17 @@ __all__ = ["check_authority", "check_expiry", "check_limits", "find_key"]
 
 _SECOND_NS: Final = 1_000_000_000
 _E12: Final = 10**12
-_ADMIN, _TRADE_ALL, _ORDERBOOK_ALL, _PERPETUAL, _OPTION = 0, 2, 3, 5, 6
-_ALWAYS: Final = 1 << _ADMIN | 1 << _TRADE_ALL | 1 << _ORDERBOOK_ALL
+_ADMIN, _TRADE_ALL = 0, 2
+_BOOK_SCOPES: Final = (3, 5, 6)
+"""Codes (api.md 4.6) that cover a part of all trading: everything on the book, perpetuals there, options there."""
+_RFQ_SCOPES: Final = (7, 9, 10)
 
 
 def check_authority(state: State, place: Place) -> ResultCode:
-    """First failing code of: subaccount, signer, key's life, scope, order's life, key's limits, lock, session."""
+    """First failing code of: subaccount, signer, key's life, scope, order's life, key's limits, lock, session.
+
+    A leg of a block (flag BLOCK) needs the scopes of requests for quotes instead of those of the book.
+    """
     account = state.accounts.get(place.subaccount)
     if account is None or not account.owner:
         return ResultCode.SUBACCOUNT_NOT_FOUND
@@ -74,8 +80,11 @@ def _check_key(state: State, account: Account, place: Place) -> ResultCode:
         return ResultCode.SIGNER_UNKNOWN
     if row.is_revoked or row.valid_to_s <= state.timestamp_ns // _SECOND_NS:
         return ResultCode.SESSION_KEY_EXPIRED
-    scope = 1 << (_PERPETUAL if is_perpetual_id(place.instrument) else _OPTION)
-    if not row.scopes & (_ALWAYS | scope) or (row.accounts and account.index not in row.accounts):
+    everything, perpetuals, options = _RFQ_SCOPES if int(place.flags) & BLOCK else _BOOK_SCOPES
+    scope = perpetuals if is_perpetual_id(place.instrument) else options
+    if not row.scopes & (1 << _ADMIN | 1 << _TRADE_ALL | 1 << everything | 1 << scope) or (
+        row.accounts and account.index not in row.accounts
+    ):
         return ResultCode.SCOPE_MISSING
     if place.expiry_s > row.valid_to_s:
         return ResultCode.ACTION_OUTLIVES_KEY

@@ -20,6 +20,7 @@ __all__ = [
     "close_content",
     "cut",
     "make_room_for_account",
+    "make_room_for_block",
     "make_room_for_fill",
     "make_room_for_legs",
     "make_room_for_payment",
@@ -54,6 +55,27 @@ def make_room_for_fill(
         _lacks_place(state, instrument, parties)
         or _has_too_many_orders(state, maker, taker)
         or any(_overflows(state.batch, instrument, account, lots, notional_e6) for account in parties)
+    ):
+        _close(state, turn, next_first=state.sequence)
+
+
+def make_room_for_block(
+    state: State, turn: Turn, *, instruments: tuple[int, ...], accounts: tuple[int, int], lots: int, notional_e6: int
+) -> None:
+    """Close the open batch first when any leg of a block might pass a cap: no batch ends between two of its legs.
+
+    `lots` of the largest leg, `notional_e6` of all together.
+    """
+    batch, config, count = state.batch, state.config, len(instruments)
+    is_full = (
+        len(batch.cash_e6) + len(accounts) > config.batch_accounts_max
+        or len(batch.instruments) + count > config.batch_instruments_max
+        or len(batch.legs) + 2 * count > config.batch_legs_max
+        or any(batch.orders.get(account, 0) + count > config.batch_orders_max for account in accounts)
+    )
+    if batch.has_content and (
+        is_full
+        or any(_overflows(batch, number, account, lots, notional_e6) for number in instruments for account in accounts)
     ):
         _close(state, turn, next_first=state.sequence)
 

@@ -22,7 +22,7 @@ from exchange.engine.state import State
 from exchange.engine.turn import Turn
 from exchange.engine.waiting import observe
 
-__all__ = ["book_auction_trade", "book_sale", "book_trade", "change_position", "move_position"]
+__all__ = ["book_auction_trade", "book_leg", "book_trade", "change_position", "move_position"]
 
 
 def book_trade(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
@@ -49,10 +49,22 @@ def book_auction_trade(state: State, turn: Turn, *, buyer: Order, seller: Order,
     _book(state, turn, maker=buyer, taker=seller, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6, is_auction=True)
 
 
-def book_sale(state: State, turn: Turn, *, taker: Order, maker: Order, price_ticks: int, lots: int) -> None:
-    """Apply one leg of an auctioned portfolio, which no book saw: without fees, and it is nobody's last price."""
+def book_leg(
+    state: State,
+    turn: Turn,
+    *,
+    taker: Order,
+    maker: Order,
+    price_ticks: int,
+    lots: int,
+    fees_e6: tuple[int, int] = (0, 0),
+) -> None:
+    """Apply one leg that no book saw, of an auctioned portfolio or a block: it is nobody's last price.
+
+    `fees_e6`: the maker's and the taker's.
+    """
     _make_room(state, turn, maker, taker, price_ticks, lots)
-    _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=(0, 0), is_on_book=False)
+    _book(state, turn, maker=maker, taker=taker, price_ticks=price_ticks, lots=lots, fees_e6=fees_e6, is_on_book=False)
     for order in (maker, taker):
         place = order.place
         cell = state.cell(place.subaccount, place.instrument)

@@ -5,7 +5,7 @@ from typing import Final
 from exchange.domain.commands import Place, TimeInForce
 from exchange.domain.limits import MAX_MONEY_E6
 from exchange.domain.result_codes import ResultCode
-from exchange.engine.flags import LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
+from exchange.engine.flags import BLOCK, LIQUIDATION, MARKET, POST_ONLY, REDUCE_ONLY, SLIDE
 from exchange.engine.margin import is_affordable
 from exchange.engine.market_limits import check_room, owner_orders
 from exchange.engine.market_state import check_market
@@ -67,7 +67,7 @@ def check_terms(state: State, place: Place) -> ResultCode:
     if ended or place.instrument not in state.prices.marks or instrument.underlying not in state.prices.index_e9:
         return ResultCode.INSTRUMENT_NOT_LIVE
     flags = int(place.flags)
-    if flags & LIQUIDATION:
+    if flags & (LIQUIDATION | BLOCK):
         return ResultCode.PARAMETER_INVALID
     is_immediate = place.time_in_force in _IMMEDIATE or flags & MARKET
     if flags & (POST_ONLY | SLIDE) == SLIDE or (is_immediate and flags & POST_ONLY):

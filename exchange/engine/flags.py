@@ -7,6 +7,7 @@ from exchange.engine.records import Account
 from matching_core.fills import FLAG_FOK, FLAG_IOC, FLAG_POST_ONLY, FLAG_REDUCE_ONLY, FLAG_SLIDE, STP_SHIFT
 
 __all__ = [
+    "BLOCK",
     "CANCEL_ON_DISCONNECT",
     "KEEP_ON_DISCONNECT",
     "LIQUIDATION",
@@ -19,6 +20,7 @@ __all__ = [
     "core_flags",
 ]
 
+BLOCK: Final = int(OrderFlag.BLOCK)
 POST_ONLY: Final = int(OrderFlag.POST_ONLY)
 SLIDE: Final = int(OrderFlag.SLIDE)
 REDUCE_ONLY: Final = int(OrderFlag.REDUCE_ONLY)

@@ -19,7 +19,7 @@ from exchange.engine.state import State
 from exchange.engine.trigger_orders import accept_trigger
 from exchange.engine.turn import Turn
 
-__all__ = ["TERMINAL_CODES", "admit", "execute", "find_order", "place_order", "refuse"]
+__all__ = ["TERMINAL_CODES", "admit", "check_nonce", "execute", "find_order", "place_order", "refuse"]
 
 _NANOSECOND_NONCE_MIN: Final = 10**18
 
@@ -74,6 +74,17 @@ def execute(state: State, turn: Turn, place: Place, *, replaces: int) -> None:
     state.nonces.spend(owner, place.signer, place.nonce, order_number(sequence=state.sequence))
 
 
+def check_nonce(state: State, place: Place) -> ResultCode:
+    """Within the window around journal time, and behind the account's last cancel of everything; not used yet."""
+    account = state.accounts[place.subaccount]
+    nonces, nonce = state.nonces, place.nonce
+    is_ancient = account.cancel_all_ns and (nonce < _NANOSECOND_NONCE_MIN or nonce <= account.cancel_all_ns)
+    if is_ancient or not nonces.is_in_window(nonce, state.timestamp_ns):
+        return ResultCode.NONCE_OUTSIDE_WINDOW
+    is_used = nonces.find(account.owner, place.signer, nonce) is not None
+    return ResultCode.NONCE_USED if is_used else ResultCode.OK
+
+
 def refuse(
     state: State, turn: Turn, place: Place, code: ResultCode, *, order: int | None = None, price_ticks: int = 0
 ) -> bool:
@@ -106,15 +117,11 @@ def find_order(
 
 
 def _spend_nonce(state: State, turn: Turn, place: Place) -> bool:
-    account = state.accounts[place.subaccount]
-    nonces, nonce = state.nonces, place.nonce
-    is_ancient = account.cancel_all_ns and (nonce < _NANOSECOND_NONCE_MIN or nonce <= account.cancel_all_ns)
-    if is_ancient or not nonces.is_in_window(nonce, state.timestamp_ns):
-        return refuse(state, turn, place, ResultCode.NONCE_OUTSIDE_WINDOW)
-    used_by = nonces.find(account.owner, place.signer, nonce)
-    if used_by is not None:
-        return refuse(state, turn, place, ResultCode.NONCE_USED, order=used_by)
-    nonces.spend(account.owner, place.signer, nonce, 0)
+    code, owner = check_nonce(state, place), state.accounts[place.subaccount].owner
+    if code:
+        used_by = state.nonces.find(owner, place.signer, place.nonce) if code is ResultCode.NONCE_USED else None
+        return refuse(state, turn, place, code, order=used_by)
+    state.nonces.spend(owner, place.signer, place.nonce, 0)
     return True
 
 

@@ -19,7 +19,7 @@ from exchange.domain.safeguards import KeyLimits
 from exchange.domain.views import OrderView, Output
 from exchange.engine.config import EngineConfig
 from exchange.engine.exposure import Exposure, GroupKey, MarginCache
-from exchange.engine.flags import LIQUIDATION, QUOTE
+from exchange.engine.flags import BLOCK, LIQUIDATION, QUOTE
 from exchange.engine.index_ranges import IndexRanges
 from exchange.engine.limit_table import LimitTable
 from exchange.engine.links import Links
@@ -309,7 +309,7 @@ class State:
     def index_order(self, order: Order) -> None:
         """Names under which an order is found, open or closed; what shares a nonce with others has no names."""
         place = order.place
-        if int(place.flags) & (QUOTE | LIQUIDATION):
+        if int(place.flags) & (QUOTE | LIQUIDATION | BLOCK):
             return
         if place.client_order_id:
             self.client_ids[place.subaccount][place.client_order_id] = order.number

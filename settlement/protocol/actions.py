@@ -17,6 +17,7 @@ __all__ = [
     "encode_liquidate",
     "encode_mass_quote",
     "encode_rfq_execute",
+    "encode_rfq_legs",
     "encode_rfq_quote",
     "encode_set_session_key",
     "encode_trade",
@@ -138,7 +139,12 @@ def encode_rfq_quote(*, max_fee_e18: int, legs: Sequence[RfqLeg]) -> bytes:
 
 def encode_rfq_execute(*, maker_legs: Sequence[RfqLeg], max_fee_e18: int) -> bytes:
     """Encode a taker's execution; the hash covers the legs as the maker signed them."""
-    return keccak256(uint_word(32) + _legs(maker_legs)) + uint_word(max_fee_e18)
+    return keccak256(encode_rfq_legs(maker_legs)) + uint_word(max_fee_e18)
+
+
+def encode_rfq_legs(maker_legs: Sequence[RfqLeg]) -> bytes:
+    """Encode a maker's legs alone: what a taker signs the hash of."""
+    return uint_word(32) + _legs(maker_legs)
 
 
 def encode_liquidate(

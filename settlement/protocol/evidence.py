@@ -1,7 +1,8 @@
 """What authorizes a leaf of the orders tree: the signed action behind it; and what an answer to a challenge (F2) sums.
 
 An order is authorized by its own action; one side of a mass quote by the action of the whole call, the packed lines
-that its data commits to, and the place in them. The contract judges by `Orders.sol`; here is only what both must agree
+that its data commits to, and the place in them; one leg of a block by its party's action and, for a taker, the maker's
+legs whose hash it signed. The contract judges by `Orders.sol`; here is only what both must agree
 on to the byte.
 """
 
@@ -11,18 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from settlement.protocol.abi import bytes32_word, int_word, uint_word, word_array
-from settlement.protocol.eip712 import MASS_QUOTE_MODULE, Action, digest
+from settlement.protocol.eip712 import MASS_QUOTE_MODULE, RFQ_MODULE, Action, digest
 from settlement.protocol.keccak import keccak256
-from settlement.protocol.orders import BadOrders, OrderFill, OrderKind, quote_ref
+from settlement.protocol.orders import BadOrders, OrderFill, OrderKind, leg_ref, quote_ref
 
 __all__ = ["AnswerSums", "Evidence", "ForcedAccount", "ForcedLeaf", "LeafEvidence", "SignedAction"]
+
+_KINDS = {MASS_QUOTE_MODULE: OrderKind.QUOTE, RFQ_MODULE: OrderKind.RFQ}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedAction:
     """An action with its 65-byte signature; `is_sepolia`: signed under Derive's test domain.
 
-    `lines` are the packed lines of a mass quote, empty for an order.
+    `lines` are the packed lines of a mass quote, the encoded legs that a block's taker signed the hash of; else empty.
     """
 
     action: Action
@@ -31,22 +34,24 @@ class SignedAction:
     lines: bytes = b""
 
     def ref(self, separator: bytes, line: int) -> bytes:
-        """Authority key of what the action authorizes under the domain `separator`; `line` is read for quotes alone."""
+        """Authority key of what the action authorizes under the domain `separator`; `line` is the leaf's."""
         hashed = digest(separator, self.action)
-        return quote_ref(hashed, line) if self.is_quote else hashed
+        if self.kind is OrderKind.QUOTE:
+            return quote_ref(hashed, line)
+        return leg_ref(hashed, line) if self.kind is OrderKind.RFQ else hashed
 
     @property
-    def is_quote(self) -> bool:
-        """Whether this is a mass quote."""
-        return self.action.module == MASS_QUOTE_MODULE
+    def kind(self) -> OrderKind:
+        """Which leaves the action can authorize."""
+        return _KINDS.get(self.action.module, OrderKind.ORDER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafEvidence:
     """One leaf with what authorizes it.
 
-    `line` is 2 * line + side of a quote, 0 for an order; `key_accounts` the account list of the session key that
-    signed, as it was registered; `asset` and `sub_id` say what the leaf's instrument is.
+    `line` is 2 * line + side of a quote, the leg of a block, 0 for an order; `key_accounts` the account list of the
+    session key that signed, as it was registered; `asset` and `sub_id` say what the leaf's instrument is.
     """
 
     fill: OrderFill
@@ -58,8 +63,7 @@ class LeafEvidence:
 
     def check(self, separator: bytes) -> None:
         """Raise BadOrders unless leaf and action belong together: a batch with another leaf could not be answered."""
-        kind = OrderKind.QUOTE if self.signed.is_quote else OrderKind.ORDER
-        if self.fill.kind is not kind or self.signed.ref(separator, self.line) != self.fill.ref:
+        if self.fill.kind is not self.signed.kind or self.signed.ref(separator, self.line) != self.fill.ref:
             raise BadOrders(
                 f"account {self.fill.account}: the signed action at hand does not authorize {self.fill.kind.name} "
                 f"{self.fill.ref.hex()}"

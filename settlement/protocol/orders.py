@@ -20,6 +20,7 @@ __all__ = [
     "OrderFill",
     "OrderKind",
     "engine_ref",
+    "leg_ref",
     "order_leaf",
     "orders_root",
     "quote_ref",
@@ -54,6 +55,11 @@ def quote_ref(digest: bytes, line: int) -> bytes:
     `line` is 2 * line + side, 0 to 127: the last byte of the quote's order number.
     """
     return keccak256(digest + bytes((line >> 1, line & 1)))
+
+
+def leg_ref(digest: bytes, leg: int) -> bytes:
+    """Authority key of one leg of a block: the EIP-712 digest of the maker's or the taker's action, the leg from 0."""
+    return keccak256(digest + bytes((leg,)))
 
 
 def engine_ref(kind: OrderKind, number: int) -> bytes:

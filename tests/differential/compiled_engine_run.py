@@ -61,6 +61,7 @@ NEVER = {
         ("AuctionTaken", *(f"refused {code.name}" for code in ResultCode if code.name.startswith("AUCTION_"))),
         "a bid names what an account holds: tests.property.crash_stream draws them",
     ),
+    **dict.fromkeys(("BlockTraded", "BlockRefused", "Place BLOCK"), "tests.differential.block_commands draws blocks"),
 }
 """Kinds that the engine has no way to give, or that this stream, which looks at no state, cannot ask for."""
 

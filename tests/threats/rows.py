@@ -40,6 +40,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "forged or altered order, price worse than limit, overfill, fee above cap": (
         *_sol("Authority", "test_refuses_unauthorized_leaves", "test_silence_is_slashed_after_the_answer_window"),
         *_sol("Quotes", "test_refuses_unauthorized_quotes"),
+        *_sol("Blocks", "test_refuses_unauthorized_legs", "test_a_session_key_needs_the_scopes_of_blocks"),
         "tests/e2e/test_disputes.py::test_a_forged_fill_is_asked_about_and_slashed",
     ),
     "replay of an old order, after cancel or key revoke": (
@@ -182,6 +183,7 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
     "same order or transfer used in two batches, or twice in one": (
         *_sol("Authority", "test_six_and_six_of_ten_lots_is_reverted", "test_refuses_one_order_twice_in_a_batch"),
         *_sol("Quotes", "test_a_side_filled_twice_is_reverted"),
+        *_sol("Blocks", "test_a_leg_settled_twice_is_reverted"),
         *_sol("Bindings", "test_a_transfer_is_no_answer"),
     ),
     "signature for one subaccount or deployment used for another": (

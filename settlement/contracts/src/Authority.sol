@@ -15,6 +15,7 @@ import {Parts} from "./Parts.sol";
 contract Authority is Orders, Challenges, ReentrancyGuardTransient, IAuthority, Parts {
     uint8 private constant ORDER = 1;
     uint8 private constant QUOTE = 8;
+    uint8 private constant RFQ = 9;
     uint256 private constant NS = 1e9;
 
     constructor(address nextPart_) Parts(nextPart_) {}
@@ -151,7 +152,7 @@ contract Authority is Orders, Challenges, ReentrancyGuardTransient, IAuthority, 
         (state.nextLeaf, state.lastRef) = (uint64(e.leafIndex) + 1, ref);
         _add(state, e);
         _record(ref, asked.seq, e.pos, asked.batchHash);
-        return keccak256(abi.encodePacked(_isQuote(e) ? QUOTE : ORDER, asked.acct, e.instr, ref, e.pos, e.notional, e.fee));
+        return keccak256(abi.encodePacked(_isQuote(e) ? QUOTE : _isLeg(e) ? RFQ : ORDER, asked.acct, e.instr, ref, e.pos, e.notional, e.fee));
     }
 
     function _question(Challenge memory asked, uint256 h) private view returns (Question memory q) {

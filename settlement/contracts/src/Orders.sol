@@ -7,8 +7,9 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 import {ActionHash} from "./libraries/ActionHash.sol";
 import {RequestRows} from "./RequestRows.sol";
 
-/// @title Whether a signed order, or one side of a signed mass quote, authorizes what one batch did with it
-/// @dev The module of the signed action says which of the two it is. Every other module is refused: nothing that the
+/// @title Whether a signed order, one side of a signed mass quote, or one leg of a signed block authorizes what one batch
+/// did with it
+/// @dev The module of the signed action says which of them it is. Every other module is refused: nothing that the
 /// exchange cannot produce is an answer.
 abstract contract Orders is RequestRows {
     /// @dev the question of a challenge, and what its checks need of the batch
@@ -22,7 +23,7 @@ abstract contract Orders is RequestRows {
         bool isLocked;
     }
 
-    /// @dev the data of a signed order; of a quote, the order that its side amounts to
+    /// @dev the data of a signed order; of a quote or a block, the order that its side or leg amounts to
     struct Terms {
         address asset;
         uint256 subId;
@@ -59,6 +60,12 @@ abstract contract Orders is RequestRows {
     uint32 private constant ALWAYS = (1 << 0) | (1 << 2) | (1 << 3);
     uint32 private constant PERPS = 1 << 5;
     uint32 private constant OPTIONS = 1 << 6;
+    /// @dev admin, trade:all, trade:rfq:all; :perp and :option lie this many bits above those of the book
+    uint32 private constant ALWAYS_RFQ = (1 << 0) | (1 << 2) | (1 << 7);
+    uint256 private constant RFQ_SHIFT = 4;
+    uint256 private constant EXECUTE_DATA = 64;
+    uint256 private constant LEG = 128;
+    uint256 private constant E12 = 1e12;
     /// @dev 1e-6 USDC against a product of two numbers in 1e-18
     uint256 private constant E30 = 1e30;
 
@@ -85,8 +92,9 @@ abstract contract Orders is RequestRows {
         return ActionHash.digest(domain, ActionHash.action(e.action, e.data));
     }
 
-    /// @dev what counts once per batch: the order, or one side of one line of a quote
+    /// @dev what counts once per batch: the order, one side of one line of a quote, or one leg of a block
     function _refOf(OrderEvidence calldata e, bytes32 digest) internal pure returns (bytes32) {
+        if (_isLeg(e)) return keccak256(abi.encodePacked(digest, e.line));
         if (!_isQuote(e)) return digest;
         return keccak256(abi.encodePacked(digest, e.line >> 1, e.line & 1));
     }
@@ -95,10 +103,15 @@ abstract contract Orders is RequestRows {
         return e.action.module == ActionHash.MASS_QUOTE_MODULE;
     }
 
-    /// @return terms of the order, or of the side that `line` names
-    /// @return isKnown false when the action is neither
+    function _isLeg(OrderEvidence calldata e) internal pure returns (bool) {
+        return e.action.module == ActionHash.RFQ_MODULE;
+    }
+
+    /// @return terms of the order, or of the side or leg that `line` names
+    /// @return isKnown false when the action is none of them
     function _readTerms(OrderEvidence calldata e) internal view returns (Terms memory terms, bool isKnown) {
         if (_isQuote(e)) return _readQuote(e);
+        if (_isLeg(e)) return _readBlock(e);
         isKnown = e.action.module == ActionHash.TRADE_MODULE && e.data.length == ORDER_DATA;
         if (isKnown) terms = abi.decode(e.data, (Terms));
     }
@@ -119,6 +132,33 @@ abstract contract Orders is RequestRows {
         isKnown = true;
     }
 
+    /// @dev data of a maker: offset 32, fee cap, offset 64, legs; of a taker: hash of `lines`, fee cap, where `lines` are
+    /// offset 32, the maker's legs. Own domain only. Each asset names this deployment
+    function _readBlock(OrderEvidence calldata e) private pure returns (Terms memory terms, bool isKnown) {
+        bool isTaker = e.data.length == EXECUTE_DATA;
+        if (e.isSepolia || e.data.length < EXECUTE_DATA) return (terms, false);
+        terms.maxFeeE18 = uint256(bytes32(e.data[32:64]));
+        bytes calldata legs = e.lines;
+        if (isTaker && keccak256(legs) != bytes32(e.data[:32])) return (terms, false);
+        if (!isTaker) legs = e.data[64:];
+        if (legs.length < 64 + LEG || uint256(bytes32(legs[:32])) != (isTaker ? 32 : 64)) return (terms, false);
+        if (!isTaker && uint256(bytes32(e.data[:32])) != 32) return (terms, false);
+        uint256 count = uint256(bytes32(legs[32:64]));
+        legs = legs[64:];
+        if (e.line >= count || count != legs.length / LEG || legs.length % LEG != 0) return (terms, false);
+        _readLeg(legs[e.line * LEG:], isTaker, terms);
+        terms.recipient = e.action.subaccountId;
+        isKnown = true;
+    }
+
+    /// @param leg asset, sub id, price, amount: above zero when the maker buys
+    function _readLeg(bytes calldata leg, bool isTaker, Terms memory terms) private pure {
+        int256 amount;
+        (terms.asset, terms.subId, terms.limitE18, amount) = abi.decode(leg, (address, uint256, int256, int256));
+        terms.isBid = isTaker != (amount > 0);
+        terms.amountE18 = amount > 0 ? amount : -amount;
+    }
+
     /// @param row instr u32 | bid ticks i64, lots u64 | ask ticks i64, lots u64
     function _readSide(OrderEvidence calldata e, bytes calldata row, Terms memory terms) private pure {
         terms.isBid = e.line & 1 == 0;
@@ -136,7 +176,9 @@ abstract contract Orders is RequestRows {
         if (e.action.signer == q.owner) return true;
         SessionKey memory row = _sessions[q.owner][e.action.signer];
         if (row.validFrom == 0 || row.validFrom > q.matchTo + CLOCK_DIFFERENCE || row.validTo < q.matchFrom) return false;
-        if (row.scopes & (ALWAYS | (e.instr >> 31 == 1 ? PERPS : OPTIONS)) == 0) return false;
+        uint32 scopes = e.instr >> 31 == 1 ? PERPS : OPTIONS;
+        scopes = _isLeg(e) ? ALWAYS_RFQ | (scopes << RFQ_SHIFT) : ALWAYS | scopes;
+        if (row.scopes & scopes == 0) return false;
         return row.listHash == 0 || _isInList(q.acct, row.listHash, e.keyAccts);
     }
 
@@ -164,9 +206,22 @@ abstract contract Orders is RequestRows {
         if (filledE18 > type(uint120).max) return OVER_AMOUNT;
         uint256 paid = uint256(e.notional) * E30;
         uint256 limit = uint256(terms.limitE18) * filledE18;
+        if (_isLeg(e)) return _judgeLeg(e, terms, filledE18, paid == limit);
         if (terms.isBid ? paid > limit : paid < limit) return BEYOND_LIMIT;
         if (e.fee > 0 && uint256(uint64(e.fee)) * E30 > terms.maxFeeE18 * filledE18) return FEE_TOO_HIGH;
         if (int256(e.fee) * 1000 < -int256(uint256(e.notional))) return REBATE_TOO_HIGH;
         return 0;
+    }
+
+    /// @dev a block trades whole, at its price; the fee cap is for all legs, and no leaf knows the others
+    function _judgeLeg(OrderEvidence calldata e, Terms memory terms, uint256 filledE18, bool isAtPrice)
+        private
+        pure
+        returns (uint8)
+    {
+        if (filledE18 != uint256(terms.amountE18)) return OVER_AMOUNT;
+        if (!isAtPrice) return BEYOND_LIMIT;
+        if (e.fee < 0) return REBATE_TOO_HIGH;
+        return uint256(uint64(e.fee)) * E12 > terms.maxFeeE18 ? FEE_TOO_HIGH : 0;
     }
 }

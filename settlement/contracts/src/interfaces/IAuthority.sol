@@ -7,7 +7,8 @@ import {ISettlementTypes} from "./ISettlementTypes.sol";
 /// @notice A leaf of the orders tree (depth 20, sorted by account and ref) is keccak256 of
 ///   type u8 | acct u32 | instr u32 | ref bytes32 | pos int64 | notional u64 | fee int64
 /// with type 1 for an order, whose ref is its EIP-712 digest, and type 8 for one side of a mass quote, whose ref is
-/// keccak256(digest of the call, line u8, side u8). Types 2, 4 and 5 are `IForced`'s; no other type authorizes anything.
+/// keccak256(digest of the call, line u8, side u8), and type 9 for one leg of a block, whose ref is keccak256(digest of the
+/// maker's or the taker's action, leg u8). Types 2, 4 and 5 are `IForced`'s; no other type authorizes anything.
 interface IAuthority is ISettlementTypes {
     struct ShownLeaf {
         uint8 kind;

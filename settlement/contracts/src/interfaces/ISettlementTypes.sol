@@ -182,9 +182,9 @@ interface ISettlementTypes {
 
     /// @notice A leaf of the orders tree with what authorizes it.
     /// @param pos signed lots filled, `notional` and `fee` in 1e-6 USDC
-    /// @param line of a mass quote: 2 * line + side, side 0 bid and 1 ask; of an order: 0
+    /// @param line of a mass quote: 2 * line + side, side 0 bid and 1 ask; of a block: the leg; of an order: 0
     /// @param isSepolia signed under Derive's Sepolia domain, where the deployment accepts that (orders alone)
-    /// @param lines of a mass quote: its packed lines; of an order: empty
+    /// @param lines of a mass quote: its packed lines; of a block's taker: the ABI encoding of the maker's legs; else empty
     /// @param keyAccts the account list of the session key, as registered; empty when it had none
     struct OrderEvidence {
         uint32 leafIndex;

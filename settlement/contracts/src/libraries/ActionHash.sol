@@ -12,6 +12,7 @@ library ActionHash {
     address internal constant TRADE_MODULE = 0xB8D20c2B7a1Ad2EE33Bc50eF10876eD3035b5e7b;
     /// @dev the low 20 bytes of keccak256("offbook.module.mass_quote")
     address internal constant MASS_QUOTE_MODULE = 0x73AD123C12f9a534f6E6733eb84C9Fb15fA11059;
+    address internal constant RFQ_MODULE = 0x9371352CCef6f5b36EfDFE90942fFE622Ab77F1D;
     address internal constant SESSION_KEY_MODULE = 0xe330CF64ff6EbF41699aad344Cb21d78db1D2bb6;
 
     bytes32 internal constant DOMAIN_TYPEHASH =

@@ -74,11 +74,16 @@ abstract contract Challenged is Fixture {
         return e.action.module == ActionHash.MASS_QUOTE_MODULE;
     }
 
+    function isLeg(ISettlementTypes.OrderEvidence memory e) private pure returns (bool) {
+        return e.action.module == ActionHash.RFQ_MODULE;
+    }
+
     function kindOf(ISettlementTypes.OrderEvidence memory e) internal pure returns (uint8) {
-        return isQuote(e) ? 8 : 1;
+        return isQuote(e) ? 8 : isLeg(e) ? 9 : 1;
     }
 
     function refOf(ISettlementTypes.OrderEvidence memory e) internal view returns (bytes32) {
+        if (isLeg(e)) return keccak256(abi.encodePacked(digest(e), e.line));
         return isQuote(e) ? keccak256(abi.encodePacked(digest(e), e.line / 2, e.line % 2)) : digest(e);
     }
 

@@ -5,13 +5,16 @@ import pytest
 from exchange.bridge.assembler import BadEvents, BatchAssembler
 from exchange.bridge.batcher import Batcher, LedgerStore
 from exchange.bridge.evidence import EvidenceBook
+from exchange.domain.blocks import BlockLeg
 from exchange.domain.commands import Amend, ChainRequestKind, ListInstrument, OrderFlag, Replace, Side, SignedAmend
 from exchange.domain.packing import pack_events
 from exchange.wire.venue import VenueInfo
 from settlement.protocol.eip712 import digest
+from settlement.protocol.keccak import keccak256
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.orders import BadOrders, OrderKind
 from settlement.protocol.signature import address_of, recover_address
+from tests.fakes.signed_blocks import signed_block
 from tests.fakes.signed_market import SignedMarket, key_of
 from tests.unit.exchange.engine.world import CALL, E6, PERP, instruments
 
@@ -159,10 +162,26 @@ def test_each_side_of_a_quote_shows_the_call(market):
     assert {len(leaf.signed.lines) for leaf in quotes} == {72}
 
 
+def test_each_leg_of_a_block_shows_its_party_s_action(market):
+    """The maker's holds the legs, the taker's their hash, which the legs beside it must have; none is an order."""
+    legs = (BlockLeg(CALL, 1_500, 5), BlockLeg(PERP, 600_000, -2))
+    market.run(signed_block(market, legs, maker=4, taker=2))
+    leaves = evidence_of(market)
+    assert {(leaf.fill.account, leaf.line, leaf.fill.position_lots) for leaf in leaves} == {
+        (4, 0, 5), (4, 1, -2), (2, 0, -5), (2, 1, 2),
+    }  # fmt: skip
+    assert {leaf.fill.kind for leaf in leaves} == {OrderKind.RFQ}
+    for leaf in leaves:
+        shown = leaf.signed.lines
+        assert (shown == b"") == (leaf.fill.account == 4)
+        assert not shown or keccak256(shown) == leaf.signed.action.data[:32]
+
+
 def test_a_restart_anywhere_gives_the_same_evidence(market, tmp_path):
     """Saved and loaded after every command, with the journal's reader placed anew."""
     market.run(market.signed(3, SELL, 600_500, 10, PERP))
     market.quote(4, (CALL, 1_400, 5, 1_600, 5))
+    market.run(signed_block(market, (BlockLeg(CALL, 1_500, 5), BlockLeg(PERP, 600_000, -2)), maker=4, taker=2))
     for _ in range(3):
         market.run(market.signed(2, BUY, 600_500, 2, PERP))
         market.run(market.signed(2, BUY, 1_600, 1, CALL))
