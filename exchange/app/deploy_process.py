@@ -30,7 +30,7 @@ from settlement.onchain.funded_accounts import account_address
 from settlement.onchain.rpc import RpcChain
 from settlement.protocol.linear_bounds import LARGE_CAP, MAJOR
 
-__all__ = ["run"]
+__all__ = ["check_feeds", "run"]
 
 _WATCHER_BONDS: Final = 50
 
@@ -43,7 +43,7 @@ def run(settings: Settings, _name: str) -> None:
         deployment = load_deployment(path)
         if deployment is not None:
             check_deployment(chain, deployment)
-            _check_feeds(settings, deployment)
+            check_feeds(settings, deployment)
         else:
             wanted = DeploymentSettings(
                 subaccount_base=settings.subaccount_base,
@@ -64,7 +64,7 @@ def _feed_signers(settings: Settings) -> tuple[bytes, ...]:
     return tuple(sorted(map(account_address, keys)))
 
 
-def _check_feeds(settings: Settings, deployment: Deployment) -> None:
+def check_feeds(settings: Settings, deployment: Deployment) -> None:
     """Who signs was settled when the contracts were deployed. Raises Failure where the settings say otherwise."""
     if settings.feeds_needed != deployment.feed_threshold:
         raise Failure(

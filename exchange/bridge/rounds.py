@@ -116,9 +116,7 @@ class RoundBook:
         is_stale = self._is_stale(self.named_s, match_to_s) or (self.is_fed and not self.named.round_number)
         is_wanted = is_asked or is_first or has_moved or is_stale
         if is_wanted or self._lacks(judged) or self._marks.is_due(marks, match_from_s):
-            set_s = self._set_s or match_from_s
-            time_s = max(self.named_s, match_from_s if self._is_stale(set_s, match_to_s) else set_s)
-            self._name(match_from_s, time_s, marks, judged, is_asked=is_asked)
+            self._name(match_from_s, self._time_s(match_from_s, match_to_s), marks, judged, is_asked=is_asked)
         return self.named
 
     def dump(self) -> SavedRounds:
@@ -157,6 +155,11 @@ class RoundBook:
             self._values[event.instrument] = event.value_e12
             self._settlements.update(self._prices.settlement(event))
         self._marks.end(event.instrument)
+
+    def _time_s(self, match_from_s: int, match_to_s: int) -> int:
+        """Return the last oracle round's time, or the first that is fresh enough: what accrues next needs time too."""
+        time_s = max(self.named_s, self._set_s or match_from_s)
+        return max(time_s, min(match_from_s, match_to_s - ROUND_LIFE_S)) if self.is_fed else time_s
 
     def _is_stale(self, time_s: int, match_to_s: int) -> bool:
         return self.is_fed and match_to_s > time_s + ROUND_LIFE_S

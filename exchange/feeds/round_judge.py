@@ -1,17 +1,19 @@
 """What a feed holds a round against before it signs: its own index of the same time, and the terms of what is marked.
 
-An index price, a settlement price and the mark of a perpetual must be near our own price of that time; the tolerance
-grows with the time between the round and our nearest sample, up to MAX_TOLERANCE_PPM. Where prices jumped further than
+An index price and the mark of a perpetual must be near what our own price was within a minute of the round, because a
+batch may last so long; a settlement price, an average, near what ours was in the half hour before. The tolerance grows
+with the time between the round and our nearest sample, up to MAX_TOLERANCE_PPM. Where prices jumped further than
 F4 lets a round follow, an index price on the way from the last signed one to ours passes. Options are bounded by what
 no option is worth, a payoff follows from its settlement price. Not judged: funding indexes, which F4 bounds. No clock:
 times are arguments.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.underlyings import underlying_number
@@ -26,6 +28,10 @@ MAX_TOLERANCE_PPM: Final = 100_000
 SAMPLE_S: Final = 5
 SAMPLES_MAX: Final = 17_280
 """A day of them: what is older can rarely be posted."""
+SPAN_S: Final = 60
+"""A round may be so old when its batch ends, and has marks of up to then."""
+SETTLEMENT_S: Final = 1_800
+"""What settles an expiry is the average of half an hour."""
 AHEAD_MAX_S: Final = 5
 """A settler's clock may be ahead of ours by so much."""
 _DRIFT_PPM: Final = 20
@@ -74,14 +80,19 @@ class PriceHistory:
             self._times.append(time_s)
             self._prices_e6.append(price_e6)
 
-    def nearest(self, time_s: int) -> tuple[int, int] | None:
-        """Return the sample nearest to a time and the seconds between them; None before the first sample."""
+    def around(self, time_s: int, before_s: int, after_s: int) -> tuple[int, int, int] | None:
+        """Return lowest and highest sample of a span about a time, and the seconds to the nearest; None without any.
+
+        The nearest sample counts wherever it is.
+        """
         if not self._times:
             return None
         after = bisect_left(self._times, time_s)
         places = [place for place in (after - 1, after) if 0 <= place < len(self._times)]
-        place = min(places, key=lambda place: abs(self._times[place] - time_s))
-        return self._prices_e6[place], abs(self._times[place] - time_s)
+        nearest = min(places, key=lambda place: abs(self._times[place] - time_s))
+        first, last = bisect_left(self._times, time_s - before_s), bisect_right(self._times, time_s + after_s)
+        found = [self._prices_e6[nearest], *islice(self._prices_e6, first, last)]
+        return min(found), max(found), abs(self._times[nearest] - time_s)
 
 
 class RoundJudge:
@@ -117,15 +128,13 @@ class RoundJudge:
 
     def _faults(self, vector: OracleVector, time_s: int) -> Iterator[tuple[RefusalReason, str]]:
         for underlying, price_e6 in vector.index_e6.items():
-            own_e6, tolerance_ppm = self._own(underlying, time_s)
-            if not (
-                _is_near(price_e6, own_e6, tolerance_ppm) or self._is_on_the_way(underlying, price_e6, own_e6, time_s)
-            ):
-                yield RefusalReason.INDEX, f"underlying {underlying} at {price_e6}, ours is {own_e6}"
+            own = self._own(underlying, time_s, SPAN_S)
+            if not (own.is_near(price_e6) or self._is_on_the_way(underlying, price_e6, own, time_s)):
+                yield RefusalReason.INDEX, f"underlying {underlying} at {price_e6}, ours was {own}"
         for (underlying, expiry_s), price_e6 in vector.settlement_e6.items():
-            own_e6, tolerance_ppm = self._own(underlying, expiry_s)
-            if not _is_near(price_e6, own_e6, tolerance_ppm):
-                yield RefusalReason.PAYOFF, f"underlying {underlying} settled at {price_e6}, ours was {own_e6}"
+            own = self._own(underlying, expiry_s, SETTLEMENT_S)
+            if not own.is_near(price_e6):
+                yield RefusalReason.PAYOFF, f"underlying {underlying} settled at {price_e6}, ours was {own}"
         for number, row in vector.rows.items():
             yield from self._row_faults(number, row, vector, time_s)
 
@@ -141,25 +150,28 @@ class RoundJudge:
                 yield RefusalReason.PAYOFF, f"instrument {number} pays {row.payoff_e12}"
         elif row.mark_e6 or terms.underlying in vector.index_e6:
             # Where nothing was ever priced, an index price of the round is missing too, and F4 keeps those that were.
-            own_e6, tolerance_ppm = self._own(terms.underlying, time_s)
-            if not _is_mark(terms, row.mark_e6, own_e6, tolerance_ppm):
-                yield RefusalReason.MARK, f"instrument {number} at {row.mark_e6}, the index is {own_e6} here"
+            own = self._own(terms.underlying, time_s, SPAN_S)
+            if not _is_mark(terms, row.mark_e6, own):
+                yield RefusalReason.MARK, f"instrument {number} at {row.mark_e6}, the index was {own} here"
 
-    def _own(self, underlying: int, time_s: int) -> tuple[int, int]:
-        """Return our price and the tolerance in ppm. Raises RoundRefused where we have none."""
+    def _own(self, underlying: int, time_s: int, before_s: int) -> "_Own":
+        """Return our prices about a time. Raises RoundRefused where we have none."""
         history = self._histories.get(underlying)
-        found = None if history is None else history.nearest(time_s)
+        found = None if history is None else history.around(time_s, before_s, SPAN_S)
         if found is None:
             raise RoundRefused(RefusalReason.NO_PRICE, f"underlying {underlying} has no price here yet")
-        return found[0], min(self._bound_ppm + _DRIFT_PPM * found[1], max(MAX_TOLERANCE_PPM, self._bound_ppm))
+        low_e6, high_e6, away_s = found
+        most_ppm = max(MAX_TOLERANCE_PPM, self._bound_ppm)
+        return _Own(low_e6, high_e6, min(self._bound_ppm + _DRIFT_PPM * away_s, most_ppm))
 
-    def _is_on_the_way(self, underlying: int, price_e6: int, own_e6: int, time_s: int) -> bool:
+    def _is_on_the_way(self, underlying: int, price_e6: int, own: "_Own", time_s: int) -> bool:
         """Whether F4 kept a round from following our price all the way from the last one that was signed."""
         if self._signed is None or underlying not in self._signed[0].index_e6:
             return False
-        last_e6 = self._signed[0].index_e6[underlying]
-        reached_e6 = bounded_price_e6(last_e6, own_e6, max(0, time_s - self._signed[1]) + 1)
-        return reached_e6 != own_e6 and min(last_e6, own_e6) <= price_e6 <= max(last_e6, own_e6)
+        last_e6, elapsed_s = self._signed[0].index_e6[underlying], max(0, time_s - self._signed[1]) + 1
+        far_e6 = max(own.low_e6, own.high_e6, key=lambda price_e6: abs(price_e6 - last_e6))
+        is_held = bounded_price_e6(last_e6, far_e6, elapsed_s) != far_e6
+        return is_held and min(last_e6, far_e6) <= price_e6 <= max(last_e6, far_e6)
 
     def _learn(self, time_s: int) -> None:
         """Terms of everything that can be listed on the day of a round."""
@@ -170,16 +182,30 @@ class RoundJudge:
         self._day = time_s // 86_400
 
 
-def _is_near(price_e6: int, own_e6: int, tolerance_ppm: int) -> bool:
-    return abs(price_e6 - own_e6) * _PPM <= own_e6 * tolerance_ppm
+class _Own(NamedTuple):
+    """Our own prices about a time, 1e-6 USDC per unit, and how far beyond them others may stand."""
+
+    low_e6: int
+    high_e6: int
+    tolerance_ppm: int
+
+    def is_near(self, amount: int, unit: int = 1, slack: int = 0) -> bool:
+        """Whether `amount` is what `unit` of the underlying is worth, `slack` more or less, in units of `amount`."""
+        least = self.low_e6 * unit * (_PPM - self.tolerance_ppm)
+        most = self.high_e6 * unit * (_PPM + self.tolerance_ppm)
+        return least <= (amount + slack) * _PPM and (amount - slack) * _PPM <= most
+
+    def __str__(self) -> str:
+        """As people read it."""
+        return f"{self.low_e6} to {self.high_e6}"
 
 
-def _is_mark(terms: ListedTerms, mark_e6: int, own_e6: int, tolerance_ppm: int) -> bool:
+def _is_mark(terms: ListedTerms, mark_e6: int, own: _Own) -> bool:
     """Marks are rounded down to a unit per lot, so one unit more or less is near."""
     lot_e9 = terms.bounds.lot_e18 // _E9
     if terms.bounds.is_perpetual:
-        return abs(mark_e6 * _E9 - own_e6 * lot_e9) * _PPM <= (own_e6 * lot_e9 * tolerance_ppm) + _E9 * _PPM
-    most_e6 = own_e6 * _CALL_FACTOR_PPM // _PPM if terms.is_call else terms.strike_e8 // 100
+        return own.is_near(mark_e6 * _E9, lot_e9, _E9)
+    most_e6 = own.high_e6 * _CALL_FACTOR_PPM // _PPM if terms.is_call else terms.strike_e8 // 100
     return mark_e6 * _E9 <= most_e6 * lot_e9
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from settlement.offbook_verify import main as verify_chain
 from settlement.onchain.contract import SettlementReader
 from tests.e2e.owner import Owner
 from tests.e2e.running import Running, running, until
@@ -94,3 +95,14 @@ def test_posting_waits_for_signers_by_name_and_goes_on(fed: Running) -> None:
         for number in (1, 3):
             tell(fed, number, signal.SIGCONT)
     until(lambda: head(fed) > before + 1, lambda: str(status(fed)), timeout_s=WITHIN_S)
+
+
+def test_a_venue_with_signers_verifies(fed: Running) -> None:
+    """The journal gives the same root as the chain, and so does the verifier that has nothing of ours."""
+    last = head(fed)
+    assert last > 3
+    done = fed.command("batch", "verify", str(last))
+    assert (done.returncode, done.stderr) == (0, "")
+    owner = Owner(fed, 8)
+    words = ["--rpc", f"http://127.0.0.1:{fed.port + 1}", "--contract", f"0x{owner.deployment.settlement.hex()}"]
+    assert verify_chain(words) == 0

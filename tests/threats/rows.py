@@ -123,6 +123,9 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
         *_sol("OracleBounds", "test_an_index_that_jumps_is_reverted", "test_funding_that_jumps_is_reverted"),
         "tests/differential/test_oracle_bounds.py::test_three_readings_of_a_round_agree",
         "tests/e2e/test_oracle_bounds.py::test_a_round_that_goes_too_far_is_reverted",
+        "tests/unit/settlement/onchain/test_feed_panel.py::test_what_does_not_count_leaves_too_few",
+        "tests/unit/exchange/feeds/test_round_judge.py::test_a_round_that_is_out_of_bounds_is_refused",
+        "tests/e2e/test_signed_rounds.py::test_a_round_beyond_a_feeds_own_prices_is_not_signed",
     ),
     "reentrancy, odd ERC-20, USDC blacklist or pause": (
         *_sol("Queue", "test_fee_on_transfer_is_the_depositor_s", "test_a_token_that_answers_false_is_refused"),

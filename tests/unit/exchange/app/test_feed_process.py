@@ -5,12 +5,14 @@ import json
 import pytest
 
 from exchange.app.config import Settings
+from exchange.app.deploy_process import check_feeds
 from exchange.app.failures import Failure
 from exchange.app.feed_process import FeedDesk, serve
 from exchange.app.price_sources import PublishedIndex, index_feed
 from exchange.feeds.catalogue import demo_catalogue
 from exchange.feeds.round_judge import RoundJudge
 from exchange.feeds.round_signer import RoundSigner
+from settlement.onchain.deployment import Deployment
 from settlement.protocol.oracle import OracleVector
 from settlement.protocol.oracle_rounds import round_digest
 from settlement.protocol.signature import recover_address
@@ -95,3 +97,23 @@ def test_a_signer_of_nothing_does_not_start(tmp_path: object, number: int, named
     """One line with the fix."""
     with pytest.raises(Failure, match=named):
         serve(Settings(data=tmp_path, feeds=3), number)  # type: ignore[arg-type]
+
+
+def test_a_start_with_other_signers_is_refused() -> None:
+    """Who signs is the contract's, for ever; the line says how to go on."""
+    deployment = Deployment(
+        chain_id=1,
+        settlement=CONTRACT,
+        token=CONTRACT,
+        operator=CONTRACT,
+        subaccount_base=1,
+        finality_window_s=1,
+        domain_separator=bytes(32),
+        deploy_block=1,
+        genesis_hash=bytes(32),
+        feed_threshold=2,
+    )
+    check_feeds(Settings(feeds=3), deployment)
+    for settings in (Settings(), Settings(feeds=5), Settings(feeds=3, feed_threshold=3)):
+        with pytest.raises(Failure, match="need 2 signatures"):
+            check_feeds(settings, deployment)

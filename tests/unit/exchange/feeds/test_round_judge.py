@@ -40,7 +40,7 @@ def vector(
 def payoff(value_e12: int, price_e6: int | None = 80_000 * E6) -> bytes:
     """A round in which the 70,000 call ends."""
     settled = {} if price_e6 is None else {(BTC, EXPIRY_S): price_e6}
-    return vector({CALL: MarkRow(payoff_e12=value_e12)}, settled=settled)
+    return vector({CALL: MarkRow(payoff_e12=value_e12)}, None, settled)
 
 
 WRONG = {
@@ -75,7 +75,7 @@ def test_a_round_that_is_out_of_bounds_is_refused(data: bytes, reason: RefusalRe
 
 def test_a_settlement_price_is_held_against_ours_of_the_expiry() -> None:
     """Not against that of now."""
-    made = judge((EXPIRY_S, 70_000), (EXPIRY_S + 600, 60_000))
+    made = judge((EXPIRY_S, 70_000), (EXPIRY_S + 600, 80_000))
     with pytest.raises(RoundRefused, match="settled at"):
         made.check(1, EXPIRY_S + 600, payoff(CALL_PAYOFF_E12), now_s=EXPIRY_S + 600)
 
@@ -126,23 +126,42 @@ def test_a_price_on_the_way_passes_where_a_round_may_not_follow() -> None:
     for dollars, passes in ((80_000, True), (63_000, False)):
         made = judge((NOW_S, 60_000))
         made.check(1, NOW_S, vector(), now_s=NOW_S)
-        made.note(NOW_S + 10, {"BTC": dollars * E9})
+        made.note(NOW_S + 100, {"BTC": dollars * E9})
         halfway = vector({PERP: MarkRow(mark_e6=dollars * 1_000)}, 61_000)
         if passes:
-            made.check(2, NOW_S + 10, halfway, now_s=NOW_S + 10)
+            made.check(2, NOW_S + 100, halfway, now_s=NOW_S + 100)
         else:
             with pytest.raises(RoundRefused, match="index"):
-                made.check(2, NOW_S + 10, halfway, now_s=NOW_S + 10)
+                made.check(2, NOW_S + 100, halfway, now_s=NOW_S + 100)
 
 
-def test_the_nearest_sample_is_found_and_old_ones_go() -> None:
-    """Samples each five seconds, a day of them."""
+def test_a_crash_within_the_minute_of_a_batch_passes() -> None:
+    """Index of its beginning, marks of its end: both were there; what came a minute later, or never was, is refused."""
+    made = judge((NOW_S, 60_000), (NOW_S + 30, 55_000), (NOW_S + 90, 40_000))
+    made.check(1, NOW_S, vector({PERP: MarkRow(mark_e6=55 * E6)}), now_s=NOW_S + 90)
+    made.check(1, NOW_S, vector(index=55_000), now_s=NOW_S + 90)
+    for dollars in (40_000, 53_000, 62_000):
+        with pytest.raises(RoundRefused, match="mark"):
+            made.check(1, NOW_S, vector({PERP: MarkRow(mark_e6=dollars * 1_000)}), now_s=NOW_S + 90)
+
+
+def test_an_average_is_held_against_the_half_hour_before() -> None:
+    """The 70,000 call settles at what the index was on average, not at its last price."""
+    made = judge((EXPIRY_S - 1_800, 84_000), (EXPIRY_S, 74_000))
+    made.check(1, EXPIRY_S, payoff(CALL_PAYOFF_E12), now_s=EXPIRY_S)
+    with pytest.raises(RoundRefused, match="settled at"):
+        judge((EXPIRY_S - 1_801, 84_000), (EXPIRY_S, 74_000)).check(
+            1, EXPIRY_S, payoff(CALL_PAYOFF_E12), now_s=EXPIRY_S
+        )
+
+
+def test_samples_of_a_span_are_found_and_old_ones_go() -> None:
+    """Each five seconds, a day of them; the nearest counts wherever it is."""
     history = PriceHistory()
-    assert history.nearest(0) is None
+    assert history.around(0, 60, 60) is None
     for time_s in range(100_000):
         history.note(time_s, time_s)
-    assert history.nearest(50_001) == (50_000, 1)
-    assert history.nearest(50_003) == (50_005, 2)
-    assert history.nearest(200_000) == (99_995, 100_005)
-    first = history.nearest(0)
-    assert first == (13_600, 13_600)
+    assert history.around(50_001, 10, 5) == (49_995, 50_005, 1)
+    assert history.around(50_003, 0, 0) == (50_005, 50_005, 2)
+    assert history.around(200_000, 60, 60) == (99_995, 99_995, 100_005)
+    assert history.around(0, 60, 60) == (13_600, 13_600, 13_600)
