@@ -349,6 +349,8 @@ def decode_params(kind: type[Params], raw: bytes) -> Any:
         raise WireError(RpcCode.INVALID_PARAMS, {"field": path.rstrip("`"), "reason": reason}) from error
     except msgspec.DecodeError as error:
         raise WireError(RpcCode.PARSE_ERROR, str(error)) from error
+    except RecursionError as error:
+        raise WireError(RpcCode.PARSE_ERROR, "nested too deeply") from error
     for name in kind.REQUIRED:
         if getattr(params, name) is None:
             raise WireError.bad_param(name, "is required")
