@@ -16,6 +16,7 @@ STEPS ?= 1000000
 ACCOUNTS ?= 1000000
 BATCHES ?= 5000
 LOG ?=
+FRAMES ?= 100000
 CANARY ?=
 CORE_SEARCHES := tests/property/test_order_book.py tests/differential/test_order_book.py
 ENGINE_SEARCHES := tests/differential/test_compiled_engine.py tests/differential/test_engine_bytes.py \
@@ -27,7 +28,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts contracts-full packages artifacts forge node browser redis
-.PHONY: slither halmos codec requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke long-differential long-liquidation long-margin mutation clean lock
+.PHONY: slither halmos codec requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke hostile long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -113,7 +114,7 @@ test-running: dev
 	@start=$$(date +%s); $(PYTEST) -q $(PIP_ALONE) $(SPREAD) $(RUNNING) \
 	  && echo "test-running: green after $$(($$(date +%s) - start)) s"
 
-PARTS := forge risk halmos slither codec artifacts lint types architecture requirements typed-client disputes chain-faults sim canary core-canary sanitize fuzz-smoke node browser redis
+PARTS := forge risk halmos slither codec artifacts lint types architecture requirements typed-client disputes chain-faults sim canary core-canary sanitize fuzz-smoke hostile node browser redis
 
 # Two parts at a time, each printed when it ends; the benchmarks alone, so that nothing of ours runs beside them.
 check: dev ## lint, types, architecture and what needs more tools
@@ -178,6 +179,9 @@ fuzz: dev ## MINUTES=60 SEED=1: the core on hostile input under the sanitizers; 
 
 fuzz-smoke: sanitized
 	@$(BIN)/python -m tests.fuzz --minutes 2 --seed $(SEED) --fresh --folder build/fuzz-smoke && echo "fuzz: green"
+
+hostile: dev ## FRAMES=100000 SEED=1: malformed and hostile frames against a live gateway; 10,000,000: with LOG=FILE, which the same command goes on from
+	@$(BIN)/python -m tests.faults.hostile_run --frames $(FRAMES) --seed $(SEED) $(if $(LOG),--log $(LOG)) && echo "hostile: green"
 
 long-differential: dev ## COMMANDS=100000000 SEED=1: both books to the byte; stop with Ctrl-C, the same command goes on
 	@exec $(BIN)/python -m tests.differential.long_run --commands $(COMMANDS) --seed $(SEED)

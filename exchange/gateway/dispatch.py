@@ -1,5 +1,6 @@
 """From a frame to its handler: envelope, method, parameters, identity, budget (api.md 5, rows 1 to 4)."""
 
+import logging
 from collections.abc import Callable
 
 from exchange.domain.commands import SessionClose, SessionOpen
@@ -37,6 +38,8 @@ from exchange.wire.params import LoginParams, decode_params, text_of
 from exchange.wire.quote_params import MassQuoteParams
 
 __all__ = ["Dispatcher"]
+
+_log = logging.getLogger(__name__)
 
 
 class Dispatcher(Work):
@@ -95,11 +98,18 @@ class Dispatcher(Work):
             call = self.new_call(client, method, raw_id, legacy=legacy)
             call.params = decode_params(method.params, bytes(request.params))
         except WireError as error:
-            self.refused_count += 1
-            if isinstance(client, SocketConnection):
-                client.refuse(error_reply(raw_id, error))
+            self._refuse(client, raw_id, error)
+            return None
+        except Exception:  # noqa: BLE001 - one frame's fault must not stop the tick
+            _log.exception("parse_failed")
+            self._refuse(client, raw_id, WireError(RpcCode.INTERNAL))
             return None
         return call
+
+    def _refuse(self, client: Client, raw_id: bytes, error: WireError) -> None:
+        self.refused_count += 1
+        if isinstance(client, SocketConnection):
+            client.refuse(error_reply(raw_id, error))
 
     def new_call(self, client: Client, method: Method, raw_id: bytes, *, legacy: bool) -> Call:
         """Make a call without parameters."""

@@ -79,6 +79,8 @@ def parse_request(frame: bytes) -> Request:
         raise WireError(RpcCode.INVALID_REQUEST, str(error)) from error
     except msgspec.DecodeError as error:
         raise WireError(RpcCode.PARSE_ERROR, str(error)) from error
+    except RecursionError as error:
+        raise WireError(RpcCode.PARSE_ERROR, "nested too deeply") from error
     raw_id = bytes(request.id)
     if not raw_id or raw_id[0] not in _ID_STARTS:
         raise WireError(RpcCode.INVALID_REQUEST, "id must be a string, a number or null")

@@ -166,6 +166,31 @@ def test_p18_an_order_that_ended_says_why(exchange):
     story(exchange, steps)
 
 
+def test_p18_terminal_events_on_the_stream_say_why_too(exchange):
+    """By id: what ended has a code, each its own; what is open or filled has none."""
+
+    async def steps(desk):
+        updates = await desk.one.order_updates()
+        user = (await desk.one.buy(PERP, desk.lots(), desk.price(-20_000)))["order"]
+        await desk.one.cancel(user["order_id"], PERP)
+        alone = (await desk.one.buy(PERP, desk.lots(), desk.price(-20_000), time_in_force="ioc"))["order"]
+        await desk.two.sell(PERP, desk.lots(), desk.price())
+        partly = (await desk.one.buy(PERP, desk.lots(2), desk.price(), time_in_force="ioc"))["order"]
+        await desk.two.sell(PERP, desk.lots(), desk.price())
+        filled = (await desk.one.buy(PERP, desk.lots(), desk.price()))["order"]
+        rows = [await updates.next(10)]
+        while rows[-1]["order_id"] != filled["order_id"]:
+            rows.append(await updates.next(10))
+        assert all(bool(row["reason_code"]) == (row["order_status"] in ("cancelled", "expired")) for row in rows)
+        ends = {row["order_id"]: (row["order_status"], row["reason_code"], row["cancel_reason"]) for row in rows}
+        assert ends[user["order_id"]] == ("cancelled", "user_request", "user_request")
+        assert ends[alone["order_id"]][:2] == ("cancelled", "no_liquidity")
+        assert ends[partly["order_id"]][:2] == ("cancelled", "ioc_remainder")
+        assert ends[filled["order_id"]] == ("filled", "", "")
+
+    story(exchange, steps)
+
+
 def test_p20_a_resting_reduce_only_order_never_turns_the_position(exchange):
     """It rests with three lots over a position of one; at the match it closes that one and nothing more."""
 

@@ -101,6 +101,23 @@ def test_protocol_errors_close_with_their_code(data: bytes, code: int, *, compil
     run(story())
 
 
+@pytest.mark.parametrize("bomb", [b'{"id":' + b"[" * 100_000, b'{"id":1,"method":"x","params":' + b'{"a":' * 100_000])
+def test_a_depth_bomb_is_an_error_and_stops_nobody(bomb: bytes) -> None:
+    """JSON that nests 100,000 deep is -32700; the same tick goes on with the frames behind it and other sockets."""
+
+    async def story() -> None:
+        async with serve() as live, live.client() as bystander:
+            reader, writer = await raw(live)
+            writer.write(text(bomb) + text(GET_TIME))
+            await writer.drain()
+            assert await bystander.call("public/get_time")
+            assert json.loads((await frame(reader))[1])["error"]["code"] == -32700
+            assert "result" in json.loads((await frame(reader))[1])
+            writer.close()
+
+    run(story())
+
+
 def test_large_fragments_count_together() -> None:
     """Fragments that add up to more than 1 MiB are 1009 as well."""
 

@@ -15,6 +15,8 @@ from exchange.wire.errors import WireError
         (b"{", -32700),
         (b"nonsense", -32700),
         (b'{"id":1,"method":"a"} x', -32700),
+        (b'{"id":' + b"[" * 100_000, -32700),
+        (b'{"id":' * 100_000, -32700),
         (b"[]", -32600),
         (b'[{"id":1,"method":"public/get_time"}]', -32600),
         (b'"ping"', -32600),
