@@ -1,6 +1,6 @@
-"""The demo's market maker: rests post-only orders in turn over its instruments, around the mark of perpetuals.
+"""The demo's market maker: rests post-only orders in turn over its instruments, around the index of perpetuals.
 
-Options are quoted around the maker's own opinion where it has one: their marks are fitted from such quotes.
+Options are quoted around the maker's own opinion where it has one: all marks are made of such quotes.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from typing import Any
 from exchange.client.bot import Bot
 from exchange.client.errors import OffbookError
 from exchange.client.markets import Market, decimal_e9
-from exchange.client.quoting import Quote, Style, own_view, wanted_quotes
+from exchange.client.quoting import Quote, Style, index_view, own_view, wanted_quotes
 from exchange.client.signing import Credentials
 from exchange.pricing.opinion import Opinion
 
@@ -126,7 +126,9 @@ class Maker(Bot):
         market = self.client.market(name)
         style = self._styles.setdefault(name, Style.drawn(self.source, market))
         held = self.positions.get(name, 0)
-        if self._opinion is not None:
+        if market.instrument.is_perpetual:
+            view = index_view(view)
+        elif self._opinion is not None:
             view = own_view(market, view, self._opinion)
         quotes = wanted_quotes(market, view, style, position_lots=held, size_ppm=self.size_ppm)
         await self._drop_unwanted(name, {(name, *quote.slot) for quote in quotes})

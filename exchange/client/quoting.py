@@ -1,4 +1,4 @@
-"""What the demo's makers want to show: prices and sizes around the mark, from a seeded source. Pure functions.
+"""What the demo's makers want to show: prices and sizes around a value, from a seeded source. Pure functions.
 
 Amounts are lots and prices ticks of the market; marks come as integers in 1e-9 USDC.
 """
@@ -15,6 +15,7 @@ __all__ = [
     "Quote",
     "Style",
     "View",
+    "index_view",
     "own_view",
     "position_limit_lots",
     "seeded_opinion",
@@ -100,6 +101,11 @@ def own_view(market: Market, view: View, opinion: Opinion) -> View:
     if not view.timestamp_ms or not value_e9:
         return view
     return View(mark_e9=value_e9, index_e9=view.index_e9, timestamp_ms=view.timestamp_ms)
+
+
+def index_view(view: View) -> View:
+    """The view with the index as its mark: a perpetual's mark is made of such quotes, and would follow itself."""
+    return View(mark_e9=view.index_e9, index_e9=view.index_e9, timestamp_ms=view.timestamp_ms)
 
 
 def position_limit_lots(market: Market, index_e9: int) -> int:

@@ -1,21 +1,22 @@
 """Index prices in, SetPrices and SetScenarios out: marks of perpetuals and of every option, once per second.
 
-An underlying whose index is halted gets no marks, and its halt is told. The mark of a perpetual is its index (thin: no
-basis). Options are marked on the surface fitted from their own books, which each round asks for (`book_surface`). The
-pricer owns no clock and never sleeps: whoever runs it calls `tick(now_ns)`. At most one round is under way; a tick that
-finds one is skipped.
+An underlying whose index is halted gets no marks, and its halt is told. Perpetuals are marked between their index and
+their own book (`perpetual_marks`), options on the surface fitted from their own books (`book_surface`); each round asks
+for those books. The pricer owns no clock and never sleeps: whoever runs it calls `tick(now_ns)`. At most one round is
+under way; a tick that finds one is skipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from exchange.bus.interface import Busy, ExchangePort
-from exchange.domain.commands import ListInstrument, MarkRow, SetPrices, UnderlyingRow
+from exchange.domain.commands import ListInstrument, SetPrices, UnderlyingRow
 from exchange.domain.events import CommandRefused
 from exchange.domain.instrument import Instrument
 from exchange.domain.portfolio import SetScenarios
 from exchange.domain.views import Answer, BookView, GetBook, GetInstruments, GetPrices, Output, PricesView
 from exchange.feeds.book_surface import BookSurface, Chain
+from exchange.feeds.perpetual_marks import PerpetualMarks
 from exchange.feeds.scenario_feed import scenario_commands
 from exchange.feeds.volatility import SeededSurface
 
@@ -60,6 +61,7 @@ class Pricer:
         self._port = port
         self._index = index
         self._surface = BookSurface(surface)
+        self._perpetual_marks = PerpetualMarks()
         self._catalogue = catalogue
         self._chains_per_tick = chains_per_tick
         self._listed: dict[int, Instrument] = {}
@@ -112,15 +114,19 @@ class Pricer:
 
     def _learn(self, now_ns: int) -> None:
         self._waiting = True
+        known: list[PricesView] = []
 
         def on_prices(answer: Answer) -> None:
             if isinstance(answer, PricesView):
+                known.append(answer)
                 self._round = answer.round
                 self._index.resume(answer.index_e9)
 
         def on_instruments(answer: Answer) -> None:
             rows = answer if isinstance(answer, tuple) else ()
             self._listed = {row.instrument_id: row for row in rows if isinstance(row, Instrument)}
+            for prices in known:
+                self._perpetual_marks.resume(prices.marks, prices.index_e9, self._perpetuals())
             wanted = self._catalogue(now_ns // _NS_PER_S)
             self._wanted = [row for row in wanted if row.instrument_id not in self._listed]
             self._waiting = False
@@ -144,7 +150,7 @@ class Pricer:
         self._port.submit_together([ListInstrument(instrument=row) for row in rows], on_reply)
 
     def _publish(self, now_ns: int) -> None:
-        """Move the index, ask for the books of the chains that are due, and price behind the last answer."""
+        """Move the index, ask for the books of perpetuals and due chains, and price behind the last answer."""
         elapsed_s = (now_ns - self._last_ns) / _NS_PER_S if self._last_ns else 1.0
         self._last_ns = now_ns
         self._index.advance(elapsed_s)
@@ -153,7 +159,8 @@ class Pricer:
         self._waiting = True
         chains = self._chains(now_ns // _NS_PER_S)
         due = chains if not self._has_prices else {chain: chains[chain] for chain in self._due(chains)}
-        wanted = [row.instrument_id for rows in due.values() for row in rows]
+        rows = [*self._perpetuals(), *(row for chain in due.values() for row in chain)]
+        wanted = [row.instrument_id for row in rows]
         books: dict[int, BookView] = {}
 
         def on_book(answer: Answer) -> None:
@@ -165,7 +172,7 @@ class Pricer:
             publish()
 
         def publish() -> None:
-            prices = self._prices(now_ns, due, books)
+            prices = self._prices(now_ns, due, books, elapsed_s)
             self._submit(prices, scenario_commands(self._surface, due, now_ns=now_ns))
 
         if not wanted:
@@ -205,13 +212,11 @@ class Pricer:
             self._waiting = False
             self.failures += 1
 
-    def _prices(self, now_ns: int, due: dict[Chain, list[Instrument]], books: dict[int, BookView]) -> SetPrices:
+    def _prices(
+        self, now_ns: int, due: dict[Chain, list[Instrument]], books: dict[int, BookView], elapsed_s: float
+    ) -> SetPrices:
         index_e9 = self._index.prices_e9
-        perpetuals = [
-            MarkRow(instrument=row.instrument_id, mark_e9=index_e9[row.underlying])
-            for row in self._listed.values()
-            if row.is_perpetual and row.underlying in index_e9
-        ]
+        perpetuals = self._perpetual_marks.rows(self._perpetuals(), books, index_e9=index_e9, elapsed_s=elapsed_s)
         options = self._surface.price(due, books, index_e9=index_e9, now_ns=now_ns)
         return SetPrices(
             round=self._round + 1,
@@ -219,6 +224,9 @@ class Pricer:
             expiries=options.expiries,
             marks=(*perpetuals, *options.marks),
         )
+
+    def _perpetuals(self) -> list[Instrument]:
+        return [row for row in self._listed.values() if row.is_perpetual]
 
     def _chains(self, now_s: int) -> dict[Chain, list[Instrument]]:
         """Group the listed options that have not expired by chain."""

@@ -1,11 +1,11 @@
 """What a feed holds a round against before it signs: its own index of the same time, and the terms of what is marked.
 
-An index price and the mark of a perpetual must be near what our own price was within a minute of the round, because a
-batch may last so long; a settlement price, an average, near what ours was in the half hour before. The tolerance grows
-with the time between the round and our nearest sample, up to MAX_TOLERANCE_PPM. Where prices jumped further than
-F4 lets a round follow, an index price on the way from the last signed one to ours passes. Options are bounded by what
-no option is worth, a payoff follows from its settlement price. Not judged: funding indexes, which F4 bounds. No clock:
-times are arguments.
+An index price must be near what our own price was within a minute of the round, because a batch may last so long; the
+mark of a perpetual as near as its clamp lets its book move it; a settlement price, an average, near what ours was in
+the half hour before. The tolerance grows with the time between the round and our nearest sample, up to
+MAX_TOLERANCE_PPM. Where prices jumped further than F4 lets a round follow, an index price on the way from the last
+signed one to ours passes. Options are bounded by what no option is worth, a payoff follows from its settlement price.
+Not judged: funding indexes, which F4 bounds. No clock: times are arguments.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from exchange.domain.instrument import Instrument, InstrumentKind
 from exchange.domain.underlyings import underlying_number
+from exchange.feeds.perpetual_marks import mark_clamp_ppm
 from settlement.protocol.caps import PERP_BIT
 from settlement.protocol.linear_bounds import MAJOR, BoundTerms, ListedTerms
 from settlement.protocol.oracle import BadVector, MarkRow, OracleVector, decode_vector
@@ -104,6 +105,7 @@ class RoundJudge:
         self._bound_ppm = bound_ppm
         self._histories: dict[int, PriceHistory] = {}
         self._terms: dict[int, ListedTerms] = {}
+        self._clamps_ppm: dict[int, int] = {}
         self._day = -1
         self._signed: tuple[OracleVector, int] | None = None
 
@@ -151,7 +153,7 @@ class RoundJudge:
         elif row.mark_e6 or terms.underlying in vector.index_e6:
             # Where nothing was ever priced, an index price of the round is missing too, and F4 keeps those that were.
             own = self._own(terms.underlying, time_s, SPAN_S)
-            if not _is_mark(terms, row.mark_e6, own):
+            if not _is_mark(terms, row.mark_e6, own, self._clamps_ppm.get(number, 0)):
                 yield RefusalReason.MARK, f"instrument {number} at {row.mark_e6}, the index was {own} here"
 
     def _own(self, underlying: int, time_s: int, before_s: int) -> "_Own":
@@ -178,7 +180,9 @@ class RoundJudge:
         if time_s // 86_400 == self._day:
             return
         days = (time_s - weeks * _WEEK_S for weeks in range(_LISTED_WEEKS))
-        self._terms = {row.instrument_id: _terms(row) for day_s in days for row in self._catalogue(max(0, day_s))}
+        rows = [row for day_s in days for row in self._catalogue(max(0, day_s))]
+        self._terms = {row.instrument_id: _terms(row) for row in rows}
+        self._clamps_ppm = {row.instrument_id: mark_clamp_ppm(row.underlying) for row in rows if row.is_perpetual}
         self._day = time_s // 86_400
 
 
@@ -189,10 +193,13 @@ class _Own(NamedTuple):
     high_e6: int
     tolerance_ppm: int
 
-    def is_near(self, amount: int, unit: int = 1, slack: int = 0) -> bool:
-        """Whether `amount` is what `unit` of the underlying is worth, `slack` more or less, in units of `amount`."""
-        least = self.low_e6 * unit * (_PPM - self.tolerance_ppm)
-        most = self.high_e6 * unit * (_PPM + self.tolerance_ppm)
+    def is_near(self, amount: int, unit: int = 1, slack: int = 0, beside_ppm: int = 0) -> bool:
+        """Whether `amount` is what `unit` of the underlying is worth, `slack` more or less, in units of `amount`.
+
+        `beside_ppm`: by how much more than the tolerance it may differ.
+        """
+        least = self.low_e6 * unit * (_PPM - self.tolerance_ppm - beside_ppm)
+        most = self.high_e6 * unit * (_PPM + self.tolerance_ppm + beside_ppm)
         return least <= (amount + slack) * _PPM and (amount - slack) * _PPM <= most
 
     def __str__(self) -> str:
@@ -200,11 +207,14 @@ class _Own(NamedTuple):
         return f"{self.low_e6} to {self.high_e6}"
 
 
-def _is_mark(terms: ListedTerms, mark_e6: int, own: _Own) -> bool:
-    """Marks are rounded down to a unit per lot, so one unit more or less is near."""
+def _is_mark(terms: ListedTerms, mark_e6: int, own: _Own, clamp_ppm: int) -> bool:
+    """Marks are rounded down to a unit per lot, so one unit more or less is near.
+
+    A perpetual's may stand beside its index: what its book says, which we do not see, within `clamp_ppm`.
+    """
     lot_e9 = terms.bounds.lot_e18 // _E9
     if terms.bounds.is_perpetual:
-        return own.is_near(mark_e6 * _E9, lot_e9, _E9)
+        return own.is_near(mark_e6 * _E9, lot_e9, _E9, clamp_ppm)
     most_e6 = own.high_e6 * _CALL_FACTOR_PPM // _PPM if terms.is_call else terms.strike_e8 // 100
     return mark_e6 * _E9 <= most_e6 * lot_e9
 

@@ -48,6 +48,22 @@ def test_makers_quote_perpetuals_and_options(demo: Running) -> None:
           timeout_s=QUOTED_WITHIN_S)  # fmt: skip
 
 
+def test_perpetuals_are_marked_beside_their_index(demo: Running) -> None:
+    """Their own books have a say: at some time both marks differ from the index, inside best bid and ask."""
+
+    def tickers() -> list[dict[str, Any]]:
+        asked = ({"instrument_type": "perp", "currency": currency} for currency in ("BTC", "ETH"))
+        return [row for params in asked for row in demo.public("get_tickers", params)["tickers"].values()]
+
+    def is_beside() -> bool:
+        rows = tickers()
+        inside = [float(row["b"]) <= float(row["M"]) <= float(row["a"]) and row["M"] != row["I"] for row in rows]
+        return inside == [True, True]
+
+    until(is_beside, lambda: f"{[(row['b'], row['M'], row['a'], row['I']) for row in tickers()]}",
+          timeout_s=QUOTED_WITHIN_S)  # fmt: skip
+
+
 def test_options_are_marked_from_their_books(demo: Running) -> None:
     """Nine of ten quoted options are marked inside their quotes, and nothing that is published has arbitrage."""
 

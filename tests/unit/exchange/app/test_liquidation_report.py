@@ -11,7 +11,7 @@ from exchange.domain.events import InstrumentListed
 from exchange.domain.packing import CommandEvents, pack_events
 from exchange.journal.disk import RealDisk
 from exchange.journal.event_log import EventLog
-from tests.unit.exchange.engine.test_liquidation import long_one
+from tests.unit.exchange.engine.liquidating import long_one
 from tests.unit.exchange.engine.world import BUY, PERP, SECOND_NS, instruments
 
 

@@ -65,7 +65,7 @@ class FakeExchange:
         self.subscribed = {}
         self.refused_channels = {}
         self.silent_methods = set()
-        self.mark = "84000"
+        self.mark = self.index = "84000"
         self.numbers = itertools.count(1)
         self.url = ""
 
@@ -163,7 +163,7 @@ class FakeExchange:
 
     def on_get_ticker(self, _params, _after):
         """Quote around the mark."""
-        return {"M": self.mark, "I": "84000", "a": "84001", "A": "1", "b": "83999", "B": "1"}
+        return {"M": self.mark, "I": self.index, "a": "84001", "A": "1", "b": "83999", "B": "1"}
 
     def on_get_tickers(self, params, _after):
         """Quote both options of the chain."""

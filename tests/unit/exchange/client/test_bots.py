@@ -136,13 +136,16 @@ def test_maker_shares_the_options():
     with_bot(Maker, steps, place=1, makers=2)
 
 
-def test_maker_follows_the_mark_by_replace(monkeypatch):
-    """When the mark moves the resting orders move with it and none is left behind."""
+def test_maker_follows_the_index_by_replace(monkeypatch):
+    """When the index moves a perpetual's orders move with it and none is left behind; the mark alone moves nothing."""
     monkeypatch.setattr("exchange.client.bot._VIEW_LIFE_S", 0.0)
 
     async def steps(bot, exchange):
         await until(lambda: bot.open_orders == 10)
-        exchange.mark = "85000"
+        exchange.mark = "83000"
+        await asyncio.sleep(0.1)
+        assert not sent(exchange, "private/replace")
+        exchange.index = "85000"
         await until(lambda: len(sent(exchange, "private/replace")) >= 6)
         await until(
             lambda: all(

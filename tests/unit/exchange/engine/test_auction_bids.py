@@ -25,7 +25,7 @@ from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
-from tests.unit.exchange.engine.test_liquidation import long_one, of
+from tests.unit.exchange.engine.liquidating import long_one, of
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SECOND_NS, SELL, World, owner, refusal, trades
 
 BIDDER = 5

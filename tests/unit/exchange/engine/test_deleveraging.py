@@ -13,8 +13,8 @@ from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
+from tests.unit.exchange.engine.liquidating import fall, join, long_one, of
 from tests.unit.exchange.engine.test_funding import funding, index
-from tests.unit.exchange.engine.test_liquidation import fall, join, long_one, of
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SECOND_NS, SELL, World, instruments
 
 WING = 7

@@ -9,8 +9,8 @@ from exchange.engine.deleveraging_ranks import RANKS, deleveraging_ranks
 from exchange.engine.funding import pending_e18
 from exchange.engine.queries import answer
 from exchange.engine.state_hash import state_hash
+from tests.unit.exchange.engine.liquidating import fall, join, long_one
 from tests.unit.exchange.engine.test_funding import funding, index
-from tests.unit.exchange.engine.test_liquidation import fall, join, long_one
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, PUT, SECOND_NS, SELL, World
 
 

@@ -21,7 +21,7 @@ from exchange.engine.queries import answer
 from exchange.engine.snapshot import dump, load
 from exchange.engine.valuation import value_account
 from matching_core import OrderBook
-from tests.unit.exchange.engine.test_liquidation import of
+from tests.unit.exchange.engine.liquidating import of
 from tests.unit.exchange.engine.world import BUY, CALL, E6, EXPIRY_S, PERP, PUT, SELL, World, refusal
 
 E9 = 10**9

@@ -14,8 +14,8 @@ from exchange.engine.snapshot import dump, load
 from exchange.engine.state_hash import state_hash
 from matching_core import OrderBook
 from settlement.protocol.forced import FEE_BOUND_PPM, HIGH_PPM, PRICE_BOUND_PPM
+from tests.unit.exchange.engine.liquidating import FALLEN, fall, long_one, of
 from tests.unit.exchange.engine.test_deleveraging import CRASH, funded
-from tests.unit.exchange.engine.test_liquidation import FALLEN, fall, long_one, of
 from tests.unit.exchange.engine.world import BUY, CALL, E6, PERP, SELL, World
 
 

@@ -26,7 +26,7 @@ from settlement.protocol.batch import build_batch
 from settlement.protocol.forced import check_forced_leaves
 from settlement.protocol.ledger import LedgerState
 from settlement.protocol.transition import RequestKind
-from tests.unit.exchange.engine.test_liquidation import of
+from tests.unit.exchange.engine.liquidating import of
 from tests.unit.exchange.engine.world import BUY, E6, PERP, SELL, World, owner
 
 LONGS = range(10, 150)

@@ -14,8 +14,8 @@ from exchange.risk.adaptive import AdaptiveRules
 from exchange.risk.liquidation import Exposure
 from exchange.risk.standard import Requirement
 from matching_core import OrderBook
+from tests.unit.exchange.engine.liquidating import DEPOSIT, FALLEN, fall, long_one, of
 from tests.unit.exchange.engine.quoting import MAKER, QuoteWorld
-from tests.unit.exchange.engine.test_liquidation import DEPOSIT, FALLEN, fall, long_one, of
 from tests.unit.exchange.engine.world import BUY, E6, PERP, SECOND_NS, SELL, World, trades
 
 WIDE = EngineConfig(short_move_ppm=900_000, long_move_ppm=900_000)

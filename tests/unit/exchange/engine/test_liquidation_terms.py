@@ -9,8 +9,8 @@ from exchange.domain.commands import Side
 from exchange.engine.liquidation_terms import exposure_of, liquidation_fee_e6, standing_of
 from exchange.engine.valuation import value_account
 from exchange.risk.liquidation import Exposure, Standing
+from tests.unit.exchange.engine.liquidating import FALLEN, long_one
 from tests.unit.exchange.engine.portfolios import PortfolioWorld
-from tests.unit.exchange.engine.test_liquidation import FALLEN, long_one
 from tests.unit.exchange.engine.world import BUY, E6, PERP, SELL, World
 
 E9, E12, E24 = 10**9, 10**12, 10**24

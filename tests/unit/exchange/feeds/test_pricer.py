@@ -9,7 +9,7 @@ from exchange.domain.commands import ListInstrument, SetPrices, UnderlyingRow
 from exchange.domain.events import CommandRefused, InstrumentListed, PricesSet
 from exchange.domain.portfolio import ScenariosSet, SetScenarios
 from exchange.domain.result_codes import ResultCode
-from exchange.domain.views import GetBook, GetPrices, Output, PricesView
+from exchange.domain.views import BookView, GetBook, GetPrices, Output, PricesView
 from exchange.feeds.catalogue import demo_catalogue
 from exchange.feeds.index_feed import IndexFeed
 from exchange.feeds.pacing import run_pricer
@@ -198,12 +198,46 @@ def test_options_are_marked_from_their_own_books():
     chain = [row for row in port.instruments.values() if (row.underlying, row.expiry_s) == ("BTC", option.expiry_s)]
     seeded = {row.instrument_id: port.prices.marks[row.instrument_id].volatility_e9 for row in chain}
     assert max(seeded.values()) < 800_000_000
-    port.make_book = lambda row: book_of(row) if row.underlying == "BTC" else None
+    port.make_book = lambda row: book_of(row) if row.underlying == "BTC" and row.is_option else None
     run(pricer, 8, START_NS + 10 * SECOND_NS)
     for row in chain:
         book, mark = book_of(row), port.prices.marks[row.instrument_id]
         assert book.bids[0][0] * row.tick_e9 <= mark.mark_e9 <= book.asks[0][0] * row.tick_e9
         assert mark.volatility_e9 > seeded[row.instrument_id] + 100_000_000
+
+
+def perpetual_book_of(row, index_e9, above_ppm):
+    """Two sides 0.1 % apart, the middle this far above an index."""
+    if not row.is_perpetual:
+        return None
+    middle = index_e9[row.underlying] * (1_000_000 + above_ppm) // 1_000_000
+    bid, ask = (middle * part // 10_000 // row.tick_e9 for part in (9_995, 10_005))
+    return BookView(instrument=row.instrument_id, bids=((bid, 5, 1),), asks=((ask, 5, 1),))
+
+
+def basis_ppm(port):
+    """How far each perpetual's mark is above its index."""
+    index_e9 = port.prices.index_e9
+    rows = [row for row in port.instruments.values() if row.is_perpetual]
+    return {
+        row.underlying: port.prices.marks[row.instrument_id].mark_e9 * 1_000_000 / index_e9[row.underlying] - 1_000_000
+        for row in rows
+    }
+
+
+def test_perpetuals_are_marked_beside_their_index_and_go_on_so_behind_a_restart():
+    """Books 0.2 % above for ten minutes: marks are; a new pricer that sees no book begins there."""
+    port = DictionaryPort()
+    pricer = pricer_on(port, chains_per_tick=1)
+    run(pricer, 3)
+    assert set(basis_ppm(port).values()) == {0.0}
+    port.make_book = lambda row: perpetual_book_of(row, port.prices.index_e9, 2_000)
+    run(pricer, 600, START_NS + 10 * SECOND_NS)
+    assert all(above == pytest.approx(2_000, abs=300) for above in basis_ppm(port).values())
+    port.make_book = lambda row: None
+    before = basis_ppm(port)
+    run(pricer_on(port), 2, START_NS + 700 * SECOND_NS)
+    assert basis_ppm(port) == pytest.approx(before, abs=40)
 
 
 @pytest.mark.parametrize(("per_tick", "rows"), [(0, 134), (1, 24), (2, 46)])

@@ -52,8 +52,8 @@ WRONG = {
         OracleVector(round_number=1, index_e6={BTC + 1: 5}).encode(),
         RefusalReason.NO_PRICE,
     ),
-    "mark above": (vector({PERP: MarkRow(mark_e6=62 * E6)}), RefusalReason.MARK),
-    "mark below": (vector({PERP: MarkRow(mark_e6=58 * E6)}), RefusalReason.MARK),
+    "mark above": (vector({PERP: MarkRow(mark_e6=63 * E6 + 1_202)}), RefusalReason.MARK),
+    "mark below": (vector({PERP: MarkRow(mark_e6=57 * E6 - 1_202)}), RefusalReason.MARK),
     "mark of nothing": (vector({PERP: MarkRow()}), RefusalReason.MARK),
     "call above its underlying": (vector({CALL: MarkRow(mark_e6=751 * E6)}), RefusalReason.MARK),
     "put above its strike": (vector({PUT: MarkRow(mark_e6=501 * E6)}), RefusalReason.MARK),
@@ -102,6 +102,12 @@ def test_what_is_near_passes() -> None:
     for index in (58_800, 60_000, 61_200):
         judge().check(1, NOW_S, vector(rows, index), now_s=NOW_S)
     judge((NOW_S - 1, 60_000), (EXPIRY_S, 80_000)).check(1, NOW_S, payoff(CALL_PAYOFF_E12), now_s=NOW_S)
+
+
+@pytest.mark.parametrize("mark_e6", [57 * E6 - 1, 57 * E6, 63 * E6, 63 * E6 + 1])
+def test_a_perpetual_may_be_marked_beside_its_index(mark_e6: int) -> None:
+    """By its own book, which no signer sees: 3 % more than the bound of 2 %, and a unit."""
+    judge().check(1, NOW_S, vector({PERP: MarkRow(mark_e6=mark_e6)}), now_s=NOW_S)
 
 
 def test_an_old_round_is_held_against_the_price_of_its_time() -> None:
