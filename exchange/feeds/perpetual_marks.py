@@ -14,6 +14,7 @@ from exchange.domain.commands import MarkRow
 from exchange.domain.instrument import Instrument
 from exchange.domain.views import BookView
 from exchange.pricing.mark import AGAINST_INDEX_S, BOOK_S, BookPrices, MarkInputs, MovingAverage, perpetual_mark
+from exchange.risk.limits import execution_band
 
 __all__ = ["PerpetualMarks", "mark_clamp_ppm"]
 
@@ -88,10 +89,11 @@ class PerpetualMarks:
 
 def _rounded_e9(mark: float, index_e9: int, clamp_ppm: int) -> int:
     """Round to a hundred-thousandth of a USDC, still inside the clamp; a mark that is as near to the index is it."""
-    mark_e9, widest_e9 = round(mark * _E9), index_e9 * clamp_ppm // _PPM
+    mark_e9 = round(mark * _E9)
     if abs(mark_e9 - index_e9) < _STEP_E9:
         return index_e9
-    return min(max(round(mark_e9 / _STEP_E9) * _STEP_E9, index_e9 - widest_e9), index_e9 + widest_e9)
+    low_e9, high_e9 = execution_band(index_e9, width=clamp_ppm, one=_PPM)
+    return min(max(round(mark_e9 / _STEP_E9) * _STEP_E9, low_e9), high_e9)
 
 
 def _book_prices(row: Instrument, view: BookView | None) -> BookPrices:

@@ -8,7 +8,6 @@ from exchange.domain.money import ceil_div, floor_div
 
 __all__ = [
     "execution_band",
-    "initial_requirement",
     "maintenance_fraction",
     "open_interest_cap",
     "room_of_limit",
@@ -36,11 +35,6 @@ def scaled_initial_fraction(base: int, *, open_interest: int, lower: int, upper:
     return base + floor_div(above * (one - base), upper - lower) if base < one else base
 
 
-def initial_requirement(notional: int, *, fraction: int, one: int) -> int:
-    """`notional x fraction`, rounded up: against the account."""
-    return ceil_div(notional * fraction, one)
-
-
 def open_interest_cap(*, governance: int, market_cap: int, outside_depth: int) -> int:
     """Most open interest of a market: the lowest of its own cap, 5 % of market cap, three times the depth outside.
 
@@ -55,5 +49,5 @@ def room_of_limit(*, limit: int, position: int) -> tuple[int, int]:
 
 
 def execution_band(mark: int, *, width: int, one: int) -> tuple[int, int]:
-    """(lowest, highest) price of an execution around the mark, both rounded into the band."""
+    """(lowest, highest) price around `mark`, of executions or of a mark around its index; both rounded inward."""
     return ceil_div(mark * (one - width), one), floor_div(mark * (one + width), one)

@@ -4,6 +4,9 @@ from typing import Final
 
 import msgspec
 
+from exchange.domain.money import ceil_div
+from exchange.risk.limits import maintenance_fraction
+
 __all__ = ["LARGE_CAP_TIERS", "MAJOR_TIERS", "StandardParameters", "Tier"]
 
 
@@ -16,21 +19,28 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     maintenance_ppm: int
 
 
+_PPM: Final = 10**6
 _MILLION_E6: Final = 10**12
 
+
+def _bracket(upper_e6: int, max_leverage: int) -> Tier:
+    """Bracket of a highest leverage: its inverse, and half of it for maintenance, both rounded against the account."""
+    return Tier(
+        upper_e6=upper_e6,
+        initial_ppm=ceil_div(_PPM, max_leverage),
+        maintenance_ppm=maintenance_fraction(max_leverage, one=_PPM),
+    )
+
+
 LARGE_CAP_TIERS: Final = (
-    Tier(upper_e6=5 * _MILLION_E6, initial_ppm=40_000, maintenance_ppm=20_000),
-    Tier(upper_e6=25 * _MILLION_E6, initial_ppm=50_000, maintenance_ppm=25_000),
-    Tier(upper_e6=100 * _MILLION_E6, initial_ppm=100_000, maintenance_ppm=50_000),
-    Tier(upper_e6=0, initial_ppm=200_000, maintenance_ppm=100_000),
+    _bracket(5 * _MILLION_E6, 25),
+    _bracket(25 * _MILLION_E6, 20),
+    _bracket(100 * _MILLION_E6, 10),
+    _bracket(0, 5),
 )
 """25x to 5M, 20x to 25M, 10x to 100M, 5x above."""
 
-MAJOR_TIERS: Final = (
-    Tier(upper_e6=1 * _MILLION_E6, initial_ppm=100_000, maintenance_ppm=50_000),
-    Tier(upper_e6=10 * _MILLION_E6, initial_ppm=200_000, maintenance_ppm=100_000),
-    Tier(upper_e6=0, initial_ppm=333_334, maintenance_ppm=166_667),
-)
+MAJOR_TIERS: Final = (_bracket(1 * _MILLION_E6, 10), _bracket(10 * _MILLION_E6, 5), _bracket(0, 3))
 """10x to 1M, 5x to 10M, 3x above; thirds are rounded against the account."""
 
 

@@ -141,9 +141,9 @@ DEFECTS = [
     (
         "requirement rounds down",
         "margin.oi_scaling",
-        "risk.limits",
-        "return ceil_div(notional * fraction, one)",
-        "return floor_div(notional * fraction, one)",
+        "risk.standard",
+        "return ceil_div(initial, _PPM), ceil_div(maintenance, _PPM)",
+        "return floor_div(initial, _PPM), floor_div(maintenance, _PPM)",
     ),
 ]
 

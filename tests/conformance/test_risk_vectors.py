@@ -143,7 +143,7 @@ ENGINE = [
     ("margin.portfolio", "derive-pmrm2-", (portfolio, "portfolio_margin")),
     ("margin.perp", "hl-", (limits, "maintenance_fraction")),
     ("margin.oi_scaling", "dydx-", (limits, "scaled_initial_fraction")),
-    ("margin.oi_scaling", "dydx-im-", (limits, "initial_requirement")),
+    ("margin.oi_scaling", "dydx-im-", (standard, "perpetual_requirement")),
     ("margin.open_orders", "", (open_orders, "open_orders_requirement")),
     ("options.pricing", "haug-price-", (black76, "price")),
     ("options.pricing", "derive-black76-", (black76, "greeks")),

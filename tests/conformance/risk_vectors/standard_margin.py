@@ -72,7 +72,9 @@ def open_interest(vector: dict[str, Any], _: dict[str, Any]) -> int:
     )
     if "notional" not in numbers:
         return fraction
-    return limits.initial_requirement(numbers["notional"], fraction=fraction, one=PPM)
+    tiers = (Tier(upper_e6=0, initial_ppm=fraction, maintenance_ppm=0),)
+    # A single bracket without a bound: its unit is that of the notional.
+    return standard.perpetual_requirement(notional_e18=numbers["notional"], tiers=tiers)[0]
 
 
 def collateral(vector: dict[str, Any], _: dict[str, Any]) -> float:

@@ -4,12 +4,13 @@ import pytest
 
 from exchange.risk.limits import (
     execution_band,
-    initial_requirement,
     maintenance_fraction,
     open_interest_cap,
     room_of_limit,
     scaled_initial_fraction,
 )
+from exchange.risk.parameters import LARGE_CAP_TIERS, MAJOR_TIERS, Tier
+from exchange.risk.standard import perpetual_requirement
 
 PPM = 10**6
 
@@ -76,7 +77,21 @@ def test_no_upper_bound_scales_nothing():
 
 def test_requirement_rounds_up():
     """dYdX prints 70,030 for 70,029.55."""
-    assert initial_requirement(123_456, fraction=567_243, one=PPM) == 70_030
+    tiers = (Tier(upper_e6=0, initial_ppm=567_243, maintenance_ppm=0),)
+    assert perpetual_requirement(notional_e18=123_456, tiers=tiers) == (70_030, 0)
+
+
+@pytest.mark.parametrize(
+    ("tiers", "expected"),
+    [
+        (LARGE_CAP_TIERS, [(5, 40_000, 20_000), (25, 50_000, 25_000), (100, 100_000, 50_000), (0, 200_000, 100_000)]),
+        (MAJOR_TIERS, [(1, 100_000, 50_000), (10, 200_000, 100_000), (0, 333_334, 166_667)]),
+    ],
+)
+def test_brackets_are_those_of_the_design(tiers, expected):
+    """risk.md 9.4 in millions of USDC and ppm; maintenance is half of the initial fraction, thirds rounded up."""
+    rows = [(tier.upper_e6, tier.initial_ppm, tier.maintenance_ppm) for tier in tiers]
+    assert rows == [(millions * 10**12, initial, maintenance) for millions, initial, maintenance in expected]
 
 
 @pytest.mark.parametrize(
