@@ -98,7 +98,7 @@ class OwnerActions:
         self._core.account(call, params.subaccount_id)
         owner = self._core.identity(call).owner
         if text_of(params.asset_name).upper() != COLLATERAL:
-            raise WireError(12000, {"asset_name": text_of(params.asset_name)[:64]}, "Asset not found")
+            raise WireError(12000, {"asset_name": text_of(params.asset_name)[:64]})
         recipient = parse_wallet(text_of(params.recipient), "recipient") if params.recipient else owner
         data = encode_withdraw(
             asset=self._core.venue.asset_of(COLLATERAL, "erc20"),

@@ -81,6 +81,7 @@ MESSAGES: Final[dict[int, str]] = {
     11053: "Trigger price type has no price yet",
     11054: "Trigger orders cannot be replaced",
     11055: "Market order limit_price is unfillable at the given trigger price",
+    12000: "Asset not found",
     12001: "Instrument not found",
     12002: "Currency not found",
     13000: "Invalid channels",
