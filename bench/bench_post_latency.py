@@ -1,4 +1,4 @@
-"""S5: from the last fill of a batch to its inclusion, on anvil, through the production builder, outbox and poster.
+"""S-post: from the last fill of a batch to its inclusion, on anvil, through the production builder, outbox and poster.
 
 Measured per batch: fills -> net deltas, transition, root, orders, data -> durable outbox on disk -> gas estimate,
 signature, send -> receipt read back and stored. anvil mines at once, so the wait for an L2's block (2 s) and for the
@@ -131,7 +131,7 @@ def post_ms(
 
 
 def test_from_the_last_fill_to_inclusion(benchmark: Any, chain: RpcChain, tmp_path: Path) -> None:
-    """S5: median of the batches; the slowest and the share of building stand beside it."""
+    """S-post: median of the batches; the slowest and the share of building stand beside it."""
     settings = DeploymentSettings(finality_window_s=3_600)
     deployment = deploy_demo(chain, DEPLOYER_KEY, account_address(OPERATOR_KEY), settings)
     outbox, ledger, rng = Outbox(tmp_path / "outbox.sqlite"), LedgerState(), random.Random(SEED)
@@ -148,7 +148,7 @@ def test_from_the_last_fill_to_inclusion(benchmark: Any, chain: RpcChain, tmp_pa
     rows = outbox.batches(limit=BATCHES + 1)
     assert [row.seq for row in rows] == list(range(BATCHES + 1, 0, -1))
     benchmark.extra_info.update(
-        goal="S5",
+        goal="S-post",
         value=round(median(found_ms), 1),
         unit="ms from last fill to inclusion",
         target=None,

@@ -7,7 +7,7 @@ the embedded chain charges it; the chain-fault scenarios count it beside the gas
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["L1Prices", "fastlz_length", "l1_fee_wei"]
+__all__ = ["L1Prices", "compressed_size_e6", "fastlz_length", "l1_fee_wei"]
 
 _HASH_BITS: Final = 13
 _WINDOW: Final = (1 << _HASH_BITS) - 1
@@ -33,8 +33,12 @@ def l1_fee_wei(raw: bytes, prices: L1Prices) -> int:
     """Fee of one signed transaction; the division by 1e12 rounds down, as the rollup's node does."""
     scaled = 16 * prices.base_fee_scalar_e6 * prices.base_fee_wei
     scaled += prices.blob_base_fee_scalar_e6 * prices.blob_base_fee_wei
-    size_e6 = max(_LEAST_SIZE_E6, _INTERCEPT_E6 + _SLOPE_E6 * fastlz_length(raw))
-    return size_e6 * scaled // 10**12
+    return compressed_size_e6(raw) * scaled // 10**12
+
+
+def compressed_size_e6(raw: bytes) -> int:
+    """Millionths of a byte that the layer below is taken to need for `raw`, compressed with what stands beside it."""
+    return max(_LEAST_SIZE_E6, _INTERCEPT_E6 + _SLOPE_E6 * fastlz_length(raw))
 
 
 def fastlz_length(data: bytes) -> int:
