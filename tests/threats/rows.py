@@ -247,7 +247,8 @@ ROWS: Final[dict[str, tuple[str, ...]]] = {
 OPEN: Final[dict[str, str]] = {
     "operator mints cash, unbalanced netting": "proven for two accounts and 8 deltas (`make halmos`), fuzzed beyond",
     "collusive bankrupt account drains the pool": (
-        "short options have no floor, and who closes may lose a quarter of it, as the exchange allows: a bound, no end"
+        "short options have no floor, and who closes may lose a quarter of it, as the exchange allows: a bound; "
+        "F3 sees no option without a row in the round, and no account that holds a perpetual which is not listed"
     ),
     "request flood": (
         "closes come one per batch: who locks the minimum deposit of more accounts than batches fit into the escape "
@@ -256,6 +257,12 @@ OPEN: Final[dict[str, str]] = {
     "huge batch makes proof impossible": "one call at the caps; under a hostile vector every second block fits",
     "signature for one subaccount or deployment used for another": (
         "a key without a list of subaccounts counts in a second live deployment of the same chain, for an hour"
+    ),
+    "liquidation of a healthy account by the operator": (
+        "perpetuals and long options without a row count nothing: a round that leaves one out makes accounts poor"
+    ),
+    "two frauds open at once, empty bond": (
+        "an operator that has its own wrong batches proven from the last to the first gets most of its bond back"
     ),
     "answer load": "one answer of the largest size, and a thousand small ones; not a thousand of the largest",
 }
