@@ -1,7 +1,9 @@
 """`python -m tests.differential.long_run --commands N --seed S --log FILE`: both books over N commands, to the byte.
 
-Each seed (S, S+1, ...) is a stream of --seeds-of commands on fresh books: event bytes are compared after each batch;
-every view, state hash, snapshot and soundness every thousand commands. Finished seeds stand in the log as lines of
+Each seed (S, S+1, ...) is a stream of --seeds-of commands on fresh books, a tenth of them around triggers: the engine's
+trigger book stands over the compiled book, plain triggers over the reference. Event bytes are compared after each
+batch, what fires and is placed with each price; every view, state hash, snapshot and soundness, and all that waits,
+every thousand commands. What triggers place comes on top of the commands. Finished seeds stand in the log as lines of
 JSON; the same command goes on after the last of them, unless books or stream changed since. Exit 1 with a difference,
 or when a kind was drawn too rarely to prove anything.
 """
@@ -15,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ import matching_core
 from matching_core import fills
 from matching_core.fills import COMMAND, CoreCommand
 from tests.differential.command_streams import KINDS, CommandStream
+from tests.differential.trigger_streams import TriggerActs
+from tests.differential.trigger_twins import TRIGGER_KINDS, TriggerTwins
 from tests.fuzz.commands import KIND_NAMES
 from tests.fuzz.run_state import core_fingerprint
 from tests.fuzz.setters import SETTERS
@@ -38,7 +43,13 @@ CAPACITIES = (1_048_576, 500, 1_048_576, 60, 1_048_576, 5)
 LEAST_PERCENT = 0.5
 FLAGS = {name: value for name, value in vars(fills).items() if name.startswith("FLAG_")}
 STP_MODES = {value: name for name, value in vars(fills).items() if name.startswith("STP_") and name != "STP_SHIFT"}
-EXPECTED = (*KINDS, *KIND_NAMES.values(), *FLAGS, *STP_MODES.values())
+EXPECTED = (*KINDS, *KIND_NAMES.values(), *FLAGS, *STP_MODES.values(), *TRIGGER_KINDS)
+ACTS_PER_BATCH = BATCH // 10
+ROOT = Path(__file__).resolve().parents[2]
+TRIGGER_FILES = (
+    "exchange/engine/triggers.py",
+    *(f"tests/differential/{name}.py" for name in ("plain_triggers", "trigger_streams", "trigger_twins")),
+)
 
 progress: Any = None
 
@@ -46,7 +57,7 @@ progress: Any = None
 def kinds_of(command: bytes) -> list[str]:
     """Name what a command is: its kind in the contract, and for NEW each flag and an owner's self-trade mode."""
     kind, _side, flags, _instrument, _price, _quantity, owner, _cell = COMMAND.unpack_from(command)
-    names = [KIND_NAMES.get(kind, "unknown kind")]
+    names = [KIND_NAMES.get(kind, "(unknown kind)")]
     if kind == CoreCommand.NEW:
         names += [name for name, bit in FLAGS.items() if flags & bit]
         names += [STP_MODES[flags >> fills.STP_SHIFT & 3]] if owner else []
@@ -85,21 +96,34 @@ def run_seed(seed: int, commands: int) -> dict[str, Any]:
 
 
 def _batches(twins: Twins, seed: int, commands: int, kinds: Counter[str]) -> Iterator[int]:
-    """Submit a stream in batches; yields the commands of each that both books answered alike."""
-    stream = CommandStream(seed)
+    """Submit a stream in batches; yields the commands of each that both sides answered alike."""
+    stream, acts, triggers = CommandStream(seed), TriggerActs(seed), TriggerTwins(twins, kinds)
     for batch in range(-(-commands // BATCH)):
-        drawn = stream.batch(min(BATCH, commands - batch * BATCH))
+        count = min(BATCH, commands - batch * BATCH)
+        for act in acts.draw(min(ACTS_PER_BATCH, count)):
+            triggers.apply(act)
+        drawn = stream.batch(count - min(ACTS_PER_BATCH, count))
         for command in drawn:
             kinds.update(kinds_of(command))
         step = Step("submit", {"commands": b"".join(drawn), "now_ns": stream.now_ns()})
-        stream.observe(twins.apply(step))
+        events = twins.apply(step)
+        stream.observe(events)
+        triggers.follow(events, step.arguments["now_ns"], stream.observe)
         if batch % SETTINGS_EVERY_BATCHES == 0:
             for name, positional, named in stream.settings():
                 twins.apply(Step(name, {**dict(zip(SETTERS[name], positional, strict=False)), **named}))
         if batch % COMPARED_EVERY_BATCHES == 0:
             twins.compare()
-        yield len(drawn)
+            triggers.compare()
+        yield count
+    triggers.compare()
     kinds.update(stream.counts)
+
+
+def fingerprint() -> str:
+    """Digest of books, triggers and streams: a finished seed of others proves nothing about these."""
+    files = b"".join((ROOT / name).read_bytes() for name in TRIGGER_FILES)
+    return sha256(core_fingerprint().encode() + files).hexdigest()
 
 
 class Log:
@@ -107,7 +131,7 @@ class Log:
 
     def __init__(self, path: Path, *, seeds_of: int) -> None:
         self._path = path
-        self._key = {"core": core_fingerprint(), "seeds_of": seeds_of}
+        self._key = {"core": fingerprint(), "seeds_of": seeds_of}
         self.rows: dict[int, dict[str, Any]] = {}
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         for row in rows:
@@ -182,6 +206,7 @@ def report(rows: list[dict[str, Any]]) -> int:
         kinds.update(row["kinds"])
     for name in dict.fromkeys((*EXPECTED, *kinds)):
         sys.stdout.write(f"{name:>20} {kinds[name]:>13,} {100 * kinds[name] / commands:6.2f} %\n")
+    sys.stdout.write("in brackets: refused before they are of a kind; the shares of all kinds are of the commands\n")
     seconds = sum(row["seconds"] for row in rows)
     sys.stdout.write(f"{len(rows)} seeds, {commands:,} commands, {commands / seconds:,.0f}/s for one process\n")
     rare = rare_kinds(kinds, commands)
