@@ -18,6 +18,7 @@ def trade_digest(
     owner: bytes,
     signer: bytes,
 ) -> bytes: ...
+def permuted(states: bytes, way: str) -> bytes | None: ...
 
 class DenseTree:
     depth: int

@@ -12,11 +12,15 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from settlement.protocol._keccak_lanes cimport offbook_permute, offbook_way
+
 cdef enum:
     RATE_BYTES = 136
     LANES = 17
     HASH_BYTES = 32
     MAX_DEPTH = 24
+    STATES = 8
+    FEW = 3
 
 cdef uint64_t[24] ROUND_CONSTANTS
 ROUND_CONSTANTS[:] = [
@@ -191,6 +195,26 @@ def trade_digest(bytes separator, bytes typehash, bytes module, bytes asset, sub
     return PyBytes_FromStringAndSize(<char*> out, HASH_BYTES)
 
 
+cdef offbook_permute permute_lanes = offbook_way(b"")
+
+
+def permuted(bytes states not None, str way not None):
+    """Return eight permuted states (word w of state k at 8 * (8 * w + k), little endian); None where a way is missing.
+
+    The ways are "avx512f", "avx2" and "plain"; "" is the fastest of them here, which the tree takes.
+    """
+    cdef uint64_t[25 * STATES] words
+    cdef bytes name = way.encode()
+    cdef offbook_permute permute_them = offbook_way(name)
+    if PyBytes_GET_SIZE(states) != sizeof(words):
+        raise ValueError("eight states have 1,600 bytes")
+    if permute_them == NULL:
+        return None
+    memcpy(words, PyBytes_AS_STRING(states), sizeof(words))
+    permute_them(words)
+    return PyBytes_FromStringAndSize(<char*> words, sizeof(words))
+
+
 cdef class DenseTree:
     """All nodes of a full binary tree in one array; the root is node 1 and leaf i is node 2^depth + i."""
 
@@ -228,14 +252,55 @@ cdef class DenseTree:
         memcpy(&pair[HASH_BYTES], self.node(2 * index + 1, level - 1), HASH_BYTES)
         hash_into(pair, 2 * HASH_BYTES, self.nodes + index * HASH_BYTES)
 
+    cdef inline void load(self, Py_ssize_t index, int level, uint64_t* state) noexcept nogil:
+        """Put node `index`, eight words below it and its padding, into one lane of eight states."""
+        cdef uint64_t[8] pair
+        cdef int word
+        memcpy(pair, self.node(2 * index, level - 1), HASH_BYTES)
+        memcpy(&pair[4], self.node(2 * index + 1, level - 1), HASH_BYTES)
+        for word in range(8):
+            state[STATES * word] = pair[word]
+        state[STATES * 8] = 0x01
+        state[STATES * (LANES - 1)] = <uint64_t> 0x80 << 56
+
+    cdef inline void store(self, Py_ssize_t index, const uint64_t* state) noexcept nogil:
+        cdef uint64_t[4] found
+        cdef int word
+        for word in range(4):
+            found[word] = state[STATES * word]
+        memcpy(self.nodes + index * HASH_BYTES, found, HASH_BYTES)
+
+    cdef void rehash_group(self, const Py_ssize_t* places, int count, int level) noexcept nogil:
+        """Rehash up to eight nodes of one level; a few are cheaper one by one."""
+        cdef uint64_t[25 * STATES] states
+        cdef int lane
+        if count < FEW:
+            for lane in range(count):
+                self.rehash(places[lane], level)
+            return
+        memset(states, 0, sizeof(states))
+        for lane in range(count):
+            self.load(places[lane], level, &states[lane])
+        permute_lanes(states)
+        for lane in range(count):
+            self.store(places[lane], &states[lane])
+
     cdef void rehash_all(self, Py_ssize_t used) noexcept nogil:
         cdef int level
-        cdef Py_ssize_t first, count, offset
+        cdef Py_ssize_t first, count
         for level in range(1, self.depth + 1):
             first = <Py_ssize_t> 1 << (self.depth - level)
             count = (used + (<Py_ssize_t> 1 << level) - 1) >> level
-            for offset in range(count):
-                self.rehash(first + offset, level)
+            self.rehash_run(first, first + count, level)
+
+    cdef void rehash_run(self, Py_ssize_t first, Py_ssize_t end, int level) noexcept nogil:
+        cdef Py_ssize_t[STATES] places
+        cdef int lane
+        while first < end:
+            for lane in range(STATES):
+                places[lane] = first + lane
+            self.rehash_group(places, <int> min(<Py_ssize_t> STATES, end - first), level)
+            first += STATES
 
     cdef Py_ssize_t checked(self, index) except -1:
         cdef Py_ssize_t position = index
@@ -245,14 +310,21 @@ cdef class DenseTree:
 
     cdef list parents(self, list positions, int level):
         """Rehash the parents of ascending `positions` and return them, each once."""
+        cdef Py_ssize_t[STATES] places
         cdef list above = []
         cdef Py_ssize_t parent, last = 0
+        cdef int count = 0
         for position in positions:
             parent = <Py_ssize_t> position >> 1
-            if parent != last:
-                self.rehash(parent, level)
-                above.append(parent)
-                last = parent
+            if parent == last:
+                continue
+            above.append(parent)
+            places[count] = last = parent
+            count += 1
+            if count == STATES:
+                self.rehash_group(places, count, level)
+                count = 0
+        self.rehash_group(places, count, level)
         return above
 
     @property

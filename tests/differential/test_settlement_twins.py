@@ -14,6 +14,9 @@ from settlement.protocol.merkle import CompiledTree, ReferenceTree, fold_multipr
 from settlement.protocol.netting import Fill, legs_of, net, net_fills, reference_net_fills
 from settlement.protocol.transition import ChainRequest, RequestKind, apply_batch
 
+if COMPILED:
+    from settlement.protocol._keccak import permuted
+
 needs_compiled = pytest.mark.skipif(not COMPILED, reason="settlement.protocol._keccak is not built (run make setup)")
 INSTRUMENTS = (1, 2, 3, 0x80000001, 0x80000002)
 
@@ -25,6 +28,33 @@ def test_keccak_agrees_on_every_length_up_to_four_blocks() -> None:
     for length in range(4 * 136 + 2):
         data = rng.randbytes(length)
         assert keccak256(data) == reference_keccak256(data)
+
+
+@needs_compiled
+@pytest.mark.parametrize("way", ["plain", "avx2", "avx512f", ""])
+def test_eight_hashes_side_by_side_are_eight_hashes(way: str) -> None:
+    """Every way that this processor has to permute eight states gives the eight hashes of the plain Keccak."""
+    rng = random.Random(8)
+    blocks = [rng.randbytes(rng.randrange(136)) for _ in range(8)]
+    padded = [bytearray(block.ljust(200, b"\0")) for block in blocks]
+    for block, state in zip(blocks, padded, strict=True):
+        state[len(block)] ^= 0x01
+        state[135] ^= 0x80
+    states = b"".join(state[8 * word : 8 * word + 8] for word in range(25) for state in padded)
+    after = permuted(states, way)
+    if after is None:
+        pytest.skip(f"this processor has no {way}")
+    for number, block in enumerate(blocks):
+        found = b"".join(after[8 * (8 * word + number) :][:8] for word in range(4))
+        assert found == reference_keccak256(block)
+
+
+@needs_compiled
+def test_eight_states_are_asked_for_whole() -> None:
+    """Fewer bytes than eight states and an unknown way are refused."""
+    assert permuted(bytes(1600), "sideways") is None
+    with pytest.raises(ValueError, match="1,600"):
+        permuted(bytes(1599), "")
 
 
 def random_number(rng: random.Random, *, signed: bool) -> int:
