@@ -28,7 +28,7 @@ export PYTHONDONTWRITEBYTECODE :=
 SOURCES := $(shell find matching_core exchange settlement/protocol settlement/onchain -name '*.pyx' -o -name '*.pxd' 2>/dev/null)
 
 .PHONY: help setup dev judges sanitized build run reset test test-rules test-running check bench bench-smoke lint fmt types architecture contracts contracts-full packages artifacts forge node browser redis
-.PHONY: slither halmos codec requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke hostile long-differential long-liquidation long-margin mutation clean lock
+.PHONY: gas slither halmos codec requirements typed-client risk disputes chain-faults sim canary core-canary sanitize fuzz fuzz-smoke hostile long-differential long-liquidation long-margin mutation clean lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*?## /\t/' | expand -t 16
@@ -226,6 +226,10 @@ browser: dev ## the page in a real browser (needs chromium)
 
 redis: dev ## gateways behind a Redis that is killed, paused, flushed and full (needs redis-server)
 	@.ci/with redis-server "gateways behind Redis" "$(PYTEST) -q -m needs_redis -p no:benchmark --timeout 300 tests"
+
+gas: packages judges ## gas and bytes per fill beside a contract that verifies each trade, gas of a proof of F1, post latency (needs node)
+	@$(BIN)/python -m bench --size $(SIZE) --goals "S1 S2 S3 S-trade S-post"
+	@.ci/with node "gas of F1" "$(PYTEST) -q -s --timeout 300 -p no:benchmark tests/differential/test_wrong_root_size.py"
 
 bench: judges ## every figure; GOALS="M1 G5" runs just those, SIZE=small the CI size
 	@$(BIN)/python -m bench --size $(SIZE) --goals "$(GOALS)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Compiles the shipped contracts with the npm compiler alone and writes artifacts/<Name>.json.
+// Compiles the shipped contracts, and what benchmarks compare them with, by the npm compiler alone; writes <Name>.json.
 // With --check it writes nothing and fails when a committed file differs by a byte. Names restrict it to those.
 "use strict";
 const crypto = require("crypto");
@@ -7,9 +7,13 @@ const fs = require("fs");
 const path = require("path");
 
 const ROOT = path.join(__dirname, "..");
-const ARTIFACTS = path.join(ROOT, "artifacts");
-const CONTRACTS = ["Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors",
+const SHIPPED = ["Settlement", "Disputes", "Authority", "Forced", "Bonds", "Markets", "Floors",
   "FastPayments", "Escape", "Notices", "DemoUSDC"];
+// What a benchmark compares with is compiled alike and stays beside it: no wheel holds it.
+const COMPARED = "../../bench/contracts";
+const CONTRACTS = [...SHIPPED, "PerTrade"];
+const sourceOf = (name) => SHIPPED.includes(name) ? `src/${name}.sol` : `${COMPARED}/${name}.sol`;
+const artifactOf = (name) => path.join(SHIPPED.includes(name) ? "artifacts" : COMPARED, `${name}.json`);
 const REMAPPING = ["@openzeppelin/", "node_modules/@openzeppelin/"];
 const SETTINGS = {
   evmVersion: "cancun",
@@ -54,18 +58,19 @@ function resolveImport(from, name) {
 }
 
 function compile(solc, name) {
-  const sources = collectSources([`src/${name}.sol`]);
+  const source = sourceOf(name);
+  const sources = collectSources([source]);
   const keys = Object.keys(sources).sort();
   const input = {
     language: "Solidity",
     sources: Object.fromEntries(keys.map((key) => [key, { content: sources[key] }])),
-    settings: { ...SETTINGS, outputSelection: { [`src/${name}.sol`]: { [name]: SELECTION } } },
+    settings: { ...SETTINGS, outputSelection: { [source]: { [name]: SELECTION } } },
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input)));
   const errors = (output.errors || []).filter((entry) => entry.severity === "error");
   if (errors.length > 0) throw new BuildError(errors.map((entry) => entry.formattedMessage).join("\n"));
   const hashes = Object.fromEntries(keys.map((key) => [key, sha256(sources[key])]));
-  return describe(name, output.contracts[`src/${name}.sol`][name], hashes, solc.version());
+  return describe(name, output.contracts[source][name], hashes, solc.version());
 }
 
 function describe(name, contract, hashes, version) {
@@ -96,13 +101,13 @@ function main() {
   const solc = loadCompiler();
   const named = process.argv.slice(2).filter((word) => CONTRACTS.includes(word));
   for (const name of named.length > 0 ? named : CONTRACTS) {
-    const file = path.join(ARTIFACTS, `${name}.json`);
+    const file = path.join(ROOT, artifactOf(name));
     const text = JSON.stringify(compile(solc, name), null, 1) + "\n";
     if (!check) {
-      fs.mkdirSync(ARTIFACTS, { recursive: true });
+      fs.mkdirSync(path.dirname(file), { recursive: true });
       fs.writeFileSync(file, text);
     } else if (!fs.existsSync(file) || fs.readFileSync(file, "utf8") !== text) {
-      throw new BuildError(`artifacts/${name}.json is stale; run node settlement/contracts/tools/build.js and commit it`);
+      throw new BuildError(`${artifactOf(name)} is stale; run node settlement/contracts/tools/build.js and commit it`);
     }
     process.stdout.write(`${name}: ${check ? "equal to the committed artifact" : "written"}\n`);
   }
